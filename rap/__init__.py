@@ -1,0 +1,1 @@
+"""Rays as Pixels: the joint distribution of videos and camera trajectories."""

@@ -1,0 +1,33 @@
+"""Where the checkpoints lie and which sizes a clip may have: the values every other module agrees on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
+"""The small model trained on procedural scenes that comes with the checkout (diffusers layout)."""
+
+NUM_FRAMES = 17
+"""Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
+
+SIZE_MULTIPLE = 32
+"""Heights and widths are multiples of this: codec 8x, half-resolution raxel maps 2x, transformer patch 2x."""
+
+SIZE_BUCKETS = ((128, 128), (96, 128), (128, 96), (96, 160), (160, 96))
+"""The (h, w) the embedded model is trained at; an upload takes the one nearest to its aspect ratio."""
+
+
+def checkpoint_path(name_or_path: str | Path | None = None) -> Path:
+    """Folder of a checkpoint in diffusers layout; `None` is the embedded one.
+
+    Raises:
+        FileNotFoundError: the folder or its `model_index.json` is missing.
+    """
+    path = EMBEDDED_CHECKPOINT if name_or_path is None else Path(name_or_path)
+    if not (path / "model_index.json").is_file():
+        raise FileNotFoundError(
+            f"checkpoint: {path} holds no model_index.json; give a folder written by RaPPipeline.save_pretrained"
+        )
+    return path

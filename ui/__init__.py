@@ -1,0 +1,1 @@
+"""The trajectory editor around one cached model."""
