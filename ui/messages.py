@@ -7,9 +7,10 @@ compare by identity where they carry arrays, so that a queue of them can be logg
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 
 # --- gestures: what a hand does in the viewport (sent by ui.viewport) -------------------------------------------------
 
@@ -56,3 +57,153 @@ class DragEnd:
 Gesture = Select | DragStart | Drag | DragEnd
 
 # --- everything else: uploads, edits, jobs, takes (owned by ui.session) -----------------------------------------------
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files were given: one video, one image, or several images (a sequence, in name order)."""
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Estimate the camera path of the uploaded clip; `None` steps are the checkpoint's own."""
+
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Sample video and camera path together from the source image."""
+
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ApplyPreset:
+    """Replace the edited path by a preset of `rap.geometry.PRESETS`; amplitude 1 is the preset's own size."""
+
+    name: str
+    amplitude: float = 1.0
+
+
+@dataclass(frozen=True)
+class Undo:
+    """One edit back."""
+
+
+@dataclass(frozen=True)
+class Redo:
+    """One undone edit forward."""
+
+
+@dataclass(frozen=True)
+class ResetToPredicted:
+    """The edited path becomes the untouched prediction again (this is itself an edit, and undoable)."""
+
+
+@dataclass(frozen=True)
+class SetSoftDrag:
+    """Whether a drag takes the neighbouring frames along, and how many frames to each side (radius > 0)."""
+
+    on: bool
+    radius: float
+
+
+@dataclass(frozen=True)
+class Regenerate:
+    """Generate a take along the edited path from the source frame."""
+
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the session's job, queued or running."""
+
+
+@dataclass(frozen=True)
+class ShowTake:
+    """Play the take with this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class JobQueued:
+    """The job waits; `place` 0 is next in line. `waiting_for` says for what, as the person reads it."""
+
+    job: int
+    place: int
+    waiting_for: str
+
+
+@dataclass(frozen=True, eq=False)
+class JobProgress:
+    """Step `step` of `steps` is done.
+
+    Args:
+        seconds_per_step: measured in this job, `None` before the first step has ended.
+        preview_u8: the current estimate of the video, if the task makes one.
+    """
+
+    job: int
+    step: int
+    steps: int
+    seconds_per_step: float | None
+    preview_u8: UInt8[np.ndarray, "t h w 3"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class JobDone:
+    """The job has ended well. `result` is what the session's own `keep` made of the output, already on disk."""
+
+    job: int
+    result: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job has ended with an error; `text` is its sentence."""
+
+    job: int
+    text: str
+
+
+@dataclass(frozen=True)
+class JobCancelled:
+    """The job was stopped before its end."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something given cannot be used; `text` says why, `place` is the panel that shows it."""
+
+    place: str
+    text: str
+
+
+JobMessage = JobQueued | JobProgress | JobDone | JobFailed | JobCancelled
+Message = (
+    Gesture
+    | Upload
+    | Predict
+    | Imagine
+    | ApplyPreset
+    | Undo
+    | Redo
+    | ResetToPredicted
+    | SetSoftDrag
+    | Regenerate
+    | Cancel
+    | ShowTake
+    | Refused
+    | JobMessage
+)
