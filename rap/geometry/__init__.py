@@ -1,0 +1,56 @@
+"""Cameras: rigid poses, the pinhole, raxel maps, trajectories. This page is the convention for the whole project.
+
+Frames
+    A camera is an OpenCV camera: +x right, +y down, +z forward. Poses are camera-to-world, `T_world_camera`, and map
+    camera points to the world; plural `Ts_world_camera` (T, 4, 4). Inner labels must meet: `T_a_b @ T_b_c`.
+    The world is the SOURCE camera of a clip: the pose of frame `source` is the identity. Other conventions (OpenGL,
+    world-to-camera, xyzw) exist only inside `rap.formats`.
+
+Pixels
+    Sizes are `(h, w)`. Pixel centres lie at +0.5: the top left pixel is at (0.5, 0.5), the middle of the image at
+    (w / 2, h / 2), and resizing scales positions without an offset. Intrinsics are `(…, 4)` = fx, fy, cx, cy in pixels
+    of a stated size.
+
+Units
+    Length: the median z-depth of the source view is 1, so that the pivot of arcs and orbits lies at distance 1 and
+    raxels stay of order 1. Angles are radians (degrees only in the UI and the command line), fields of view vertical.
+    Time: frames are counted with i; `fps` is frames a second. Quaternions are wxyz with w >= 0.
+
+Types
+    Poses, intrinsics and trajectories are numpy float64; maps with a value at every pixel are torch tensors. Raxel maps
+    are (…, T, 3, h, w), Plücker maps (…, T, 6, h, w), whose intrinsics are in pixels of the map itself.
+"""
+
+from rap.geometry.camera import (
+    crop_intrinsics,
+    fov_y_from_intrinsics,
+    intrinsics_from_fov,
+    pixel_centres,
+    project,
+    ray_directions,
+    resize_intrinsics,
+    unproject,
+)
+from rap.geometry.raxels import cameras_to_pluecker, cameras_to_raxels, pluecker_to_cameras, raxels_to_cameras
+from rap.geometry.se3 import check_rigid, interpolate, inverse, look_at, quaternion_wxyz, rotation_from_wxyz
+
+__all__ = [
+    "cameras_to_pluecker",
+    "cameras_to_raxels",
+    "check_rigid",
+    "crop_intrinsics",
+    "fov_y_from_intrinsics",
+    "interpolate",
+    "intrinsics_from_fov",
+    "inverse",
+    "look_at",
+    "pixel_centres",
+    "pluecker_to_cameras",
+    "project",
+    "quaternion_wxyz",
+    "ray_directions",
+    "raxels_to_cameras",
+    "resize_intrinsics",
+    "rotation_from_wxyz",
+    "unproject",
+]
