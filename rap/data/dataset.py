@@ -1,0 +1,132 @@
+"""Shards of posed clips to training batches: clips stay 8-bit in memory, augmentation happens per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rap.errors import InputError
+
+SHARD_KEYS = ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth")
+
+
+@dataclass(frozen=True)
+class PosedClips:
+    """Clips of one size with exact cameras.
+
+    Attributes:
+        frames_u8: (N, T, H, W, 3).
+        Ts_world_camera: (N, T, 4, 4), any world, any unit.
+        intrinsics: (N, T, 4) in pixels of (H, W).
+        median_depth: (N, T) median z-depth of every view in the poses' unit, so that any frame can be the source.
+    """
+
+    frames_u8: UInt8[np.ndarray, "N T H W 3"]
+    Ts_world_camera: Float[np.ndarray, "N T 4 4"]
+    intrinsics: Float[np.ndarray, "N T 4"]
+    median_depth: Float[np.ndarray, "N T"]
+
+    def __len__(self) -> int:
+        return len(self.frames_u8)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) of the frames."""
+        return self.frames_u8.shape[2], self.frames_u8.shape[3]
+
+
+def read_shard(path: Path) -> PosedClips:
+    """One `.npz` shard.
+
+    Raises:
+        InputError: a missing array.
+    """
+    with np.load(path, allow_pickle=False) as shard:
+        missing = [key for key in SHARD_KEYS if key not in shard]
+        if missing:
+            raise InputError(f"{path}: a shard of clips needs the arrays {SHARD_KEYS}, missing {missing}")
+        return PosedClips(*(shard[key] for key in SHARD_KEYS))
+
+
+class ClipStore:
+    """All clips of a folder of shards, grouped by frame size; `refresh` picks up shards written since."""
+
+    def __init__(self, folder: Path, limit_gib: float = 12.0) -> None:
+        self.folder = Path(folder)
+        self.limit_bytes = limit_gib * 2**30
+        self._seen: set[Path] = set()
+        self._groups: dict[tuple[int, int], list[PosedClips]] = {}
+        self.refresh()
+        if not self._groups:
+            raise InputError(f"{folder} holds no shards of clips (*.npz); make some with `rap synthetic build`")
+
+    def __len__(self) -> int:
+        return sum(len(clips) for group in self._groups.values() for clips in group)
+
+    def refresh(self) -> None:
+        """Load shards not seen yet, in name order, up to the memory limit."""
+        for path in sorted(self.folder.glob("*.npz")):
+            if path in self._seen or self._bytes() > self.limit_bytes:
+                continue
+            clips = read_shard(path)
+            self._seen.add(path)
+            self._groups.setdefault(clips.size, []).append(clips)
+
+    def draw(self, count: int, rng: np.random.Generator) -> PosedClips:
+        """`count` random clips of one size; a size is as likely as its share of clips."""
+        sizes = sorted(self._groups)
+        share = np.array([sum(len(c) for c in self._groups[s]) for s in sizes], dtype=float)
+        group = self._groups[sizes[rng.choice(len(sizes), p=share / share.sum())]]
+        lengths = np.array([len(c) for c in group])
+        picks = rng.integers(0, lengths.sum(), count)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        shard = np.searchsorted(starts, picks, side="right") - 1
+        rows = [(group[s], p - starts[s]) for s, p in zip(shard, picks, strict=True)]
+        return PosedClips(*(np.stack([getattr(c, key)[i] for c, i in rows]) for key in SHARD_KEYS))
+
+    def _bytes(self) -> int:
+        return sum(c.frames_u8.nbytes for group in self._groups.values() for c in group)
+
+
+def reverse_time(clips: PosedClips) -> PosedClips:
+    """Clips played backwards; a training augmentation of the paper."""
+    return PosedClips(*(getattr(clips, key)[:, ::-1] for key in SHARD_KEYS))
+
+
+def mirror(clips: PosedClips) -> PosedClips:
+    """Clips as seen in a mirror: x of every picture and of the world changes sign, T -> M T M, c_x -> W - c_x."""
+    m = np.diag([-1.0, 1.0, 1.0, 1.0])
+    intrinsics = clips.intrinsics.copy()
+    intrinsics[..., 2] = clips.size[1] - intrinsics[..., 2]
+    return PosedClips(clips.frames_u8[:, :, :, ::-1], m @ clips.Ts_world_camera @ m, intrinsics, clips.median_depth)
+
+
+def relative_cameras(clips: PosedClips, references: Sequence[int]) -> np.ndarray:
+    """(N, T, 4, 4) poses in the world of each clip's reference frame, its median depth being the unit of length."""
+    rows = np.arange(len(clips))
+    refs = np.asarray(references)
+    Ts = np.linalg.inv(clips.Ts_world_camera[rows, refs])[:, None] @ clips.Ts_world_camera
+    Ts[..., :3, 3] /= clips.median_depth[rows, refs][:, None, None]
+    return Ts
+
+
+def to_video(frames_u8: UInt8[np.ndarray, "N T H W 3"]) -> Float[Tensor, "N 3 T H W"]:
+    """Frames in [-1, 1], channels first."""
+    return torch.from_numpy(np.ascontiguousarray(frames_u8)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+
+
+def jitter_colours(video: Float[Tensor, "N 3 T H W"], rng: np.random.Generator, strength: float = 0.15) -> Tensor:
+    """Gain, offset and channel balance per clip, the same for all its frames."""
+    count = len(video)
+    gain = 1 + strength * rng.uniform(-1, 1, (count, 1)) + 0.5 * strength * rng.uniform(-1, 1, (count, 3))
+    offset = strength * rng.uniform(-1, 1, (count, 1))
+    shape = (-1, 3, 1, 1, 1)
+    gain_t = torch.from_numpy(gain).float().view(shape)
+    offset_t = torch.from_numpy(np.broadcast_to(offset, (count, 3)).copy()).float().view(shape)
+    return (video * gain_t + offset_t).clamp(-1, 1)

@@ -1,0 +1,488 @@
+"""RaPPipeline: three tasks of one model, each a walk of the same sampler over what is known and what is noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  from_pretrained looks for it in this module
+from diffusers.utils import BaseOutput
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rap import flow
+from rap.config import SIZE_MULTIPLE
+from rap.flow import Pair
+from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
+from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
+from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+
+Frames = UInt8[np.ndarray, "T H W 3"]
+
+
+@dataclass(frozen=True)
+class EstimateTask:
+    """p(r | z): the cameras of a clip. `source` is the frame that becomes the world.
+
+    `fov_y_rad`, where known, fixes the focal length: the source's ray map is then given clean.
+    """
+
+    frames_u8: Frames
+    fps: float = 8.0
+    source: int = 0
+    fov_y_rad: float | None = None
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class GenerateTask:
+    """p(z | r, source frames): the video along a trajectory.
+
+    `source_indices` says where in the trajectory each source frame stands; the world is the first one's camera.
+    """
+
+    source_frames_u8: Frames
+    trajectory: Trajectory
+    source_indices: tuple[int, ...] = (0,)
+    steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class JointTask:
+    """p(z, r | source frames): a camera motion and its video."""
+
+    source_frames_u8: Frames
+    source_indices: tuple[int, ...] = (0,)
+    num_frames: int = 17
+    fps: float = 8.0
+    steps: int | None = None
+    ray_steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int = 0
+
+
+Task = EstimateTask | GenerateTask | JointTask
+
+
+@dataclass
+class RaPOutput(BaseOutput):
+    """What a task yields; the given modality is passed through, the other one is the model's.
+
+    Attributes:
+        frames_u8: (T, H, W, 3).
+        trajectory: cameras of every frame, world = source camera.
+        raxels: (T, 3, H/2, W/2) float32 raxel maps of `trajectory` as the model sees them (estimated or given).
+    """
+
+    frames_u8: np.ndarray | None
+    trajectory: Trajectory | None
+    raxels: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a running task; the last one has `done` set and carries the `output`."""
+
+    step: int
+    steps: int
+    frames_u8: np.ndarray | None = None
+    trajectory: Trajectory | None = None
+    done: bool = False
+    output: RaPOutput | None = None
+
+
+@dataclass
+class RoundTrip(BaseOutput):
+    """Closed loop: the estimate of a clip, the video generated along it, and the estimate of that video."""
+
+    estimate: RaPOutput
+    generated: RaPOutput
+    re_estimate: RaPOutput
+
+
+class RaPPipeline(DiffusionPipeline):
+    """Videos and camera trajectories by one cached model.
+
+    Args:
+        transformer: the joint velocity field.
+        vae: the codec of both modalities.
+        scheduler, ray_scheduler: hold the shift of either schedule; the sampler itself is `rap.flow.sample`.
+        raxel_scale, canonical_fov_y_deg, ray_latents_std: see `LatentCodec`.
+        default_steps, default_ray_steps, default_guidance_scale: what a task's None means for these weights.
+    """
+
+    model_cpu_offload_seq = "transformer->vae"
+
+    def __init__(
+        self,
+        transformer: RaPTransformer3DModel,
+        vae: PatchAutoencoder | AutoencoderKLWan,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        ray_scheduler: FlowMatchEulerDiscreteScheduler,
+        raxel_scale: float = 0.5,
+        canonical_fov_y_deg: float = 55.0,
+        ray_latents_std: list[float] | None = None,
+        num_frames: int = 17,
+        default_steps: int = 20,
+        default_ray_steps: int = 2,
+        default_guidance_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.register_modules(transformer=transformer, vae=vae, scheduler=scheduler, ray_scheduler=ray_scheduler)
+        self.register_to_config(
+            raxel_scale=raxel_scale,
+            canonical_fov_y_deg=canonical_fov_y_deg,
+            ray_latents_std=ray_latents_std,
+            num_frames=num_frames,
+            default_steps=default_steps,
+            default_ray_steps=default_ray_steps,
+            default_guidance_scale=default_guidance_scale,
+        )
+        channels = transformer.config.in_channels
+        if vae.config.z_dim != channels:
+            raise ValueError(f"vae has {vae.config.z_dim} latent channels but the transformer takes {channels}")
+        self.codec = LatentCodec(vae, transformer.config.camera, raxel_scale, canonical_fov_y_deg, ray_latents_std)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of a clip the weights were trained on."""
+        return int(self.config.num_frames)
+
+    def estimate_trajectory(self, frames_u8: Frames, **options: Any) -> RaPOutput:
+        """Cameras of a clip; options are the fields of `EstimateTask`."""
+        return self._finish(EstimateTask(frames_u8, **options))
+
+    def generate_video(self, source_frames_u8: Frames, trajectory: Trajectory, **options: Any) -> RaPOutput:
+        """Video along a trajectory; options are the fields of `GenerateTask`."""
+        return self._finish(GenerateTask(source_frames_u8, trajectory, **options))
+
+    def generate_joint(self, source_frames_u8: Frames, **options: Any) -> RaPOutput:
+        """Camera motion and video from images; options are the fields of `JointTask`."""
+        return self._finish(JointTask(source_frames_u8, **options))
+
+    def round_trip(
+        self, frames_u8: Frames, *, fps: float = 8.0, steps: int | None = None, seed: int = 0, **estimate: Any
+    ) -> RoundTrip:
+        """Estimate the cameras of a clip, generate along them from its source frame, estimate the result's cameras."""
+        first = self.estimate_trajectory(frames_u8, fps=fps, seed=seed, **estimate)
+        assert first.trajectory is not None
+        source = first.trajectory.source
+        generated = self.generate_video(
+            frames_u8[source : source + 1], first.trajectory, source_indices=(source,), steps=steps, seed=seed
+        )
+        again = self.estimate_trajectory(generated.frames_u8, fps=fps, seed=seed, **estimate)
+        return RoundTrip(estimate=first, generated=generated, re_estimate=again)
+
+    def stream(self, task: Task) -> Iterator[Progress]:
+        """Run a task step by step; closing the generator cancels it before the next network call.
+
+        Raises:
+            ValueError: frames or trajectory of a size the model does not take, named with the remedy.
+        """
+        problem = self._problem(task)
+        mode: flow.Mode = problem.mode
+        levels = flow.plan(mode, problem.steps, problem.ray_steps, self.scheduler.shift, self.ray_scheduler.shift)
+        sampler = flow.sample(
+            self._network(problem),
+            problem.noise,
+            problem.clean,
+            problem.known,
+            levels,
+            flow.Prediction(self.transformer.config.video_prediction, self.transformer.config.ray_prediction),
+            problem.guidance_scale,
+            problem.null_rays,
+        )
+        last = None
+        try:
+            for last in _without_grad(sampler):
+                if last.step < last.steps:
+                    yield self._progress(problem, last)
+        finally:
+            sampler.close()
+        assert last is not None
+        output = self._output(problem, last.estimate)
+        yield Progress(last.steps, last.steps, output.frames_u8, output.trajectory, True, output)
+
+    def _finish(self, task: Task) -> RaPOutput:
+        for progress in self.progress_bar(self.stream(task)):
+            if progress.output is not None:
+                return progress.output
+        raise RuntimeError("the sampler ended without a result")
+
+    def _problem(self, task: Task) -> _Problem:
+        if isinstance(task, EstimateTask):
+            return self._estimate_problem(task)
+        if isinstance(task, GenerateTask):
+            return self._generate_problem(task)
+        return self._joint_problem(task)
+
+    def _estimate_problem(self, task: EstimateTask) -> _Problem:
+        frames = _checked_frames(task.frames_u8, "frames_u8")
+        count = len(frames)
+        _check_count(count)
+        _check_indices((task.source,), count)
+        video = self._to_model(frames)
+        sources = video[:, :, [task.source]]
+        problem = self._blank("estimate", task, frames.shape[1:3], count, (task.source,), sources)
+        problem = problem.with_video(self.codec.encode_video(video))
+        if task.fov_y_rad is not None:
+            if not 0 < task.fov_y_rad < math.pi:
+                raise ValueError(f"fov_y_rad must lie in (0, pi), got {task.fov_y_rad}; degrees?")
+            intrinsics = np.tile(intrinsics_from_fov(task.fov_y_rad, problem.size), (count, 1))
+            poses = np.tile(np.eye(4), (count, 1, 1))
+            problem = problem.with_rays(self._encode_cameras(poses, intrinsics, problem), only=task.source)
+        return replace(problem, frames_u8=frames, fov_y_rad=task.fov_y_rad)
+
+    def _generate_problem(self, task: GenerateTask) -> _Problem:
+        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
+        count = len(task.trajectory)
+        _check_count(count)
+        _check_sources(sources, task.source_indices, count)
+        size = sources.shape[1:3]
+        problem = self._blank("generate", task, size, count, task.source_indices, self._to_model(sources))
+        trajectory = task.trajectory.relative_to(task.source_indices[0]).resized(size)
+        rays = self._encode_cameras(trajectory.Ts_world_camera, trajectory.intrinsics, problem)
+        return replace(problem.with_rays(rays), trajectory=trajectory)
+
+    def _joint_problem(self, task: JointTask) -> _Problem:
+        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
+        _check_count(task.num_frames)
+        _check_sources(sources, task.source_indices, task.num_frames)
+        return self._blank(
+            "joint", task, sources.shape[1:3], task.num_frames, task.source_indices, self._to_model(sources)
+        )
+
+    def _blank(
+        self, mode: flow.Mode, task: Any, size: tuple[int, int], count: int, indices: tuple[int, ...], sources: Tensor
+    ) -> _Problem:
+        """Everything noise but the source frames: a segment of their own, and frame 0, which the codec keeps apart."""
+        config = self.transformer.config
+        device, dtype = self.device, self.transformer.dtype
+        latents = self.codec.encode_images(sources.transpose(1, 2)).to(dtype)
+        segment, channels = latents.shape[2], latents.shape[1]
+        grid = (size[0] // 8, size[1] // 8)
+        targets = 1 + (count - 1) // TIME_COMPRESSION
+        if config.camera == "pluecker":
+            ray_frames, ray_channels, ray_grid = _latent_frame_ends(count), 2 * channels, grid
+        else:
+            ray_frames, ray_channels = list(range(0, count, config.ray_frame_stride)), channels
+            ray_grid = (grid[0] // 2, grid[1] // 2)
+        generator = torch.Generator().manual_seed(task.seed)
+        shapes = (
+            (1, channels, segment + targets, *grid),
+            (1, ray_channels, len(ray_frames), *ray_grid),
+            (1, ray_channels, len(ray_frames), *ray_grid),
+        )
+        video, rays, null = (torch.randn(s, generator=generator).to(device, dtype) for s in shapes)
+        clean = torch.zeros_like(video)
+        clean[:, :, :segment] = latents
+        known = torch.zeros(1, segment + targets, dtype=torch.bool, device=device)
+        known[:, :segment] = True
+        if 0 in indices:
+            clean[:, :, segment] = latents[:, :, indices.index(0)]
+            known[:, segment] = True
+        times = frames_to_latent_time(torch.tensor(indices, device=device))
+        return _Problem(
+            mode=mode,
+            size=(int(size[0]), int(size[1])),
+            count=count,
+            segment=segment,
+            source=indices[0],
+            fps=getattr(task, "fps", 8.0),
+            steps=_or(getattr(task, "steps", None), self.config.default_steps),
+            ray_steps=self._ray_steps(task),
+            guidance_scale=_or(getattr(task, "guidance_scale", None), self.config.default_guidance_scale),
+            noise=Pair(video, rays),
+            clean=Pair(clean, torch.zeros_like(rays)),
+            known=Pair(known, torch.zeros(1, len(ray_frames), dtype=torch.bool, device=device)),
+            null_rays=null,
+            frame_times=torch.cat([times, torch.arange(targets, device=device)])[None],
+            ray_frames=tuple(ray_frames),
+        )
+
+    def _ray_steps(self, task: Any) -> int:
+        own = task.steps if isinstance(task, EstimateTask) else getattr(task, "ray_steps", None)
+        return _or(own, self.config.default_ray_steps)
+
+    def _network(self, problem: _Problem) -> flow.Network:
+        return _BoundNetwork(self.transformer, problem)
+
+    def _to_model(self, frames_u8: Frames) -> Tensor:
+        """(1, 3, T, H, W) in [-1, 1]."""
+        video = torch.from_numpy(np.ascontiguousarray(frames_u8)).to(self.device).float() / 127.5 - 1
+        return video.permute(3, 0, 1, 2)[None].to(self.vae.dtype)
+
+    def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: _Problem) -> Tensor:
+        picked = list(problem.ray_frames)
+        Ts = torch.from_numpy(poses[picked]).to(self.device).float()[None]
+        K = torch.from_numpy(intrinsics[picked]).to(self.device).float()[None]
+        return self.codec.encode_rays(self.codec.camera_maps(Ts, K, problem.size)).to(self.transformer.dtype)
+
+    def _progress(self, problem: _Problem, state: flow.Sample) -> Progress:
+        frames = trajectory = None
+        if problem.mode != "estimate":
+            frames = _to_u8(self.codec.preview_video(state.estimate.video[:, :, problem.segment :].to(self.vae.dtype)))
+        if problem.mode != "generate":
+            trajectory, _ = self._decode_cameras(problem, state.estimate.rays)
+        return Progress(state.step, state.steps, frames, trajectory)
+
+    def _output(self, problem: _Problem, latents: Pair) -> RaPOutput:
+        frames, trajectory = problem.frames_u8, problem.trajectory
+        if problem.mode != "estimate":
+            frames = _to_u8(self.codec.decode_video(latents.video[:, :, problem.segment :].to(self.vae.dtype)))
+        if trajectory is None:
+            trajectory, maps = self._decode_cameras(problem, latents.rays)
+        else:
+            maps = self.codec.decode_rays(latents.rays)[0]
+        return RaPOutput(frames_u8=frames, trajectory=trajectory, raxels=maps.float().cpu().numpy())
+
+    def _decode_cameras(self, problem: _Problem, rays: Tensor) -> tuple[Trajectory, Tensor]:
+        maps = self.codec.decode_rays(rays)[0]
+        reference = int(np.argmin(np.abs(np.asarray(problem.ray_frames) - problem.source)))
+        recover = pluecker_to_cameras if self.codec.camera == "pluecker" else raxels_to_cameras
+        Ts, K = recover(maps.double(), reference=reference)
+        scale = problem.size[0] / maps.shape[-2]
+        keys = Trajectory(
+            Ts_world_camera=Ts.cpu().numpy(),
+            intrinsics=K.cpu().numpy() * scale,
+            image_size=problem.size,
+            fps=problem.fps,
+            source=reference,
+        )
+        if problem.fov_y_rad is not None:
+            fixed = np.tile(intrinsics_from_fov(problem.fov_y_rad, problem.size), (len(keys), 1))
+            keys = replace(keys, intrinsics=fixed)
+        if len(keys) == problem.count:
+            return keys, maps
+        dense = keys.interpolated(np.interp(np.arange(problem.count), problem.ray_frames, np.arange(len(keys))))
+        return replace(dense, source=0).relative_to(problem.source), maps
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """A task in latents: what is noise, what is known, and where everything stands."""
+
+    mode: flow.Mode
+    size: tuple[int, int]
+    count: int
+    segment: int
+    source: int
+    fps: float
+    steps: int
+    ray_steps: int
+    guidance_scale: float
+    noise: Pair
+    clean: Pair
+    known: Pair
+    null_rays: Tensor
+    frame_times: Tensor
+    ray_frames: tuple[int, ...]
+    frames_u8: np.ndarray | None = None
+    trajectory: Trajectory | None = None
+    fov_y_rad: float | None = None
+
+    def with_video(self, latents: Tensor) -> _Problem:
+        """All target frames known."""
+        clean = self.clean.video.clone()
+        clean[:, :, self.segment :] = latents.to(clean)
+        return replace(
+            self,
+            clean=Pair(clean, self.clean.rays),
+            known=Pair(torch.ones_like(self.known.video), self.known.rays),
+        )
+
+    def with_rays(self, latents: Tensor, only: int | None = None) -> _Problem:
+        """All ray frames known, or the one of frame `only`, where the rays have it."""
+        known = torch.ones_like(self.known.rays)
+        if only is not None:
+            known = torch.tensor([[frame == only for frame in self.ray_frames]], device=known.device)
+        return replace(
+            self, clean=Pair(self.clean.video, latents), known=Pair(self.known.video, known)
+        )
+
+
+class _BoundNetwork:
+    """The transformer as `flow.Network`, bound to the frame times of one problem."""
+
+    def __init__(self, transformer: RaPTransformer3DModel, problem: _Problem) -> None:
+        self.transformer = transformer
+        self.segment = problem.segment
+        self.frame_times = problem.frame_times
+        frames = torch.tensor([problem.ray_frames], device=problem.frame_times.device)
+        self.ray_frame_times = frames_to_latent_time(frames)
+
+    def __call__(self, x: Pair, t: Pair) -> Pair:
+        out = self.transformer(
+            x.video,
+            x.rays,
+            t.video * 1000,
+            t.rays * 1000,
+            frame_times=self.frame_times,
+            ray_frame_times=self.ray_frame_times,
+            num_source_frames=self.segment,
+            return_dict=False,
+        )
+        return Pair(*out)
+
+
+def _without_grad(samples: Iterator[flow.Sample]) -> Iterator[flow.Sample]:
+    """Step a sampler under no_grad without holding the mode while the consumer runs."""
+    while True:
+        with torch.no_grad():
+            state = next(samples, None)
+        if state is None:
+            return
+        yield state
+
+
+def _to_u8(video: Float[Tensor, "1 3 T H W"]) -> Frames:
+    frames = ((video[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return frames.permute(1, 2, 3, 0).cpu().numpy()
+
+
+def _latent_frame_ends(count: int) -> list[int]:
+    """Last frame of each latent frame: 0, 4, 8, ..."""
+    return list(range(0, count, TIME_COMPRESSION))
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _checked_frames(frames: np.ndarray, name: str) -> np.ndarray:
+    frames = np.asarray(frames)
+    if frames.ndim == 3:
+        frames = frames[None]
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise ValueError(f"{name} must be (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+    h, w = frames.shape[1:3]
+    if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
+        raise ValueError(f"{name}: height and width must be multiples of {SIZE_MULTIPLE}, got {(h, w)}; resize first")
+    return frames
+
+
+def _check_count(count: int) -> None:
+    if count < 1 + TIME_COMPRESSION or (count - 1) % TIME_COMPRESSION:
+        raise ValueError(f"a clip must have 5, 9, 13, 17, ... (1 + 4k) frames, got {count}; resample it first")
+
+
+def _check_indices(indices: tuple[int, ...], count: int) -> None:
+    for index in indices:
+        if not 0 <= index < count:
+            raise ValueError(f"source frame {index} lies outside the clip of {count} frames (0 .. {count - 1})")
+
+
+def _check_sources(sources: np.ndarray, indices: tuple[int, ...], count: int) -> None:
+    if len(sources) != len(indices) or len(set(indices)) != len(indices):
+        raise ValueError(
+            f"source_indices must name a different frame for each of the {len(sources)} source frames, got {indices}"
+        )
+    _check_indices(indices, count)
