@@ -1,0 +1,225 @@
+"""Synthetic clips: a scene, a path, a rendering and exact cameras, one clip per (seed, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from rap.config import NUM_FRAMES
+from rap.geometry.camera import intrinsics_from_fov
+from rap.geometry.se3 import inverse
+from rap.synthetic import motion
+from rap.synthetic.render import Views, cast, shade
+from rap.synthetic.scenes import Scene, sample_scene
+from rap.synthetic.textures import TextureBank, texture_bank
+
+PROBE_SIZE = 16  # rays per side of the cheap rendering that judges a path before it is rendered
+MIN_DEPTH_SHARE = 0.15  # of the frame's median: nearer things fill the view and hide the scene
+MAX_MEDIAN_STEP = 1.7  # largest ratio of median depths of neighbouring frames
+MAX_MEDIAN_RANGE = 5.0
+SCENE_ATTEMPTS = 8
+PATH_ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """What clips look like.
+
+    Attributes:
+        size: (h, w) in pixels.
+        num_frames: frames per clip.
+        textures: folder of photographs; None for procedural patterns.
+        texture_size: side of the stored textures, a power of two.
+        photometric: exposure, white balance, gamma and noise drawn per clip.
+        supersample_share: share of clips rendered at twice the size and averaged (smooth edges, four times the cost).
+        device: where pixels are computed; scenes and paths are always drawn on the CPU.
+    """
+
+    size: tuple[int, int] = (128, 128)
+    num_frames: int = NUM_FRAMES
+    textures: Path | None = None
+    texture_size: int = 256
+    photometric: bool = True
+    supersample_share: float = 0.0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 8:
+            raise ValueError(f"size must be at least 8 pixels each way, got {self.size}")
+        if self.num_frames < 1:
+            raise ValueError(f"num_frames must be at least 1, got {self.num_frames}")
+        if not 0 <= self.supersample_share <= 1:
+            raise ValueError(f"supersample_share must lie in [0, 1], got {self.supersample_share}")
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticBatch:
+    """N clips with exact cameras. World = frame 0's camera, unit of length = median z-depth of frame 0.
+
+    Attributes:
+        frames_u8: (N,T,H,W,3).
+        Ts_world_camera: (N,T,4,4) float64, OpenCV; frame 0 is the identity.
+        intrinsics: (N,T,4) float64 fx, fy, cx, cy in pixels.
+        median_depth: (N,T) float64 median z-depth of every frame in that unit (frame 0: 1), so that another source frame
+            can re-normalise: divide translations relative to frame s by median_depth[:, s].
+        kinds: per clip "family/motion", as "room/orbit".
+        depth: (N,T,H,W) float32 z-depth, when asked for.
+    """
+
+    frames_u8: UInt8[Tensor, "n t h w 3"]
+    Ts_world_camera: Float[Tensor, "n t 4 4"]
+    intrinsics: Float[Tensor, "n t 4"]
+    median_depth: Float[Tensor, "n t"]
+    kinds: tuple[str, ...]
+    depth: Float[Tensor, "n t h w"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A clip before it is rendered."""
+
+    scene: Scene
+    views: Views
+    kind: str
+
+
+def render_clips(
+    seed: int,
+    count: int,
+    config: SyntheticConfig,
+    *,
+    start: int = 0,
+    with_depth: bool = False,
+    bank: TextureBank | None = None,
+) -> SyntheticBatch:
+    """Clips start .. start + count - 1 of a seed; each depends on (seed, its index) and the config alone.
+
+    Args:
+        bank: the config's textures where the caller already holds them (worker processes share one copy).
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    bank = bank or texture_bank(config.textures, config.texture_size, config.device)
+    clips = [_render_clip(seed, start + k, config, bank) for k in range(count)]
+    return SyntheticBatch(
+        frames_u8=torch.stack([c.frames_u8[0] for c in clips]),
+        Ts_world_camera=torch.cat([c.Ts_world_camera for c in clips]),
+        intrinsics=torch.cat([c.intrinsics for c in clips]),
+        median_depth=torch.cat([c.median_depth for c in clips]),
+        kinds=tuple(c.kinds[0] for c in clips),
+        depth=torch.cat([c.depth for c in clips if c.depth is not None]) if with_depth else None,
+    )
+
+
+def stream(seed: int, config: SyntheticConfig, *, start: int = 0, with_depth: bool = False) -> Iterator[SyntheticBatch]:
+    """Clips of a seed one by one, without end (batches of one)."""
+    index = start
+    while True:
+        yield render_clips(seed, 1, config, start=index, with_depth=with_depth)
+        index += 1
+
+
+def plan_clip(rng: np.random.Generator, config: SyntheticConfig, bank: TextureBank) -> Plan:
+    """Draw a scene and a path that stays clear of its surfaces."""
+    plan = None
+    for _ in range(SCENE_ATTEMPTS):
+        family, scene = sample_scene(rng, bank)
+        fov_y_rad = motion.sample_fov_y_rad(rng)
+        kind = motion.sample_kind(rng)
+        start = motion.sample_start(rng, scene.eye, scene.pivot, scene.yaw_rad, scene.pitch_rad)
+        intrinsics = np.tile(intrinsics_from_fov(fov_y_rad, config.size), (config.num_frames, 1))
+        for attempt in range(PATH_ATTEMPTS):
+            path = motion.sample_path(rng, kind, start, config.num_frames, amplitude=0.8**attempt)
+            plan = Plan(scene, Views(path, intrinsics, config.size), f"{family}/{kind}")
+            if is_clear(plan):
+                return plan
+    assert plan is not None
+    raise RuntimeError(f"no clear camera path in {SCENE_ATTEMPTS} scenes (last: {plan.kind}); report the seed")
+
+
+def is_clear(plan: Plan) -> bool:
+    """Whether the cameras stay off all surfaces and their views change gradually (judged on a coarse rendering)."""
+    scene, views = plan.scene, plan.views
+    distance = float(np.linalg.norm(scene.pivot - views.Ts_scene_camera[0, :3, 3]))
+    if not scene.is_free(views.Ts_scene_camera[:, :3, 3], margin=0.1 * distance):
+        return False
+    h, w = views.size
+    shrink = np.array([PROBE_SIZE / w, PROBE_SIZE / h] * 2)
+    coarse = Views(views.Ts_scene_camera, views.intrinsics * shrink, (PROBE_SIZE, PROBE_SIZE))
+    nearness = cast(scene, coarse).keys.view(torch.float32).flatten(1)
+    medians = nearness.median(dim=1).values
+    if (nearness.max(dim=1).values * MIN_DEPTH_SHARE > medians).any():
+        return False
+    steps = (medians[1:] / medians[:-1]).log().abs()
+    widest = float(medians.max() / medians.min())
+    return bool((steps < np.log(MAX_MEDIAN_STEP)).all()) and widest < MAX_MEDIAN_RANGE
+
+
+def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:
+    rng = np.random.default_rng((seed, index))
+    plan = plan_clip(rng, config, bank)
+    looks = Photometry.sample(rng) if config.photometric else Photometry()
+    factor = 2 if rng.random() < config.supersample_share else 1
+    h, w = config.size
+    views = plan.views
+    fine = replace(views, intrinsics=views.intrinsics * factor, size=(h * factor, w * factor))
+    visibility = cast(plan.scene, fine, config.device)
+    planes, nearness = shade(plan.scene, fine, visibility, bank, looks.tint)
+    if factor > 1:
+        planes = torch.nn.functional.avg_pool2d(planes, factor)
+        nearness = cast_depth(plan.scene, views, bank, config.device)
+    frames = looks.develop(planes, rng)
+    medians = nearness.flatten(1).median(dim=1).values.double().reciprocal().cpu()
+    Ts = torch.from_numpy(inverse(views.Ts_scene_camera[:1]) @ views.Ts_scene_camera)
+    Ts[0] = torch.eye(4, dtype=Ts.dtype)
+    Ts[:, :3, 3] /= medians[0]
+    return SyntheticBatch(
+        frames_u8=frames[None],
+        Ts_world_camera=Ts[None],
+        intrinsics=torch.from_numpy(views.intrinsics)[None],
+        median_depth=(medians / medians[0])[None],
+        kinds=(plan.kind,),
+        depth=(1 / (nearness * float(medians[0])))[None],
+    )
+
+
+def cast_depth(scene: Scene, views: Views, bank: TextureBank, device: str) -> Tensor:
+    """(T,H,W) inverse depth alone."""
+    return shade(scene, views, cast(scene, views, device), bank)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Photometry:
+    """A camera's development of the picture: channel factors, gamma, contrast about mid grey, noise (8-bit steps)."""
+
+    tint: np.ndarray | None = None
+    gamma: float = 1.0
+    contrast: float = 1.0
+    noise: float = 0.0
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> Photometry:
+        """Phones and handheld cameras: +-0.4 stops, warm to cool light, mild curves, little noise."""
+        warmth, green = rng.normal(0, 0.06), rng.normal(0, 0.02)
+        tint = 2 ** rng.normal(0, 0.25) * np.exp([warmth, green, -warmth])
+        noise = rng.uniform(0, 4) if rng.random() < 0.5 else 0.0
+        return cls(tint, float(np.exp(rng.normal(0, 0.15))), float(rng.uniform(0.85, 1.25)), float(noise))
+
+    def develop(self, planes: Tensor, rng: np.random.Generator) -> Tensor:
+        """(3,T,H,W) colours 0..255 -> (T,H,W,3) uint8."""
+        if self.noise > 0:
+            generator = torch.Generator(planes.device).manual_seed(int(rng.integers(2**62)))
+            planes = planes + self.noise * torch.randn(planes.shape, generator=generator, device=planes.device)
+        out = planes.add(0.5).clamp_(0, 255.0).to(torch.uint8)
+        if self.gamma != 1.0 or self.contrast != 1.0:
+            level = (np.arange(256) / 255.0) ** self.gamma
+            level = np.clip(0.5 + self.contrast * (level - 0.5), 0, 1)
+            curve = torch.from_numpy((level * 255 + 0.5).astype(np.uint8)).to(planes.device)
+            out = curve.index_select(0, out.flatten().int()).view(out.shape)
+        return out.permute(1, 2, 3, 0).contiguous()

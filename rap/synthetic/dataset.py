@@ -1,0 +1,156 @@
+"""Shards of synthetic clips on disk: made once by several processes, read again by training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.multiprocessing
+from torch import Tensor
+
+from rap.errors import InputError
+from rap.synthetic.clips import SyntheticBatch, SyntheticConfig, render_clips
+from rap.synthetic.textures import TextureBank, texture_bank
+
+INDEX_NAME = "index.json"
+ARRAYS = ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth")
+_worker: dict[str, Any] = {}  # what a worker process got from its initialiser
+
+
+def build_shards(
+    out_dir: Path,
+    count: int,
+    seed: int,
+    config: SyntheticConfig,
+    workers: int = 1,
+    *,
+    shard_size: int = 64,
+    with_depth: bool = False,
+) -> Iterator[int]:
+    """Write `count` clips as npz shards of `shard_size`, skipping shards that exist; yield the number of clips on disk.
+
+    Clip k is `render_clips(seed, 1, config, start=k)`, whatever the number of workers. A shard is renamed into place
+    when complete, so that a run that was stopped is continued by calling again. Nothing runs until the caller iterates.
+
+    Args:
+        workers: processes; 1 renders in this process.
+        with_depth: also store z-depth (float16, unit of length as in SyntheticBatch).
+
+    Raises:
+        InputError: out_dir holds shards of another seed, size or configuration.
+    """
+    if count < 1 or workers < 1 or shard_size < 1:
+        raise ValueError(f"count, workers and shard_size must be at least 1, got {count}, {workers}, {shard_size}")
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    _claim(out_dir, _description(seed, config, shard_size, with_depth))
+    starts = range(0, count, shard_size)
+    jobs = [(s, min(shard_size, count - s)) for s in starts if not _is_complete(shard_path(out_dir, s), count - s)]
+    done = count - sum(size for _, size in jobs)
+    yield done
+    if not jobs:
+        return
+    bank = texture_bank(config.textures, config.texture_size, "cpu")
+    arguments = (out_dir, seed, config, with_depth, bank)
+    if workers == 1:
+        _start_worker(*arguments)
+        for job in jobs:
+            done += _write_shard(job)
+            yield done
+        return
+    bank.texels.share_memory_()  # one copy for all processes
+    with torch.multiprocessing.get_context("spawn").Pool(workers, _start_worker, arguments) as pool:
+        for size in pool.imap_unordered(_write_shard, jobs):
+            done += size
+            yield done
+
+
+def shard_path(out_dir: Path, start: int) -> Path:
+    """File of the shard whose first clip is `start`."""
+    return Path(out_dir) / f"clips-{start:08d}.npz"
+
+
+def shard_files(folder: Path) -> list[Path]:
+    """The complete shards of a folder, in order of their clips.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = sorted(Path(folder).glob("clips-*.npz"))
+    if not files:
+        raise InputError(f"shards: {folder} holds no clips-*.npz; make them with build_shards")
+    return files
+
+
+def read_shard(path: Path) -> SyntheticBatch:
+    """One shard; depth comes back as float32 where it was stored.
+
+    Raises:
+        InputError: the file is no such shard.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, Tensor] = {name: torch.from_numpy(file[name]) for name in ARRAYS}
+            kinds = tuple(str(kind) for kind in file["kinds"])
+            depth = torch.from_numpy(file["depth"]).float() if "depth" in file.files else None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"shard: {path} cannot be read ({error}); delete it and build the shards again") from error
+    return SyntheticBatch(**arrays, kinds=kinds, depth=depth)
+
+
+def _description(seed: int, config: SyntheticConfig, shard_size: int, with_depth: bool) -> dict[str, Any]:
+    fields = asdict(replace(config, device="cpu"))
+    fields["textures"] = None if config.textures is None else Path(config.textures).name
+    return {"seed": seed, "shard_size": shard_size, "with_depth": with_depth, **json.loads(json.dumps(fields))}
+
+
+def _claim(out_dir: Path, description: dict[str, Any]) -> None:
+    """Write what the folder holds, or refuse it when it holds something else."""
+    path = out_dir / INDEX_NAME
+    if not path.exists():
+        path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in description.items():
+        if found.get(name) != value:
+            raise InputError(
+                f"shards: {out_dir} was made with {name} = {found.get(name)!r}, not {value!r}; give another folder"
+            )
+
+
+def _is_complete(path: Path, left: int) -> bool:
+    """Whether the shard exists; a last shard that was shorter is made again when more clips are wanted."""
+    if not path.exists():
+        return False
+    with np.load(path, allow_pickle=False) as file:
+        return len(file["median_depth"]) >= min(left, json.loads((path.parent / INDEX_NAME).read_text())["shard_size"])
+
+
+def _start_worker(out_dir: Path, seed: int, config: SyntheticConfig, with_depth: bool, bank: TextureBank) -> None:
+    if torch.multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)  # the processes already fill the cores
+    if config.device != "cpu":
+        bank = bank.to(config.device)
+    _worker.update(out_dir=out_dir, seed=seed, config=config, with_depth=with_depth, bank=bank)
+
+
+def _write_shard(job: tuple[int, int]) -> int:
+    start, size = job
+    batch = render_clips(
+        _worker["seed"], size, _worker["config"], start=start, with_depth=_worker["with_depth"], bank=_worker["bank"]
+    )
+    arrays = {name: getattr(batch, name).cpu().numpy() for name in ARRAYS}
+    if batch.depth is not None:
+        arrays["depth"] = batch.depth.half().cpu().numpy()
+    path = shard_path(_worker["out_dir"], start)
+    partial = path.with_name(path.name + f".{os.getpid()}.part")
+    with partial.open("wb") as file:
+        np.savez(file, kinds=np.array(batch.kinds), **arrays)
+    partial.replace(path)
+    return size

@@ -1,0 +1,98 @@
+"""The fast ray caster against a slow obvious twin, and against its own cameras."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rap.geometry.camera import pixel_centres, project, unproject
+from rap.synthetic import SyntheticConfig, render_clips
+from rap.synthetic.clips import plan_clip
+from rap.synthetic.render import Views, cast, shade
+from rap.synthetic.scenes import HULL_FACES, Scene
+from rap.synthetic.textures import texture_bank
+
+SMALL = SyntheticConfig(size=(20, 28), num_frames=5, texture_size=32, photometric=False)
+SHARP = SyntheticConfig(size=(64, 64), num_frames=5, texture_size=32, photometric=False)
+
+
+def slow_depths(scene: Scene, T: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h,w) z-depth, one ray and one surface at a time, by solving for the intersection with each."""
+    fx, fy, cx, cy = intrinsics
+    depths = np.full(size, np.inf)
+    for y in range(size[0]):
+        for x in range(size[1]):
+            ray = T[:3, :3] @ np.array([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, 1.0])
+            hits = []
+            for k, (origin, u, v) in enumerate(zip(scene.origins, scene.edges_u, scene.edges_v, strict=True)):
+                matrix = np.stack([u, v, -ray], axis=1)
+                if abs(np.linalg.det(matrix)) < 1e-12:
+                    continue
+                a, b, z = np.linalg.solve(matrix, T[:3, 3] - origin)
+                slack = 1e-6 if k < HULL_FACES else 0.0
+                if z > 0 and -slack <= a <= 1 + slack and -slack <= b <= 1 + slack:
+                    hits.append(z)
+            for centre, radius in zip(scene.centres, scene.radii, strict=True):
+                to_camera = T[:3, 3] - centre
+                roots = np.roots([ray @ ray, 2 * ray @ to_camera, to_camera @ to_camera - radius**2])
+                hits.extend(root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0)
+            depths[y, x] = min(hits)
+    return depths
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_depth_agrees_with_slow_twin(index: int) -> None:
+    bank = texture_bank(None, 32)
+    plan = plan_clip(np.random.default_rng((7, index)), SMALL, bank)
+    views = Views(plan.views.Ts_scene_camera[[0, 4]], plan.views.intrinsics[[0, 4]], SMALL.size)
+    fast = 1 / shade(plan.scene, views, cast(plan.scene, views), bank)[1].numpy()
+    for i in range(2):
+        slow = slow_depths(plan.scene, views.Ts_scene_camera[i], views.intrinsics[i], SMALL.size)
+        wrong = np.abs(fast[i] / slow - 1) > 1e-4
+        assert wrong.mean() < 0.004, f"{wrong.sum()} of {wrong.size} pixels differ"  # rays that graze an edge may
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_depth_and_colour_agree_between_views(index: int) -> None:
+    batch = render_clips(3, 1, SHARP, start=index, with_depth=True)
+    assert batch.depth is not None
+    depth, Ts, K = batch.depth[0].double(), batch.Ts_world_camera[0], batch.intrinsics[0]
+    pixels = pixel_centres(SHARP.size, dtype=torch.float64).flatten(0, 1)
+    points = unproject(pixels, depth[0].flatten(), K[0])
+    seen = 0
+    for k in range(1, SHARP.num_frames):
+        in_camera = (points - Ts[k, :3, 3]) @ Ts[k, :3, :3]
+        grid = 2 * project(in_camera, K[k]) / torch.tensor(SHARP.size[::-1]) - 1
+        inside = (grid.abs().max(-1).values < 0.95) & (in_camera[:, 2] > 0.05)
+        # inverse depth is affine on planes, so that bilinear sampling of it is exact away from edges
+        there = 1 / sample(1 / depth[k][None], grid)[0]
+        visible = inside & ((there / in_camera[:, 2] - 1).abs() < 3e-3)
+        occluded = inside & (there < 0.99 * in_camera[:, 2])
+        unexplained = inside & (there > 1.02 * in_camera[:, 2])  # seen from view 0, yet view k looks through it
+        assert unexplained.double().mean() < 0.08 * max(float(inside.double().mean()), 0.05)
+        if visible.double().mean() < 0.2:
+            continue
+        seen += 1
+        assert occluded.double().mean() < 0.8
+        colour = batch.frames_u8[0].double().permute(0, 3, 1, 2)
+        moved = (sample(colour[k], grid)[:, visible] - colour[0].flatten(1)[:, visible]).abs().mean()
+        shuffled = (colour[k].flatten(1)[:, visible] - colour[0].flatten(1)[:, visible]).abs().mean()
+        assert moved < max(0.75 * float(shuffled), 7.0)
+    assert seen or "pan" in batch.kinds[0] or "walk" in batch.kinds[0]
+
+
+def sample(image: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """(C,h,w) at (N,2) positions in [-1,1]."""
+    return torch.nn.functional.grid_sample(image[None], grid[None, None], align_corners=False)[0, :, 0]
+
+
+def test_supersampling_changes_colours_only() -> None:
+    plain = render_clips(5, 1, SHARP, with_depth=True)
+    smooth = render_clips(5, 1, replace(SHARP, supersample_share=1.0), with_depth=True)
+    assert plain.depth is not None and smooth.depth is not None
+    torch.testing.assert_close(plain.depth, smooth.depth, rtol=1e-5, atol=1e-5)
+    difference = (plain.frames_u8.float() - smooth.frames_u8.float()).abs().mean()
+    assert 0 < difference < 12
