@@ -14,9 +14,9 @@ from rap.model.codec import LatentCodec, PatchAutoencoder, _from_patches, _to_pa
 def smooth_clips(count: int = 8, frames: int = 9, size: int = 64, seed: int = 0) -> torch.Tensor:
     """Moving low-frequency pictures in [-1, 1]."""
     generator = torch.Generator().manual_seed(seed)
-    coarse = torch.randn(count, 3, 4, 8, 8, generator=generator)
+    coarse = 0.4 * torch.randn(count, 3, 4, 4, 4, generator=generator)
     video = torch.nn.functional.interpolate(coarse, (frames, size, size), mode="trilinear", align_corners=True)
-    return (video + 0.05 * torch.randn(video.shape, generator=generator)).clamp(-1, 1)
+    return (video + 0.02 * torch.randn(video.shape, generator=generator)).clamp(-1, 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_single_frame_and_first_latent_agree_exactly(patch_autoencoder):
 def test_smooth_video_survives(patch_autoencoder):
     video = smooth_clips(2, seed=1)
     codec = LatentCodec(patch_autoencoder)
-    assert (codec.decode_video(codec.encode_video(video)) - video).abs().mean() < 0.1
+    assert (codec.decode_video(codec.encode_video(video)) - video).abs().mean() < 0.05
 
 
 def random_cameras(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
