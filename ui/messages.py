@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from rap.data.clip import Clip
+
 # --- gestures: what a hand does in the viewport (sent by ui.viewport) -------------------------------------------------
 
 
@@ -64,6 +66,13 @@ class Upload:
     """Files were given: one video, one image, or several images (a sequence, in name order)."""
 
     paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRead:
+    """An upload has been decoded."""
+
+    clip: Clip
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,7 @@ class ShowTake:
 
 @dataclass(frozen=True)
 class JobQueued:
-    """The job waits; `place` 0 is next in line. `waiting_for` says for what, as the person reads it."""
+    """The job waits with `place` jobs before it; `waiting_for` says for what, as the person reads it."""
 
     job: int
     place: int
@@ -194,6 +203,7 @@ JobMessage = JobQueued | JobProgress | JobDone | JobFailed | JobCancelled
 Message = (
     Gesture
     | Upload
+    | ClipRead
     | Predict
     | Imagine
     | ApplyPreset

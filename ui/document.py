@@ -1,0 +1,264 @@
+"""What one person is working on, as an immutable value, and the pure edits of it.
+
+A `Document` is replaced, never changed: an edit is a function Document -> Document, and undo is a stack of earlier
+trajectories. It knows clips and trajectories and nothing else: no widgets, no sockets, no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from rap.data.clip import Clip
+from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
+
+HISTORY_LIMIT = 100
+"""Edits that can be undone; the oldest fall off."""
+
+DEFAULT_FOV_Y_RAD = float(np.radians(55))
+"""Vertical field of view of a preset when no prediction tells the clip's own."""
+
+
+@dataclass(frozen=True)
+class SoftDrag:
+    """A drag takes neighbours along with weight exp(-2 (|j - i| / radius)^2); the source frame stays.
+
+    Args:
+        radius: frames to each side, > 0.
+    """
+
+    on: bool = True
+    radius: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ValueError(f"radius must be above 0 frames, got {self.radius}; switch soft drag off instead")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What besides the path decides how a take comes out; `None` steps are the checkpoint's own."""
+
+    seed: int = 0
+    steps: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """One generated video, on disk, with what it was made from.
+
+    Args:
+        number: counted from 1 in the session.
+        origin: "regenerated" along a path, or "imagined" together with its path.
+        video: the mp4.
+        cameras: the path it was made along, as npz.
+        clip_hash, trajectory: what it was made from.
+        seconds: what it cost.
+    """
+
+    number: int
+    origin: str
+    video: Path
+    cameras: Path
+    clip_hash: str
+    trajectory: Trajectory
+    settings: Settings
+    seconds: float
+
+    @property
+    def stamp(self) -> str:
+        """Hash of clip + trajectory + settings: two takes with one stamp are the same take."""
+        return stamp(self.clip_hash, self.trajectory, self.settings)
+
+
+def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
+    """16 hex characters that name what a take is made from."""
+    parts = (clip_hash, trajectory.hash, str(settings.seed), str(settings.steps))
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """Everything the screen shows about one clip.
+
+    Args:
+        predicted: the model's own estimate, never overwritten.
+        edited: the path that is shown, generated along and exported: these very numbers.
+        past, future: earlier and undone values of `edited`, the newest last.
+        drag_origin: `edited` as it was when the current drag began; every move is applied to it, so moves do not add up.
+    """
+
+    clip: Clip | None = None
+    predicted: Trajectory | None = None
+    edited: Trajectory | None = None
+    takes: tuple[Take, ...] = ()
+    shown_take: int | None = None
+    selected: int | None = None
+    soft: SoftDrag = field(default_factory=SoftDrag)
+    past: tuple[Trajectory, ...] = ()
+    future: tuple[Trajectory, ...] = ()
+    drag_origin: Trajectory | None = None
+
+    @property
+    def source(self) -> int:
+        """The frame whose camera is the world, and whose picture a take starts from."""
+        return 0 if self.edited is None else self.edited.source
+
+    @property
+    def take(self) -> Take | None:
+        """The take on show."""
+        return next((take for take in self.takes if take.number == self.shown_take), None)
+
+    def is_stale(self, take: Take) -> bool:
+        """Whether the path or the clip is another one than the take was made from."""
+        return (
+            self.edited is None
+            or self.clip is None
+            or take.trajectory.hash != self.edited.hash
+            or take.clip_hash != self.clip.hash
+        )
+
+
+def with_clip(document: Document, clip: Clip) -> Document:
+    """A new clip starts a new document; only the way of dragging is kept."""
+    return Document(clip=clip, soft=document.soft)
+
+
+def with_prediction(document: Document, predicted: Trajectory) -> Document:
+    """The estimate becomes the prediction and, as an edit, the path."""
+    return replace(with_path(document, predicted), predicted=predicted)
+
+
+def with_path(document: Document, trajectory: Trajectory) -> Document:
+    """`trajectory` becomes the path; the one before can be undone. The same path again is no edit."""
+    before = document.drag_origin or document.edited
+    document = replace(document, edited=trajectory, drag_origin=None)
+    document = select(document, document.selected)
+    if before is None or before.hash == trajectory.hash:
+        return document
+    return replace(document, past=(*document.past, before)[-HISTORY_LIMIT:], future=())
+
+
+def with_preset(document: Document, name: str, amplitude: float, num_frames: int) -> Document:
+    """The path becomes a preset, seen through the predicted camera where there is one.
+
+    Raises:
+        ValueError: unknown name, amplitude out of range, or no clip yet.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
+    clip = _require_clip(document)
+    fov_y_rad = DEFAULT_FOV_Y_RAD
+    if document.predicted is not None:
+        fov_y_rad = float(document.predicted.fov_y_rad[document.predicted.source])
+    image_size = (clip.frames_u8.shape[1], clip.frames_u8.shape[2])
+    path = preset(
+        name, num_frames=num_frames, image_size=image_size, fov_y_rad=fov_y_rad, amplitude=amplitude, fps=clip.fps
+    )
+    return with_path(document, path)
+
+
+def select(document: Document, index: int | None) -> Document:
+    """Select a frame; an index the path does not have selects nothing."""
+    count = 0 if document.edited is None else len(document.edited)
+    return replace(document, selected=index if index is not None and 0 <= index < count else None)
+
+
+def with_soft_drag(document: Document, on: bool, radius: float) -> Document:
+    """Raises ValueError for a radius not above 0."""
+    return replace(document, soft=SoftDrag(on, radius))
+
+
+def begin_drag(document: Document, index: int) -> Document:
+    """Checkpoint at the start of a drag."""
+    return replace(select(document, index), drag_origin=document.edited)
+
+
+def drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Document:
+    """The path with frame `index` where the hand has put it. A drag that has not begun begins here.
+
+    Raises:
+        ValueError: no path, or the frame is the source (its camera is the world), or the pose is not rigid.
+    """
+    if document.drag_origin is None:
+        document = begin_drag(document, index)
+    return replace(document, edited=_dragged(document, index, T_world_camera))
+
+
+def end_drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Document:
+    """Checkpoint at the end of a drag: the whole movement is one edit. Raises as `drag`."""
+    moved = drag(document, index, T_world_camera).edited
+    assert moved is not None  # drag raises without a path
+    return with_path(document, moved)
+
+
+def drop_drag(document: Document) -> Document:
+    """The path as it was before the current drag."""
+    return replace(document, edited=document.drag_origin or document.edited, drag_origin=None)
+
+
+def undo(document: Document) -> Document:
+    """One edit back; nothing when there is none."""
+    if not document.past or document.edited is None:
+        return document
+    *past, before = document.past
+    return _travelled(document, before, tuple(past), (*document.future, document.edited))
+
+
+def redo(document: Document) -> Document:
+    """One undone edit forward; nothing when there is none."""
+    if not document.future or document.edited is None:
+        return document
+    *future, after = document.future
+    return _travelled(document, after, (*document.past, document.edited), tuple(future))
+
+
+def reset_to_predicted(document: Document) -> Document:
+    """The untouched prediction again, as an edit.
+
+    Raises:
+        ValueError: nothing has been predicted.
+    """
+    if document.predicted is None:
+        raise ValueError("there is no prediction to go back to; press Predict first")
+    return with_path(document, document.predicted)
+
+
+def with_take(document: Document, take: Take) -> Document:
+    """A finished take is kept and shown."""
+    return replace(document, takes=(*document.takes, take), shown_take=take.number)
+
+
+def show_take(document: Document, number: int) -> Document:
+    """Raises ValueError for a number no take has."""
+    if all(take.number != number for take in document.takes):
+        raise ValueError(f"there is no take {number}; there are {[take.number for take in document.takes]}")
+    return replace(document, shown_take=number)
+
+
+def _travelled(
+    document: Document, edited: Trajectory, past: tuple[Trajectory, ...], future: tuple[Trajectory, ...]
+) -> Document:
+    moved = replace(document, edited=edited, past=past, future=future, drag_origin=None)
+    return select(moved, document.selected)
+
+
+def _dragged(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Trajectory:
+    origin = document.drag_origin
+    if origin is None:
+        raise ValueError("there is no path to drag; press Predict or apply a preset first")
+    if index == origin.source:
+        raise ValueError(f"frame {index} is the source camera: it is the world's origin and stays where it is")
+    if document.soft.on:
+        return soft_drag(origin, index, T_world_camera, document.soft.radius)
+    return replace_pose(origin, index, T_world_camera)
+
+
+def _require_clip(document: Document) -> Clip:
+    if document.clip is None:
+        raise ValueError("there is no clip yet; give a video or an image first")
+    return document.clip

@@ -1,0 +1,168 @@
+"""One worker for the one model: it drains a task's progress generator, and closing that generator is cancelling.
+
+The model is shared by all sessions, so tasks stand in one line. What becomes of a job goes as messages to its own `report`;
+what its output is worth keeping for is decided by its `keep`, which runs here and before the job is announced as done, so
+that nothing is ever announced that is not on disk.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ui.messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
+
+logger = logging.getLogger(__name__)
+
+_numbers = itertools.count(1)
+
+
+class Pipeline(Protocol):
+    """What the worker needs of a `rap.pipeline.RaPPipeline`."""
+
+    def stream(self, task: Any) -> Generator[Any, None, None]:
+        """Progress values; the last has `done` and `output`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A task and who asked for it.
+
+    Args:
+        task: what the pipeline's `stream` takes.
+        keep: makes the result of the pipeline's output, files and all; called in the worker's thread.
+        report: gets every message about the job, from the worker's thread or from the thread that cancels.
+    """
+
+    task: Any
+    keep: Callable[[Any], Any]
+    report: Callable[[JobMessage], None]
+    number: int = field(default_factory=lambda: next(_numbers))
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Worker:
+    """Runs jobs one after the other in a thread of its own; starts by loading the model.
+
+    No message is sent while the worker's own lock is held, so a receiver may take its own locks.
+
+    Args:
+        load: gives the pipeline. When it fails, every job tries again and reports the failure as its own.
+    """
+
+    def __init__(self, load: Callable[[], Pipeline]) -> None:
+        self._load = load
+        self._pipeline: Pipeline | None = None
+        self._line: deque[Job] = deque()
+        self._running: Job | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._rates: dict[type, float] = {}
+        self._thread = threading.Thread(target=self._work, name="rap-worker", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Put a job at the end of the line."""
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the worker has been closed and takes no more jobs")
+            self._line.append(job)
+            self._changed.notify_all()
+        self._tell_places()
+
+    def cancel(self, number: int) -> None:
+        """Stop a job, queued or running (after the step it is in); nothing for a job that has ended."""
+        with self._changed:
+            if self._running is not None and self._running.number == number:
+                self._running.cancelled.set()
+                return
+            job = next((job for job in self._line if job.number == number), None)
+            if job is None:
+                return
+            self._line.remove(job)
+        _tell(job, JobCancelled(job.number))
+        self._tell_places()
+
+    def seconds_per_step(self, task_type: type) -> float | None:
+        """As measured in the last whole job of this type on this machine, or None."""
+        return self._rates.get(task_type)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Cancel everything and end the thread."""
+        with self._changed:
+            self._closed = True
+            waiting = list(self._line)
+            self._line.clear()
+            if self._running is not None:
+                self._running.cancelled.set()
+            self._changed.notify_all()
+        for job in waiting:
+            _tell(job, JobCancelled(job.number))
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        try:
+            self._pipeline = self._load()
+        except Exception:  # the thread must live on; the next job tries again and reports what it meets
+            logger.exception("the model could not be loaded")
+        while (job := self._next()) is not None:
+            try:
+                message = self._run(job)
+            except Exception as error:  # whatever goes wrong in a job is its owner's to read, and must not end the worker
+                logger.exception("job %d failed", job.number)
+                message = JobFailed(job.number, str(error) or type(error).__name__)
+            with self._changed:
+                self._running = None
+            _tell(job, message)
+
+    def _next(self) -> Job | None:
+        """Wait for the next job; None when the worker is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._line)
+            if self._closed:
+                return None
+            self._running = self._line.popleft()
+            job = self._running
+        self._tell_places()
+        return job
+
+    def _run(self, job: Job) -> JobMessage:
+        if self._pipeline is None:
+            self._pipeline = self._load()
+        started = time.monotonic()
+        generator = self._pipeline.stream(job.task)
+        try:
+            for progress in generator:
+                if job.cancelled.is_set():
+                    return JobCancelled(job.number)
+                seconds = time.monotonic() - started
+                if progress.done:
+                    self._rates[type(job.task)] = seconds / max(progress.steps, 1)
+                    return JobDone(job.number, job.keep(progress.output), seconds)
+                rate = seconds / progress.step if progress.step else None
+                _tell(job, JobProgress(job.number, progress.step, progress.steps, rate, progress.frames_u8))
+        finally:
+            generator.close()
+        raise RuntimeError("the pipeline stopped without a result")
+
+    def _tell_places(self) -> None:
+        with self._changed:
+            waiting, busy = list(self._line), self._running is not None
+            reason = "the model to load" if self._pipeline is None and not busy else "the jobs before it"
+        for place, job in enumerate(waiting, start=int(busy)):
+            _tell(job, JobQueued(job.number, place, reason))
+
+
+def _tell(job: Job, message: JobMessage) -> None:
+    """Report, and survive a receiver that fails: its session is broken, the others' are not."""
+    try:
+        job.report(message)
+    except Exception:
+        logger.exception("the owner of job %d could not take %s", job.number, type(message).__name__)

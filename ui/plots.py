@@ -1,0 +1,143 @@
+"""Plotly figures of a path: the 3D view that stands in for the viewport, and position and rotation over time.
+
+Degrees and scene units, as everywhere on screen. Colours of frames are the viewport's, so that a colour names a frame.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float64
+
+from rap.geometry import Trajectory
+from ui.viewport import GHOST_COLOUR, SELECTED_COLOUR, frustum_depth, image_corners, time_colours
+
+AXES = (("x right", "#c8453b"), ("y down", "#3f9a4f"), ("z forward", "#3050cd"))
+ANGLES = (("pitch", "#c8453b"), ("yaw", "#3f9a4f"), ("roll", "#3050cd"))
+INK, GRID = "#565d6b", "#e6e8ee"
+
+
+def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
+    """The path and its frusta in 3D, y down as in the cameras' own frame; empty axes without a path."""
+    figure = go.Figure()
+    if ghost is not None:
+        figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "predicted", dash="dash"))
+    if trajectory is not None:
+        depth = 2 * frustum_depth(trajectory)
+        colours = [_css(colour) for colour in time_colours(len(trajectory))]
+        figure.add_trace(_line3d(trajectory.centres, INK, "path"))
+        for i, colour in enumerate(colours):
+            chosen = i == selected
+            points = _frustum_outline(trajectory, i, depth)
+            figure.add_trace(_line3d(points, _css(SELECTED_COLOUR) if chosen else colour, f"frame {i}", 5 if chosen else 2))
+    axis = {"showbackground": False, "gridcolor": GRID, "zerolinecolor": GRID, "color": INK}
+    figure.update_layout(
+        scene={
+            "xaxis": {**axis, "title": "x"},
+            "yaxis": {**axis, "title": "y"},
+            "zaxis": {**axis, "title": "z"},
+            "aspectmode": "data",
+            "camera": {"up": {"x": 0, "y": -1, "z": 0}, "eye": {"x": 0.9, "y": -0.9, "z": -1.5}},
+        },
+        showlegend=False,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=500,
+        paper_bgcolor="rgba(0,0,0,0)",
+    )
+    return figure
+
+
+def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
+    """Camera centre (scene units) and rotation (degrees) over frames, side by side; the prediction dotted."""
+    figure = go.Figure()
+    if trajectory is not None:
+        frames = np.arange(len(trajectory))
+        angles = euler_deg(trajectory)
+        ghost_angles = None if ghost is None else euler_deg(ghost)
+        for axis in range(3):
+            figure.add_trace(_curve(frames, trajectory.centres[:, axis], *AXES[axis], side=1))
+            figure.add_trace(_curve(frames, angles[:, axis], *ANGLES[axis], side=2))
+            if ghost is not None and ghost_angles is not None:
+                before = np.arange(len(ghost))
+                figure.add_trace(_curve(before, ghost.centres[:, axis], "predicted", AXES[axis][1], side=1, dotted=True))
+                figure.add_trace(_curve(before, ghost_angles[:, axis], "predicted", ANGLES[axis][1], side=2, dotted=True))
+    if selected is not None:
+        for axis_name in ("x", "x2"):
+            figure.add_shape(
+                type="line", x0=selected, x1=selected, y0=0, y1=1, xref=axis_name, yref="paper",
+                line={"color": _css(SELECTED_COLOUR), "width": 1.5},
+            )  # fmt: skip
+    figure.update_layout(**_motion_layout())
+    return figure
+
+
+def path_rows(trajectory: Trajectory | None) -> list[list[float]]:
+    """The path in numbers: frame, x, y, z (scene units), pitch, yaw, roll, vertical field of view (degrees)."""
+    if trajectory is None:
+        return []
+    columns = np.column_stack([trajectory.centres, euler_deg(trajectory), np.degrees(trajectory.fov_y_rad)])
+    return [[i, *(round(float(value), 3) for value in row)] for i, row in enumerate(columns)]
+
+
+PATH_COLUMNS = ["frame", "x", "y", "z", "pitch°", "yaw°", "roll°", "fov y°"]
+
+
+def euler_deg(trajectory: Trajectory) -> Float64[np.ndarray, "frames 3"]:
+    """Pitch (up positive), yaw (to the right positive) and roll (clockwise positive) of the view, in degrees.
+
+    R = R_y(yaw) R_x(pitch) R_z(roll) in OpenCV axes, as one turns a tripod head: first yaw, then pitch, then roll.
+    """
+    R = trajectory.Ts_world_camera[:, :3, :3]
+    forward = R[:, :, 2]
+    yaw = np.arctan2(forward[:, 0], forward[:, 2])
+    pitch = np.arcsin(np.clip(-forward[:, 1], -1, 1))
+    roll = np.arctan2(R[:, 1, 0], R[:, 1, 1])
+    return np.degrees(np.unwrap(np.stack([pitch, yaw, roll], axis=-1), axis=0))
+
+
+def _frustum_outline(trajectory: Trajectory, index: int, depth: float) -> Float64[np.ndarray, "n 3"]:
+    """One stroke along all edges of a frustum."""
+    apex = trajectory.centres[index]
+    a, b, c, d = image_corners(trajectory, index, depth)
+    return np.stack([apex, a, b, apex, c, d, apex, a, d, c, b])
+
+
+def _line3d(points: np.ndarray, colour: str, name: str, width: float = 3, dash: str = "solid") -> go.Scatter3d:
+    return go.Scatter3d(
+        x=points[:, 0], y=points[:, 1], z=points[:, 2], mode="lines", name=name, hoverinfo="name",
+        line={"color": colour, "width": width, "dash": dash},
+    )  # fmt: skip
+
+
+def _curve(
+    frames: np.ndarray, values: np.ndarray, name: str, colour: str, *, side: int, dotted: bool = False
+) -> go.Scatter:
+    suffix = "" if side == 1 else "2"
+    line = {"color": colour, "width": 1 if dotted else 2, "dash": "dot" if dotted else "solid"}
+    return go.Scatter(
+        x=frames, y=values, name=name, mode="lines", line=line, xaxis=f"x{suffix}", yaxis=f"y{suffix}",
+        legend="legend" if side == 1 else "legend2", showlegend=not dotted, hovertemplate="%{y:.3f}",
+    )  # fmt: skip
+
+
+def _motion_layout() -> dict:
+    axis = {"gridcolor": GRID, "zerolinecolor": "#c9cdd8", "color": INK, "tickfont": {"size": 10}}
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": INK}, "bgcolor": "rgba(0,0,0,0)"}
+    return {
+        "xaxis": {**axis, "domain": [0.0, 0.47], "title": None},
+        "xaxis2": {**axis, "domain": [0.54, 1.0], "anchor": "y2"},
+        "yaxis": {**axis, "title": None, "nticks": 5},
+        "yaxis2": {**axis, "anchor": "x2", "nticks": 5, "ticksuffix": "°"},
+        "legend": {**legend, "x": 0.0},
+        "legend2": {**legend, "x": 0.54},
+        "margin": {"l": 36, "r": 8, "t": 22, "b": 22},
+        "height": 170,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "x unified",
+    }
+
+
+def _css(colour: tuple[int, ...] | np.ndarray) -> str:
+    r, g, b = (int(channel) for channel in colour)
+    return f"rgb({r},{g},{b})"

@@ -1,0 +1,482 @@
+"""One person at work: `dispatch(message)` is the only place where a session's state changes.
+
+Data flows one way. A message (a click, an upload, a gesture in the viewport, a word from the worker) makes the next
+`State`, an immutable value; the viewport is drawn from it here, the page is drawn from it by `ui.layout`. Nobody else
+keeps state, so that undo, reload and a second window all see the same thing.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial, singledispatchmethod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rap import formats
+from rap.data.clip import Clip, load_clip, write_video
+from rap.errors import InputError
+from rap.geometry import Trajectory
+from rap.pipeline import EstimateTask, GenerateTask, JointTask
+from ui import document as doc
+from ui import messages as msg
+from ui.document import Document, Settings, Take
+from ui.hub import Hub
+from ui.jobs import Job, Worker
+from ui.viewport import Viewport, ViewportScene
+
+logger = logging.getLogger(__name__)
+
+JobKind = Literal["predict", "imagine", "regenerate"]
+JobPhase = Literal["queued", "running", "cancelling"]
+
+TASK_TYPES: dict[JobKind, type] = {"predict": EstimateTask, "imagine": JointTask, "regenerate": GenerateTask}
+
+
+@dataclass(frozen=True, eq=False)
+class JobStatus:
+    """The session's one job, as last heard of."""
+
+    number: int
+    kind: JobKind
+    settings: Settings
+    phase: JobPhase = "queued"
+    place: int = 0
+    waiting_for: str = "the model to load"
+    step: int = 0
+    steps: int = 0
+    seconds_per_step: float | None = None
+    preview_u8: np.ndarray | None = None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left by the measured seconds per step; None before there is a measure."""
+        if self.seconds_per_step is None or self.phase != "running":
+            return None
+        return self.seconds_per_step * (self.steps - self.step)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for the person, shown in the panel `place` ("input", "path" or "result")."""
+
+    place: str
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All of a session that can be seen. `version` counts the changes."""
+
+    document: Document
+    job: JobStatus | None = None
+    notice: Notice | None = None
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides for all sessions."""
+
+    num_frames: int = 17
+    seed: int = 0
+    steps: int | None = None
+
+
+Change = tuple[State, Callable[[], None] | None]
+"""The next state, and what to do outside the lock once it is set."""
+
+
+class Session:
+    """One person's document, viewport, files and job.
+
+    Args:
+        worker: runs the model for all sessions.
+        hub: serves the session's viewport under `id`.
+        options: frame count and defaults.
+    """
+
+    def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
+        self._worker, self._hub, self._options = worker, hub, options
+        self._state = State(Document())
+        self._changed = threading.Condition(threading.RLock())
+        self._draw_lock = threading.RLock()
+        self._closed = False
+        self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
+        self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
+        self.viewport = Viewport(self.dispatch)
+        self.id: str = hub.open(self.viewport, self)
+
+    @property
+    def state(self) -> State:
+        """The current state; a value that never changes under its reader."""
+        return self._state
+
+    @property
+    def options(self) -> Options:
+        """What the command line decided."""
+        return self._options
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session has ended."""
+        return self._closed
+
+    def dispatch(self, message: msg.Message) -> None:
+        """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
+        if isinstance(message, msg.Upload):
+            message = self._read(message)  # decoding takes seconds: outside the lock
+        with self._changed:
+            if self._closed:
+                return
+            try:
+                state, effect = self._reduce(message, self._state)
+            except ValueError as error:
+                state, effect = _refuse(self._state, _PLACES.get(type(message), "path"), str(error)), None
+            if state is self._state:
+                return
+            self._state = replace(state, version=self._state.version + 1)
+            self._changed.notify_all()
+        if effect is not None:
+            effect()
+        self._draw()
+        if isinstance(message, msg.Select | msg.DragEnd):
+            self._hub.publish(self.id, {"version": self._state.version})
+
+    def wait(self, version: int, timeout_s: float) -> State:
+        """The state, as soon as it is newer than `version`; at the latest after `timeout_s` or when the session ends."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._state.version > version, timeout_s)
+            return self._state
+
+    def seconds_per_step(self, kind: JobKind) -> float | None:
+        """Measured on this machine in the last job of this kind, anybody's; None before the first."""
+        return self._worker.seconds_per_step(TASK_TYPES[kind])
+
+    def export(self, format_name: str) -> Path:
+        """Write the edited path into the session's folder; a format of several files becomes a zip.
+
+        Args:
+            format_name: a key of `rap.formats.FORMATS`.
+
+        Raises:
+            InputError: there is no path to export.
+        """
+        trajectory = self._state.document.edited
+        if trajectory is None:
+            raise InputError("there is no path to export yet; press Predict or apply a preset first")
+        folder = self.folder / "exports" / trajectory.hash
+        path = folder / formats.FORMATS[format_name].default_name
+        formats.write(path, trajectory, format_name=format_name)
+        if path.is_dir():
+            return Path(shutil.make_archive(str(path), "zip", path))
+        return path
+
+    def close(self) -> None:
+        """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            job = self._state.job
+            self._state = State(Document(), version=self._state.version + 1)
+            self._changed.notify_all()
+        if job is not None:
+            self._worker.cancel(job.number)
+        self._hub.close(self.id)
+        with self._draw_lock:
+            self.viewport.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _read(self, message: msg.Upload) -> msg.ClipRead | msg.Refused:
+        paths = list(message.paths)
+        try:
+            return msg.ClipRead(load_clip(paths[0] if len(paths) == 1 else paths, num_frames=self._options.num_frames))
+        except ValueError as error:  # InputError is one
+            return msg.Refused("input", str(error))
+
+    def _draw(self) -> None:
+        with self._draw_lock:
+            if self._closed:
+                return
+            document = self._state.document  # read under the lock: the last draw shows the last state
+            self.viewport.draw(
+                ViewportScene(
+                    trajectory=document.edited,
+                    ghost=document.predicted if document.predicted is not document.edited else None,
+                    thumbnails=self._thumbnails(document),
+                    selected=document.selected,
+                    source=document.source,
+                    soft_radius=document.soft.radius if document.soft.on else 0.0,
+                )
+            )
+
+    def _thumbnails(self, document: Document) -> tuple[np.ndarray, ...] | None:
+        """A picture for each pose: the clip's frames along an estimated path, else only the source's.
+
+        The same objects as long as the clip and the path's length stay: the viewport compares them by identity.
+        """
+        if document.clip is None or document.edited is None:
+            return None
+        follows = document.predicted is not None and len(document.edited) == len(document.clip)
+        key = (document.clip, len(document.edited), document.source, follows)
+        if self._pictures[0] != key:
+            frames = document.clip.frames_u8
+            pictures = [np.full_like(frames[0], 72) for _ in range(len(document.edited))]
+            if follows:
+                pictures = list(frames)
+            pictures[document.source] = frames[min(document.source, len(frames) - 1)]
+            self._pictures = (key, tuple(pictures))
+        return self._pictures[1]
+
+    # --- messages -> next state ---------------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _reduce(self, message: Any, state: State) -> Change:
+        raise TypeError(f"no session takes a {type(message).__name__}")
+
+    @_reduce.register
+    def _(self, message: msg.ClipRead, state: State) -> Change:
+        clip = message.clip
+        return State(doc.with_clip(state.document, clip), version=state.version), self._stopper(state)
+
+    @_reduce.register
+    def _(self, message: msg.Refused, state: State) -> Change:
+        return _refuse(state, message.place, message.text), None
+
+    @_reduce.register
+    def _(self, message: msg.Select, state: State) -> Change:
+        return replace(state, document=doc.select(state.document, message.index)), None
+
+    @_reduce.register
+    def _(self, message: msg.DragStart, state: State) -> Change:
+        return replace(state, document=doc.begin_drag(state.document, message.index), notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.Drag, state: State) -> Change:
+        return replace(state, document=doc.drag(state.document, message.index, message.T_world_camera)), None
+
+    @_reduce.register
+    def _(self, message: msg.DragEnd, state: State) -> Change:
+        return replace(state, document=doc.end_drag(state.document, message.index, message.T_world_camera)), None
+
+    @_reduce.register
+    def _(self, message: msg.ApplyPreset, state: State) -> Change:
+        document = doc.with_preset(state.document, message.name, message.amplitude, self._options.num_frames)
+        return replace(state, document=document, notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.Undo, state: State) -> Change:
+        return replace(state, document=doc.undo(state.document), notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.Redo, state: State) -> Change:
+        return replace(state, document=doc.redo(state.document), notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.ResetToPredicted, state: State) -> Change:
+        return replace(state, document=doc.reset_to_predicted(state.document), notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.SetSoftDrag, state: State) -> Change:
+        return replace(state, document=doc.with_soft_drag(state.document, message.on, message.radius)), None
+
+    @_reduce.register
+    def _(self, message: msg.ShowTake, state: State) -> Change:
+        return replace(state, document=doc.show_take(state.document, message.number)), None
+
+    @_reduce.register
+    def _(self, message: msg.Predict, state: State) -> Change:
+        clip = _clip(state)
+        if len(clip) < 2:
+            raise InputError(f"{clip.name}: one picture has no motion to predict; press Imagine or apply a preset")
+        task = EstimateTask(clip.frames_u8, fps=clip.fps, steps=message.steps, seed=message.seed)
+        return self._start("predict", task, Settings(message.seed, message.steps), _kept_trajectory, state)
+
+    @_reduce.register
+    def _(self, message: msg.Imagine, state: State) -> Change:
+        clip = _clip(state)
+        settings = Settings(message.seed, message.steps)
+        count = self._options.num_frames
+        task = JointTask(
+            clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed
+        )
+        keep = partial(self._keep_take, "imagined", clip.hash, settings, len(state.document.takes) + 1)
+        return self._start("imagine", task, settings, keep, state)
+
+    @_reduce.register
+    def _(self, message: msg.Regenerate, state: State) -> Change:
+        clip, path = _clip(state), state.document.edited
+        if path is None:
+            raise InputError("there is no path to generate along yet; press Predict or apply a preset first")
+        settings = Settings(message.seed, message.steps)
+        source = min(path.source, len(clip) - 1)
+        task = GenerateTask(
+            clip.frames_u8[source : source + 1], path, (path.source,), steps=message.steps, seed=message.seed
+        )
+        keep = partial(self._keep_take, "regenerated", clip.hash, settings, len(state.document.takes) + 1)
+        return self._start("regenerate", task, settings, keep, state)
+
+    @_reduce.register
+    def _(self, message: msg.Cancel, state: State) -> Change:
+        if state.job is None:
+            return state, None
+        return replace(state, job=replace(state.job, phase="cancelling")), self._stopper(state)
+
+    @_reduce.register
+    def _(self, message: msg.JobQueued, state: State) -> Change:
+        if state.job is None or state.job.number != message.job:
+            return state, None
+        return replace(state, job=replace(state.job, place=message.place, waiting_for=message.waiting_for)), None
+
+    @_reduce.register
+    def _(self, message: msg.JobProgress, state: State) -> Change:
+        job = state.job
+        if job is None or job.number != message.job:
+            return state, None
+        job = replace(
+            job,
+            phase=job.phase if job.phase == "cancelling" else "running",
+            step=message.step,
+            steps=message.steps,
+            seconds_per_step=message.seconds_per_step,
+            preview_u8=message.preview_u8 if message.preview_u8 is not None else job.preview_u8,
+        )
+        return replace(state, job=job), None
+
+    @_reduce.register
+    def _(self, message: msg.JobDone, state: State) -> Change:
+        job, document = state.job, state.document
+        if job is None or job.number != message.job:
+            return state, None
+        if job.kind == "predict":
+            text = f"Predicted {len(message.result)} cameras in {message.seconds:.1f} s."
+            document = doc.with_prediction(document, message.result)
+            return replace(state, document=document, job=None, notice=Notice("path", text)), None
+        take = replace(message.result, seconds=message.seconds)
+        if job.kind == "imagine":
+            document = doc.with_prediction(document, take.trajectory)
+        text = f"Take {take.number} is ready after {message.seconds:.1f} s."
+        return replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text)), None
+
+    @_reduce.register
+    def _(self, message: msg.JobFailed, state: State) -> Change:
+        if state.job is None or state.job.number != message.job:
+            return state, None
+        return _refuse(replace(state, job=None), "result", message.text), None
+
+    @_reduce.register
+    def _(self, message: msg.JobCancelled, state: State) -> Change:
+        if state.job is None or state.job.number != message.job:
+            return state, None
+        return replace(state, job=None, notice=Notice("result", "Cancelled; nothing was kept.")), None
+
+    # --- jobs ---------------------------------------------------------------------------------------------------------
+
+    def _start(
+        self, kind: JobKind, task: Any, settings: Settings, keep: Callable[[Any], Any], state: State
+    ) -> Change:
+        if state.job is not None:
+            raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
+        job = Job(task, keep, self.dispatch)
+        status = JobStatus(job.number, kind, settings)
+        return replace(state, job=status, notice=None), partial(self._worker.submit, job)
+
+    def _stopper(self, state: State) -> Callable[[], None] | None:
+        return None if state.job is None else partial(self._worker.cancel, state.job.number)
+
+    def _keep_take(self, origin: str, clip_hash: str, settings: Settings, number: int, output: Any) -> Take:
+        """Write mp4 and cameras; called in the worker's thread, so that a take is on disk before it is announced."""
+        trajectory: Trajectory = output.trajectory
+        folder = self.folder / "takes"
+        folder.mkdir(exist_ok=True)
+        name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}"
+        video, cameras = folder / f"{name}.mp4", folder / f"{name}.npz"
+        write_video(video, output.frames_u8, trajectory.fps)
+        formats.write(cameras, trajectory)
+        return Take(number, origin, video, cameras, clip_hash, trajectory, settings, seconds=0.0)
+
+
+_PLACES: dict[type, str] = {
+    msg.Upload: "input",
+    msg.ClipRead: "input",
+    msg.Predict: "input",
+    msg.Imagine: "input",
+    msg.Regenerate: "result",
+    msg.ShowTake: "result",
+}
+
+
+def _refuse(state: State, place: str, text: str) -> State:
+    return replace(state, document=doc.drop_drag(state.document), notice=Notice(place, text, is_error=True))
+
+
+def _clip(state: State) -> Clip:
+    if state.document.clip is None:
+        raise InputError("there is no clip yet; give a video or an image first")
+    return state.document.clip
+
+
+def _kept_trajectory(output: Any) -> Trajectory:
+    return output.trajectory
+
+
+class SessionGone(InputError):
+    """The session has been freed; the page must be loaded anew."""
+
+
+class Sessions:
+    """All sessions of the process. One is freed when its page has been gone for the hub's grace time.
+
+    Args:
+        hub: its `on_expired` becomes this object's.
+    """
+
+    def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
+        self._worker, self._hub, self._options = worker, hub, options
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        hub.on_expired = self.free
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def open(self, wanted: str = "") -> Session:
+        """The session for a page just loaded: `wanted` if it is still kept (a reload), else a new one.
+
+        Args:
+            wanted: the id the browser tab remembers; unguessable, so that knowing it is owning it.
+        """
+        with self._lock:
+            session = self._sessions.get(wanted)
+            if session is None:
+                session = Session(self._worker, self._hub, self._options)
+                self._sessions[session.id] = session
+        self._hub.touch(session.id)
+        return session
+
+    def get(self, session_id: str) -> Session:
+        """Raises SessionGone for an id that is not, or no longer, known."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise SessionGone("this session has ended and its files are gone; reload the page to start a new one")
+        return session
+
+    def free(self, session_id: str) -> None:
+        """End a session; harmless when repeated."""
+        with self._lock:
+            session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.close()
+
+    def close(self) -> None:
+        """Free every session."""
+        for session_id in list(self._sessions):
+            self.free(session_id)
