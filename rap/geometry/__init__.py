@@ -33,8 +33,10 @@ from rap.geometry.camera import (
 )
 from rap.geometry.raxels import cameras_to_pluecker, cameras_to_raxels, pluecker_to_cameras, raxels_to_cameras
 from rap.geometry.se3 import check_rigid, interpolate, inverse, look_at, quaternion_wxyz, rotation_from_wxyz
+from rap.geometry.trajectory import Trajectory
 
 __all__ = [
+    "Trajectory",
     "cameras_to_pluecker",
     "cameras_to_raxels",
     "check_rigid",

@@ -24,7 +24,7 @@ from torch import Tensor
 from rap.geometry.camera import pixel_centres
 
 RATIO_BORDER = 0.15
-"""Ratios u z / x are read where |u| exceeds this part of the image's width (height for y): near the centre they are noise."""
+"""Ratios u z / x are read where |u| exceeds this part of the image's width (height for y): further in is noise."""
 
 FOCAL_RANGE = (0.05, 2000.0)
 """Focal lengths in units of the image side, 168 to 0.03 degrees of view: even pure noise gives finite cameras."""
@@ -156,7 +156,7 @@ def _world_rays(Ts_world_camera, intrinsics, image_size) -> tuple[Tensor, Tensor
         raise ValueError(f"Ts_world_camera must have shape (…, frames, 4, 4), got {tuple(poses.shape)}")
     if values.shape != (*poses.shape[:-2], 4):
         raise ValueError(
-            f"intrinsics must have shape {(*poses.shape[:-2], 4)}, fx, fy, cx, cy of each pose, got {tuple(values.shape)}"
+            f"intrinsics must have shape {(*poses.shape[:-2], 4)}, fx fy cx cy of each pose, got {tuple(values.shape)}"
         )
     if not bool((values[..., :2] > 0).all()):
         raise ValueError(f"intrinsics must have positive focal lengths, got {values[..., :2].min().item():.6g} px")

@@ -1,8 +1,8 @@
 """Rotations and rigid poses: exp, log, inverse, interpolation, checks (numpy, float64).
 
 Every function broadcasts over leading dimensions. A pose is a 4x4 matrix `T_a_b` that maps points of frame b to frame
-a; a twist is `(rho, phi)`: three numbers of translation, then a rotation vector in radians. Rotations go through SciPy's
-`Rotation` (quaternions inside), which stays accurate at the identity and at half turns.
+a; a twist is `(rho, phi)`: three numbers of translation, then a rotation vector in radians. Rotations go through
+SciPy's `Rotation` (quaternions inside), which stays accurate at the identity and at half turns.
 """
 
 from __future__ import annotations
