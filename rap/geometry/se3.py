@@ -156,7 +156,7 @@ def check_rigid(T: Float[ArrayLike, "*batch 4 4"], name: str) -> None:
     determinant = np.linalg.det(R)
     defect = np.abs(np.swapaxes(R, -1, -2) @ R - np.eye(3)).max(axis=(1, 2), initial=0)
     last_row = np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1, initial=0)
-    bad = ~finite | (determinant <= 0) | (defect > RIGID_TOLERANCE) | (last_row > RIGID_TOLERANCE)
+    bad = np.logical_or.reduce([~finite, determinant <= 0, defect > RIGID_TOLERANCE, last_row > RIGID_TOLERANCE])
     if not bad.any():
         return
     flat = int(np.flatnonzero(bad)[0])
