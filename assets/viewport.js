@@ -1,0 +1,103 @@
+// The page's side of ui/hub.py: the body of `js_on_load` of one gr.HTML whose value is the session's sid.
+//
+//   gr.HTML(value=sid, html_template='<div class="rap-viewport"></div>', js_on_load=<this file>, ...)
+//
+// It shows the viewport's iframe if a WebSocket gets through and WebGL works, and says on <body> how that went:
+//   data-rap-viewport = "loading" | "live" | "fallback" (no WebSocket or no WebGL) | "ended" (the session is gone).
+// assets/viewport.css shows every element of class `rap-fallback` (the plotly view, the table) while it is "fallback".
+// ?noviewport=1 in the page's address forces the fallback.
+// Events of the session arrive here at once: document event "rap" with the event in `detail`; an event with
+// `"notify": true` is also handed to Python, through the component's own `input` event.
+
+const PROBE_TIMEOUT_MS = 3000;
+const RETRY_MS = 5000;
+let sid = null, stream = null, timer = null;
+
+// Relative to the page's own address, so that a sub-path or a proxy in front changes nothing.
+const address = (path) => new URL(path, location.origin + location.pathname.replace(/\/*$/, "/"));
+
+function say(state) {
+  if (document.body.dataset.rapViewport === state) return;
+  document.body.dataset.rapViewport = state;
+  if (state === "fallback") window.dispatchEvent(new Event("resize")); // plotly measures itself only when visible
+}
+
+function hasWebGL() {
+  try {
+    return Boolean(document.createElement("canvas").getContext("webgl2"));
+  } catch {
+    return false;
+  }
+}
+
+function probe(id) {
+  return new Promise((resolve) => {
+    const url = address("viewport/" + id);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    let socket;
+    try {
+      socket = new WebSocket(url, ["rap-probe"]);
+    } catch {
+      return resolve(false);
+    }
+    const finish = (ok) => { clearTimeout(limit); socket.onopen = socket.onclose = null; socket.close(); resolve(ok); };
+    const limit = setTimeout(() => finish(false), PROBE_TIMEOUT_MS);
+    socket.onopen = () => finish(true);
+    socket.onclose = () => finish(false);
+  });
+}
+
+function frame(id) {
+  const place = element.querySelector(".rap-viewport");
+  const src = address("viewport/" + id + "/");
+  if (document.body.classList.contains("dark")) src.searchParams.set("darkMode", "1");
+  const dpr = new URLSearchParams(location.search).get("fixedDpr"); // a slow renderer (tests, old laptops) may ask for it
+  if (dpr) src.searchParams.set("fixedDpr", dpr);
+  const old = place.querySelector("iframe");
+  if (old && old.dataset.sid === id) return;
+  const iframe = document.createElement("iframe");
+  iframe.title = "3D view of the camera path";
+  iframe.dataset.sid = id;
+  iframe.src = src;
+  place.replaceChildren(iframe);
+}
+
+async function connect(id) {
+  clearTimeout(timer);
+  const forced = new URLSearchParams(location.search).get("noviewport") === "1";
+  const ok = !forced && hasWebGL() && (await probe(id));
+  if (id !== sid || document.body.dataset.rapViewport === "ended") return;
+  if (ok) frame(id);
+  say(ok ? "live" : "fallback");
+  if (!ok && !forced) timer = setTimeout(() => connect(id), RETRY_MS);
+}
+
+function listen(id) {
+  if (stream) stream.close();
+  stream = new EventSource(address("events/" + id));
+  let lost = false;
+  stream.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    document.dispatchEvent(new CustomEvent("rap", { detail: event }));
+    if (event.notify) trigger("input", event);
+  };
+  stream.onopen = () => { if (lost) connect(id); lost = false; };
+  stream.onerror = () => {
+    lost = true;
+    if (stream.readyState === EventSource.CLOSED) say("ended"); // refused, not lost: the session is no more
+  };
+}
+
+function mount() {
+  const id = typeof props.value === "string" ? props.value : "";
+  if (!id) return say("loading");
+  if (id !== sid) {
+    sid = id;
+    say("loading");
+    listen(id);
+  }
+  connect(id);
+}
+
+watch("value", mount);
+mount();

@@ -1,0 +1,473 @@
+"""The 3D view of one session: draws a trajectory in viser and turns gestures into messages.
+
+World = the source camera: OpenCV axes (+x right, +y down, +z forward), lengths in median depths of the source view.
+Nothing here decides anything: `draw` shows a value, `dispatch` says what the hand did, and the session's next `draw`
+answers. While a gizmo is held it belongs to the hand alone; everything else follows it live.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import viser
+from jaxtyping import Float, Float64, UInt8
+
+from rap.geometry import se3
+from rap.geometry.trajectory import Trajectory
+from ui.messages import Drag, DragEnd, DragStart, Gesture, Select
+
+SOURCE_COLOUR = (30, 30, 34)
+SELECTED_COLOUR = (214, 20, 150)
+GHOST_COLOUR = (168, 172, 180)
+# Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
+TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
+
+FRUSTUM_DEPTH_RANGE = (0.08, 0.16)  # below it a frustum is too small to hit with a mouse, above it neighbours hide
+OVERVIEW_FOV_Y_RAD = np.radians(45.0)
+OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
+WORLD_UP = np.array([0.0, -1.0, 0.0])
+GIZMO_SCALE_PX = 100.0
+GRID_CELL = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class ViewportScene:
+    """What the viewport shows; a value, compared by the identity of its parts.
+
+    Args:
+        trajectory: the edited path, one frustum per frame.
+        ghost: the raw prediction, drawn faint behind it.
+        thumbnails: one (h, w, 3) uint8 image per frame of the trajectory, shown on its frustum.
+        selected: frame that carries the gizmo.
+        source: frame that is marked and cannot be dragged.
+        soft_radius: reach of a drag in frames; frusta inside it are drawn bolder.
+    """
+
+    trajectory: Trajectory | None = None
+    ghost: Trajectory | None = None
+    thumbnails: tuple[UInt8[np.ndarray, "h w 3"], ...] | None = None
+    selected: int | None = None
+    source: int = 0
+    soft_radius: float = 0.0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A camera from which path and unit-depth plane are both in view: world positions and a vertical fov."""
+
+    position: Float64[np.ndarray, "3"]
+    look_at: Float64[np.ndarray, "3"]
+    fov_y_rad: float = float(OVERVIEW_FOV_Y_RAD)
+
+
+def time_colours(num_frames: int) -> UInt8[np.ndarray, "t 3"]:
+    """RGB colour of each frame, from blue (first) to red (last); plots use the same so that a colour names a frame."""
+    at = np.linspace(0.0, len(TIME_COLOURS) - 1, num_frames)
+    stops = np.arange(len(TIME_COLOURS))
+    return np.stack([np.interp(at, stops, channel) for channel in TIME_COLOURS.T], axis=-1).round().astype(np.uint8)
+
+
+def drag_weights(num_frames: int, index: int | None, radius: float) -> Float[np.ndarray, " t"]:
+    """Share of a drag of frame `index` that each frame follows, exp(-2 x^2) with x = |j - i| / radius.
+
+    The same law as `rap.geometry.soft_drag`; here it only sets line widths.
+    """
+    if index is None:
+        return np.zeros(num_frames)
+    distance = np.abs(np.arange(num_frames) - index)
+    if radius <= 0:
+        return (distance == 0).astype(float)
+    return np.exp(-2.0 * (distance / radius) ** 2)
+
+
+def frustum_depth(trajectory: Trajectory) -> float:
+    """Depth at which a frustum ends (world units): about one step of the path, within `FRUSTUM_DEPTH_RANGE`."""
+    steps = np.linalg.norm(np.diff(trajectory.centres, axis=0), axis=-1)
+    typical = float(np.median(steps)) if len(steps) else 0.0
+    return float(np.clip(typical, *FRUSTUM_DEPTH_RANGE))
+
+
+def image_corners(trajectory: Trajectory, index: int, depth: float) -> Float64[np.ndarray, "4 3"]:
+    """World positions of the four image corners of frame `index` at z-depth `depth`, clockwise from the top left."""
+    h, w = trajectory.image_size
+    fx, fy, cx, cy = trajectory.intrinsics[index]
+    pixels = np.array([(0.0, 0.0), (w, 0.0), (w, h), (0.0, h)])
+    points_camera = np.column_stack([(pixels[:, 0] - cx) / fx, (pixels[:, 1] - cy) / fy, np.ones(4)]) * depth
+    T = trajectory.Ts_world_camera[index]
+    return points_camera @ T[:3, :3].T + T[:3, 3]
+
+
+def overview(scene: ViewportScene) -> Overview:
+    """The camera that frames the path, its prediction and the source's image plane at unit depth.
+
+    Bounding sphere of those points, seen from behind the source so that the picture reads the right way round.
+    """
+    points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
+    for trajectory in (scene.trajectory, scene.ghost):
+        if trajectory is not None:
+            points.append(trajectory.centres)
+    if scene.trajectory is not None:
+        points.append(image_corners(scene.trajectory, scene.source, 1.0))
+    cloud = np.concatenate(points)
+    centre = (cloud.min(axis=0) + cloud.max(axis=0)) / 2.0
+    radius = float(np.linalg.norm(cloud - centre, axis=-1).max())
+    direction = OVERVIEW_DIRECTION / np.linalg.norm(OVERVIEW_DIRECTION)
+    return Overview(position=centre + direction * radius / np.sin(OVERVIEW_FOV_Y_RAD / 2.0), look_at=centre)
+
+
+def _polyline(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "segments 2 3"]:
+    return np.stack([points[:-1], points[1:]], axis=1)
+
+
+def _wireframes(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "segments 2 3"]:
+    """All frusta and the path as one set of segments: a single cheap node for what is never clicked."""
+    segments = [_polyline(trajectory.centres)]
+    for i in range(len(trajectory)):
+        corners = image_corners(trajectory, i, depth)
+        segments.append(np.stack([corners, np.roll(corners, -1, axis=0)], axis=1))
+        segments.append(np.stack([np.broadcast_to(trajectory.centres[i], (4, 3)), corners], axis=1))
+    return np.concatenate(segments)
+
+
+class _Lines:
+    """One named set of line segments, replaced only when its number of segments changes."""
+
+    def __init__(self, server: viser.ViserServer, name: str, thickness_px: float):
+        self._server, self._name, self._thickness_px = server, name, thickness_px
+        self._handle: viser.LineSegmentsHandle | None = None
+
+    def show(self, visible: bool) -> None:
+        """Show or hide the lines without forgetting them."""
+        if self._handle is not None:
+            self._handle.visible = visible
+
+    def draw(self, segments: Float[np.ndarray, "n 2 3"] | None, colours: np.ndarray) -> None:
+        """Show `segments` in `colours`, (3,) or (n, 2, 3) uint8; None or no segment removes the node."""
+        if segments is None or len(segments) == 0:
+            if self._handle is not None:
+                self._handle.remove()
+                self._handle = None
+        elif self._handle is not None and self._handle.points.shape == segments.shape:
+            self._handle.points = segments.astype(np.float32)
+            self._handle.colors = colours
+        else:
+            self._handle = self._server.scene.add_line_segments(
+                self._name, segments, colours, thickness=self._thickness_px, thickness_units="screen"
+            )
+
+
+class _Frusta:
+    """One clickable frustum per frame of the edited path, updated in place."""
+
+    def __init__(self, server: viser.ViserServer, on_click: Callable[[int], None]):
+        self._server, self._on_click = server, on_click
+        self._handles: list[viser.CameraFrustumHandle] = []
+        self._thumbnails: list[np.ndarray | None] = []
+        self._parent = server.scene.add_frame("/path", show_axes=False)
+
+    def show(self, visible: bool) -> None:
+        """Show or hide the frusta and the path line (which hangs under the same parent)."""
+        self._parent.visible = visible
+
+    def draw(self, scene: ViewportScene, depth: float) -> None:
+        """Make the frusta those of `scene.trajectory`, ending at z-depth `depth`; only what differs is sent."""
+        trajectory = scene.trajectory
+        count = 0 if trajectory is None else len(trajectory)
+        while len(self._handles) > count:
+            self._handles.pop().remove()
+            self._thumbnails.pop()
+        if trajectory is None:
+            return
+        quaternions = se3.quaternion_wxyz(trajectory.Ts_world_camera[:, :3, :3])
+        weights = drag_weights(count, scene.selected, scene.soft_radius)
+        colours = time_colours(count)
+        for i in range(count):
+            if i == len(self._handles):
+                self._add(i)
+            self._place(i, trajectory, quaternions[i], depth)
+            self._style(i, scene, tuple(int(c) for c in colours[i]), float(weights[i]))
+            self._set_thumbnail(i, scene.thumbnails)
+
+    def _add(self, index: int) -> None:
+        handle = self._server.scene.add_camera_frustum(
+            f"/path/frustum_{index}", fov=1.0, aspect=1.0, thickness=1.0, thickness_units="screen", cast_shadow=False
+        )
+        handle.on_click(partial(self._clicked, index))
+        self._handles.append(handle)
+        self._thumbnails.append(None)
+
+    def _place(self, index: int, trajectory: Trajectory, wxyz: np.ndarray, depth: float) -> None:
+        h, w = trajectory.image_size
+        fx, fy = trajectory.intrinsics[index, :2]
+        fov_y_rad, aspect = float(trajectory.fov_y_rad[index]), float((w / fx) / (h / fy))
+        handle = self._handles[index]
+        handle.wxyz, handle.position = wxyz, trajectory.centres[index]
+        handle.fov, handle.aspect = fov_y_rad, aspect
+        # viser keeps the volume of a frustum fixed (its `compute_canonical_frustum_size`); we fix the depth.
+        handle.scale = depth * float(np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0))
+
+    def _style(self, index: int, scene: ViewportScene, colour: tuple[int, ...], weight: float) -> None:
+        handle = self._handles[index]
+        is_source = index == scene.source
+        handle.color = SELECTED_COLOUR if index == scene.selected else SOURCE_COLOUR if is_source else colour
+        handle.thickness = 4.0 if index == scene.selected else 3.0 if is_source else 1.5 + 1.5 * weight
+        # Without an image only the lines could be hit by a click: fill the frustum then.
+        handle.variant = "filled" if is_source or scene.thumbnails is None else "wireframe"
+
+    def _set_thumbnail(self, index: int, thumbnails: Sequence[np.ndarray] | None) -> None:
+        image = thumbnails[index] if thumbnails is not None and index < len(thumbnails) else None
+        if image is not self._thumbnails[index]:  # by identity: encoding an image costs more than all the rest
+            self._handles[index].image = image
+            self._thumbnails[index] = image
+
+    async def _clicked(self, index: int, _event: viser.SceneNodePointerEvent) -> None:
+        self._on_click(index)
+
+
+class _Gizmo:
+    """The handle on the selected frustum. While it is held nobody but the hand moves it."""
+
+    def __init__(self, server: viser.ViserServer, dispatch: Callable[[Gesture], None]):
+        self._server, self._dispatch = server, dispatch
+        self._handle: viser.TransformControlsHandle | None = None
+        self._index: int | None = None
+        self.dragged: int | None = None
+
+    def draw(self, index: int | None, T_world_camera: Float64[np.ndarray, "4 4"] | None) -> None:
+        """Put the gizmo on frame `index` at its pose; None takes it away. Does nothing while it is held."""
+        if self.dragged is not None:
+            return
+        self._index = index
+        if index is None or T_world_camera is None:
+            if self._handle is not None:
+                self._handle.remove()
+                self._handle = None
+            return
+        wxyz, position = se3.quaternion_wxyz(T_world_camera[:3, :3]), T_world_camera[:3, 3]
+        if self._handle is None:
+            self._handle = self._server.scene.add_transform_controls(
+                "/gizmo",
+                scale=GIZMO_SCALE_PX,
+                fixed=True,
+                line_width=3.0,
+                depth_test=False,
+                wxyz=wxyz,
+                position=position,
+            )
+            self._handle.on_update(self._moved)
+        else:
+            self._handle.wxyz, self._handle.position = wxyz, position
+
+    async def _moved(self, event: viser.TransformControlsEvent) -> None:
+        # A coroutine without awaits runs on viser's loop in order of arrival; plain functions go to a pool and may not.
+        if event.phase == "end":
+            if self.dragged is not None:
+                index, self.dragged = self.dragged, None  # first: the session's answer may move the gizmo again
+                self._dispatch(DragEnd(index, self._pose(event.target)))
+            return
+        if self.dragged is None and self._index is not None:
+            self.dragged = self._index
+            self._dispatch(DragStart(self.dragged))
+        if event.phase == "update" and self.dragged is not None:
+            self._dispatch(Drag(self.dragged, self._pose(event.target)))
+
+    @staticmethod
+    def _pose(handle: viser.TransformControlsHandle) -> Float64[np.ndarray, "4 4"]:
+        wxyz = np.asarray(handle.wxyz, float)
+        return se3.from_rotation_translation(
+            se3.rotation_from_wxyz(wxyz / np.linalg.norm(wxyz)), np.asarray(handle.position, float)
+        )
+
+
+class _Surroundings:
+    """What makes the space readable: the source's picture at unit depth, a floor grid, the source camera's axes."""
+
+    def __init__(self, server: viser.ViserServer):
+        self._server = server
+        self._plane: viser.ImageHandle | None = None
+        self._image: np.ndarray | None = None
+        self._T: np.ndarray | None = None
+        server.scene.world_axes.visible = True
+        server.scene.world_axes.axes_length, server.scene.world_axes.axes_radius = 0.12, 0.004
+        self._grid = server.scene.add_grid(
+            "/floor",
+            width=6.0,
+            height=6.0,
+            plane="xz",
+            cell_size=GRID_CELL,
+            section_size=4 * GRID_CELL,
+            cell_color=(226, 228, 233),
+            section_color=(200, 204, 212),
+            position=(0.0, 0.6, 1.0),
+        )
+
+    def draw(self, scene: ViewportScene) -> None:
+        """Stand the source frame's thumbnail at z-depth 1 before the source camera, the floor at its lower edge."""
+        trajectory = scene.trajectory
+        if trajectory is None or scene.thumbnails is None:
+            if self._plane is not None:
+                self._plane.remove()
+                self._plane, self._image = None, None
+            return
+        image, T = scene.thumbnails[scene.source], trajectory.Ts_world_camera[scene.source]
+        if image is self._image and np.array_equal(T, self._T):
+            return
+        self._image, self._T = image, T
+        corners = image_corners(trajectory, scene.source, 1.0)
+        self._plane = self._server.scene.add_image(
+            "/source_plane",
+            image,
+            render_width=float(np.linalg.norm(corners[1] - corners[0])),
+            render_height=float(np.linalg.norm(corners[3] - corners[0])),
+            format="jpeg",
+            jpeg_quality=90,
+            wxyz=se3.quaternion_wxyz(T[:3, :3]),
+            position=corners.mean(axis=0),
+            cast_shadow=False,
+        )
+        self._grid.position = (0.0, float(corners[:, 1].max()), 1.0)
+
+
+class Viewport:
+    """One session's viser server and the scene in it.
+
+    `draw` may be called from any thread, also from within `dispatch` (which runs on viser's thread).
+
+    Args:
+        dispatch: receives every gesture; must return quickly, for it runs on the viewport's event loop.
+    """
+
+    def __init__(self, dispatch: Callable[[Gesture], None]):
+        self._dispatch = dispatch
+        self._lock = threading.RLock()
+        self._scene = ViewportScene()
+        self._closed = False
+        self._depth = FRUSTUM_DEPTH_RANGE[0]
+        self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+        self.server.scene.set_up_direction("-y")
+        self.server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._surroundings = _Surroundings(self.server)
+        self._frusta = _Frusta(self.server, self._clicked)
+        self._path = _Lines(self.server, "/path/line", thickness_px=3.0)
+        self._ghost = _Lines(self.server, "/ghost", thickness_px=1.0)
+        self._gizmo = _Gizmo(self.server, dispatch)
+        self._set_initial_camera()
+
+    @property
+    def port(self) -> int:
+        """TCP port of the viser server on 127.0.0.1; the hub forwards to it, browsers never see it."""
+        return self.server.get_port()
+
+    def draw(self, scene: ViewportScene) -> None:
+        """Show `scene`. Idempotent: what has not changed is not sent again. After `close` it does nothing.
+
+        The gizmo stands on the selected frame unless that is the source. The first trajectory to appear is brought
+        into view; later ones leave the camera where the user put it (`orbit_view` brings it back).
+
+        Raises:
+            ValueError: `selected` or `source` is no frame of the trajectory, or the thumbnails are too few.
+        """
+        _check(scene)
+        with self._lock:
+            if self._closed:
+                return
+            is_first = self._scene.trajectory is None and scene.trajectory is not None
+            self._scene = scene
+            with self.server.atomic():
+                self._draw_paths(scene)
+                self._surroundings.draw(scene)
+                self._show_all(True)
+            if is_first:
+                self.orbit_view()
+
+    def show_frame(self, index: int) -> None:
+        """Fly this session's cameras to the pose of frame `index`: scrubbing and playback.
+
+        The frusta are hidden meanwhile (the camera would stand inside one); `orbit_view` and `draw` bring them back.
+
+        Raises:
+            ValueError: there is no such frame.
+        """
+        with self._lock:
+            trajectory = self._scene.trajectory
+            if trajectory is None or not 0 <= index < len(trajectory):
+                available = "no trajectory is shown" if trajectory is None else f"frames are 0 to {len(trajectory) - 1}"
+                raise ValueError(f"index must name a frame to fly to, got {index}; {available}")
+            if self._closed:
+                return
+            T = trajectory.Ts_world_camera[index]
+            self._show_all(False)
+            self._fly(T[:3, 3], T[:3, 3] + T[:3, 2], -T[:3, 1], float(trajectory.fov_y_rad[index]))
+
+    def orbit_view(self) -> None:
+        """Bring path and unit-depth plane into view again, world up, and show the frusta."""
+        with self._lock:
+            if self._closed:
+                return
+            self._set_initial_camera()
+            view = overview(self._scene)
+            self._fly(view.position, view.look_at, WORLD_UP, view.fov_y_rad)
+            self._show_all(True)
+
+    def close(self) -> None:
+        """Stop the viser server and free its port and threads; harmless when repeated.
+
+        Not to be called from within `dispatch` (the server's own thread cannot wait for itself to end).
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.server.stop()
+
+    def _draw_paths(self, scene: ViewportScene) -> None:
+        reference = scene.ghost or scene.trajectory
+        if reference is not None and self._gizmo.dragged is None:  # a drag must not make the frusta grow under the hand
+            self._depth = frustum_depth(reference)
+        self._frusta.draw(scene, self._depth)
+        ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
+        self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
+        if scene.trajectory is None:
+            self._path.draw(None, np.zeros(3, np.uint8))
+        else:
+            colours = time_colours(len(scene.trajectory))
+            self._path.draw(_polyline(scene.trajectory.centres), np.stack([colours[:-1], colours[1:]], axis=1))
+
+    def _show_all(self, visible: bool) -> None:
+        self._frusta.show(visible)
+        self._ghost.show(visible)
+        trajectory, index = self._scene.trajectory, self._scene.selected
+        if not visible or trajectory is None or index is None or index == self._scene.source:
+            self._gizmo.draw(None, None)
+        else:
+            self._gizmo.draw(index, trajectory.Ts_world_camera[index])
+
+    def _set_initial_camera(self) -> None:
+        view = overview(self._scene)
+        camera = self.server.initial_camera  # for pages that connect later, and for viser's own "reset view"
+        camera.position, camera.look_at, camera.fov = view.position, view.look_at, view.fov_y_rad
+
+    def _fly(self, position: np.ndarray, look_at: np.ndarray, up: np.ndarray, fov_y_rad: float) -> None:
+        for client in self.server.get_clients().values():
+            with client.atomic():
+                client.camera.up_direction = up
+                client.camera.position = position
+                client.camera.look_at = look_at
+                client.camera.fov = fov_y_rad
+
+    def _clicked(self, index: int) -> None:
+        self._dispatch(Select(index))
+
+
+def _check(scene: ViewportScene) -> None:
+    count = 0 if scene.trajectory is None else len(scene.trajectory)
+    if scene.trajectory is not None and not 0 <= scene.source < count:
+        raise ValueError(f"source must name a frame of the trajectory (0 to {count - 1}), got {scene.source}")
+    if scene.selected is not None and not 0 <= scene.selected < count:
+        raise ValueError(f"selected must name a frame of the trajectory ({count} frames), got {scene.selected}")
+    if scene.thumbnails is not None and len(scene.thumbnails) < count:
+        raise ValueError(f"thumbnails must be one per frame ({count}), got {len(scene.thumbnails)}; pass None for none")
