@@ -1,18 +1,19 @@
 """Pose and image metrics: pure functions of arrays, each with its protocol in its docstring.
 
-Numbers of different protocols must never be compared: one published model on one data set has three AUC@30 in three papers.
-Conventions are those of `rap.geometry`: camera-to-world poses `Ts_world_camera`, OpenCV axes. None of the pose metrics here
-depends on the choice of world, and none but `path_errors(...).ate` on the unit of the reference.
+Numbers of different protocols must never be compared: one published model on one data set has three AUC@30 in three
+papers. Conventions are those of `rap.geometry`: camera-to-world poses `Ts_world_camera`, OpenCV axes. None of the pose
+metrics here depends on the choice of world, and none but `path_errors(...).ate` on the unit of the reference.
 
 What is undefined, and what we do about it (tests hold us to it):
 
-- The direction of a translation that is zero. Where the *reference* pair has no baseline there is nothing to compare with:
-  its direction error is NaN, the pair is judged by rotation alone, and RTA@30 is taken over the other pairs (NaN when there
-  are none, e.g. for a pan). Where only the *prediction* has none, it knows nothing: 90 degrees when the sign is ignored (as
-  in VGGT), and 90 with the sign as well.
+- The direction of a translation that is zero. Where the *reference* pair has no baseline there is nothing to compare
+  with: its direction error is NaN, the pair is judged by rotation alone, and RTA@30 is taken over the other pairs (NaN
+  when there are none, e.g. for a pan). Where only the *prediction* has none, it knows nothing: 90 degrees when the sign
+  is ignored (as in VGGT), and 90 with the sign as well.
 - "Zero" means below 1e-6 of the longest baseline of the same path, or below 1e-12.
 - A path of no motion cannot be normalised by its largest translation: it stays at zero (`path_errors`).
-- Umeyama's scale when either point set is a single point: kept at 1, so that the ATE is then the plain spread of the other.
+- Umeyama's scale when either point set is a single point: kept at 1, so that the ATE is then the plain spread of the
+  other.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ class PoseErrors:
     `direction_deg` ignores the sign of the translation (VGGT's convention), `direction_signed_deg` does not.
     """
 
-    rotation_deg: Float[np.ndarray, "P"]
-    direction_deg: Float[np.ndarray, "P"]
-    direction_signed_deg: Float[np.ndarray, "P"]
+    rotation_deg: Float[np.ndarray, " P"]
+    direction_deg: Float[np.ndarray, " P"]
+    direction_signed_deg: Float[np.ndarray, " P"]
 
     @property
     def rra30(self) -> float:
@@ -54,7 +55,7 @@ class PoseErrors:
 
     @property
     def rta30(self) -> float:
-        """RTA@30, sign ignored: share of the pairs with a baseline whose direction is less than 30 degrees off, or NaN."""
+        """RTA@30, sign ignored: share of pairs whose direction is less than 30 degrees off; see `rta`."""
         return self.rta(30.0)
 
     @property
@@ -67,7 +68,7 @@ class PoseErrors:
         return float(np.mean(self.rotation_deg < threshold_deg))
 
     def rta(self, threshold_deg: float) -> float:
-        """Share of the pairs with a baseline whose direction error is below `threshold_deg`; NaN if there is no such pair."""
+        """Share of the pairs with a baseline whose direction error is below `threshold_deg`; NaN without any."""
         defined = self.direction_deg[~np.isnan(self.direction_deg)]
         return float(np.mean(defined < threshold_deg)) if len(defined) else float("nan")
 
@@ -107,8 +108,7 @@ def pose_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, 
     """
     Ts_pred, Ts_true = _check_paths(Ts_pred, Ts_true)
     i, j = np.triu_indices(len(Ts_true), k=1)
-    T_pred = se3.inverse(Ts_pred[i]) @ Ts_pred[j]
-    T_true = se3.inverse(Ts_true[i]) @ Ts_true[j]
+    T_pred, T_true = (_relative(Ts[i], Ts[j]) for Ts in (Ts_pred, Ts_true))
     signed = _direction_angles(T_pred[:, :3, 3], T_true[:, :3, 3])
     return PoseErrors(
         rotation_deg=_rotation_difference_deg(T_pred, T_true),
@@ -117,7 +117,14 @@ def pose_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, 
     )
 
 
-def _direction_angles(t_pred: Float[np.ndarray, "P 3"], t_true: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, "P"]:
+def _relative(T_w_a: Float[np.ndarray, "#P 4 4"], T_w_b: Float[np.ndarray, "P 4 4"]) -> Float[np.ndarray, "P 4 4"]:
+    """T_a_b; the centres are subtracted first, so equal centres give exactly zero however far the world is."""
+    R_a_w = np.swapaxes(T_w_a[:, :3, :3], -1, -2)
+    t_a_b = R_a_w @ (T_w_b[:, :3, 3:] - T_w_a[:, :3, 3:])
+    return se3.from_rotation_translation(R_a_w @ T_w_b[:, :3, :3], t_a_b[..., 0])
+
+
+def _direction_angles(t_pred: Float[np.ndarray, "P 3"], t_true: Float[np.ndarray, "P 3"]) -> Float[np.ndarray, " P"]:
     """Angles in degrees between translations, 0 .. 180, with the module's rules for translations of zero length."""
     # atan2 of cross and dot product: arccos alone loses half the digits near 0 and 180 degrees.
     cross = np.linalg.norm(np.cross(t_pred, t_true), axis=-1)
@@ -132,7 +139,9 @@ def _is_zero(translations: Float[np.ndarray, "P 3"]) -> np.ndarray:
     return lengths <= max(RELATIVE_ZERO * lengths.max(initial=0.0), ABSOLUTE_ZERO)
 
 
-def _rotation_difference_deg(T_a: Float[np.ndarray, "T 4 4"], T_b: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T"]:
+def _rotation_difference_deg(
+    T_a: Float[np.ndarray, "T 4 4"], T_b: Float[np.ndarray, "T 4 4"]
+) -> Float[np.ndarray, " T"]:
     R_difference = np.swapaxes(T_a[:, :3, :3], -1, -2) @ T_b[:, :3, :3]
     return np.degrees(se3.rotation_angle(R_difference))
 
@@ -144,13 +153,14 @@ def _rotation_difference_deg(T_a: Float[np.ndarray, "T 4 4"], T_b: Float[np.ndar
 class PathErrors:
     """Errors of one path against another, per frame and reduced.
 
-    `rotation_deg` and `translation` (T,) are relative to frame 0, translations divided by the largest one of their own path;
-    `position` (T,) and `ate` (its root mean square) are distances in the reference's unit after the Sim(3) `alignment`.
+    `rotation_deg` and `translation` (T,) are relative to frame 0, translations divided by the largest one of their own
+    path; `position` (T,) and `ate` (its root mean square) are distances in the reference's unit after the Sim(3)
+    `alignment`.
     """
 
-    rotation_deg: Float[np.ndarray, "T"]
-    translation: Float[np.ndarray, "T"]
-    position: Float[np.ndarray, "T"]
+    rotation_deg: Float[np.ndarray, " T"]
+    translation: Float[np.ndarray, " T"]
+    position: Float[np.ndarray, " T"]
     alignment: Similarity
 
     @property
@@ -193,12 +203,12 @@ def path_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, 
     Raises:
         ValueError: shapes differ or are not (T, 4, 4), fewer than two frames, or values that are not finite.
 
-    Source: CamI2V (Zheng et al. 2024), poses relative to the first frame and translations normalised by the largest one;
-    ATE as in Sturm et al. 2012 with the scale free. The exact reduction of the Rays-as-Pixels tables is not public.
+    Source: CamI2V (Zheng et al. 2024), poses relative to the first frame and translations normalised by the largest
+    one; ATE as in Sturm et al. 2012 with the scale free. The exact reduction of the Rays-as-Pixels tables is not
+    public.
     """
     Ts_pred, Ts_true = _check_paths(Ts_pred, Ts_true)
-    relative_pred = se3.inverse(Ts_pred[0]) @ Ts_pred
-    relative_true = se3.inverse(Ts_true[0]) @ Ts_true
+    relative_pred, relative_true = (_relative(Ts[:1], Ts) for Ts in (Ts_pred, Ts_true))
     alignment = umeyama(Ts_pred[:, :3, 3], Ts_true[:, :3, 3])
     offsets = alignment.apply(Ts_pred[:, :3, 3]) - Ts_true[:, :3, 3]
     return PathErrors(
@@ -222,7 +232,7 @@ class Similarity:
 
     scale: float
     rotation: Float[np.ndarray, "3 3"]
-    translation: Float[np.ndarray, "3"]
+    translation: Float[np.ndarray, " 3"]
 
     def apply(self, points: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
         """Map points."""
@@ -258,7 +268,9 @@ def umeyama(
         raise ValueError(f"umeyama: points {points.shape} and target {target.shape} must both have one shape (N, 3)")
     if not (np.isfinite(points).all() and np.isfinite(target).all()):
         raise ValueError("umeyama: points and target must be finite; leave out the points that are not known")
-    mean, target_mean = points.mean(axis=0), target.mean(axis=0)
+    # Means of offsets from the first point: the mean of equal numbers may round, and equal points must stay equal.
+    mean = points[0] + (points - points[0]).mean(axis=0)
+    target_mean = target[0] + (target - target[0]).mean(axis=0)
     rotation, stretch = _best_rotation(points - mean, target - target_mean)
     variance = np.sum((points - mean) ** 2)
     # The optimum for a coincident target would be scale 0, which makes every prediction look perfect: keep 1.
@@ -267,13 +279,13 @@ def umeyama(
 
 
 def _best_rotation(centred: np.ndarray, centred_target: np.ndarray) -> tuple[np.ndarray, float]:
-    """Rotation that aligns centred points best, and trace(D S): the covariance it explains (0 where it is undefined)."""
+    """Rotation that aligns centred points best, and trace(D S), the covariance it explains (0 if undefined)."""
     spread, target_spread = np.linalg.norm(centred), np.linalg.norm(centred_target)
     if min(spread, target_spread) <= ABSOLUTE_ZERO:
         return np.eye(3), 0.0
     U, D, Vt = np.linalg.svd(centred_target.T @ centred / (spread * target_spread))
     if D[1] <= ABSOLUTE_ZERO * D[0]:
-        rotation, _ = Rotation.align_vectors(U[:, :1].T, Vt[:1])
+        rotation = Rotation.align_vectors(U[:, :1].T, Vt[:1])[0]
         return rotation.as_matrix(), float(D[0] * spread * target_spread)
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(U) * np.linalg.det(Vt))])
     return (U * signs) @ Vt, float(np.sum(D * signs) * spread * target_spread)
@@ -325,8 +337,8 @@ def psnr(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, "*T H W C"
 def ssim_per_frame(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, "*T H W C"]) -> np.ndarray:
     """Structural similarity of each frame, the channels averaged.
 
-    Gaussian 11x11 window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, only where the whole window fits (Wang et al. 2004);
-    the same as scikit-image with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`.
+    Gaussian 11x11 window of sigma 1.5, K1 = 0.01, K2 = 0.03, range 255, only where the whole window fits (Wang et al.
+    2004); the same as scikit-image with `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`.
 
     Raises:
         ValueError: shapes differ, the arrays are not uint8 (..., H, W, C), or a side is shorter than the window.
@@ -356,7 +368,7 @@ def ssim(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, "*T H W C"
     return float(np.mean(ssim_per_frame(a_u8, b_u8)))
 
 
-def ssim_kernel() -> Float[np.ndarray, "11"]:
+def ssim_kernel() -> Float[np.ndarray, " 11"]:
     """The one-dimensional Gaussian window of SSIM, summing to one."""
     x = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
     weights = np.exp(-0.5 * (x / SSIM_SIGMA) ** 2)

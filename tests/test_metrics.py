@@ -1,4 +1,4 @@
-"""Pose and image metrics: analytic cases, slow twins, invariances, degenerate paths, and other people's implementations."""
+"""Pose and image metrics: analytic cases, slow twins, invariances, degenerate paths, other implementations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from rap.geometry import se3
 
 def random_path(seed: int, num_frames: int = 6, turn: float = 0.5, move: float = 1.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return se3.exp(np.concatenate([move * rng.normal(size=(num_frames, 3)), turn * rng.normal(size=(num_frames, 3))], axis=1))
+    return se3.exp(
+        np.concatenate([move * rng.normal(size=(num_frames, 3)), turn * rng.normal(size=(num_frames, 3))], axis=1)
+    )
 
 
 def turned(Ts: np.ndarray, degrees: float, axis: tuple[float, float, float] = (0.0, 1.0, 0.0)) -> np.ndarray:
@@ -110,12 +112,22 @@ def test_auc_agrees_with_the_histogram_of_vggt(max_deg: int) -> None:
 
 
 def test_a_pan_has_no_direction_and_is_judged_by_rotation() -> None:
-    pan = se3.from_rotation_translation(Rotation.from_rotvec(np.radians([[0, 0, 0], [0, 5, 0], [0, 10, 0], [0, 15, 0]])).as_matrix(), np.zeros(3))
+    pan = se3.exp(np.radians([[0, 0, 0, 0, degrees, 0] for degrees in (0, 5, 10, 15)]))
     errors = metrics.pose_errors(random_path(0, 4, turn=0.0) @ pan, pan)
     assert np.isnan(errors.direction_deg).all() and np.isnan(errors.direction_signed_deg).all()
     assert math.isnan(errors.rta30)
     assert errors.auc30 == 1.0
     assert errors.summary()["rta30"] is None and errors.summary()["direction_deg_median"] is None
+
+
+def test_a_static_camera_far_from_the_origin_is_still_static() -> None:
+    rotations = random_path(2, 4)[:, :3, :3]
+    pan = se3.from_rotation_translation(rotations, np.array([1234.567, -0.1, 987.3]))
+    assert np.isnan(metrics.pose_errors(pan, pan).direction_deg).all()
+    drift = se3.from_rotation_translation(rotations, np.arange(4)[:, None] * [0.0, 0.0, 0.1])
+    errors = metrics.path_errors(drift, pan)
+    assert errors.alignment.scale == 1.0
+    assert errors.ate == pytest.approx(0.1 * np.std(np.arange(4)))
 
 
 def test_a_prediction_without_motion_is_90_degrees_off() -> None:
@@ -217,7 +229,7 @@ def test_umeyama_recovers_a_similarity(seed: int, scale: float, num_points: int)
 @given(seeds, st.booleans())
 @settings(max_examples=5, deadline=None)
 def test_umeyama_is_as_good_as_nonlinear_least_squares(seed: int, mirrored: bool) -> None:
-    """The slow twin minimises over log scale, rotation vector and translation, also where a reflection would fit better."""
+    """The slow twin minimises over log scale, turn and shift, also where a reflection would fit better."""
     from scipy.optimize import least_squares
 
     rng = np.random.default_rng(seed)
@@ -369,7 +381,9 @@ def test_umeyama_agrees_with_roma() -> None:
     import torch
 
     points, target = np.random.default_rng(13).normal(size=(2, 10, 3))
-    R, t, scale = roma.rigid_points_registration(torch.from_numpy(points), torch.from_numpy(target), compute_scaling=True)
+    R, t, scale = roma.rigid_points_registration(
+        torch.from_numpy(points), torch.from_numpy(target), compute_scaling=True
+    )
     found = metrics.umeyama(points, target)
     assert found.scale == pytest.approx(float(scale))
     np.testing.assert_allclose(found.rotation, R.numpy(), atol=1e-9)

@@ -1,0 +1,229 @@
+"""What every reader refuses, in one wording: file, field, value, expectation, remedy. Raises only `InputError`.
+
+Files come from strangers. Nothing is read beyond `MAX_BYTES`, nothing is unpickled, and no number is believed before it
+is known to be finite.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from rap.errors import InputError
+from rap.geometry import se3
+from rap.geometry.trajectory import Trajectory
+
+MAX_BYTES = 64 * 2**20
+"""Largest file that is read: 64 MiB of text are about 100,000 poses with two lines of COLMAP points each."""
+
+EXACT = 1e-9
+"""A rotation with |R^T R - 1| up to this is kept bit for bit, so that what we wrote is read back unchanged; from here
+to `se3.RIGID_TOLERANCE` it is taken for rounding and becomes the nearest rotation."""
+
+DEFAULT_FPS = 8.0
+"""Frame rate of a file that has none; the default of `Trajectory`."""
+
+DEFAULT_IMAGE_SIZE = (480, 640)
+"""(h, w) in pixels assumed for files without one: the camera of the TUM benchmark."""
+
+DEFAULT_FOV_Y_RAD = math.radians(55.0)
+"""Vertical field of view assumed for files without intrinsics; the default of the presets."""
+
+
+def file_size_checked(path: Path) -> int:
+    """Size of a file in bytes, 1 .. `MAX_BYTES`."""
+    if path.is_dir():
+        raise InputError(f"{path.name}: is a folder, expected a file with camera poses")
+    if not path.is_file():
+        raise InputError(f"{path.name}: no such file in {path.parent}; check the name")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path.name}: is empty (0 bytes); expected camera poses, export it again")
+    if size > MAX_BYTES:
+        raise InputError(
+            f"{path.name}: has {size / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read; "
+            "keep fewer frames or drop the points"
+        )
+    return size
+
+
+def read_text(path: Path) -> str:
+    """Whole text of a UTF-8 file (a byte-order mark is dropped), never blank."""
+    file_size_checked(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path.name}: byte {error.start} is not UTF-8 text, this looks like a binary file; "
+            "expected a text file of poses"
+        ) from None
+    if "\0" in text:
+        raise InputError(f"{path.name}: holds NUL bytes, this looks like a binary file; expected a text file of poses")
+    if not text.strip():
+        raise InputError(f"{path.name}: is blank; expected camera poses, export it again")
+    return text
+
+
+def data_lines(text: str) -> list[tuple[int, str]]:
+    """(line number from 1, stripped line) of the lines that are neither blank nor a # comment."""
+    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
+def numbers(tokens: Sequence[str], fields: Sequence[str], where: str) -> Float[np.ndarray, " n"]:
+    """Finite numbers from the words of one line, one word per field name."""
+    if len(tokens) != len(fields):
+        raise InputError(f"{where}: has {len(tokens)} columns, expected {len(fields)}: {' '.join(fields)}")
+    values = []
+    for token, field in zip(tokens, fields, strict=True):
+        try:
+            values.append(float(token.replace("_", "?")))  # float() takes 1_0 for 10
+        except ValueError:
+            raise InputError(f"{where}: {field} is {shown(token)}, expected a number") from None
+        if not math.isfinite(values[-1]):
+            raise InputError(f"{where}: {field} is {token}, expected a finite number; leave out frames without a pose")
+    return np.array(values)
+
+
+def shown(value: object) -> str:
+    """A value of a file for an error sentence, never longer than a line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def positive(value: float, field: str, where: str) -> float:
+    """A number above zero, e.g. a focal length or a side in pixels."""
+    if not value > 0.0:
+        raise InputError(f"{where}: {field} is {value:g}, expected a number above 0 (pixels)")
+    return value
+
+
+def image_side(value: float, field: str, where: str) -> int:
+    """A whole number of pixels, 1 .. 65536."""
+    if value != int(value) or not 1 <= value <= 65536:
+        raise InputError(f"{where}: {field} is {value:g}, expected a whole number of pixels from 1 to 65536")
+    return int(value)
+
+
+def rigid_pose(matrix: Float[np.ndarray, "4 4"], field: str, where: str) -> Float[np.ndarray, "4 4"]:
+    """A finite 4x4 matrix as a rigid pose; rounding of the rotation is repaired, everything else refused by name."""
+    if not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0]
+        raise InputError(
+            f"{where}: {field}[{row}][{column}] is {matrix[row, column]}, expected a finite number; "
+            "leave out frames without a pose"
+        )
+    if np.abs(matrix[3] - (0.0, 0.0, 0.0, 1.0)).max() > EXACT:
+        raise InputError(
+            f"{where}: the last row of {field} is {matrix[3].tolist()}, expected [0, 0, 0, 1]; "
+            "the matrix may be transposed"
+        )
+    pose = matrix.copy()
+    pose[3] = (0.0, 0.0, 0.0, 1.0)
+    pose[:3, :3] = _rotation(matrix[:3, :3], field, where)
+    return pose
+
+
+def _rotation(R: Float[np.ndarray, "3 3"], field: str, where: str) -> Float[np.ndarray, "3 3"]:
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd entries end as inf or NaN and are refused below
+        determinant = float(np.linalg.det(R))
+        defect = float(np.abs(R.T @ R - np.eye(3)).max())
+    if determinant < 0.0:
+        raise InputError(
+            f"{where}: the rotation of {field} is mirrored, its determinant is {determinant:.4g}, expected +1; "
+            "the axes may be flipped (one axis negated or two swapped): undo that for all frames"
+        )
+    if not defect <= se3.RIGID_TOLERANCE:
+        raise InputError(
+            f"{where}: the rotation of {field} is not orthonormal, |R^T R - 1| reaches {defect:.3g} "
+            f"(determinant {determinant:.4g}), expected at most {se3.RIGID_TOLERANCE:g}; "
+            "remove scale or shear from the poses, or write more digits"
+        )
+    if defect <= EXACT:
+        return R
+    return se3.nearest_rotation(R)
+
+
+def unit_quaternion(q: Float[np.ndarray, "4"], field: str, where: str) -> Float[np.ndarray, "4"]:
+    """A quaternion normalised; refused where its length is further than 1 % from one (the columns may be mixed up)."""
+    length = float(np.linalg.norm(q))
+    if not abs(length - 1.0) <= 0.01:
+        raise InputError(
+            f"{where}: the quaternion {field} has length {length:.4g}, expected 1; the columns may be in another order"
+        )
+    return q / length
+
+
+def frame_rate(times_s: Float[np.ndarray, " T"], places: Sequence[str]) -> float:
+    """Frames per second from time stamps: one over the median step, so that dropped frames do not matter.
+
+    Time stamps must rise from frame to frame; a single frame gets `DEFAULT_FPS`.
+    """
+    steps = np.diff(times_s)
+    wrong = np.flatnonzero(steps <= 0.0)
+    if len(wrong):
+        i = int(wrong[0])
+        problem = "is a duplicate" if steps[i] == 0.0 else "comes before the one above"
+        raise InputError(f"{places[i + 1]}: the timestamp {problem}; expected each frame once, in rising order of time")
+    return float(1.0 / np.median(steps)) if len(steps) else DEFAULT_FPS
+
+
+def unique(names: Sequence[str], field: str, file_name: str) -> None:
+    """Each frame once."""
+    first: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if name in first:
+            raise InputError(
+                f"{file_name}: frames {first[name]} and {i} have the same {field} {shown(name)}; "
+                "expected each frame once"
+            )
+        first[name] = i
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Indices that sort names as people do, runs of digits by value: r_2.png before r_10.png."""
+    keys = [
+        [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d{1,18})", n)] for n in names
+    ]
+    return sorted(range(len(names)), key=lambda i: (keys[i], names[i]))
+
+
+def names_for(num_frames: int, frame_names: Sequence[str] | None) -> list[str]:
+    """Frame names to write, frames/0000.png and so on when none are given.
+
+    Raises:
+        ValueError: the number of names differs, or a name is empty, has a line break or is given twice.
+    """
+    if frame_names is None:
+        return [f"frames/{i:04d}.png" for i in range(num_frames)]
+    names = [str(name) for name in frame_names]
+    if len(names) != num_frames:
+        raise ValueError(
+            f"frame_names has {len(names)} names for a trajectory of {num_frames} frames; give one per frame"
+        )
+    for name in names:
+        if not name.strip() or "\n" in name or "\r" in name:
+            raise ValueError(f"frame_names holds {name!r}; a name must not be empty and must be one line")
+    if len(set(names)) != len(names):
+        raise ValueError("frame_names holds a name twice; frames are told apart by name")
+    return names
+
+
+def build_trajectory(
+    path: Path,
+    Ts_world_camera: Sequence[np.ndarray] | np.ndarray,
+    intrinsics: Sequence[np.ndarray] | np.ndarray,
+    image_size: tuple[int, int],
+    fps: float = DEFAULT_FPS,
+    source: int = 0,
+) -> Trajectory:
+    """The Trajectory of a file; what only Trajectory itself refuses is reported under the file's name."""
+    try:
+        return Trajectory(np.array(Ts_world_camera), np.array(intrinsics), image_size, fps=fps, source=source)
+    except ValueError as error:
+        raise InputError(f"{path.name}: {error}") from None

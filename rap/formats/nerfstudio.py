@@ -1,0 +1,260 @@
+"""nerfstudio's (and instant-ngp's, and Blender-NeRF's) `transforms.json`.
+
+The format: `frames`, a list with `file_path` and `transform_matrix` (4x4, camera to world, OpenGL camera: +x right, +y
+up, looking along -z); intrinsics `fl_x fl_y cx cy w h` in pixels, top-level or per frame (per frame wins), pixel
+centres at +0.5; or `camera_angle_x` (horizontal field of view in radians) in their place.
+
+- OpenGL camera <-> ours: right-multiply by diag(1, -1, -1, 1). This only flips signs, so a file that we wrote is read
+  back bit for bit.
+- The world stays the file's own world. `applied_transform` and `applied_scale` tell which change of world its writer
+  has already applied to the matrices; they are checked for sanity and otherwise ignored, because relative poses do not
+  depend on the world.
+- Order: nerfstudio sorts the frames by `file_path`, and COLMAP-made files are often shuffled; so do we (digits by
+  value). Our own files carry `"frame_order": "file"` and `"fps"`, which other readers ignore.
+- Distortion (`k1 k2 k3 k4 p1 p2`): our cameras are pinholes. The poses of such a file are right, the images are not
+  quite, so it is read with a warning. Fisheye and panorama models are refused.
+
+Reference: docs.nerf.studio, "Data conventions".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from rap.errors import InputError
+from rap.formats import checks
+from rap.geometry.trajectory import Trajectory
+
+SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
+"""Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""
+
+PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
+
+
+def read(path: str | Path) -> Trajectory:
+    """Read a `transforms.json` in its own world, source 0, frames in the order of `read_frame_names`.
+
+    Raises:
+        InputError: the file is missing, too large, no JSON, or holds anything but proper pinhole cameras of one image
+        size.
+    """
+    path = Path(path)
+    document, frames = _frames(path)
+    _check_model(document, frames, path)
+    _check_applied_transform(document, path)
+    _check_applied_scale(document, path)
+    poses, intrinsics, sizes = [], [], []
+    for frame, where in frames:
+        poses.append(_pose(frame, where))
+        size = _image_size(frame, document, path, where)
+        if sizes and size != sizes[0]:
+            raise InputError(
+                f"{where}: has the size {size[1]}x{size[0]}, the first frame {sizes[0][1]}x{sizes[0][0]}; "
+                "expected one size for all frames, resize images and intrinsics"
+            )
+        sizes.append(size)
+        intrinsics.append(_intrinsics(frame, document, size, where))
+    fps = checks.positive(_number(document, "fps", path.name, default=checks.DEFAULT_FPS), "fps", path.name)
+    return checks.build_trajectory(path, poses, intrinsics, sizes[0], fps=fps)
+
+
+def read_frame_names(path: str | Path) -> tuple[str, ...]:
+    """The `file_path` of each frame, in the order of `read`.
+
+    Raises:
+        InputError: as `read`, for what concerns the list of frames.
+    """
+    return tuple(frame["file_path"] for frame, _ in _frames(Path(path))[1])
+
+
+def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:
+    """Write a `transforms.json`; constant intrinsics once at the top, others per frame.
+
+    Args:
+        frame_names: image paths relative to the file, one per frame; frames/0000.png ... by default.
+
+    Raises:
+        ValueError: the names do not fit the frames.
+    """
+    names = checks.names_for(len(trajectory), frame_names)
+    height, width = trajectory.image_size
+    document: dict[str, object] = {
+        "camera_model": "PINHOLE",
+        "w": int(width),
+        "h": int(height),
+        "fps": float(trajectory.fps),
+        "frame_order": "file",
+    }
+    shared = bool((trajectory.intrinsics == trajectory.intrinsics[0]).all())
+    if shared:
+        document.update(_intrinsics_fields(trajectory.intrinsics[0]))
+    frames = []
+    for name, T_world_camera, intrinsics in zip(names, trajectory.Ts_world_camera, trajectory.intrinsics, strict=True):
+        frame: dict[str, object] = {"file_path": name}
+        if not shared:
+            frame.update(_intrinsics_fields(intrinsics))
+        frame["transform_matrix"] = (T_world_camera * SIGNS_OPENGL + 0.0).tolist()  # + 0.0: no -0.0 in the file
+        frames.append(frame)
+    document["frames"] = frames
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _intrinsics_fields(intrinsics: Float[np.ndarray, "4"]) -> dict[str, float]:
+    return dict(zip(("fl_x", "fl_y", "cx", "cy"), intrinsics.tolist(), strict=True))
+
+
+def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
+    """The document, and each frame with the words that name it in an error, in reading order."""
+    text = checks.read_text(path)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: JSONDecodeError, and integers of thousands of digits
+        raise InputError(f"{path.name}: is not JSON ({error}); expected a nerfstudio transforms.json") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path.name}: holds a {type(document).__name__}, expected an object with a list 'frames'")
+    frames = document.get("frames")
+    if not isinstance(frames, list) or not frames:
+        found = "is missing" if frames is None else f"is {checks.shown(frames)}"
+        raise InputError(f"{path.name}: 'frames' {found}, expected a list with at least one frame")
+    names = []
+    for i, frame in enumerate(frames):
+        name = frame.get("file_path") if isinstance(frame, dict) else None
+        if not isinstance(name, str) or not name:
+            problem = f"file_path is {checks.shown(name)}" if isinstance(frame, dict) else f"is {checks.shown(frame)}"
+            raise InputError(
+                f"{path.name}: frame {i}: {problem}, expected an object with the image's path in file_path"
+            )
+        names.append(name)
+    checks.unique(names, "file_path", path.name)
+    order = range(len(names)) if document.get("frame_order") == "file" else checks.natural_order(names)
+    return document, [(frames[i], f"{path.name}: frame {i} ({checks.shown(names[i])})") for i in order]
+
+
+def _check_model(document: Mapping, frames: list[tuple[Mapping, str]], path: Path) -> None:
+    distorted = False
+    for fields, where in [(document, path.name), *frames]:
+        model = fields.get("camera_model", "PINHOLE")
+        if model not in PINHOLE_MODELS:
+            raise InputError(
+                f"{where}: camera_model is {checks.shown(model)}, expected one of {', '.join(PINHOLE_MODELS)}; "
+                "undistort the images to a pinhole camera first"
+            )
+        distorted = distorted or any(_number(fields, name, where, default=0.0) != 0.0 for name in DISTORTION)
+    if distorted:
+        warnings.warn(
+            f"{path.name}: the images have lens distortion ({'/'.join(DISTORTION)}), which is ignored: poses are "
+            "right, rays are not quite; undistort the images for exact cameras",
+            stacklevel=3,
+        )
+
+
+def _check_applied_transform(document: Mapping, path: Path) -> None:
+    if "applied_transform" not in document:
+        return
+    matrix = _matrix(document["applied_transform"], (3, 4), "applied_transform", path.name)
+    checks.rigid_pose(np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]]), "applied_transform", path.name)
+
+
+def _check_applied_scale(document: Mapping, path: Path) -> None:
+    scale = _number(document, "applied_scale", path.name, default=1.0)
+    if not scale > 0.0:
+        raise InputError(f"{path.name}: applied_scale is {scale:g}, expected a number above 0")
+
+
+def _pose(frame: Mapping, where: str) -> Float[np.ndarray, "4 4"]:
+    if "transform_matrix" not in frame:
+        raise InputError(f"{where}: transform_matrix is missing, expected a 4x4 camera-to-world matrix")
+    matrix = _matrix(frame["transform_matrix"], (4, 4), "transform_matrix", where)
+    return checks.rigid_pose(matrix, "transform_matrix", where) * SIGNS_OPENGL
+
+
+def _matrix(value: object, shape: tuple[int, int], field: str, where: str) -> np.ndarray:
+    rows = value if isinstance(value, list) else []
+    lengths = {len(row) if isinstance(row, list) else 0 for row in rows}
+    if len(rows) != shape[0] or lengths != {shape[1]}:
+        found = f"{len(rows)}x{'/'.join(map(str, sorted(lengths)))}" if rows else checks.shown(value)
+        raise InputError(f"{where}: {field} is {found}, expected a {shape[0]}x{shape[1]} matrix as a list of rows")
+    places = [(f"{field}[{r}][{c}]", rows[r][c]) for r in range(shape[0]) for c in range(shape[1])]
+    return np.array([_finite(entry, name, where) for name, entry in places]).reshape(shape)
+
+
+def _finite(value: object, field: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"{where}: {field} is {checks.shown(value)}, expected a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InputError(f"{where}: {field} is {number}, expected a finite number; leave out frames without a pose")
+    return number
+
+
+def _number(fields: Mapping, name: str, where: str, *, default: float) -> float:
+    return _finite(fields[name], name, where) if name in fields else default
+
+
+def _lookup(frame: Mapping, document: Mapping, name: str, where: str) -> float | None:
+    """A number of the frame, else of the whole file, else None."""
+    fields = frame if name in frame else document
+    return _finite(fields[name], name, where) if name in fields else None
+
+
+def _image_size(frame: Mapping, document: Mapping, path: Path, where: str) -> tuple[int, int]:
+    height, width = (_lookup(frame, document, name, where) for name in ("h", "w"))
+    if height is not None and width is not None:
+        return checks.image_side(height, "h", where), checks.image_side(width, "w", where)
+    return _image_size_of_file(path.parent, frame["file_path"], where)
+
+
+def _image_size_of_file(folder: Path, name: str, where: str) -> tuple[int, int]:
+    """(h, w) from an image's header: Blender's files name no size, and no suffix either."""
+    for candidate in (folder / name, folder / f"{name}.png"):
+        try:
+            if candidate.resolve().is_relative_to(folder.resolve()):  # a stranger's path must not lead elsewhere
+                with Image.open(candidate) as opened:
+                    return opened.height, opened.width
+        except (OSError, ValueError, Image.DecompressionBombError):
+            continue
+    raise InputError(
+        f"{where}: 'w' and 'h' are missing and its image cannot be opened beside the file; "
+        "add the image size in pixels as 'w' and 'h'"
+    )
+
+
+def _intrinsics(frame: Mapping, document: Mapping, size: tuple[int, int], where: str) -> Float[np.ndarray, "4"]:
+    height, width = size
+    focal_x, focal_y = _focal(frame, document, "x", width, where), _focal(frame, document, "y", height, where)
+    focal_x, focal_y = focal_x or focal_y, focal_y or focal_x
+    if focal_x is None or focal_y is None:
+        raise InputError(f"{where}: the focal length is missing, expected fl_x (pixels) or camera_angle_x (radians)")
+    centre_x, centre_y = _lookup(frame, document, "cx", where), _lookup(frame, document, "cy", where)
+    return np.array(
+        [focal_x, focal_y, width / 2 if centre_x is None else centre_x, height / 2 if centre_y is None else centre_y]
+    )
+
+
+def _focal(frame: Mapping, document: Mapping, axis: str, side: int, where: str) -> float | None:
+    """Focal length in pixels along one axis, None when the file does not give it."""
+    focal = _lookup(frame, document, f"fl_{axis}", where)
+    if focal is not None:
+        return checks.positive(focal, f"fl_{axis}", where)
+    angle = _lookup(frame, document, f"camera_angle_{axis}", where)
+    if angle is None:
+        return None
+    if not 0.0 < angle < math.pi:
+        raise InputError(
+            f"{where}: camera_angle_{axis} is {angle:g}, expected radians between 0 and pi; is it in degrees?"
+        )
+    return side / (2.0 * math.tan(angle / 2.0))
