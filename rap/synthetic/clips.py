@@ -15,7 +15,8 @@ from rap.config import NUM_FRAMES
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.se3 import inverse
 from rap.synthetic import motion
-from rap.synthetic.render import Views, cast, shade
+from rap.synthetic.lighting import bake
+from rap.synthetic.render import ID_MASK, Views, cast, paint, resolve
 from rap.synthetic.scenes import Scene, sample_scene
 from rap.synthetic.textures import TextureBank, texture_bank
 
@@ -23,7 +24,8 @@ PROBE_SIZE = 16  # rays per side of the cheap rendering that judges a path befor
 MIN_DEPTH_SHARE = 0.15  # of the frame's median: nearer things fill the view and hide the scene
 MAX_MEDIAN_STEP = 1.7  # largest ratio of median depths of neighbouring frames
 MAX_MEDIAN_RANGE = 5.0
-SCENE_ATTEMPTS = 8
+MAX_SURFACE_SHARE = 0.75  # of the pixels of any frame: more is a view of a bare wall or floor
+SCENE_ATTEMPTS = 50
 PATH_ATTEMPTS = 6
 
 
@@ -66,8 +68,8 @@ class SyntheticBatch:
         frames_u8: (N,T,H,W,3).
         Ts_world_camera: (N,T,4,4) float64, OpenCV; frame 0 is the identity.
         intrinsics: (N,T,4) float64 fx, fy, cx, cy in pixels.
-        median_depth: (N,T) float64 median z-depth of every frame in that unit (frame 0: 1), so that another source frame
-            can re-normalise: divide translations relative to frame s by median_depth[:, s].
+        median_depth: (N,T) float64 median z-depth of every frame in that unit (frame 0: 1), so that another source
+            frame can re-normalise: divide translations relative to frame s by median_depth[:, s].
         kinds: per clip "family/motion", as "room/orbit".
         depth: (N,T,H,W) float32 z-depth, when asked for.
     """
@@ -127,7 +129,7 @@ def stream(seed: int, config: SyntheticConfig, *, start: int = 0, with_depth: bo
 
 def plan_clip(rng: np.random.Generator, config: SyntheticConfig, bank: TextureBank) -> Plan:
     """Draw a scene and a path that stays clear of its surfaces."""
-    plan = None
+    kind = ""
     for _ in range(SCENE_ATTEMPTS):
         family, scene = sample_scene(rng, bank)
         fov_y_rad = motion.sample_fov_y_rad(rng)
@@ -139,8 +141,7 @@ def plan_clip(rng: np.random.Generator, config: SyntheticConfig, bank: TextureBa
             plan = Plan(scene, Views(path, intrinsics, config.size), f"{family}/{kind}")
             if is_clear(plan):
                 return plan
-    assert plan is not None
-    raise RuntimeError(f"no clear camera path in {SCENE_ATTEMPTS} scenes (last: {plan.kind}); report the seed")
+    raise RuntimeError(f"no clear camera path in {SCENE_ATTEMPTS} scenes (last motion: {kind}); please report the seed")
 
 
 def is_clear(plan: Plan) -> bool:
@@ -152,7 +153,10 @@ def is_clear(plan: Plan) -> bool:
     h, w = views.size
     shrink = np.array([PROBE_SIZE / w, PROBE_SIZE / h] * 2)
     coarse = Views(views.Ts_scene_camera, views.intrinsics * shrink, (PROBE_SIZE, PROBE_SIZE))
-    nearness = cast(scene, coarse).keys.view(torch.float32).flatten(1)
+    keys = cast(scene, coarse).keys.flatten(1)
+    if max(int(torch.bincount(row).max()) for row in keys & ID_MASK) > MAX_SURFACE_SHARE * PROBE_SIZE**2:
+        return False
+    nearness = keys.view(torch.float32)
     medians = nearness.median(dim=1).values
     if (nearness.max(dim=1).values * MIN_DEPTH_SHARE > medians).any():
         return False
@@ -169,11 +173,12 @@ def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBa
     h, w = config.size
     views = plan.views
     fine = replace(views, intrinsics=views.intrinsics * factor, size=(h * factor, w * factor))
-    visibility = cast(plan.scene, fine, config.device)
-    planes, nearness = shade(plan.scene, fine, visibility, bank, looks.tint)
+    hits = resolve(plan.scene, fine, cast(plan.scene, fine, config.device), bank.size)
+    planes = paint(plan.scene, hits, bank, bake(plan.scene), looks.tint).view(3, config.num_frames, *fine.size)
     if factor > 1:
         planes = torch.nn.functional.avg_pool2d(planes, factor)
-        nearness = cast_depth(plan.scene, views, bank, config.device)
+        hits = resolve(plan.scene, views, cast(plan.scene, views, config.device), bank.size)
+    nearness = hits.inverse_depth.view(config.num_frames, h, w)
     frames = looks.develop(planes, rng)
     medians = nearness.flatten(1).median(dim=1).values.double().reciprocal().cpu()
     Ts = torch.from_numpy(inverse(views.Ts_scene_camera[:1]) @ views.Ts_scene_camera)
@@ -187,11 +192,6 @@ def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBa
         kinds=(plan.kind,),
         depth=(1 / (nearness * float(medians[0])))[None],
     )
-
-
-def cast_depth(scene: Scene, views: Views, bank: TextureBank, device: str) -> Tensor:
-    """(T,H,W) inverse depth alone."""
-    return shade(scene, views, cast(scene, views, device), bank)[1]
 
 
 @dataclass(frozen=True, eq=False)

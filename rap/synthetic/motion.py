@@ -1,8 +1,8 @@
 """How people move cameras: random smooth paths of T frames through a scene.
 
 A path is built from yaw, pitch and roll curves and a curve of the camera centre, R = Ry(yaw) Rx(pitch) Rz(roll) in the
-scene frame (y down). Kinds that turn about something (orbit, arc, crane) keep the pivot where it is in the image and move
-the centre; the others move the centre and turn freely. On top of every kind lies low-frequency handheld noise.
+scene frame (y down). Kinds that turn about something (orbit, arc, crane) keep the pivot where it is in the image and
+move the centre; the others move the centre and turn freely. On top of every kind lies low-frequency handheld noise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rap.geometry.se3 import from_rotation_translation
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """The camera before it moves: centre `eye` and the point `pivot` it looks about, in the scene frame; angles in rad."""
+    """The camera before it moves: centre `eye` and the point `pivot` it looks about, in the scene frame."""
 
     eye: np.ndarray
     pivot: np.ndarray
@@ -41,7 +41,7 @@ class Curves:
 
 
 def rotations_from_angles(yaw: np.ndarray, pitch: np.ndarray, roll: np.ndarray) -> np.ndarray:
-    """(T,3,3) Ry(yaw) Rx(pitch) Rz(roll); positive yaw looks right, positive pitch up, positive roll turns clockwise."""
+    """(T,3,3) Ry(yaw) Rx(pitch) Rz(roll); positive yaw looks right, pitch up, roll turns clockwise."""
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     R = np.empty((*np.shape(yaw), 3, 3))
     R[..., 0, 0], R[..., 0, 1], R[..., 0, 2] = cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, sy * cp
@@ -102,7 +102,9 @@ def _orbit(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
 
 def _arc(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
     bow = np.sin(np.pi * s) * _degrees(rng, 0, 12)
-    return _about_pivot(start, s * _degrees(rng, 5, 45), bow + s * _degrees(rng, 0, 8), np.exp(s * rng.uniform(-0.4, 0.3)))
+    return _about_pivot(
+        start, s * _degrees(rng, 5, 45), bow + s * _degrees(rng, 0, 8), np.exp(s * rng.uniform(-0.4, 0.3))
+    )
 
 
 def _crane(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
@@ -208,7 +210,9 @@ def sample_start(rng: np.random.Generator, eye: np.ndarray, pivot: np.ndarray, y
     return Start(eye, pivot, yaw + aim[0], pitch + aim[1], aim[2])
 
 
-def sample_path(rng: np.random.Generator, kind: str, start: Start, num_frames: int, amplitude: float = 1.0) -> np.ndarray:
+def sample_path(
+    rng: np.random.Generator, kind: str, start: Start, num_frames: int, amplitude: float = 1.0
+) -> np.ndarray:
     """Ts_scene_camera (T,4,4) of one motion.
 
     Args:

@@ -1,14 +1,17 @@
 """Ray casting of a Scene along a camera path: one pass for visibility, one texture look-up per pixel.
 
-For a pixel (x, y) the camera ray is d = ((x - cx) / fx, (y - cy) / fy, 1), so that the ray parameter IS the z-depth. For
-a rectangle with normal n through p0, seen from the centre c,
+For a pixel (x, y) the camera ray is d = ((x - cx) / fx, (y - cy) / fy, 1), so that the ray parameter IS the z-depth.
+For a rectangle with normal n through p0, seen from the centre c,
 
     1/z = n . R d / (n . (p0 - c))        u/z = e_u . (c - p0) / z + e_u . R d,   e_u = edge_u / |edge_u|^2
 
-are all affine in (x, y): the test 0 <= u <= 1 becomes 0 <= u/z <= 1/z, and a rectangle costs a dozen broadcast passes over
-its bounding box, without a division. Visibility keeps the greatest 1/z; the number of the surface rides in the lowest
-eight bits of the float's pattern (positive floats order like integers), so that one integer maximum keeps both. The exact
-1/z, u and v are evaluated again for the winners only.
+are all affine in (x, y): the test 0 <= u <= 1 becomes 0 <= u/z <= 1/z, and a rectangle costs a dozen broadcast passes
+over its bounding box, without a division. An ellipsoid is a unit ball in its own frame; with m its centre and d' the
+ray there, 1/z = (m.d' + sqrt((m.d')^2 - d'.d' (m.m - 1))) / (m.m - 1).
+
+Visibility keeps the greatest 1/z; the number of the surface rides in the lowest eight bits of the float's pattern
+(positive floats order like integers), so that one integer maximum keeps both. The exact 1/z, u and v are evaluated
+again for the winners only.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rap.synthetic.lighting import DIRECT, MAP_SIDE, LightMaps, towards_light
 from rap.synthetic.scenes import HULL_FACES, MAX_SURFACES, Scene
 from rap.synthetic.textures import TextureBank, level_offsets
 
@@ -42,11 +46,38 @@ class Visibility:
 
     Attributes:
         keys: (T,H,W) int32, pattern of 1/z with the surface number in the lowest eight bits.
-        plane_forms: (T,F,3,3) float64, rows 1/z, u/z, v/z; columns constant, x, y.
+        planes: (T,F,3,3) float64, rows 1/z, u/z, v/z; columns constant, x, y.
     """
 
     keys: Tensor
-    plane_forms: np.ndarray
+    planes: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class BallPixels:
+    """The P' pixels that see an ellipsoid: flat index, ellipsoid, point on the unit ball, (3,P') each component."""
+
+    at: Tensor
+    ball: Tensor
+    local: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What every one of the P = T*H*W pixels sees, exactly.
+
+    Attributes:
+        number: (P,) int32 surface. inverse_depth: (P,) 1/z.
+        u, v: (P,) texture coordinates in texels of level 0. lod: (P,) mip level.
+        balls: pixels on ellipsoids, None where the scene shows none.
+    """
+
+    number: Tensor
+    inverse_depth: Tensor
+    u: Tensor
+    v: Tensor
+    lod: Tensor
+    balls: BallPixels | None
 
 
 def plane_forms(scene: Scene, views: Views) -> np.ndarray:
@@ -54,12 +85,7 @@ def plane_forms(scene: Scene, views: Views) -> np.ndarray:
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
     normals = np.cross(scene.edges_u, scene.edges_v)
     duals = np.stack([normals, _dual(scene.edges_u), _dual(scene.edges_v)], axis=1)  # (F,3 forms,3)
-    fx, fy, cx, cy = views.intrinsics.T
-    pixel_to_ray = np.zeros((len(fx), 3, 3))  # columns: constant, x, y
-    pixel_to_ray[:, 0, 0], pixel_to_ray[:, 0, 1] = -cx / fx, 1 / fx
-    pixel_to_ray[:, 1, 0], pixel_to_ray[:, 1, 2] = -cy / fy, 1 / fy
-    pixel_to_ray[:, 2, 0] = 1.0
-    forms = np.einsum("fkc,tcd->tfkd", duals, rotations @ pixel_to_ray)
+    forms = np.einsum("fkc,tcd->tfkd", duals, rotations @ _pixel_to_ray(views.intrinsics))
     from_origin = centres[:, None] - scene.origins  # (T,F,3)
     height = -np.einsum("tfc,fc->tf", from_origin, normals)
     height = np.where(np.abs(height) < 1e-9, 1e-9, height)
@@ -69,13 +95,22 @@ def plane_forms(scene: Scene, views: Views) -> np.ndarray:
     return forms
 
 
+def _pixel_to_ray(intrinsics: np.ndarray) -> np.ndarray:
+    """(T,3,3) maps (1, x, y) to the ray with z = 1 in the camera frame."""
+    fx, fy, cx, cy = intrinsics.T
+    matrix = np.zeros((len(fx), 3, 3))
+    matrix[:, 0, 0], matrix[:, 0, 1] = -cx / fx, 1 / fx
+    matrix[:, 1, 0], matrix[:, 1, 2] = -cy / fy, 1 / fy
+    matrix[:, 2, 0] = 1.0
+    return matrix
+
+
 def _dual(edges: np.ndarray) -> np.ndarray:
     return edges / (edges**2).sum(-1, keepdims=True)
 
 
 def plane_boxes(scene: Scene, views: Views) -> np.ndarray:
     """(T,F,4) pixel boxes top, bottom, left, right (end exclusive) of the rectangles; empty where not visible."""
-    (h, w), (T, F) = views.size, (len(views.intrinsics), scene.num_rectangles)
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
     u, v = np.array([0, 1, 0, 1])[:, None, None], np.array([0, 0, 1, 1])[:, None, None]
     corners = scene.origins + u * scene.edges_u + v * scene.edges_v  # (4,F,3)
@@ -84,35 +119,37 @@ def plane_boxes(scene: Scene, views: Views) -> np.ndarray:
     safe = np.maximum(z, NEAR)
     fx, fy, cx, cy = views.intrinsics.T[:, :, None, None]
     x, y = fx * in_camera[..., 0] / safe + cx, fy * in_camera[..., 1] / safe + cy
-    boxes = np.stack([y.min(1), y.max(1), x.min(1), x.max(1)], axis=-1)
-    cut = ((z <= NEAR).any(1))[..., None]
-    boxes = np.where(cut, np.array([0.0, h, 0.0, w]), boxes)
-    boxes = np.stack([np.floor(boxes[..., 0]), np.ceil(boxes[..., 1]), np.floor(boxes[..., 2]), np.ceil(boxes[..., 3])], -1)
-    boxes = np.clip(boxes, 0, np.array([h, h, w, w])).astype(int)
-    facing = np.einsum("tfc,fc->tf", centres[:, None] - scene.origins, -np.cross(scene.edges_u, scene.edges_v)) > 0
-    hidden = (z <= NEAR).all(1) | ~(facing | scene.two_sided)
-    boxes[hidden.reshape(T, F)] = 0
+    boxes = _whole_pixels(np.stack([y.min(1), y.max(1), x.min(1), x.max(1)], -1), (z <= NEAR).any(1), views.size)
+    outward = -np.cross(scene.edges_u, scene.edges_v)
+    facing = np.einsum("tfc,fc->tf", centres[:, None] - scene.origins, outward) > 0
+    boxes[(z <= NEAR).all(1) | ~(facing | scene.two_sided)] = 0
     return boxes
 
 
-def sphere_boxes(scene: Scene, views: Views) -> np.ndarray:
-    """(T,S,4) pixel boxes of the spheres, from the cube around each; the whole frame where the cube passes the camera."""
-    h, w = views.size
+def ellipsoid_boxes(scene: Scene, views: Views) -> np.ndarray:
+    """(T,S,4) pixel boxes of the ellipsoids, from the box around each along the camera's axes."""
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
     middle = np.einsum("tsc,tcd->tsd", scene.centres - centres[:, None], rotations)
-    radius = scene.radii
-    near = middle[..., 2] - radius
+    half = np.linalg.norm(scene.radii[..., None] * np.einsum("sca,tcd->tsad", scene.spins, rotations), axis=2)
+    near, far = middle[..., 2] - half[..., 2], middle[..., 2] + half[..., 2]
     fx, fy, cx, cy = views.intrinsics.T[:, :, None]
-    boxes = np.empty((*middle.shape[:2], 4))
-    for axis, (focal, centre) in enumerate(((fx, cx), (fy, cy))):
-        low, high = middle[..., axis] - radius, middle[..., axis] + radius
-        far, close = np.maximum(middle[..., 2] + radius, NEAR), np.maximum(near, NEAR)
-        boxes[..., 2 - 2 * axis] = np.floor(focal * np.minimum(low / far, low / close) + centre)
-        boxes[..., 3 - 2 * axis] = np.ceil(focal * np.maximum(high / far, high / close) + centre)
-    boxes = np.where((near <= NEAR)[..., None], np.array([0.0, h, 0.0, w]), boxes)
-    boxes = np.clip(boxes, 0, np.array([h, h, w, w])).astype(int)
-    boxes[middle[..., 2] + radius <= NEAR] = 0
+    edges = []
+    for axis, focal, centre in ((1, fy, cy), (0, fx, cx)):
+        low, high = middle[..., axis] - half[..., axis], middle[..., axis] + half[..., axis]
+        closest, farthest = np.maximum(near, NEAR), np.maximum(far, NEAR)
+        edges.append(focal * np.minimum(low / farthest, low / closest) + centre)
+        edges.append(focal * np.maximum(high / farthest, high / closest) + centre)
+    boxes = _whole_pixels(np.stack(edges, -1), near <= NEAR, views.size)
+    boxes[far <= NEAR] = 0
     return boxes
+
+
+def _whole_pixels(boxes: np.ndarray, cut: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes (…,4) rounded outwards and clipped to the frame; the whole frame where `cut` (reaches behind the camera)."""
+    h, w = size
+    boxes = np.where(cut[..., None], np.array([0.0, h, 0.0, w]), boxes)
+    outwards = np.stack([np.floor(boxes[..., ::2]), np.ceil(boxes[..., 1::2])], -1).reshape(boxes.shape)
+    return np.clip(outwards, 0, np.array([h, h, w, w])).astype(int)
 
 
 def _union(boxes: np.ndarray) -> tuple[slice, slice, slice] | None:
@@ -139,7 +176,7 @@ def cast(scene: Scene, views: Views, device: torch.device | str = "cpu") -> Visi
     Raises:
         ValueError: the scene has more surfaces than a key can number.
     """
-    count = scene.num_rectangles + len(scene.radii)
+    count = scene.num_rectangles + scene.num_ellipsoids
     if count > MAX_SURFACES:
         raise ValueError(f"a scene may have at most {MAX_SURFACES} surfaces, got {count}")
     h, w = views.size
@@ -157,14 +194,15 @@ def cast(scene: Scene, views: Views, device: torch.device | str = "cpu") -> Visi
         key = _plane_keys(forms[frames, k], xs[columns], ys[rows], k, inside_test=k >= HULL_FACES)
         part = keys[window]
         torch.maximum(part, key, out=part)
-    _cast_spheres(scene, views, keys, xs, ys)
+    if scene.num_ellipsoids:
+        _cast_ellipsoids(scene, views, keys, xs, ys)
     return Visibility(keys, exact)
 
 
 def _plane_keys(forms: Tensor, xs: Tensor, ys: Tensor, number: int, inside_test: bool) -> Tensor:
     """(t,rows,columns) int32 keys of one rectangle; not positive outside of it.
 
-    The camera is inside the convex hull, so that a ray leaves through the hull plane it meets first: no inside test there.
+    The camera is inside the convex hull: a ray leaves it through the plane it meets first, without an inside test.
     """
     w = _affine(forms[:, 0], xs, ys)
     key = w.view(torch.int32)
@@ -175,97 +213,85 @@ def _plane_keys(forms: Tensor, xs: Tensor, ys: Tensor, number: int, inside_test:
     return (key & ~ID_MASK) | number
 
 
-def _cast_spheres(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
-    """Put the spheres into the keys: with m the centre in the camera frame, 1/z = (m.d + sqrt(disc)) / (m.m - r^2)."""
-    if not len(scene.radii):
-        return
-    boxes = sphere_boxes(scene, views)
-    forms, power = sphere_forms(scene, views)
-    for k in range(len(scene.radii)):
+def _cast_ellipsoids(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
+    """Put the ellipsoids into the keys."""
+    boxes = ellipsoid_boxes(scene, views)
+    rays, m = ellipsoid_forms(scene, views)
+    power = (m**2).sum(-1) - 1
+    along_forms = np.einsum("tsc,tscp->tsp", m, rays)
+    squares = np.einsum("tscp,tscq->tspq", rays, rays)
+    quadratic = np.stack([squares[..., i, j] * (1 if i == j else 2) for i, j in _QUADRATIC], -1)
+    tables = np.concatenate([along_forms, quadratic, power[..., None]], -1).astype(np.float32)
+    tables = torch.from_numpy(tables).to(keys.device)
+    for k in range(scene.num_ellipsoids):
         window = _union(boxes[:, k])
         if window is None:
             continue
         frames, rows, columns = window
-        table = torch.from_numpy(np.concatenate([forms[:, k], power[:, k, None]], -1)[frames].astype(np.float32))
-        lens = torch.from_numpy(views.intrinsics[frames].astype(np.float32)).to(keys.device)
-        table = table.to(keys.device)
+        table = tables[frames, k]
+        power_k = table[:, 9, None, None]
         along = _affine(table, xs[columns], ys[rows])
-        dd = _ray_squares(lens, xs[columns], ys[rows])
-        disc = along * along - dd * table[:, 3, None, None]
-        w = (along + disc.clamp_min(0).sqrt()) / table[:, 3, None, None]
+        disc = torch.addcmul(along * along, _quadratic(table[:, 3:9], xs[columns], ys[rows]), power_k, value=-1)
+        w = (along + disc.clamp_min(0).sqrt()) / power_k
         key = w.view(torch.int32) & ~(disc.view(torch.int32) >> 31)
         key = (key & ~ID_MASK) | (scene.num_rectangles + k)
         part = keys[window]
         torch.maximum(part, key, out=part)
 
 
-def _ray_squares(intrinsics: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
-    """(t,rows,columns) |d|^2 of the rays with z = 1."""
-    x = (xs - intrinsics[:, 2, None]) / intrinsics[:, 0, None]
-    y = (ys - intrinsics[:, 3, None]) / intrinsics[:, 1, None]
-    return (1 + y * y)[:, :, None] + (x * x)[:, None, :]
+_QUADRATIC = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # 1, x, y, xx, xy, yy
 
 
-def sphere_forms(scene: Scene, views: Views) -> tuple[np.ndarray, np.ndarray]:
-    """(T,S,3) affine forms of m.d, and (T,S) m.m - r^2 (the power of the camera centre)."""
+def _quadratic(forms: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """(t,6) quadratic forms on columns xs and rows ys -> (t,rows,columns)."""
+    one, x, y, xx, xy, yy = forms[:, :, None].unbind(1)
+    return torch.addcmul(
+        (one + ys * (y + yy * ys))[:, :, None] + (xs * (x + xx * xs))[:, None, :], (xy * ys)[:, :, None], xs
+    )
+
+
+def ellipsoid_forms(scene: Scene, views: Views) -> tuple[np.ndarray, np.ndarray]:
+    """(T,S,3,3) ray in each ellipsoid's unit frame (columns constant, x, y); (T,S,3) its centre seen from the eye."""
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
-    m = np.einsum("tsc,tcd->tsd", scene.centres - centres[:, None], rotations)
-    fx, fy, cx, cy = views.intrinsics.T[:, :, None]
-    constant = m[..., 2] - m[..., 0] * cx / fx - m[..., 1] * cy / fy
-    return np.stack([constant, m[..., 0] / fx, m[..., 1] / fy], -1), (m**2).sum(-1) - scene.radii**2
+    rays = np.einsum("sab,tbp->tsap", scene.to_unit, rotations @ _pixel_to_ray(views.intrinsics))
+    return rays, np.einsum("sab,tsb->tsa", scene.to_unit, scene.centres - centres[:, None])
 
 
-# --- looks -------------------------------------------------------------------------------------------------------------
+# --- what is seen -----------------------------------------------------------------------------------------------------
 
 
-def shade(
-    scene: Scene, views: Views, visibility: Visibility, bank: TextureBank, tint: np.ndarray | None = None
-) -> tuple[Tensor, Tensor]:
-    """Colours and depths of all pixels.
-
-    Args:
-        tint: (3,) factors on the colour channels (exposure and white balance), folded into the surfaces' colours.
-
-    Returns:
-        planes: three (T,H,W) float32 channels stacked to (3,T,H,W), about 0..255, neither rounded nor clipped.
-        inverse_depth: (T,H,W) float32, 1/z in scene units.
-    """
+def resolve(scene: Scene, views: Views, visibility: Visibility, texture_size: int) -> Hits:
+    """Exact depth and texture coordinates of every pixel's own surface."""
     device = visibility.keys.device
     T, (h, w) = len(views.intrinsics), views.size
-    F, count = scene.num_rectangles, scene.num_rectangles + len(scene.radii)
+    count = scene.num_rectangles + scene.num_ellipsoids
     number = (visibility.keys & ID_MASK).flatten()
-    frame = torch.arange(T, device=device, dtype=torch.int32).repeat_interleave(h * w)
-    row = frame * count + number
-    w_forms, u_forms, v_forms = _texel_forms(scene, visibility.plane_forms, bank.size, count).to(device)
+    row = torch.arange(T, device=device, dtype=torch.int32).repeat_interleave(h * w) * count + number
+    w_forms, u_forms, v_forms = _texel_forms(scene, visibility.planes, texture_size, count).to(device)
     x = (torch.arange(w, device=device, dtype=torch.float32) + 0.5).repeat(T * h)
     y = (torch.arange(h, device=device, dtype=torch.float32) + 0.5).repeat_interleave(w).repeat(T)
-    (_, wx, wy), inverse = _evaluate(w_forms, row, x, y)
-    (_, ux, uy), u = _evaluate(u_forms, row, x, y)
-    (_, vx, vy), v = _evaluate(v_forms, row, x, y)
+    (wx, wy), inverse = _evaluate(w_forms, row, x, y)
+    (ux, uy), u = _evaluate(u_forms, row, x, y)
+    (vx, vy), v = _evaluate(v_forms, row, x, y)
     depth = 1 / inverse
     u, v = u * depth, v * depth
-    footprint = (ux - u * wx).square() + (uy - u * wy).square() + (vx - v * wx).square() + (vy - v * wy).square()
+    footprint = (ux - u * wx).square_() + (uy - u * wy).square_() + (vx - v * wx).square_() + (vy - v * wy).square_()
     lod = 0.5 * torch.log2((0.5 * footprint * depth * depth).clamp_min(1e-12))
-    light = None
-    if F < count:
-        at = torch.nonzero(number >= F).flatten()
+    balls = None
+    if scene.num_ellipsoids:
+        at = torch.nonzero(number >= scene.num_rectangles).flatten()
         if len(at):
-            balls = _shade_spheres(scene, views, at, number[at].long() - F, x[at], y[at], bank.size)
-            inverse[at], u[at], v[at], lod[at] = balls[0], balls[1], balls[2], balls[3]
-            light = (at, balls[4])
-    planes = _look_up(bank, torch.from_numpy(scene.textures).to(device, torch.int32).index_select(0, number), u, v, lod)
-    gain = scene.gain if tint is None else scene.gain * tint
-    offset = scene.offset if tint is None else scene.offset * tint
-    gain_t, offset_t = (torch.from_numpy(a.T.astype(np.float32)).to(device).contiguous() for a in (gain, offset))
-    for c in range(3):
-        planes[c].mul_(gain_t[c].index_select(0, number)).add_(offset_t[c].index_select(0, number))
-        if light is not None:
-            planes[c][light[0]] *= light[1]
-    return planes.view(3, T, h, w), inverse.view(T, h, w)
+            balls = _resolve_balls(scene, views, at, number[at].long() - scene.num_rectangles, x[at], y[at], inverse)
+            u[at] = torch.atan2(balls.local[0], balls.local[2]) / torch.pi * texture_size
+            v[at] = torch.acos(balls.local[1].clamp(-1, 1)) / torch.pi * texture_size
+            focal = torch.from_numpy(views.intrinsics[:, 0].astype(np.float32)).to(device)[at // (h * w)]
+            radius = torch.from_numpy(scene.radii.mean(-1).astype(np.float32)).to(device)[balls.ball]
+            lod[at] = torch.log2(1.3 * texture_size / (torch.pi * radius * inverse[at] * focal))
+    return Hits(number, inverse, u, v, lod, balls)
 
 
 def _texel_forms(scene: Scene, forms: np.ndarray, size: int, count: int) -> Tensor:
-    """(3,3,T*count) float32: rows 1/z, texel-u/z, texel-v/z by constant, x, y; spheres get 1/z = 1."""
+    """(3,3,T*count) float32: rows 1/z, texel-u/z, texel-v/z by constant, x, y; ellipsoids get 1/z = 1."""
     T, F = forms.shape[:2]
     scale, offset = scene.uv_scale[:F].T * size, scene.uv_offset[:F].T * size
     table = np.zeros((3, 3, T, count), np.float32)
@@ -277,47 +303,90 @@ def _texel_forms(scene: Scene, forms: np.ndarray, size: int, count: int) -> Tens
     return torch.from_numpy(table.reshape(3, 3, T * count))
 
 
-def _evaluate(form: Tensor, row: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-    """Coefficients of each pixel's own surface, and the value there."""
-    constant, along_x, along_y = (form[k].index_select(0, row) for k in range(3))
-    return (constant, along_x, along_y), torch.addcmul(constant, along_x, x).addcmul_(along_y, y)
+def _evaluate(form: Tensor, row: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Slopes along x and y of each pixel's own form, and its value there."""
+    value, along_x, along_y = (form[k].index_select(0, row) for k in range(3))
+    return (along_x, along_y), value.addcmul_(along_x, x).addcmul_(along_y, y)
 
 
-def _shade_spheres(
-    scene: Scene, views: Views, at: Tensor, ball: Tensor, x: Tensor, y: Tensor, size: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Exact 1/z, texel u and v, mip level and light of the pixels `at` (flat indices) that see the balls `ball`."""
-    h, w = views.size
-    frame = at // (h * w)
-    table = _sphere_table(scene, views).to(at.device)  # (T,S,17)
-    own = table[frame, ball]
-    lens = torch.from_numpy(views.intrinsics.astype(np.float32)).to(at.device)[frame]
-    ray = torch.stack([(x - lens[:, 2]) / lens[:, 0], (y - lens[:, 3]) / lens[:, 1], torch.ones_like(x)], -1)
-    m, power, radius = own[:, :3], own[:, 3], own[:, 4]
-    along = (m * ray).sum(-1)
-    disc = along.square() - (ray * ray).sum(-1) * power
-    inverse = (along + disc.clamp_min(0).sqrt()) / power
-    normal = (ray / inverse[:, None] - m) / radius[:, None]
-    local = (own[:, 5:14].view(-1, 3, 3) * normal[:, None]).sum(-1)
-    local = local / local.norm(dim=-1, keepdim=True)
-    u = torch.atan2(local[:, 0], local[:, 2]) / torch.pi * size
-    v = torch.acos(local[:, 1].clamp(-1, 1)) / torch.pi * size
-    slope = -(normal * ray).sum(-1) / ray.norm(dim=-1)
-    lod = torch.log2(size / (torch.pi * radius * inverse * lens[:, 0] * slope.clamp(0.3, 1).sqrt()))
-    light = scene.ambient + (1 - scene.ambient) * 1.2 * (0.5 + 0.5 * (normal * own[:, 14:17]).sum(-1))
-    return inverse, u, v, lod, light
-
-
-def _sphere_table(scene: Scene, views: Views) -> Tensor:
-    """(T,S,17) float32 per view and ball: centre in the camera (3), power, radius, camera -> ball rotation (9), light (3)."""
-    rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
-    m = np.einsum("tsc,tcd->tsd", scene.centres - centres[:, None], rotations)
+def _resolve_balls(
+    scene: Scene, views: Views, at: Tensor, ball: Tensor, x: Tensor, y: Tensor, inverse: Tensor
+) -> BallPixels:
+    """The points seen on ellipsoids at the flat pixels `at`; writes their exact 1/z into `inverse`."""
+    rays, m = ellipsoid_forms(scene, views)
     T, S = m.shape[:2]
-    power = (m**2).sum(-1) - scene.radii**2
-    turn = np.einsum("sca,tcd->tsad", scene.spins, rotations).reshape(T, S, 9)
-    light = np.broadcast_to((scene.to_light @ rotations)[:, None], (T, S, 3))
-    radius = np.broadcast_to(scene.radii, (T, S))[..., None]
-    return torch.from_numpy(np.concatenate([m, power[..., None], radius, turn, light], -1).astype(np.float32))
+    table = torch.from_numpy(np.concatenate([rays.reshape(T, S, 9), m], -1).astype(np.float32)).to(at.device)
+    own = table[at // (views.size[0] * views.size[1]), ball].T.contiguous()  # (12,P')
+    ray = own[0:9:3] + own[1:9:3] * x + own[2:9:3] * y
+    centre = own[9:]
+    power = centre.square().sum(0) - 1
+    along = (centre * ray).sum(0)
+    disc = along.square() - ray.square().sum(0) * power
+    inverse[at] = (along + disc.clamp_min(0).sqrt()) / power
+    local = ray / inverse[at] - centre
+    return BallPixels(at, ball, local / local.norm(dim=0))
+
+
+# --- looks ------------------------------------------------------------------------------------------------------------
+
+
+def paint(scene: Scene, hits: Hits, bank: TextureBank, maps: LightMaps, tint: np.ndarray | None = None) -> Tensor:
+    """(3,P) float32 colours of the hits, about 0..255, neither rounded nor clipped.
+
+    Args:
+        tint: (3,) factors on the channels (exposure and white balance), folded into the surfaces' colours.
+    """
+    device = hits.number.device
+    textures = torch.from_numpy(scene.textures).to(device, torch.int32).index_select(0, hits.number)
+    planes = _look_up(bank, textures, hits.u, hits.v, hits.lod)
+    light = _map_light(scene, hits, maps, bank.size)
+    if hits.balls is not None:
+        light[hits.balls.at] = _ball_light(scene, hits.balls)
+    gain = scene.gain if tint is None else scene.gain * tint
+    offset = scene.offset if tint is None else scene.offset * tint
+    table = torch.from_numpy(np.stack([gain.T, offset.T]).astype(np.float32)).to(device)
+    for c in range(3):
+        planes[c].mul_(table[0, c].index_select(0, hits.number)).add_(table[1, c].index_select(0, hits.number))
+    return planes.mul_(light)
+
+
+def _map_light(scene: Scene, hits: Hits, maps: LightMaps, texture_size: int) -> Tensor:
+    """(P,) light of the rectangles by their maps, bilinear; any value where an ellipsoid is seen."""
+    F, device = scene.num_rectangles, hits.number.device
+    scale = maps.scale / (texture_size * scene.uv_scale[:F])
+    shift = maps.shift - maps.scale * scene.uv_offset[:F] / scene.uv_scale[:F]
+    table = torch.from_numpy(np.concatenate([scale, shift], -1).T.astype(np.float32)).contiguous().to(device)
+    number = hits.number.clamp_max(F - 1)
+    u, v = (
+        torch.addcmul(table[2 + k].index_select(0, number), table[k].index_select(0, number), at).clamp_(
+            0, MAP_SIDE - 1.001
+        )
+        for k, at in enumerate((hits.u, hits.v))
+    )
+    column, row = u.to(torch.int32), v.to(torch.int32)
+    start = (number * MAP_SIDE + row) * MAP_SIDE + column
+    part = u.sub_(column)
+    texels = maps.texels.to(device)
+    top, bottom = (
+        torch.lerp(texels.index_select(0, start + below), texels.index_select(0, start + below + 1), part)
+        for below in (0, MAP_SIDE)
+    )
+    return torch.lerp(top, bottom, v.sub_(row))
+
+
+def _ball_light(scene: Scene, balls: BallPixels) -> Tensor:
+    """(P',) light of ellipsoid pixels: ambient, more from above, and the lamp or sun without cast shadows."""
+    device = balls.at.device
+    to_world = torch.from_numpy((scene.spins * scene.radii[:, None, :]).astype(np.float32)).to(device)
+    to_normal = torch.from_numpy(np.swapaxes(scene.to_unit, -1, -2).astype(np.float32)).to(device)
+    centres = torch.from_numpy(scene.centres.astype(np.float32)).to(device)
+    local = balls.local.T[..., None]
+    points = (to_world[balls.ball] @ local)[..., 0] + centres[balls.ball]
+    normal = (to_normal[balls.ball] @ local)[..., 0]
+    normal = (normal / normal.norm(dim=-1, keepdim=True)).T
+    to_light, falloff = towards_light(scene, points.T)
+    cosine = (normal * to_light).sum(0) / to_light.norm(dim=0)
+    return scene.ambient * (0.8 - 0.2 * normal[1]) + DIRECT * cosine.clamp_min(0) * falloff
 
 
 def _look_up(bank: TextureBank, texture: Tensor, u: Tensor, v: Tensor, lod: Tensor) -> Tensor:
@@ -329,12 +398,12 @@ def _look_up(bank: TextureBank, texture: Tensor, u: Tensor, v: Tensor, lod: Tens
     offsets = torch.tensor(level_offsets(bank.size)[:-1], device=u.device)
     near = _bilinear(bank.texels, base, offsets, low, u, v, bank.size)
     far = _bilinear(bank.texels, base, offsets, low + 1, u, v, bank.size)
-    return torch.lerp(near, far, (lod - low).expand_as(near))
+    return torch.lerp(near, far, lod - low)
 
 
 def _bilinear(texels: Tensor, base: Tensor, offsets: Tensor, level: Tensor, u: Tensor, v: Tensor, size: int) -> Tensor:
     """(3,P) colours of one mip level, repeated with mirroring."""
-    shrink = torch.ldexp(torch.ones_like(u), -level)
+    shrink = (0.5 ** torch.arange(len(offsets), device=u.device)).index_select(0, level)
     u, v = u * shrink - 0.5, v * shrink - 0.5
     u_floor, v_floor = u.floor(), v.floor()
     part_u, part_v = u - u_floor, v - v_floor
@@ -344,7 +413,6 @@ def _bilinear(texels: Tensor, base: Tensor, offsets: Tensor, level: Tensor, u: T
     x0, x1 = _mirror(left, side), _mirror(left + 1, side)
     y0, y1 = start + _mirror(top, side) * side, start + _mirror(top + 1, side) * side
     corners = [_channels(texels.index_select(0, y + x)) for y in (y0, y1) for x in (x0, x1)]
-    part_u, part_v = part_u.expand(3, -1), part_v.expand(3, -1)
     return torch.lerp(torch.lerp(corners[0], corners[1], part_u), torch.lerp(corners[2], corners[3], part_u), part_v)
 
 
@@ -357,7 +425,4 @@ def _mirror(at: Tensor, side: Tensor) -> Tensor:
 
 def _channels(packed: Tensor) -> Tensor:
     """(P,) packed texels -> (3,P) float32."""
-    out = torch.empty(3, packed.numel(), device=packed.device)
-    for c in range(3):
-        out[c] = (packed >> (8 * c)) & 0xFF
-    return out
+    return torch.stack([packed & 0xFF, (packed >> 8) & 0xFF, packed >> 16]).float()

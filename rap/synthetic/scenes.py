@@ -1,4 +1,4 @@
-"""Procedural scenes: a box hull around the camera, with rectangles and spheres inside.
+"""Procedural scenes: a box hull around the camera, with rectangles and ellipsoids inside.
 
 Scene frame: x right, y DOWN, z forward, the floor at y = 0 (so that heights are negative y), lengths roughly metres. A
 rectangle is seen from the side from which its `edge_u` points right and its `edge_v` points down, so that photographs
@@ -14,28 +14,35 @@ import numpy as np
 from rap.synthetic.textures import TextureBank
 
 HULL_FACES = 6
+FLOOR = 4  # among the hull faces
 MAX_SURFACES = 250  # surface numbers share an int32 with the inverse depth (render.py)
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Surfaces with their looks, and where cameras may stand. F rectangles (the first 6 are the hull), S spheres.
+    """Surfaces with their looks, and where cameras may stand. F rectangles (the first 6 are the hull), S ellipsoids.
 
     Attributes:
         origins, edges_u, edges_v: (F,3) corner and edge vectors of the rectangles.
         two_sided: (F,) whether a rectangle is also seen from behind.
-        centres: (S,3), radii: (S,), spins: (S,3,3) rotations sphere -> scene (turns the texture).
+        owners: (F,) number of the solid a rectangle belongs to, -1 for none.
+        lit: (F,) whether light falls on a rectangle (a photographed horizon brings its own).
+        centres: (S,3), radii: (S,3) half axes, spins: (S,3,3) rotations ellipsoid -> scene.
         textures: (F+S,) texture numbers; uv_scale, uv_offset: (F+S,2) repeats across the surface and shift.
-        gain, offset: (F+S,3) colour = gain * texture + offset, light of plane surfaces included (0..255).
-        to_light: (3,) unit vector, ambient: share of light without direction (spheres are lit per pixel).
+        gain, offset: (F+S,3) unlit colour = gain * texture + offset (0..255).
+        solids: (K,3) centres, (K,3) half sizes and (K,3,3) rotations solid -> scene of the boxes and panels.
+        light: (4,) homogeneous: a lamp's position and 1, or the direction towards the sun and 0.
+        ambient: share of light that comes from everywhere.
+        reach: half width of the busy part of the floor, where shadows are worth resolving.
         pivot: (3,) what the camera looks at first. eye, yaw_rad, pitch_rad: the starting camera.
-        obstacles: per solid (centre, half size, yaw): no camera inside.
     """
 
     origins: np.ndarray
     edges_u: np.ndarray
     edges_v: np.ndarray
     two_sided: np.ndarray
+    owners: np.ndarray
+    lit: np.ndarray
     centres: np.ndarray
     radii: np.ndarray
     spins: np.ndarray
@@ -44,42 +51,48 @@ class Scene:
     uv_offset: np.ndarray
     gain: np.ndarray
     offset: np.ndarray
-    to_light: np.ndarray
+    solids: tuple[np.ndarray, np.ndarray, np.ndarray]
+    light: np.ndarray
     ambient: float
+    reach: float
     pivot: np.ndarray
     eye: np.ndarray
     yaw_rad: float
     pitch_rad: float
-    obstacles: tuple[tuple[np.ndarray, np.ndarray, float], ...]
 
     @property
     def num_rectangles(self) -> int:
         return len(self.origins)
 
     @property
+    def num_ellipsoids(self) -> int:
+        return len(self.centres)
+
+    @property
     def hull_low(self) -> np.ndarray:
         """(3,) smallest corner of the hull."""
-        return np.minimum(self.origins[:HULL_FACES], self._far_corners).min(0)
+        return np.minimum(self.origins, self.origins + self.edges_u + self.edges_v)[:HULL_FACES].min(0)
 
     @property
     def hull_high(self) -> np.ndarray:
         """(3,) largest corner of the hull."""
-        return np.maximum(self.origins[:HULL_FACES], self._far_corners).max(0)
+        return np.maximum(self.origins, self.origins + self.edges_u + self.edges_v)[:HULL_FACES].max(0)
 
     @property
-    def _far_corners(self) -> np.ndarray:
-        return (self.origins + self.edges_u + self.edges_v)[:HULL_FACES]
+    def to_unit(self) -> np.ndarray:
+        """(S,3,3) maps scene vectors to each ellipsoid's frame, in which it is the unit ball."""
+        return np.swapaxes(self.spins, -1, -2) / self.radii[:, :, None]
 
     def is_free(self, points: np.ndarray, margin: float) -> bool:
-        """Whether all (N,3) points are inside the hull and outside every solid, by at least `margin`."""
+        """Whether all (N,3) points are inside the hull and outside everything else, by about `margin` at least."""
         if (points < self.hull_low + margin).any() or (points > self.hull_high - margin).any():
             return False
-        for centre, half, yaw in self.obstacles:
-            local = (points - centre) @ yaw_matrix(yaw)
-            if (np.abs(local) < half + margin).all(-1).any():
-                return False
-        far = np.linalg.norm(points[:, None] - self.centres, axis=-1) - self.radii
-        return not (far < margin).any()
+        centres, halves, rotations = self.solids
+        local = np.einsum("knc,kcd->knd", points - centres[:, None], rotations)
+        if (np.abs(local) < halves[:, None] + margin).all(-1).any():
+            return False
+        local = np.einsum("snc,scd->snd", points - self.centres[:, None], self.spins) / (self.radii[:, None] + margin)
+        return not ((local**2).sum(-1) < 1).any()
 
 
 def yaw_matrix(yaw_rad: float) -> np.ndarray:
@@ -89,28 +102,34 @@ def yaw_matrix(yaw_rad: float) -> np.ndarray:
 
 
 # Corner, edge_u, edge_v of the faces of the box [-1/2, 1/2]^3 as seen from outside, and from inside.
-_OUTSIDE = np.array(
-    [
-        [[-1, -1, -1], [2, 0, 0], [0, 2, 0]],  # front, towards -z
-        [[1, -1, 1], [-2, 0, 0], [0, 2, 0]],  # back
-        [[1, -1, -1], [0, 0, 2], [0, 2, 0]],  # right
-        [[-1, -1, 1], [0, 0, -2], [0, 2, 0]],  # left
-        [[-1, -1, 1], [2, 0, 0], [0, 0, -2]],  # top
-        [[-1, 1, -1], [2, 0, 0], [0, 0, 2]],  # bottom
-    ],
-    dtype=np.float64,
-) / 2.0
-_INSIDE = np.array(
-    [
-        [[-1, -1, 1], [2, 0, 0], [0, 2, 0]],  # far wall, +z
-        [[1, -1, -1], [-2, 0, 0], [0, 2, 0]],  # near wall, -z
-        [[1, -1, 1], [0, 0, -2], [0, 2, 0]],  # right wall
-        [[-1, -1, -1], [0, 0, 2], [0, 2, 0]],  # left wall
-        [[-1, 1, 1], [2, 0, 0], [0, 0, -2]],  # floor
-        [[-1, -1, -1], [2, 0, 0], [0, 0, 2]],  # ceiling
-    ],
-    dtype=np.float64,
-) / 2.0
+_OUTSIDE = (
+    np.array(
+        [
+            [[-1, -1, -1], [2, 0, 0], [0, 2, 0]],  # front, towards -z
+            [[1, -1, 1], [-2, 0, 0], [0, 2, 0]],  # back
+            [[1, -1, -1], [0, 0, 2], [0, 2, 0]],  # right
+            [[-1, -1, 1], [0, 0, -2], [0, 2, 0]],  # left
+            [[-1, -1, 1], [2, 0, 0], [0, 0, -2]],  # top
+            [[-1, 1, -1], [2, 0, 0], [0, 0, 2]],  # bottom
+        ],
+        dtype=np.float64,
+    )
+    / 2.0
+)
+_INSIDE = (
+    np.array(
+        [
+            [[-1, -1, 1], [2, 0, 0], [0, 2, 0]],  # far wall, +z
+            [[1, -1, -1], [-2, 0, 0], [0, 2, 0]],  # near wall, -z
+            [[1, -1, 1], [0, 0, -2], [0, 2, 0]],  # right wall
+            [[-1, -1, -1], [0, 0, 2], [0, 2, 0]],  # left wall
+            [[-1, 1, 1], [2, 0, 0], [0, 0, -2]],  # floor
+            [[-1, -1, -1], [2, 0, 0], [0, 0, 2]],  # ceiling
+        ],
+        dtype=np.float64,
+    )
+    / 2.0
+)
 
 
 @dataclass(frozen=True)
@@ -133,10 +152,10 @@ class SceneBuilder:
     bank: TextureBank
     faces: list[np.ndarray] = field(default_factory=list)
     face_looks: list[Look] = field(default_factory=list)
-    face_two_sided: list[bool] = field(default_factory=list)
-    spheres: list[tuple[np.ndarray, float, np.ndarray]] = field(default_factory=list)
-    sphere_looks: list[Look] = field(default_factory=list)
-    obstacles: list[tuple[np.ndarray, np.ndarray, float]] = field(default_factory=list)
+    face_flags: list[tuple[bool, int, bool]] = field(default_factory=list)  # two-sided, owner, lit
+    balls: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    ball_looks: list[Look] = field(default_factory=list)
+    solids: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     # -- looks
     def material(self, tile: float, contrast: tuple[float, float] = (0.6, 1.0)) -> Look:
@@ -152,11 +171,10 @@ class SceneBuilder:
         return self.photo(tile) if self.rng.random() < 0.5 else self.material(tile, (0.8, 1.0))
 
     def _look(self, choices: np.ndarray, tile: float, contrast: tuple[float, float]) -> Look:
-        brightness = self.rng.uniform(0.75, 1.1)
-        tint = brightness * (1 + self.rng.uniform(-0.12, 0.12, 3))
-        base = self.rng.uniform(70, 190) * (1 + self.rng.uniform(-0.1, 0.1, 3))
+        tint = self.rng.uniform(0.8, 1.15) * (1 + self.rng.uniform(-0.12, 0.12, 3))
+        base = self.rng.uniform(90, 215) * (1 + self.rng.uniform(-0.1, 0.1, 3))
         return Look(
-            int(self.rng.choice(choices)),
+            int(choices[self.rng.integers(len(choices))]),
             tile,
             float(self.rng.uniform(*contrast)),
             (float(base[0]), float(base[1]), float(base[2])),
@@ -164,84 +182,89 @@ class SceneBuilder:
         )
 
     # -- things
-    def hull(self, low: np.ndarray, high: np.ndarray, looks: list[Look]) -> None:
-        """The box around everything; looks: far, near, right, left wall, floor, ceiling."""
+    def hull(self, low: np.ndarray, high: np.ndarray, looks: list[Look], horizon: bool = False) -> None:
+        """The box around everything; looks: far, near, right, left wall, floor, ceiling.
+
+        Args:
+            horizon: walls and ceiling are a photographed distance, lit already.
+        """
         size, centre = high - low, (high + low) / 2
         faces = _INSIDE * size
         faces[:, 0] += centre
-        self._add_faces(faces, looks, False)
+        for k, (face, look) in enumerate(zip(faces, looks, strict=True)):
+            self._add_faces(face[None], [look], lit=k == FLOOR or not horizon)
 
     def box(self, base: np.ndarray, size: np.ndarray, yaw: float, looks: list[Look]) -> None:
         """A solid box standing on the point `base` (centre of its bottom)."""
-        centre = base - np.array([0.0, size[1] / 2, 0.0])
-        faces = (_OUTSIDE[:5] * size) @ yaw_matrix(yaw).T  # the bottom is never seen
+        centre, turn = base - np.array([0.0, size[1] / 2, 0.0]), yaw_matrix(yaw)
+        faces = (_OUTSIDE * size) @ turn.T
         faces[:, 0] += centre
-        self._add_faces(faces, looks, False)
-        self.obstacles.append((centre, size / 2, yaw))
+        if base[1] == 0.0:
+            faces = faces[:5]  # nobody sees the bottom of what stands on the floor
+        self._add_faces(faces, (looks + looks[-1:])[: len(faces)], owner=len(self.solids))
+        self.solids.append((centre, size / 2, turn))
 
     def panel(self, centre: np.ndarray, width: float, height: float, yaw: float, look: Look, tilt: float = 0.0) -> None:
         """A thin upright rectangle, seen from both sides; tilt leans it back."""
-        turn = yaw_matrix(yaw)
-        edge_u = turn @ np.array([width, 0.0, 0.0])
-        edge_v = turn @ np.array([0.0, height * np.cos(tilt), -height * np.sin(tilt)])
-        self._add_faces(np.stack([centre - (edge_u + edge_v) / 2, edge_u, edge_v])[None], [look], True)
+        c, s = np.cos(tilt), np.sin(tilt)
+        turn = yaw_matrix(yaw) @ np.array([[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]])
+        edge_u, edge_v = width * turn[:, 0], height * turn[:, 1]
+        face = np.stack([centre - (edge_u + edge_v) / 2, edge_u, edge_v])[None]
+        self._add_faces(face, [look], two_sided=True, owner=len(self.solids))
+        self.solids.append((centre, np.array([width / 2, height / 2, 0.005]), turn))
 
     def rectangle(self, origin: np.ndarray, edge_u: np.ndarray, edge_v: np.ndarray, look: Look) -> None:
         """One rectangle, seen from its front only."""
-        self._add_faces(np.stack([origin, edge_u, edge_v])[None], [look], False)
+        self._add_faces(np.stack([origin, edge_u, edge_v])[None], [look])
 
-    def sphere(self, centre: np.ndarray, radius: float, look: Look) -> None:
-        """A ball with its texture turned at random."""
-        spin, upper = np.linalg.qr(self.rng.standard_normal((3, 3)))
-        self.spheres.append((centre, radius, spin * np.sign(np.diag(upper))))
-        self.sphere_looks.append(look)
+    def ball(self, centre: np.ndarray, radii: np.ndarray, yaw: float, look: Look) -> None:
+        """An ellipsoid with half axes `radii`, turned about the vertical."""
+        self.balls.append((centre, radii, yaw_matrix(yaw)))
+        self.ball_looks.append(look)
 
-    def _add_faces(self, faces: np.ndarray, looks: list[Look], two_sided: bool) -> None:
+    def _add_faces(
+        self, faces: np.ndarray, looks: list[Look], *, two_sided: bool = False, owner: int = -1, lit: bool = True
+    ) -> None:
         self.faces.extend(faces)
         self.face_looks.extend(looks)
-        self.face_two_sided.extend([two_sided] * len(faces))
+        self.face_flags.extend([(two_sided, owner, lit)] * len(faces))
 
     # -- the end
-    def finish(self, pivot: np.ndarray, eye: np.ndarray) -> Scene:
-        """Light everything and give the scene, with a camera at `eye` that looks at `pivot`."""
+    def finish(self, pivot: np.ndarray, eye: np.ndarray, light: np.ndarray, reach: float) -> Scene:
+        """The scene, with a camera at `eye` that looks at `pivot`; light and reach as in Scene."""
         faces = np.stack(self.faces)
-        looks = self.face_looks + self.sphere_looks
-        yaw_light, height = self.rng.uniform(0, 2 * np.pi), self.rng.uniform(0.5, 1.3)
-        to_light = np.array([np.cos(yaw_light) * np.cos(height), -np.sin(height), np.sin(yaw_light) * np.cos(height)])
-        ambient = float(self.rng.uniform(0.45, 0.75))
-        normals = -np.cross(faces[:, 1], faces[:, 2])
-        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-        lit = ambient + (1 - ambient) * (0.5 + 0.5 * normals @ to_light) * 1.2
-        shade = np.concatenate([lit, np.ones(len(self.spheres))])[:, None]
-        gain, offset = self._colours(looks)
+        looks = self.face_looks + self.ball_looks
+        gain, offset = _colours(looks)
         uv_scale, uv_offset = self._mapping(faces, looks)
         ahead = pivot - eye
         return Scene(
             origins=faces[:, 0],
             edges_u=faces[:, 1],
             edges_v=faces[:, 2],
-            two_sided=np.array(self.face_two_sided),
-            centres=np.array([s[0] for s in self.spheres], dtype=np.float64).reshape(-1, 3),
-            radii=np.array([s[1] for s in self.spheres], dtype=np.float64),
-            spins=np.array([s[2] for s in self.spheres], dtype=np.float64).reshape(-1, 3, 3),
+            two_sided=np.array([flags[0] for flags in self.face_flags]),
+            owners=np.array([flags[1] for flags in self.face_flags]),
+            lit=np.array([flags[2] for flags in self.face_flags]),
+            centres=np.array([b[0] for b in self.balls]).reshape(-1, 3),
+            radii=np.array([b[1] for b in self.balls]).reshape(-1, 3),
+            spins=np.array([b[2] for b in self.balls]).reshape(-1, 3, 3),
             textures=np.array([look.texture for look in looks]),
             uv_scale=uv_scale,
             uv_offset=uv_offset,
-            gain=gain * shade,
-            offset=offset * shade,
-            to_light=to_light,
-            ambient=ambient,
+            gain=gain,
+            offset=offset,
+            solids=(
+                np.array([s[0] for s in self.solids]).reshape(-1, 3),
+                np.array([s[1] for s in self.solids]).reshape(-1, 3),
+                np.array([s[2] for s in self.solids]).reshape(-1, 3, 3),
+            ),
+            light=light,
+            ambient=float(self.rng.uniform(0.4, 0.7)),
+            reach=reach,
             pivot=pivot,
             eye=eye,
             yaw_rad=float(np.arctan2(ahead[0], ahead[2])),
             pitch_rad=float(np.arctan2(-ahead[1], np.hypot(ahead[0], ahead[2]))),
-            obstacles=tuple(self.obstacles),
         )
-
-    def _colours(self, looks: list[Look]) -> tuple[np.ndarray, np.ndarray]:
-        contrast = np.array([look.contrast for look in looks])[:, None]
-        tint, base = np.array([look.tint for look in looks]), np.array([look.base for look in looks])
-        return contrast * tint, (1 - contrast) * tint * base
 
     def _mapping(self, faces: np.ndarray, looks: list[Look]) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.linalg.norm(faces[:, 1:], axis=-1)
@@ -256,33 +279,48 @@ class SceneBuilder:
         return scale, offset
 
 
-# --- the four families ------------------------------------------------------------------------------------------------
+def _colours(looks: list[Look]) -> tuple[np.ndarray, np.ndarray]:
+    contrast = np.array([look.contrast for look in looks])[:, None]
+    tint, base = np.array([look.tint for look in looks]), np.array([look.base for look in looks])
+    return contrast * tint, (1 - contrast) * tint * base
+
+
+# --- things -----------------------------------------------------------------------------------------------------------
 
 
 def _object(b: SceneBuilder, base: np.ndarray, size: float) -> None:
-    """A box, a pile of two boxes, a standing picture or a ball of about `size` metres on the point `base`."""
-    kind = b.rng.random()
-    yaw = b.rng.uniform(0, 2 * np.pi)
+    """A box, a pile of two boxes, a standing picture or an ellipsoid of about `size` metres on the point `base`."""
+    kind, yaw = b.rng.random(), b.rng.uniform(0, 2 * np.pi)
     if kind < 0.55:
-        extent = size * b.rng.uniform([0.5, 0.5, 0.5], [1.1, 1.8, 1.1])
-        side = b.any_look(size * b.rng.uniform(0.6, 1.5))
-        b.box(base, extent, yaw, [side, side, side, side, b.any_look(size)] if b.rng.random() < 0.5 else _five(b, size))
-        if b.rng.random() < 0.3:
-            top = base - np.array([0.0, extent[1], 0.0])
-            b.box(top, extent * b.rng.uniform(0.35, 0.75, 3), yaw + b.rng.uniform(-0.6, 0.6), _five(b, size))
+        extent = size * b.rng.uniform([0.5, 0.4, 0.5], [1.1, 1.8, 1.1])
+        b.box(base, extent, yaw, _sides(b, size))
+        if b.rng.random() < 0.35:
+            top, smaller = base - np.array([0.0, extent[1], 0.0]), extent * b.rng.uniform(0.35, 0.75, 3)
+            if b.rng.random() < 0.6:
+                b.box(top, smaller, yaw + b.rng.uniform(-0.6, 0.6), _sides(b, size))
+            else:
+                b.ball(top - np.array([0.0, smaller[1] / 2, 0.0]), smaller / 2, yaw, b.any_look(1.0))
     elif kind < 0.85:
-        radius = size * b.rng.uniform(0.3, 0.6)
-        b.sphere(base - np.array([0.0, radius, 0.0]), radius, b.any_look(1.0))
+        radii = (
+            size * b.rng.uniform(0.2, 0.5, 3) if b.rng.random() < 0.7 else np.full(3, size * b.rng.uniform(0.2, 0.5))
+        )
+        b.ball(base - np.array([0.0, radii[1], 0.0]), radii, yaw, b.any_look(1.0))
     else:
-        width, height = size * b.rng.uniform(0.6, 1.3, 2)
+        width, height = size * b.rng.uniform(0.5, 1.2, 2)
         b.panel(base - np.array([0.0, height / 2, 0.0]), width, height, yaw, b.photo(), b.rng.uniform(-0.25, 0.25))
 
 
-def _five(b: SceneBuilder, size: float) -> list[Look]:
+def _sides(b: SceneBuilder, size: float) -> list[Look]:
+    """Looks of a box: one all around and another on top, or all different."""
+    if b.rng.random() < 0.5:
+        side = b.any_look(size * b.rng.uniform(0.6, 1.5))
+        return [side] * 4 + [b.any_look(size)]
     return [b.any_look(size * b.rng.uniform(0.6, 1.5)) for _ in range(5)]
 
 
-def _scatter(b: SceneBuilder, centre: np.ndarray, extent: np.ndarray, count: int, size: tuple[float, float]) -> None:
+def _scatter(
+    b: SceneBuilder, centre: np.ndarray, extent: tuple[float, float], count: int, size: tuple[float, float]
+) -> None:
     """Up to `count` objects on the rectangle centre +- extent (x, z), kept apart by their sizes."""
     placed: list[tuple[np.ndarray, float]] = []
     for _ in range(count):
@@ -295,20 +333,60 @@ def _scatter(b: SceneBuilder, centre: np.ndarray, extent: np.ndarray, count: int
                 break
 
 
-def _wall_pictures(b: SceneBuilder, low: np.ndarray, high: np.ndarray, count: int) -> None:
-    """Pictures hung 2 cm before the four walls of a room."""
+def _on_walls(b: SceneBuilder, low: np.ndarray, high: np.ndarray, count: int) -> None:
+    """Pictures, windows and doors, 1 cm before the four walls of a room, not over each other."""
+    size, centre = high - low, (high + low) / 2
+    taken: list[tuple[int, float, float]] = []
     for _ in range(count):
-        face = _INSIDE[b.rng.integers(4)]
-        size, centre = high - low, (high + low) / 2
-        origin, edge_u, edge_v = face * size
-        width, height = b.rng.uniform(0.12, 0.4) * np.linalg.norm(edge_u), b.rng.uniform(0.2, 0.55) * size[1]
-        across = edge_u / np.linalg.norm(edge_u)
+        wall = int(b.rng.integers(4))
+        origin, edge_u, _ = _INSIDE[wall] * size
+        length = float(np.linalg.norm(edge_u))
+        is_door = b.rng.random() < 0.2
+        width = b.rng.uniform(0.8, 1.0) if is_door else b.rng.uniform(0.1, 0.38) * length
+        height = 2.05 if is_door else b.rng.uniform(0.2, 0.6) * size[1]
+        left = b.rng.uniform(0.1, max(length - width - 0.1, 0.11))
+        if any(w == wall and left < right + 0.05 and left + width > start - 0.05 for w, start, right in taken):
+            continue
+        taken.append((wall, left, left + width))
+        top = size[1] - height if is_door else b.rng.uniform(0.1, 0.8) * (size[1] - height)
+        across = edge_u / length
         inward = -np.cross(across, [0.0, 1.0, 0.0])
-        left = b.rng.uniform(0.02, 0.98 - width / np.linalg.norm(edge_u)) * edge_u
-        down = np.array([0.0, b.rng.uniform(0.08, 0.9) * (size[1] - height), 0.0])
-        b.rectangle(
-            centre + origin + left + down + 0.02 * inward, across * width, np.array([0.0, height, 0.0]), b.photo()
-        )
+        corner = centre + origin + left * across + np.array([0.0, top, 0.0]) + 0.01 * inward
+        b.rectangle(corner, across * width, np.array([0.0, height, 0.0]), b.material(1.0) if is_door else b.photo())
+
+
+def _along_walls(b: SceneBuilder, low: np.ndarray, high: np.ndarray, count: int) -> None:
+    """Wardrobes, shelves and sideboards with their backs to the walls."""
+    for _ in range(count):
+        size = np.array([b.rng.uniform(0.5, 1.6), b.rng.uniform(0.4, 2.0), b.rng.uniform(0.3, 0.6)])
+        wall = b.rng.integers(4)
+        yaw = wall * np.pi / 2
+        out = yaw_matrix(yaw) @ np.array([0.0, 0.0, 1.0])
+        side = yaw_matrix(yaw) @ np.array([1.0, 0.0, 0.0])
+        room_size = (high - low)[[0, 2]]
+        depth, width = (room_size[1], room_size[0]) if wall % 2 == 0 else (room_size[0], room_size[1])
+        slide = b.rng.uniform(-0.5, 0.5) * max(width - size[0] - 0.1, 0.1)
+        at = (low + high) / 2 * [1, 0, 1] + out * (depth / 2 - size[2] / 2 - 0.02) + side * slide
+        b.box(at, size, yaw, _sides(b, 0.8))
+
+
+def _rug(b: SceneBuilder, at: np.ndarray, size: float) -> None:
+    """A carpet, 1 cm above the floor."""
+    turn = yaw_matrix(b.rng.uniform(0, np.pi))
+    edge_u, edge_v = turn @ [size, 0, 0], turn @ [0, 0, -size * b.rng.uniform(0.5, 1.0)]
+    corner = at + np.array([0.0, -0.01, 0.0]) - (edge_u + edge_v) / 2
+    b.rectangle(corner, edge_u, edge_v, b.any_look(size * 0.5))
+
+
+def _table(b: SceneBuilder, at: np.ndarray, size: np.ndarray, height: float) -> np.ndarray:
+    """A table with four legs; the point in the middle of its top."""
+    top, slab, legs = at - np.array([0.0, height, 0.0]), b.material(0.6, (0.7, 1.0)), b.material(0.3, (0.3, 1.0))
+    yaw = b.rng.uniform(0, np.pi)
+    b.box(top + np.array([0.0, size[1], 0.0]), size, yaw, [slab] * 5)
+    for x, z in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+        foot = at + yaw_matrix(yaw) @ np.array([x * (size[0] / 2 - 0.06), 0.0, z * (size[2] / 2 - 0.06)])
+        b.box(foot, np.array([0.06, height - size[1], 0.06]), yaw, [legs] * 5)
+    return top
 
 
 def _around(b: SceneBuilder, pivot: np.ndarray, distance: float, elevation: tuple[float, float]) -> np.ndarray:
@@ -317,18 +395,42 @@ def _around(b: SceneBuilder, pivot: np.ndarray, distance: float, elevation: tupl
     return pivot + distance * np.array([np.cos(side) * np.cos(rise), -np.sin(rise), np.sin(side) * np.cos(rise)])
 
 
+def _lamp(b: SceneBuilder, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """A lamp under the ceiling."""
+    x, z = b.rng.uniform(0.15, 0.85, 2)
+    return np.array([low[0] + x * (high[0] - low[0]), low[1] + 0.15, low[2] + z * (high[2] - low[2]), 1.0])
+
+
+def _sun(b: SceneBuilder) -> np.ndarray:
+    """The direction towards the sun, 25 to 75 degrees high."""
+    side, rise = b.rng.uniform(0, 2 * np.pi), np.deg2rad(b.rng.uniform(25, 75))
+    return np.array([np.cos(side) * np.cos(rise), -np.sin(rise), np.sin(side) * np.cos(rise), 0.0])
+
+
+# --- the four families ------------------------------------------------------------------------------------------------
+
+
 def room(b: SceneBuilder) -> Scene:
-    """A furnished room: objects on the floor, pictures on the walls."""
+    """A furnished room: things on the floor and along the walls, pictures, doors."""
     width, depth, height = b.rng.uniform(3, 7), b.rng.uniform(3, 8), b.rng.uniform(2.3, 3.2)
     low, high = np.array([-width / 2, -height, -depth / 2]), np.array([width / 2, 0.0, depth / 2])
     wall = b.material(1.6, (0.15, 1.0)) if b.rng.random() < 0.6 else None
-    looks = [wall or b.material(1.6, (0.2, 1.0)) for _ in range(4)]
-    b.hull(low, high, [*looks, b.material(1.0), b.material(1.5, (0.1, 0.6))])
-    _wall_pictures(b, low, high, int(b.rng.integers(3, 9)))
-    _scatter(b, np.zeros(3), np.array([width, depth]) * 0.42, int(b.rng.integers(4, 9)), (0.4, 1.2))
-    pivot = np.array([b.rng.uniform(-0.2, 0.2) * width, -b.rng.uniform(0.3, 1.4), b.rng.uniform(-0.2, 0.2) * depth])
-    distance = b.rng.uniform(0.3, 0.55) * min(width, depth)
-    return b.finish(pivot, _around(b, pivot, distance, (-0.15, 0.4)))
+    walls = [wall or b.material(1.6, (0.2, 1.0)) for _ in range(4)]
+    b.hull(low, high, [*walls, b.material(1.0), b.material(1.5, (0.1, 0.6))])
+    _on_walls(b, low, high, int(b.rng.integers(4, 12)))
+    _along_walls(b, low, high, int(b.rng.integers(1, 5)))
+    if b.rng.random() < 0.6:
+        _rug(b, np.array([b.rng.uniform(-1, 1), 0.0, b.rng.uniform(-1, 1)]), b.rng.uniform(1.2, 2.5))
+    if b.rng.random() < 0.5:
+        size = np.array([b.rng.uniform(0.6, 1.4), 0.05, b.rng.uniform(0.5, 0.9)])
+        top = _table(
+            b, np.array([b.rng.uniform(-0.8, 0.8), 0.0, b.rng.uniform(-0.8, 0.8)]), size, b.rng.uniform(0.4, 0.8)
+        )
+        _scatter(b, top, (0.3, 0.2), int(b.rng.integers(1, 5)), (0.1, 0.3))
+    _scatter(b, np.zeros(3), (width * 0.42, depth * 0.42), int(b.rng.integers(4, 9)), (0.3, 1.0))
+    pivot = np.array([b.rng.uniform(-0.2, 0.2) * width, -b.rng.uniform(0.2, 1.2), b.rng.uniform(-0.2, 0.2) * depth])
+    eye = _around(b, pivot, b.rng.uniform(0.3, 0.6) * min(width, depth), (-0.05, 0.5))
+    return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
 
 
 def table_top(b: SceneBuilder) -> Scene:
@@ -336,49 +438,52 @@ def table_top(b: SceneBuilder) -> Scene:
     low, high = np.array([-3.0, -2.6, -3.0]), np.array([3.0, 0.0, 3.0])
     low[[0, 2]] *= b.rng.uniform(0.7, 1.6, 2)
     high[[0, 2]] *= b.rng.uniform(0.7, 1.6, 2)
-    looks = [b.photo() if b.rng.random() < 0.5 else b.material(1.5, (0.2, 1.0)) for _ in range(4)]
-    b.hull(low, high, [*looks, b.material(1.0), b.material(1.5, (0.1, 0.6))])
-    _wall_pictures(b, low, high, int(b.rng.integers(1, 5)))
-    top = np.array([0.0, -b.rng.uniform(0.65, 0.8), 0.0])
-    size = np.array([b.rng.uniform(1.0, 2.2), 0.06, b.rng.uniform(1.0, 2.2)])
-    slab = b.material(0.6, (0.7, 1.0))
-    b.box(top + np.array([0.0, size[1], 0.0]), size, b.rng.uniform(0, np.pi), [slab] * 5)
-    _scatter(b, top, np.array([0.32, 0.32]), int(b.rng.integers(2, 7)), (0.12, 0.34))
-    _scatter(b, np.zeros(3), np.array([2.4, 2.4]), 3, (0.4, 0.9))
-    pivot = top + np.array([0.0, -b.rng.uniform(0.03, 0.15), 0.0])
-    return b.finish(pivot, _around(b, pivot, b.rng.uniform(0.65, 1.4), (0.12, 0.85)))
+    walls = [b.photo() if b.rng.random() < 0.4 else b.material(1.5, (0.2, 1.0)) for _ in range(4)]
+    b.hull(low, high, [*walls, b.material(1.0), b.material(1.5, (0.1, 0.6))])
+    _on_walls(b, low, high, int(b.rng.integers(3, 8)))
+    _along_walls(b, low, high, int(b.rng.integers(2, 6)))
+    size = np.array([b.rng.uniform(0.9, 2.0), 0.05, b.rng.uniform(0.9, 2.0)])
+    top = _table(b, np.zeros(3), size, b.rng.uniform(0.6, 0.85))
+    _scatter(b, top, (0.32, 0.32), int(b.rng.integers(4, 10)), (0.1, 0.32))
+    pivot = top + np.array([b.rng.uniform(-0.1, 0.1), -b.rng.uniform(0.03, 0.15), b.rng.uniform(-0.1, 0.1)])
+    eye = _around(b, pivot, b.rng.uniform(0.6, 1.3), (0.12, 0.85))
+    return b.finish(pivot, eye, _lamp(b, low, high), 2.5)
 
 
 def open_ground(b: SceneBuilder) -> Scene:
-    """Blocks on open ground before photographed horizons."""
+    """Blocks, poles and boulders on open ground before photographed horizons."""
     reach = b.rng.uniform(9, 30)
     low, high = np.array([-reach, -reach * b.rng.uniform(0.5, 0.9), -reach]), np.array([reach, 0.0, reach])
     backdrop = b.photo()
     walls = [backdrop if b.rng.random() < 0.4 else b.photo() for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(2.5), b.material(20.0, (0.05, 0.3))])
-    _scatter(b, np.zeros(3), np.array([5.0, 5.0]), int(b.rng.integers(6, 14)), (0.8, 2.4))
+    b.hull(low, high, [*walls, b.material(2.5), b.material(20.0, (0.05, 0.3))], horizon=True)
+    _scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(7, 15)), (0.6, 2.4))
+    for _ in range(int(b.rng.integers(0, 5))):
+        foot = np.array([b.rng.uniform(-6, 6), 0.0, b.rng.uniform(-6, 6)])
+        b.box(foot, np.array([0.15, b.rng.uniform(2, 4), 0.15]), b.rng.uniform(0, 3), [b.material(0.4)] * 5)
     pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.4, 1.5), b.rng.uniform(-1, 1)])
-    return b.finish(pivot, _around(b, pivot, b.rng.uniform(2.5, 6.0), (0.02, 0.5)))
+    return b.finish(pivot, _around(b, pivot, b.rng.uniform(2.5, 6.0), (0.02, 0.5)), _sun(b), 7.5)
 
 
 def layered_panels(b: SceneBuilder) -> Scene:
     """Upright panels at several depths, like trees, people or shelves before one another."""
     low, high = np.array([-6.0, -4.5, -5.0]), np.array([6.0, 0.0, 7.0])
-    looks = [b.photo() if b.rng.random() < 0.6 else b.material(2.0) for _ in range(4)]
-    b.hull(low, high, [*looks, b.material(1.2), b.material(2.0, (0.1, 0.7))])
+    horizon = bool(b.rng.random() < 0.5)
+    walls = [b.photo() if horizon else b.material(2.0) for _ in range(4)]
+    b.hull(low, high, [*walls, b.material(1.2), b.material(2.0, (0.1, 0.7))], horizon)
     for _ in range(int(b.rng.integers(6, 14))):
         width, height = b.rng.uniform(0.3, 1.6), b.rng.uniform(0.6, 2.6)
         lift = 0.0 if b.rng.random() < 0.7 else b.rng.uniform(0.2, 1.5)
         centre = np.array([b.rng.uniform(-3.5, 3.5), -height / 2 - lift, b.rng.uniform(-1.5, 5.0)])
         b.panel(centre, width, height, b.rng.uniform(-0.9, 0.9), b.any_look(b.rng.uniform(0.8, 2.0)))
-    _scatter(b, np.array([0.0, 0.0, 1.5]), np.array([3.0, 3.0]), int(b.rng.integers(1, 5)), (0.4, 1.0))
-    pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.8, 1.6), b.rng.uniform(0.0, 2.0)])
+    _scatter(b, np.array([0.0, 0.0, 1.5]), (3.0, 3.0), int(b.rng.integers(3, 8)), (0.3, 0.9))
+    pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.7, 1.5), b.rng.uniform(0.0, 2.0)])
     eye = pivot + np.array([b.rng.uniform(-1.5, 1.5), b.rng.uniform(-0.7, 0.3), -b.rng.uniform(1.5, 4.0)])
-    return b.finish(pivot, np.minimum(eye, [5.0, -0.3, 6.0]))
+    return b.finish(pivot, np.minimum(eye, [5.0, -0.3, 6.0]), _sun(b) if horizon else _lamp(b, low, high), 6.0)
 
 
 FAMILIES = {"room": room, "table": table_top, "ground": open_ground, "panels": layered_panels}
-FAMILY_WEIGHTS = {"room": 0.35, "table": 0.3, "ground": 0.2, "panels": 0.15}
+FAMILY_WEIGHTS = {"room": 0.37, "table": 0.3, "ground": 0.2, "panels": 0.13}
 
 
 def sample_scene(rng: np.random.Generator, bank: TextureBank) -> tuple[str, Scene]:

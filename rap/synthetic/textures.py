@@ -1,8 +1,8 @@
 """Surface textures: photographs of a folder, or procedural patterns, as one packed tensor with mip levels.
 
-Every texture is a square of `size` texels (a power of two) with its full mip pyramid, levels of halving size one after
-the other. A texel is one int32, red in the lowest byte, then green, blue and an unused byte: one gather then fetches all
-three channels, which is what the renderer's speed rests on.
+Every texture is a square of `size` texels (a power of two) with its full mip pyramid, levels of halving size one
+after the other. A texel is one int32, red in the lowest byte, then green, blue and an unused byte: one gather then
+fetches all three channels, which is what the renderer's speed rests on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class TextureBank:
 
 
 def level_offsets(size: int) -> tuple[int, ...]:
-    """Where each mip level starts within a texture of side `size`; the last entry is the length of the whole pyramid."""
+    """Where each mip level starts within a texture of side `size`; last, the length of the whole pyramid."""
     offsets = [0]
     side = size
     while side >= 1:
@@ -105,7 +105,9 @@ def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
         return TextureBank(procedural.flatten(), size, everything, everything)
     files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise InputError(f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none")
+        raise InputError(
+            f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none"
+        )
     kinds = _manifest_kinds(Path(folder))
     texels = torch.empty(len(files) + NUM_PROCEDURAL, level_offsets(size)[-1], dtype=torch.int32)
     for start in range(0, len(files), 16):

@@ -11,7 +11,7 @@ import torch
 from rap.geometry.camera import pixel_centres, project, unproject
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.clips import plan_clip
-from rap.synthetic.render import Views, cast, shade
+from rap.synthetic.render import Views, cast, resolve
 from rap.synthetic.scenes import HULL_FACES, Scene
 from rap.synthetic.textures import texture_bank
 
@@ -35,9 +35,9 @@ def slow_depths(scene: Scene, T: np.ndarray, intrinsics: np.ndarray, size: tuple
                 slack = 1e-6 if k < HULL_FACES else 0.0
                 if z > 0 and -slack <= a <= 1 + slack and -slack <= b <= 1 + slack:
                     hits.append(z)
-            for centre, radius in zip(scene.centres, scene.radii, strict=True):
-                to_camera = T[:3, 3] - centre
-                roots = np.roots([ray @ ray, 2 * ray @ to_camera, to_camera @ to_camera - radius**2])
+            for centre, radii, spin in zip(scene.centres, scene.radii, scene.spins, strict=True):
+                start, step = (T[:3, 3] - centre) @ spin / radii, ray @ spin / radii
+                roots = np.roots([step @ step, 2 * step @ start, start @ start - 1])
                 hits.extend(root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0)
             depths[y, x] = min(hits)
     return depths
@@ -48,7 +48,7 @@ def test_depth_agrees_with_slow_twin(index: int) -> None:
     bank = texture_bank(None, 32)
     plan = plan_clip(np.random.default_rng((7, index)), SMALL, bank)
     views = Views(plan.views.Ts_scene_camera[[0, 4]], plan.views.intrinsics[[0, 4]], SMALL.size)
-    fast = 1 / shade(plan.scene, views, cast(plan.scene, views), bank)[1].numpy()
+    fast = 1 / resolve(plan.scene, views, cast(plan.scene, views), 32).inverse_depth.view(2, *SMALL.size).numpy()
     for i in range(2):
         slow = slow_depths(plan.scene, views.Ts_scene_camera[i], views.intrinsics[i], SMALL.size)
         wrong = np.abs(fast[i] / slow - 1) > 1e-4
