@@ -31,28 +31,70 @@ from rap.geometry.camera import (
     resize_intrinsics,
     unproject,
 )
-from rap.geometry.raxels import cameras_to_pluecker, cameras_to_raxels, pluecker_to_cameras, raxels_to_cameras
-from rap.geometry.se3 import check_rigid, interpolate, inverse, look_at, quaternion_wxyz, rotation_from_wxyz
-from rap.geometry.trajectory import Trajectory
+from rap.geometry.edits import (
+    delete_pose,
+    insert_pose,
+    replace_pose,
+    resample,
+    reverse,
+    scale_motion,
+    smooth,
+    soft_drag,
+    transform_all,
+)
+from rap.geometry.presets import (
+    PRESETS,
+    preset,
+)
+from rap.geometry.raxels import (
+    cameras_to_pluecker,
+    cameras_to_raxels,
+    pluecker_to_cameras,
+    raxels_to_cameras,
+)
+from rap.geometry.se3 import (
+    check_rigid,
+    interpolate,
+    inverse,
+    look_at,
+    quaternion_wxyz,
+    rotation_angle,
+    rotation_from_wxyz,
+)
+from rap.geometry.trajectory import (
+    Trajectory,
+)
 
 __all__ = [
+    "PRESETS",
     "Trajectory",
     "cameras_to_pluecker",
     "cameras_to_raxels",
     "check_rigid",
     "crop_intrinsics",
+    "delete_pose",
     "fov_y_from_intrinsics",
+    "insert_pose",
     "interpolate",
     "intrinsics_from_fov",
     "inverse",
     "look_at",
     "pixel_centres",
     "pluecker_to_cameras",
+    "preset",
     "project",
     "quaternion_wxyz",
-    "ray_directions",
     "raxels_to_cameras",
+    "ray_directions",
+    "replace_pose",
+    "resample",
     "resize_intrinsics",
+    "reverse",
+    "rotation_angle",
     "rotation_from_wxyz",
+    "scale_motion",
+    "smooth",
+    "soft_drag",
+    "transform_all",
     "unproject",
 ]

@@ -151,7 +151,7 @@ def check_rigid(T: Float[ArrayLike, "*batch 4 4"], name: str) -> None:
     if T.shape[-2:] != (4, 4):
         raise ValueError(f"{name} must have shape (…, 4, 4), got {T.shape}")
     poses = T.reshape(-1, 4, 4)
-    finite = np.isfinite(poses).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(poses).all(axis=(1, 2)))
     R = np.where(finite[:, None, None], poses[:, :3, :3], np.eye(3))
     determinant = np.linalg.det(R)
     defect = np.abs(np.swapaxes(R, -1, -2) @ R - np.eye(3)).max(axis=(1, 2), initial=0)
