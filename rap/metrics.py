@@ -318,7 +318,7 @@ def psnr_per_frame(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, 
     """
     _check_images(a_u8, b_u8)
     squared = (a_u8.astype(np.float64) - b_u8.astype(np.float64)) ** 2
-    return _decibel(squared.mean(axis=(-3, -2, -1)))
+    return _decibel(np.asarray(squared.mean(axis=(-3, -2, -1))))
 
 
 def psnr(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, "*T H W C"]) -> float:
@@ -356,7 +356,7 @@ def ssim_per_frame(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, 
     similarity = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
         (mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)
     )
-    return similarity.mean(axis=(-3, -2, -1))
+    return np.asarray(similarity.mean(axis=(-3, -2, -1)))
 
 
 def ssim(a_u8: UInt8[np.ndarray, "*T H W C"], b_u8: UInt8[np.ndarray, "*T H W C"]) -> float:
@@ -383,7 +383,7 @@ def _gaussian_window(images: np.ndarray) -> np.ndarray:
 
 def _decibel(mean_squared_error: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        return 10.0 * np.log10(255.0**2 / mean_squared_error)
+        return np.asarray(10.0 * np.log10(255.0**2 / mean_squared_error))
 
 
 def _check_images(a_u8: np.ndarray, b_u8: np.ndarray) -> None:

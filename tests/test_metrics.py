@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,12 @@ def turned(Ts: np.ndarray, degrees: float, axis: tuple[float, float, float] = (0
     out = Ts.copy()
     out[1:, :3, :3] = out[1:, :3, :3] @ R
     return out
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where shapes are checked at run time too (jaxtyping's import hook), let the functions themselves refuse."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -152,6 +159,7 @@ def test_two_frames_at_one_place_leave_the_other_pairs() -> None:
         (np.full((3, 4, 4), np.nan), random_path(0, 3), "Ts_pred[0] holds values that are not finite"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_unusable_paths_are_refused_by_name(Ts_pred: np.ndarray, Ts_true: np.ndarray, words: str) -> None:
     for metric in (metrics.pose_errors, metrics.path_errors):
         with pytest.raises(ValueError) as error:
@@ -277,6 +285,7 @@ def test_umeyama_without_scale_and_on_poses() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 2)), np.zeros((5, 3)), np.full((4, 3), np.inf)])
+@pytest.mark.usefixtures("unchecked")
 def test_umeyama_refuses_by_name(bad: np.ndarray) -> None:
     with pytest.raises(ValueError, match="umeyama"):
         metrics.umeyama(bad, np.zeros((4, 3)))
@@ -325,6 +334,7 @@ def test_ssim_is_one_for_equal_frames_and_per_frame() -> None:
     assert metrics.ssim(a, b) == pytest.approx(per_frame.mean()) and per_frame.max() < 0.99
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_images_are_refused_by_name() -> None:
     a = np.zeros((16, 16, 3), np.uint8)
     with pytest.raises(ValueError, match=r"\(16, 16, 3\) and \(16, 8, 3\)"):
