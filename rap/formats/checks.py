@@ -25,6 +25,9 @@ EXACT = 1e-9
 """A rotation with |R^T R - 1| up to this is kept bit for bit, so that what we wrote is read back unchanged; from here
 to `se3.RIGID_TOLERANCE` it is taken for rounding and becomes the nearest rotation."""
 
+MAX_NUMBER = 1e30
+"""Numbers of a larger size are refused like infinity: their squares leave float64."""
+
 DEFAULT_FPS = 8.0
 """Frame rate of a file that has none; the default of `Trajectory`."""
 
@@ -85,8 +88,10 @@ def numbers(tokens: Sequence[str], fields: Sequence[str], where: str) -> Float[n
             values.append(float(token.replace("_", "?")))  # float() takes 1_0 for 10
         except ValueError:
             raise InputError(f"{where}: {field} is {shown(token)}, expected a number") from None
-        if not math.isfinite(values[-1]):
-            raise InputError(f"{where}: {field} is {token}, expected a finite number; leave out frames without a pose")
+        if not abs(values[-1]) <= MAX_NUMBER:
+            raise InputError(
+                f"{where}: {field} is {shown(token)}, expected a finite number; leave out frames without a pose"
+            )
     return np.array(values)
 
 
@@ -112,8 +117,9 @@ def image_side(value: float, field: str, where: str) -> int:
 
 def rigid_pose(matrix: Float[np.ndarray, "4 4"], field: str, where: str) -> Float[np.ndarray, "4 4"]:
     """A finite 4x4 matrix as a rigid pose; rounding of the rotation is repaired, everything else refused by name."""
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0]
+    beyond = ~(np.abs(matrix) <= MAX_NUMBER)
+    if beyond.any():
+        row, column = np.argwhere(beyond)[0]
         raise InputError(
             f"{where}: {field}[{row}][{column}] is {matrix[row, column]}, expected a finite number; "
             "leave out frames without a pose"
@@ -130,9 +136,8 @@ def rigid_pose(matrix: Float[np.ndarray, "4 4"], field: str, where: str) -> Floa
 
 
 def _rotation(R: Float[np.ndarray, "3 3"], field: str, where: str) -> Float[np.ndarray, "3 3"]:
-    with np.errstate(over="ignore", invalid="ignore"):  # absurd entries end as inf or NaN and are refused below
-        determinant = float(np.linalg.det(R))
-        defect = float(np.abs(R.T @ R - np.eye(3)).max())
+    determinant = float(np.linalg.det(R))
+    defect = float(np.abs(R.T @ R - np.eye(3)).max())
     if determinant < 0.0:
         raise InputError(
             f"{where}: the rotation of {field} is mirrored, its determinant is {determinant:.4g}, expected +1; "

@@ -196,7 +196,7 @@ def _finite(value: object, field: str, where: str) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
+    if not abs(number) <= checks.MAX_NUMBER:
         raise InputError(f"{where}: {field} is {number}, expected a finite number; leave out frames without a pose")
     return number
 

@@ -45,8 +45,9 @@ def read(path: str | Path) -> Trajectory:
     if arrays["image_size"].shape != (2,):
         raise InputError(f"{path.name}: image_size has shape {arrays['image_size'].shape}, expected (2,): height width")
     for name, values in arrays.items():
-        if not np.isfinite(values).all():
-            where = np.argwhere(~np.isfinite(np.atleast_1d(values)))[0].tolist()
+        beyond = ~(np.abs(np.atleast_1d(values)) <= checks.MAX_NUMBER)
+        if beyond.any():
+            where = np.argwhere(beyond)[0].tolist()
             raise InputError(
                 f"{path.name}: {name}{where} is not finite, expected numbers; leave out frames without a pose"
             )

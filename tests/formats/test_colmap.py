@@ -96,7 +96,7 @@ BAD_IMAGES = {
         "1 1 0 0 0 0 0 0 1\n\n",
         "images.txt line 1: has 9 columns, expected 10: IMAGE_ID QW QX QY QZ TX TY TZ",
     ),
-    "NaN": ("1 1 0 0 0 nan 0 0 1 a\n\n", "images.txt line 1: TX is nan, expected a finite number"),
+    "NaN": ("1 1 0 0 0 nan 0 0 1 a\n\n", "images.txt line 1: TX is 'nan', expected a finite number"),
     "quaternion": ("1 0 0 0 0 0 0 0 1 a\n\n", "images.txt line 1: the quaternion QW QX QY QZ has length 0, expected 1"),
     "camera": ("1 1 0 0 0 0 0 0 7 a\n\n", "images.txt line 1: CAMERA_ID is 7, expected one of cameras.txt: [1, 2]"),
     "no points lines": (

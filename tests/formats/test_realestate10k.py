@@ -56,7 +56,8 @@ BAD = {
     "only url": (URL, "a.txt: has no frame after the URL, expected lines of 19 numbers"),
     "columns": (URL + LINE + "1 2 3\n", "a.txt line 3: has 3 columns, expected 19: timestamp fx fy cx cy"),
     "word": (URL + LINE.replace("0.9", "high"), "a.txt line 2: fy is 'high', expected a number"),
-    "NaN": (URL + LINE.replace("-2", "nan"), "a.txt line 2: m23 is nan, expected a finite number"),
+    "NaN": (URL + LINE.replace("-2", "nan"), "a.txt line 2: m23 is 'nan', expected a finite number"),
+    "huge": (URL + LINE.replace("0.9", "1e308"), "a.txt line 2: fy is '1e308', expected a finite number"),
     "zero focal": (URL + LINE.replace("0.9", "0"), "a.txt line 2: fy is 0, expected a number above 0"),
     "mirrored": (
         URL + LINE.replace(POSE, "1 0 0 0 0 1 0 0 0 0 -1 0"),
