@@ -16,7 +16,7 @@ from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.se3 import inverse
 from rap.synthetic import motion
 from rap.synthetic.lighting import bake
-from rap.synthetic.render import ID_MASK, Views, cast, paint, resolve
+from rap.synthetic.render import ID_MASK, Views, cast, render, resolve
 from rap.synthetic.scenes import Scene, sample_scene
 from rap.synthetic.textures import TextureBank, texture_bank
 
@@ -24,7 +24,7 @@ PROBE_SIZE = 16  # rays per side of the cheap rendering that judges a path befor
 MIN_DEPTH_SHARE = 0.15  # of the frame's median: nearer things fill the view and hide the scene
 MAX_MEDIAN_STEP = 1.7  # largest ratio of median depths of neighbouring frames
 MAX_MEDIAN_RANGE = 5.0
-MAX_SURFACE_SHARE = 0.75  # of the pixels of any frame: more is a view of a bare wall or floor
+MAX_SURFACE_SHARE = 0.7  # of the pixels of any frame: more is a view of a bare wall or floor
 SCENE_ATTEMPTS = 50
 PATH_ATTEMPTS = 6
 
@@ -173,12 +173,11 @@ def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBa
     h, w = config.size
     views = plan.views
     fine = replace(views, intrinsics=views.intrinsics * factor, size=(h * factor, w * factor))
-    hits = resolve(plan.scene, fine, cast(plan.scene, fine, config.device), bank.size)
-    planes = paint(plan.scene, hits, bank, bake(plan.scene), looks.tint).view(3, config.num_frames, *fine.size)
+    planes, nearness = render(plan.scene, fine, bank, bake(plan.scene), config.device)
     if factor > 1:
         planes = torch.nn.functional.avg_pool2d(planes, factor)
-        hits = resolve(plan.scene, views, cast(plan.scene, views, config.device), bank.size)
-    nearness = hits.inverse_depth.view(config.num_frames, h, w)
+        visibility = cast(plan.scene, views, config.device)
+        nearness = resolve(plan.scene, views, visibility, bank.size).inverse_depth.view(-1, h, w)
     frames = looks.develop(planes, rng)
     medians = nearness.flatten(1).median(dim=1).values.double().reciprocal().cpu()
     Ts = torch.from_numpy(inverse(views.Ts_scene_camera[:1]) @ views.Ts_scene_camera)
@@ -196,30 +195,52 @@ def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBa
 
 @dataclass(frozen=True, eq=False)
 class Photometry:
-    """A camera's development of the picture: channel factors, gamma, contrast about mid grey, noise (8-bit steps)."""
+    """A camera's development of the picture.
 
-    tint: np.ndarray | None = None
+    Attributes:
+        brightness: mean grey (0..255) that the exposure, one for the whole clip, aims at.
+        balance: (3,) factors on the channels.
+        gamma, contrast: the curve, contrast about mid grey.
+        noise: standard deviation in 8-bit steps.
+    """
+
+    brightness: float = 112.0
+    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     gamma: float = 1.0
     contrast: float = 1.0
     noise: float = 0.0
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Photometry:
-        """Phones and handheld cameras: +-0.4 stops, warm to cool light, mild curves, little noise."""
-        warmth, green = rng.normal(0, 0.06), rng.normal(0, 0.02)
-        tint = 2 ** rng.normal(0, 0.25) * np.exp([warmth, green, -warmth])
-        noise = rng.uniform(0, 4) if rng.random() < 0.5 else 0.0
-        return cls(tint, float(np.exp(rng.normal(0, 0.15))), float(rng.uniform(0.85, 1.25)), float(noise))
+        """Phones and handheld cameras: dim to bright, warm to cool light, mild curves, little noise."""
+        warmth, green = float(np.exp(rng.normal(0, 0.06))), float(np.exp(rng.normal(0, 0.02)))
+        return cls(
+            brightness=float(np.clip(rng.normal(112, 20), 60, 165)),
+            balance=(warmth, green, 1 / warmth),
+            gamma=float(np.exp(rng.normal(0, 0.15))),
+            contrast=float(rng.uniform(0.85, 1.2)),
+            noise=float(rng.uniform(0, 4)) if rng.random() < 0.5 else 0.0,
+        )
 
     def develop(self, planes: Tensor, rng: np.random.Generator) -> Tensor:
-        """(3,T,H,W) colours 0..255 -> (T,H,W,3) uint8."""
+        """(3,T,H,W) colours about 0..255 -> (T,H,W,3) uint8; changes `planes`."""
+        exposure = self.brightness / planes.mean().clamp_min(1.0)
+        for plane, factor in zip(planes, self.balance, strict=True):
+            plane.mul_(exposure * factor)
         if self.noise > 0:
             generator = torch.Generator(planes.device).manual_seed(int(rng.integers(2**62)))
-            planes = planes + self.noise * torch.randn(planes.shape, generator=generator, device=planes.device)
-        out = planes.add(0.5).clamp_(0, 255.0).to(torch.uint8)
-        if self.gamma != 1.0 or self.contrast != 1.0:
-            level = (np.arange(256) / 255.0) ** self.gamma
-            level = np.clip(0.5 + self.contrast * (level - 0.5), 0, 1)
-            curve = torch.from_numpy((level * 255 + 0.5).astype(np.uint8)).to(planes.device)
-            out = curve.index_select(0, out.flatten().int()).view(out.shape)
-        return out.permute(1, 2, 3, 0).contiguous()
+            planes.add_(torch.randn(planes.shape, generator=generator, device=planes.device), alpha=self.noise)
+        codes = planes.mul_(_CURVE_STEPS).add_(0.5).clamp_(0, _CURVE_CODES - 1).to(torch.int32)
+        developed = self._curve().to(planes.device).index_select(0, codes.flatten()).view(codes.shape)
+        return developed.permute(1, 2, 3, 0).contiguous()
+
+    def _curve(self) -> Tensor:
+        """(_CURVE_CODES,) uint8 of light in steps of 1/_CURVE_STEPS: bright light is compressed, not cut off."""
+        light = np.arange(_CURVE_CODES) / (255.0 * _CURVE_STEPS)
+        level = np.where(light < _SHOULDER, light, 1 - (1 - _SHOULDER) * np.exp(-(light - _SHOULDER) / (1 - _SHOULDER)))
+        level = np.clip(0.5 + self.contrast * (level**self.gamma - 0.5), 0, 1)
+        return torch.from_numpy((level * 255 + 0.5).astype(np.uint8))
+
+
+_CURVE_STEPS, _CURVE_CODES = 2, 1536
+_SHOULDER = 0.75

@@ -28,6 +28,7 @@ from rap.synthetic.textures import TextureBank, level_offsets
 
 ID_MASK = 0xFF
 NEAR = 1e-3
+CHUNK_PIXELS = 1 << 15  # pixels coloured at a time: a dozen temporaries of 128 kB stay in the second-level cache
 LOD_BIAS = -0.25  # a little sharper than the isotropic footprint asks for; judged by eye on contact sheets
 
 
@@ -145,7 +146,7 @@ def ellipsoid_boxes(scene: Scene, views: Views) -> np.ndarray:
 
 
 def _whole_pixels(boxes: np.ndarray, cut: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Boxes (…,4) rounded outwards and clipped to the frame; the whole frame where `cut` (reaches behind the camera)."""
+    """Boxes (…,4) rounded outwards and clipped to the frame; the whole frame where `cut` by the image plane."""
     h, w = size
     boxes = np.where(cut[..., None], np.array([0.0, h, 0.0, w]), boxes)
     outwards = np.stack([np.floor(boxes[..., ::2]), np.ceil(boxes[..., 1::2])], -1).reshape(boxes.shape)
@@ -257,6 +258,27 @@ def ellipsoid_forms(scene: Scene, views: Views) -> tuple[np.ndarray, np.ndarray]
     return rays, np.einsum("sab,tsb->tsa", scene.to_unit, scene.centres - centres[:, None])
 
 
+def render(
+    scene: Scene, views: Views, bank: TextureBank, maps: LightMaps, device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Colours and depths along a path.
+
+    Returns:
+        (3,T,H,W) float32 colours, about 0..255, neither rounded nor clipped, and (T,H,W) float32 inverse z-depth.
+    """
+    visibility = cast(scene, views, device)
+    T, (h, w) = len(views.intrinsics), views.size
+    planes, inverse = torch.empty(3, T, h, w, device=device), torch.empty(T, h, w, device=device)
+    step = max(1, CHUNK_PIXELS // (h * w)) if planes.device.type == "cpu" else T
+    for start in range(0, T, step):
+        part = slice(start, start + step)
+        some = Views(views.Ts_scene_camera[part], views.intrinsics[part], views.size)
+        hits = resolve(scene, some, Visibility(visibility.keys[part], visibility.planes[part]), bank.size)
+        planes[:, part] = paint(scene, hits, bank, maps).view(3, -1, h, w)
+        inverse[part] = hits.inverse_depth.view(-1, h, w)
+    return planes, inverse
+
+
 # --- what is seen -----------------------------------------------------------------------------------------------------
 
 
@@ -330,21 +352,15 @@ def _resolve_balls(
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 
-def paint(scene: Scene, hits: Hits, bank: TextureBank, maps: LightMaps, tint: np.ndarray | None = None) -> Tensor:
-    """(3,P) float32 colours of the hits, about 0..255, neither rounded nor clipped.
-
-    Args:
-        tint: (3,) factors on the channels (exposure and white balance), folded into the surfaces' colours.
-    """
+def paint(scene: Scene, hits: Hits, bank: TextureBank, maps: LightMaps) -> Tensor:
+    """(3,P) float32 colours of the hits, about 0..255, neither rounded nor clipped."""
     device = hits.number.device
     textures = torch.from_numpy(scene.textures).to(device, torch.int32).index_select(0, hits.number)
     planes = _look_up(bank, textures, hits.u, hits.v, hits.lod)
     light = _map_light(scene, hits, maps, bank.size)
     if hits.balls is not None:
         light[hits.balls.at] = _ball_light(scene, hits.balls)
-    gain = scene.gain if tint is None else scene.gain * tint
-    offset = scene.offset if tint is None else scene.offset * tint
-    table = torch.from_numpy(np.stack([gain.T, offset.T]).astype(np.float32)).to(device)
+    table = torch.from_numpy(np.stack([scene.gain.T, scene.offset.T]).astype(np.float32)).to(device)
     for c in range(3):
         planes[c].mul_(table[0, c].index_select(0, hits.number)).add_(table[1, c].index_select(0, hits.number))
     return planes.mul_(light)

@@ -132,16 +132,20 @@ _INSIDE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Look:
-    """How a surface looks: texture number, repeats (one tile = `tile` metres, 0: stretched once over the surface),
-    contrast towards the mean grey of `base`, and tint."""
+    """How a surface looks: colour = gain * texture + offset.
+
+    Attributes:
+        texture: number in the bank.
+        tile: metres that one copy of the texture covers; 0: stretched once over the surface.
+        gain, offset: (3,), offset in 0..255.
+    """
 
     texture: int
-    tile: float = 0.0
-    contrast: float = 1.0
-    base: tuple[float, float, float] = (128.0, 128.0, 128.0)
-    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    tile: float
+    gain: np.ndarray
+    offset: np.ndarray
 
 
 @dataclass
@@ -158,28 +162,25 @@ class SceneBuilder:
     solids: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     # -- looks
-    def material(self, tile: float, contrast: tuple[float, float] = (0.6, 1.0)) -> Look:
+    def material(self, tile: float, contrast: tuple[float, float] = (0.7, 1.7)) -> Look:
         """A repeated material of about `tile` metres."""
-        return self._look(self.bank.materials, tile * self.rng.uniform(0.6, 1.6), contrast)
+        return self._look(self.bank.materials, tile * self.rng.uniform(0.6, 1.8), self.rng.uniform(*contrast))
 
     def photo(self, tile: float = 0.0) -> Look:
         """A photograph, stretched over the surface or repeated (mirrored) every `tile` metres."""
-        return self._look(self.bank.photos, tile, (0.85, 1.0))
+        return self._look(self.bank.photos, tile, self.rng.uniform(0.85, 1.15))
 
     def any_look(self, tile: float) -> Look:
         """A photograph or a material, for the sides of things."""
-        return self.photo(tile) if self.rng.random() < 0.5 else self.material(tile, (0.8, 1.0))
+        return self.photo(tile) if self.rng.random() < 0.5 else self.material(tile)
 
-    def _look(self, choices: np.ndarray, tile: float, contrast: tuple[float, float]) -> Look:
-        tint = self.rng.uniform(0.8, 1.15) * (1 + self.rng.uniform(-0.12, 0.12, 3))
-        base = self.rng.uniform(90, 215) * (1 + self.rng.uniform(-0.1, 0.1, 3))
-        return Look(
-            int(choices[self.rng.integers(len(choices))]),
-            tile,
-            float(self.rng.uniform(*contrast)),
-            (float(base[0]), float(base[1]), float(base[2])),
-            (float(tint[0]), float(tint[1]), float(tint[2])),
-        )
+    def _look(self, choices: np.ndarray, tile: float, contrast: float) -> Look:
+        """Contrast about the texture's mean colour, and a slight tint; the mean moves halfway to a light grey."""
+        texture = int(choices[self.rng.integers(len(choices))])
+        mean = self.bank.means[texture]
+        tint = 1 + self.rng.uniform(-0.1, 0.1, 3)
+        shift = self.rng.uniform(0, 0.5) * (self.rng.uniform(90, 190) - mean.mean())
+        return Look(texture, tile, contrast * tint, tint * ((1 - contrast) * mean + shift))
 
     # -- things
     def hull(self, low: np.ndarray, high: np.ndarray, looks: list[Look], horizon: bool = False) -> None:
@@ -234,7 +235,6 @@ class SceneBuilder:
         """The scene, with a camera at `eye` that looks at `pivot`; light and reach as in Scene."""
         faces = np.stack(self.faces)
         looks = self.face_looks + self.ball_looks
-        gain, offset = _colours(looks)
         uv_scale, uv_offset = self._mapping(faces, looks)
         ahead = pivot - eye
         return Scene(
@@ -250,8 +250,8 @@ class SceneBuilder:
             textures=np.array([look.texture for look in looks]),
             uv_scale=uv_scale,
             uv_offset=uv_offset,
-            gain=gain,
-            offset=offset,
+            gain=np.stack([look.gain for look in looks]),
+            offset=np.stack([look.offset for look in looks]),
             solids=(
                 np.array([s[0] for s in self.solids]).reshape(-1, 3),
                 np.array([s[1] for s in self.solids]).reshape(-1, 3),
@@ -277,12 +277,6 @@ class SceneBuilder:
                 scale[k] = lengths[k] / look.tile
                 offset[k] = self.rng.uniform(0, 2, 2)
         return scale, offset
-
-
-def _colours(looks: list[Look]) -> tuple[np.ndarray, np.ndarray]:
-    contrast = np.array([look.contrast for look in looks])[:, None]
-    tint, base = np.array([look.tint for look in looks]), np.array([look.base for look in looks])
-    return contrast * tint, (1 - contrast) * tint * base
 
 
 # --- things -----------------------------------------------------------------------------------------------------------
@@ -380,7 +374,7 @@ def _rug(b: SceneBuilder, at: np.ndarray, size: float) -> None:
 
 def _table(b: SceneBuilder, at: np.ndarray, size: np.ndarray, height: float) -> np.ndarray:
     """A table with four legs; the point in the middle of its top."""
-    top, slab, legs = at - np.array([0.0, height, 0.0]), b.material(0.6, (0.7, 1.0)), b.material(0.3, (0.3, 1.0))
+    top, slab, legs = at - np.array([0.0, height, 0.0]), b.material(0.9, (0.8, 1.8)), b.material(0.3)
     yaw = b.rng.uniform(0, np.pi)
     b.box(top + np.array([0.0, size[1], 0.0]), size, yaw, [slab] * 5)
     for x, z in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
@@ -414,9 +408,9 @@ def room(b: SceneBuilder) -> Scene:
     """A furnished room: things on the floor and along the walls, pictures, doors."""
     width, depth, height = b.rng.uniform(3, 7), b.rng.uniform(3, 8), b.rng.uniform(2.3, 3.2)
     low, high = np.array([-width / 2, -height, -depth / 2]), np.array([width / 2, 0.0, depth / 2])
-    wall = b.material(1.6, (0.15, 1.0)) if b.rng.random() < 0.6 else None
-    walls = [wall or b.material(1.6, (0.2, 1.0)) for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(1.0), b.material(1.5, (0.1, 0.6))])
+    wall = b.material(1.6, (0.2, 1.3)) if b.rng.random() < 0.6 else None
+    walls = [wall or b.material(1.6, (0.3, 1.5)) for _ in range(4)]
+    b.hull(low, high, [*walls, b.material(1.8), b.material(1.5, (0.1, 0.8))])
     _on_walls(b, low, high, int(b.rng.integers(4, 12)))
     _along_walls(b, low, high, int(b.rng.integers(1, 5)))
     if b.rng.random() < 0.6:
@@ -427,7 +421,7 @@ def room(b: SceneBuilder) -> Scene:
             b, np.array([b.rng.uniform(-0.8, 0.8), 0.0, b.rng.uniform(-0.8, 0.8)]), size, b.rng.uniform(0.4, 0.8)
         )
         _scatter(b, top, (0.3, 0.2), int(b.rng.integers(1, 5)), (0.1, 0.3))
-    _scatter(b, np.zeros(3), (width * 0.42, depth * 0.42), int(b.rng.integers(4, 9)), (0.3, 1.0))
+    _scatter(b, np.zeros(3), (width * 0.42, depth * 0.42), int(b.rng.integers(6, 14)), (0.2, 1.0))
     pivot = np.array([b.rng.uniform(-0.2, 0.2) * width, -b.rng.uniform(0.2, 1.2), b.rng.uniform(-0.2, 0.2) * depth])
     eye = _around(b, pivot, b.rng.uniform(0.3, 0.6) * min(width, depth), (-0.05, 0.5))
     return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
@@ -438,13 +432,13 @@ def table_top(b: SceneBuilder) -> Scene:
     low, high = np.array([-3.0, -2.6, -3.0]), np.array([3.0, 0.0, 3.0])
     low[[0, 2]] *= b.rng.uniform(0.7, 1.6, 2)
     high[[0, 2]] *= b.rng.uniform(0.7, 1.6, 2)
-    walls = [b.photo() if b.rng.random() < 0.4 else b.material(1.5, (0.2, 1.0)) for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(1.0), b.material(1.5, (0.1, 0.6))])
+    walls = [b.photo() if b.rng.random() < 0.4 else b.material(1.6, (0.3, 1.5)) for _ in range(4)]
+    b.hull(low, high, [*walls, b.material(1.8), b.material(1.5, (0.1, 0.8))])
     _on_walls(b, low, high, int(b.rng.integers(3, 8)))
     _along_walls(b, low, high, int(b.rng.integers(2, 6)))
     size = np.array([b.rng.uniform(0.9, 2.0), 0.05, b.rng.uniform(0.9, 2.0)])
     top = _table(b, np.zeros(3), size, b.rng.uniform(0.6, 0.85))
-    _scatter(b, top, (0.32, 0.32), int(b.rng.integers(4, 10)), (0.1, 0.32))
+    _scatter(b, top, (0.34, 0.34), int(b.rng.integers(5, 12)), (0.12, 0.42))
     pivot = top + np.array([b.rng.uniform(-0.1, 0.1), -b.rng.uniform(0.03, 0.15), b.rng.uniform(-0.1, 0.1)])
     eye = _around(b, pivot, b.rng.uniform(0.6, 1.3), (0.12, 0.85))
     return b.finish(pivot, eye, _lamp(b, low, high), 2.5)
@@ -456,8 +450,8 @@ def open_ground(b: SceneBuilder) -> Scene:
     low, high = np.array([-reach, -reach * b.rng.uniform(0.5, 0.9), -reach]), np.array([reach, 0.0, reach])
     backdrop = b.photo()
     walls = [backdrop if b.rng.random() < 0.4 else b.photo() for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(2.5), b.material(20.0, (0.05, 0.3))], horizon=True)
-    _scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(7, 15)), (0.6, 2.4))
+    b.hull(low, high, [*walls, b.material(3.5), b.material(20.0, (0.05, 0.3))], horizon=True)
+    _scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(10, 20)), (0.6, 2.6))
     for _ in range(int(b.rng.integers(0, 5))):
         foot = np.array([b.rng.uniform(-6, 6), 0.0, b.rng.uniform(-6, 6)])
         b.box(foot, np.array([0.15, b.rng.uniform(2, 4), 0.15]), b.rng.uniform(0, 3), [b.material(0.4)] * 5)
@@ -470,7 +464,7 @@ def layered_panels(b: SceneBuilder) -> Scene:
     low, high = np.array([-6.0, -4.5, -5.0]), np.array([6.0, 0.0, 7.0])
     horizon = bool(b.rng.random() < 0.5)
     walls = [b.photo() if horizon else b.material(2.0) for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(1.2), b.material(2.0, (0.1, 0.7))], horizon)
+    b.hull(low, high, [*walls, b.material(2.0), b.material(2.0, (0.1, 0.8))], horizon)
     for _ in range(int(b.rng.integers(6, 14))):
         width, height = b.rng.uniform(0.3, 1.6), b.rng.uniform(0.6, 2.6)
         lift = 0.0 if b.rng.random() < 0.7 else b.rng.uniform(0.2, 1.5)

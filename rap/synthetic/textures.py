@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,12 @@ class TextureBank:
     photos: np.ndarray
     materials: np.ndarray
 
+    @functools.cached_property
+    def means(self) -> np.ndarray:
+        """(N,3) mean colour of every texture, 0..255: its last mip level."""
+        last = self.texels.view(-1, self.texels_per_texture)[:, -1].cpu().numpy()
+        return np.stack([last & 0xFF, (last >> 8) & 0xFF, last >> 16], axis=-1).astype(np.float64)
+
     @property
     def texels_per_texture(self) -> int:
         return level_offsets(self.size)[-1]
@@ -50,7 +56,7 @@ class TextureBank:
 
     def to(self, device: torch.device | str) -> TextureBank:
         """The same bank with its texels on `device`."""
-        return TextureBank(self.texels.to(device), self.size, self.photos, self.materials)
+        return replace(self, texels=self.texels.to(device))
 
 
 def level_offsets(size: int) -> tuple[int, ...]:
@@ -114,11 +120,19 @@ def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
         images = np.stack([_square_image(f, size) for f in files[start : start + 16]])
         texels[start : start + len(images)] = pack_pyramid(torch.from_numpy(images))
     texels[len(files) :] = procedural
-    is_material = np.array([kinds.get(f.name, "photo").startswith(("texture", "aerial")) for f in files])
-    extra = np.arange(len(files), len(texels))
-    photos = np.flatnonzero(~is_material)
-    materials = np.concatenate([np.flatnonzero(is_material), extra])
-    return TextureBank(texels.flatten(), size, photos if len(photos) else materials, materials)
+    names = [f.name for f in files]
+    is_material = np.array(
+        [kinds.get(n, "photo").startswith(("texture", "aerial")) for n in names] + [True] * NUM_PROCEDURAL
+    )
+    bank = TextureBank(texels.flatten(), size, np.flatnonzero(~is_material), np.flatnonzero(is_material))
+    usable = _is_natural(bank.means)
+    photos, materials = np.flatnonzero(~is_material & usable), np.flatnonzero(is_material & usable)
+    return replace(bank, photos=photos if len(photos) else materials, materials=materials)
+
+
+def _is_natural(means: np.ndarray) -> np.ndarray:
+    """(N,) whether a texture is neither nearly black nor of one shrill colour, by its mean."""
+    return (means.max(-1) > 35) & (np.ptp(means, axis=-1) < 140)
 
 
 def _manifest_kinds(folder: Path) -> dict[str, str]:

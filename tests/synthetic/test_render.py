@@ -71,8 +71,9 @@ def test_depth_and_colour_agree_between_views(index: int) -> None:
         there = 1 / sample(1 / depth[k][None], grid)[0]
         visible = inside & ((there / in_camera[:, 2] - 1).abs() < 3e-3)
         occluded = inside & (there < 0.99 * in_camera[:, 2])
-        unexplained = inside & (there > 1.02 * in_camera[:, 2])  # seen from view 0, yet view k looks through it
-        assert unexplained.double().mean() < 0.08 * max(float(inside.double().mean()), 0.05)
+        nearest = 1 / sample(torch.nn.functional.max_pool2d(1 / depth[k][None], 3, 1, 1), grid)[0]
+        looked_through = inside & (nearest > 1.02 * in_camera[:, 2])  # seen from view 0, but not there for view k
+        assert looked_through.double().mean() < 0.02  # panels seen edge-on are thinner than a pixel
         if visible.double().mean() < 0.2:
             continue
         seen += 1
