@@ -153,8 +153,8 @@ def smooth(trajectory: Trajectory, strength: float) -> Trajectory:
     """The path with jitter taken out: every camera drawn towards the middle of its neighbours, 8 times.
 
     The ends and the source stay. Each pass is T_j exp(strength / 4 (log T_j^-1 T_(j-1) + log T_j^-1 T_(j+1))), a
-    step of heat flow on SE(3): a path of constant twist (an arc, a line) is left alone, and alternating jitter shrinks by
-    1 - strength a pass. Focal lengths are smoothed likewise, in the logarithm.
+    step of heat flow on SE(3): a path of constant twist (an arc, a line) is left alone, and alternating jitter shrinks
+    by 1 - strength a pass. Focal lengths are smoothed likewise, in the logarithm.
 
     Args:
         trajectory: the path.
