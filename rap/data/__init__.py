@@ -1,0 +1,17 @@
+"""Uploads become clips here: frames of one size, their rate, and reference cameras where a file knows these."""
+
+from rap.data.clip import Clip, fit_size, load_clip
+from rap.data.images import raxels_to_u8, read_image, write_frames
+from rap.data.reference import fit_trajectory
+from rap.data.video import write_video
+
+__all__ = [
+    "Clip",
+    "fit_size",
+    "fit_trajectory",
+    "load_clip",
+    "raxels_to_u8",
+    "read_image",
+    "write_frames",
+    "write_video",
+]

@@ -1,0 +1,235 @@
+"""Still images: read them upright as 8-bit RGB, fit them to a size, write frames and raxel maps.
+
+What becomes of the odd kinds: EXIF orientation is applied; alpha is composited on WHITE; 16-bit grey is divided by 257
+(so 65535 is 255); CMYK, palette, grey and 1-bit images are converted to RGB; of an animation or a multi-page file the
+first picture is taken. Embedded colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from rap.errors import InputError
+
+IMAGE_SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pnm",
+    ".avif",
+    ".jp2",
+)
+"""Files of a folder that count as frames."""
+
+Image.init()  # registers the decoders of this Pillow, among them AVIF or not
+PIL_FORMATS = tuple(
+    name for name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000") if name in Image.OPEN
+)
+"""The decoders that uploads may reach: others run outside programs (EPS) or go by no magic number."""
+
+MAX_PIXELS = 89_000_000
+"""Larger pictures are refused before they are decoded; just under Pillow's own warning for decompression bombs."""
+
+MIN_SIDE = 16
+"""Pixels: below this a picture shows nothing that a camera could be found from."""
+
+_UPRIGHT = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT,),
+    3: (Image.Transpose.ROTATE_180,),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM,),
+    5: (Image.Transpose.TRANSPOSE,),
+    6: (Image.Transpose.ROTATE_270,),
+    7: (Image.Transpose.TRANSVERSE,),
+    8: (Image.Transpose.ROTATE_90,),
+}
+_EXIF_ORIENTATION = 0x0112
+
+
+def open_image(path: Path) -> Image.Image | None:
+    """Open a picture's header, or `None` when the file is no picture of a known kind.
+
+    Raises:
+        InputError: it has more than `MAX_PIXELS` pixels, or sides shorter than `MIN_SIDE`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=PIL_FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise InputError(
+            f"{path.name}: more than {MAX_PIXELS / 1e6:.0f} million pixels; make the picture smaller"
+        ) from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        # Pillow's plugins raise any of these for a header that is not theirs or is cut off.
+        return None
+    try:
+        check_picture_size(path.name, (image.height, image.width))
+    except InputError:
+        image.close()
+        raise
+    return image
+
+
+def check_picture_size(name: str, size: tuple[int, int]) -> None:
+    """Refuse an (h, w) that is too small to use or too large to decode.
+
+    Raises:
+        InputError: naming the file, its size and the limit.
+    """
+    h, w = size
+    if min(h, w) < MIN_SIDE:
+        raise InputError(f"{name}: {w} x {h} pixels; each side needs at least {MIN_SIDE}; give a larger picture")
+    if h * w > MAX_PIXELS:
+        raise InputError(
+            f"{name}: {w} x {h} pixels are more than {MAX_PIXELS / 1e6:.0f} million; make the picture smaller"
+        )
+
+
+def read_image(path: str | PathLike[str]) -> Image.Image:
+    """One picture as upright 8-bit RGB (see the top of this file for what happens to the odd kinds).
+
+    Raises:
+        InputError: missing, empty, no picture, damaged, too small or too large.
+    """
+    path = existing_file(path)
+    image = open_image(path)
+    if image is None:
+        raise InputError(
+            f"{path.name}: not a picture that can be read; give a JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF file"
+        )
+    with image:
+        return decoded(image, path.name)
+
+
+def decoded(image: Image.Image, name: str) -> Image.Image:
+    """The current picture of an opened file as upright 8-bit RGB.
+
+    Raises:
+        InputError: the data are damaged or cut off, or hold values of unknown range.
+    """
+    try:
+        image.load()
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as error:
+        raise InputError(f"{name}: the picture is damaged or cut off ({error}); export it again") from error
+    rgb = to_rgb(image, name)
+    for transposition in _UPRIGHT.get(orientation, ()):
+        rgb = rgb.transpose(transposition)
+    return rgb
+
+
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Any Pillow mode as 8-bit RGB; alpha on white.
+
+    Raises:
+        InputError: integer values beyond 16 bits, or floats outside [0, 1].
+    """
+    if image.mode.startswith("I"):
+        # 16-bit grey is "I;16" in newer Pillow and "I" in older; 65535 / 257 = 255 exactly.
+        values = np.asarray(image, dtype=np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise InputError(
+                f"{name}: pixel values from {values.min()} to {values.max()}; expected 0 to 65535 (16 bits); "
+                "save it as 8- or 16-bit"
+            )
+        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        floats = np.asarray(image, dtype=np.float64)
+        if not (np.isfinite(floats).all() and floats.min() >= 0 and floats.max() <= 1):
+            raise InputError(f"{name}: floating-point pixels outside 0 to 1; save it as 8- or 16-bit")
+        return Image.fromarray(np.round(floats * 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def existing_file(path: str | PathLike[str]) -> Path:
+    """The path, when it is a regular file with something in it.
+
+    Raises:
+        InputError: it is missing, a folder, a device or empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; check the path")
+    if not path.is_file():
+        raise InputError(f"{path}: not a file; give a picture or a video")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path.name}: the file is empty (0 bytes); upload or export it again")
+    return path
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key of name order that counts digits as numbers: frame_2 comes before frame_10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part.casefold()) for part in parts if part)
+
+
+def folder_images(folder: Path) -> list[Path]:
+    """The pictures of a folder by suffix, in name order (digits as numbers), without hidden files."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted((p for p in found if p.is_file()), key=lambda p: natural_key(p.name))
+
+
+def crop_box(size: tuple[int, int], aspect_size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The largest centred box of the aspect ratio of `aspect_size` in a picture of (h, w): top, left, height, width.
+
+    Edges may fall inside a pixel: the box stays exactly centred and the intrinsics follow it exactly.
+    """
+    h, w = size
+    target_h, target_w = aspect_size
+    box_h, box_w = min(float(h), w * target_h / target_w), min(float(w), h * target_w / target_h)
+    return (h - box_h) / 2, (w - box_w) / 2, box_h, box_w
+
+
+def crop_and_resize(image: Image.Image, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """Centre-crop an RGB picture to the aspect of (h, w) and resize it with Pillow's antialiased Lanczos filter."""
+    top, left, box_h, box_w = crop_box((image.height, image.width), size)
+    # reducing_gap first shrinks by whole factors where the picture is far larger: faster, no visible difference.
+    resized = image.resize(
+        (size[1], size[0]),
+        Image.Resampling.LANCZOS,
+        box=(left, top, left + box_w, top + box_h),
+        reducing_gap=3.0,
+    )
+    return np.array(resized, dtype=np.uint8)
+
+
+def raxels_to_u8(raxels: Float[np.ndarray, "T 3 h w"]) -> UInt8[np.ndarray, "T h w 3"]:
+    """Raxel maps as pictures: -2 .. 2 becomes 0 .. 255, a fixed range, so that frames and clips can be compared."""
+    scaled = np.clip(np.asarray(raxels, dtype=np.float64) / 2, -1, 1)
+    return np.round((np.moveaxis(scaled, -3, -1) + 1) * 127.5).astype(np.uint8)
+
+
+def write_frames(
+    folder: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3"], suffix: str = ".png"
+) -> tuple[str, ...]:
+    """Write 0000.png, 0001.png ... into a folder (made if missing); returns the file names in order."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = tuple(f"{i:04d}{suffix}" for i in range(len(frames_u8)))
+    for name, frame in zip(names, frames_u8, strict=True):
+        Image.fromarray(frame).save(folder / name)
+    return names
+
+
+def sizes_in_words(sizes: Sequence[tuple[int, int]]) -> str:
+    """The different (h, w) in words, for notes: "320 x 240, 640 x 480"."""
+    return ", ".join(f"{w} x {h}" for h, w in dict.fromkeys(sizes))

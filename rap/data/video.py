@@ -1,0 +1,291 @@
+"""Videos: decode only what is kept, count what is really there, write H.264 and GIF.
+
+Containers lie about their number of frames, so a count from metadata is a first guess that the decoding pass itself
+verifies; only when the guess was wrong is the file decoded a second time. One full-size frame is held at a time: a 4K
+clip costs megabytes, not gigabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from PIL import Image
+
+from rap.data.images import check_picture_size, decoded, open_image, read_image
+from rap.errors import InputError
+
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,h264,hevc,ivf,gif,mxf,dv"
+"""FFmpeg's input formats that an upload may reach: a playlist (HLS, concat) could open other files and addresses."""
+
+MAX_DECODED_FRAMES = 20_000
+"""How far into a video the reader goes: about eleven minutes at 30 frames a second."""
+
+DEFAULT_FPS = 8.0
+"""Frame rate of a list or folder of pictures, which has none of its own."""
+
+Shrink = Callable[[Image.Image], Any]
+
+
+class FrameSource(Protocol):
+    """Frames that can be read by number. `count` is a claim until `read` or `recount` has gone through the data."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def frame_names(self) -> tuple[str, ...]: ...
+
+    def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
+        """`shrink(frame)` for each of the ascending indices, and the true count of frames if the end was met.
+
+        With `to_end` it always is. Fewer results than indices means that the end came early.
+        """
+        ...
+
+    def recount(self) -> int:
+        """The true number of frames, by decoding if need be."""
+        ...
+
+
+@dataclass
+class PictureList:
+    """Picture files in the given order."""
+
+    paths: Sequence[Path]
+    name: str
+    fps: float = DEFAULT_FPS
+
+    @property
+    def count(self) -> int:
+        return len(self.paths)
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        return tuple(path.name for path in self.paths)
+
+    def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
+        return [shrink(read_image(self.paths[i])) for i in indices], self.count
+
+    def recount(self) -> int:
+        return self.count
+
+
+@dataclass
+class Animation:
+    """A GIF, WebP or PNG with several pictures, through Pillow."""
+
+    path: Path
+    name: str
+    fps: float
+    count: int
+    frame_names: tuple[str, ...] = ()
+
+    def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
+        image = open_image(self.path)
+        if image is None:
+            raise InputError(f"{self.path.name}: the animation cannot be read any more; upload it again")
+        kept = []
+        with image:
+            for i in indices:
+                try:
+                    image.seek(i)
+                except EOFError:
+                    return kept, i
+                kept.append(shrink(decoded(image, self.path.name)))
+        return kept, self.count
+
+    def recount(self) -> int:
+        return self.count
+
+
+@dataclass
+class VideoFile:
+    """A video file through PyAV (FFmpeg), turned upright by its display matrix and stretched to square pixels."""
+
+    path: Path
+    name: str
+    fps: float
+    count: int
+    frame_names: tuple[str, ...] = ()
+
+    def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
+        wanted, last = set(indices), max(indices)
+        kept, seen = [], 0
+        with opened(self.path) as (container, stream):
+            for i, frame in enumerate(decoded_frames(container, stream)):
+                if i in wanted:
+                    kept.append(shrink(upright(frame, stream, self.path.name)))
+                if i >= last and not to_end:
+                    return kept, None
+                seen = self._counted(i)
+        return kept, seen
+
+    def recount(self) -> int:
+        with opened(self.path) as (container, stream):
+            return max((self._counted(i) for i, _ in enumerate(decoded_frames(container, stream))), default=0)
+
+    def _counted(self, i: int) -> int:
+        if i >= MAX_DECODED_FRAMES:
+            raise InputError(
+                f"{self.path.name}: more than {MAX_DECODED_FRAMES} frames have to be searched; "
+                "cut the video, or choose an earlier part with a start and a stride"
+            )
+        return i + 1
+
+
+def open_animation(image: Image.Image, path: Path) -> Animation:
+    """The frames of an animated picture; its rate is the inverse of the mean duration of the first frames."""
+    durations_ms = []
+    for i in range(min(image.n_frames, 20)):  # type: ignore[attr-defined]
+        image.seek(i)
+        durations_ms.append(float(image.info.get("duration", 100)))
+    mean_ms = float(np.mean(durations_ms))
+    fps = 1000 / mean_ms if mean_ms > 0 else 10.0  # browsers show a GIF without a rate at 10 frames a second
+    return Animation(path, path.name, fps, image.n_frames)  # type: ignore[attr-defined]
+
+
+def open_video(path: Path) -> VideoFile:
+    """Read a video's metadata.
+
+    Raises:
+        InputError: no video that can be decoded, or one too small or too large.
+    """
+    with opened(path) as (container, stream):
+        return VideoFile(path, path.name, _frame_rate(stream), _claimed_count(container, stream))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A container and its first video stream, closed at the end.
+
+    Raises:
+        InputError: FFmpeg knows no such format, or there is no video in it.
+    """
+    try:
+        container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS})
+    except FFmpegError as error:
+        raise InputError(
+            f"{path.name}: neither a picture nor a video that can be read ({error.strerror}); "
+            "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
+        ) from error
+    with container:
+        if not container.streams.video:
+            raise InputError(f"{path.name}: holds no video (only sound or data); give a file with pictures")
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise InputError(f"{path.name}: the video's codec is not known here; convert it to H.264 MP4")
+        stream.thread_type = "AUTO"
+        check_picture_size(path.name, (stream.codec_context.height, stream.codec_context.width))
+        yield container, stream
+
+
+def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """All frames in order of showing; packets that cannot be decoded are passed over, as players do."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError:
+            return  # a file that was cut off: what came before is used
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            continue
+        yield from frames  # type: ignore[misc]  # the stream is a video stream
+
+
+def upright(frame: VideoFrame, stream: VideoStream, name: str) -> Image.Image:
+    """A decoded frame as RGB, turned by its display matrix (phones film sideways) and with square pixels.
+
+    Raises:
+        InputError: its size may change within a stream, and the new one is out of bounds.
+    """
+    check_picture_size(name, (frame.height, frame.width))
+    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    pixel_aspect = stream.sample_aspect_ratio
+    if pixel_aspect and pixel_aspect != 1:
+        width = max(1, round(image.width * float(pixel_aspect)))
+        check_picture_size(name, (image.height, width))
+        image = image.resize((width, image.height), Image.Resampling.LANCZOS)
+    # FFmpeg's angle and Pillow's both run counter-clockwise.
+    quarter = round(frame.rotation / 90) % 4
+    turn = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[quarter]
+    return image if turn is None else image.transpose(turn)
+
+
+def _frame_rate(stream: VideoStream) -> float:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0.01 <= float(rate) <= 1000:
+            return float(rate)
+    return 25.0  # FFmpeg's own default for a stream that states none
+
+
+def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
+    """Frames by metadata, else by duration and rate, else by counting packets without decoding; a guess, at least 1."""
+    if stream.frames > 0:
+        return stream.frames
+    if stream.duration and stream.time_base and stream.average_rate:
+        return max(1, round(float(stream.duration * stream.time_base * stream.average_rate)))
+    if container.duration and stream.average_rate:
+        return max(1, round(container.duration / av.time_base * float(stream.average_rate)))
+    try:
+        return max(1, sum(1 for packet in container.demux(stream) if packet.size))
+    except FFmpegError:
+        return 1
+
+
+def write_video(path: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
+    """Write H.264 MP4 (4:2:0, plays in every browser), or GIF when the name ends in .gif.
+
+    H.264 needs even sizes: an odd last row or column is repeated once. GIF keeps time in hundredths of a second.
+
+    Raises:
+        ValueError: no frames, not (T, h, w, 3) uint8, fps not positive, or another suffix.
+    """
+    path = Path(path)
+    if frames_u8.ndim != 4 or frames_u8.shape[-1] != 3 or frames_u8.dtype != np.uint8 or len(frames_u8) == 0:
+        raise ValueError(f"frames_u8 must be (T, h, w, 3) uint8 with T >= 1, got {frames_u8.shape} {frames_u8.dtype}")
+    if not (np.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be positive, got {fps}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".gif":
+        pictures = [Image.fromarray(frame) for frame in frames_u8]
+        hundredths = max(2, round(100 / fps))  # browsers slow anything faster than 2/100 s down to 10 frames a second
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=10 * hundredths, loop=0)
+    elif path.suffix.lower() == ".mp4":
+        _write_h264(path, frames_u8, fps)
+    else:
+        raise ValueError(f"path must end in .mp4 or .gif, got {path.name}")
+
+
+def _write_h264(path: Path, frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
+    # PyAV itself rather than imageio's plugin, which neither sets the quality nor takes every frame rate.
+    _, h, w, _ = frames_u8.shape
+    even = np.pad(frames_u8, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "16"})
+        stream.width, stream.height, stream.pix_fmt = even.shape[2], even.shape[1], "yuv420p"
+        for frame in even:
+            container.mux(stream.encode(VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
