@@ -1,0 +1,90 @@
+"""The `rap` command.
+
+Bad input ends it with status 2 and one sentence on stderr; with --json, stdout holds one JSON object. torch and
+diffusers are imported only by the commands that run the model, so that `rap --help` and `rap check` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from rap.cli import check, estimate, generate, imagine, roundtrip
+from rap.cli.results import report_lines
+from rap.errors import InputError
+
+BAD_INPUT = 2
+"""Exit status, as argparse's own."""
+
+DELEGATED = {
+    "train": ("rap.train", "train the codec or the model (own options: rap train --help)"),
+    "bench": ("rap.bench", "measure speed and memory (own options: rap bench --help)"),
+}
+"""Commands with their own parsers: command -> module with `main(argv)`, help."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse with one sentence in place of usage and message."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of every command that is not delegated; each command's module adds its own."""
+    top = Parser(
+        prog="rap",
+        description="Rays as Pixels: camera trajectories from videos, videos from camera trajectories, or both.",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    for module in (estimate, generate, imagine, roundtrip, check):
+        module.add_parser(commands)
+    for name, (_, summary) in DELEGATED.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Errors that are not the user's propagate."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments and arguments[0] in DELEGATED:
+            module = importlib.import_module(DELEGATED[arguments[0]][0])
+            return int(module.main(arguments[1:]) or 0)
+        options = parser().parse_args(arguments)
+        # Whatever a library prints must not get between the lines of the result.
+        with contextlib.redirect_stdout(sys.stderr):
+            result = options.run(options)
+    except (ValueError, FileNotFoundError) as error:
+        sentence = refusal(error)
+        if sentence is None:
+            raise
+        print(f"rap {arguments[0]}: {sentence}", file=sys.stderr)
+        return BAD_INPUT
+    print(json.dumps(result, allow_nan=False) if options.json else "\n".join(report_lines(result)))
+    return 0
+
+
+def refusal(error: ValueError | FileNotFoundError) -> str | None:
+    """The sentence for the user when an error is about the input, None when it is a fault of the program.
+
+    A ValueError is about the input when our own code raised it: one from inside a library is a fault.
+    """
+    if isinstance(error, FileNotFoundError):
+        if error.filename is not None:
+            return f"{error.filename}: no such file or folder"
+        return " ".join(str(error).split())
+    return " ".join(str(error).split()) if isinstance(error, InputError) or _raised_here(error) else None
+
+
+def _raised_here(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0] == "rap"

@@ -1,0 +1,51 @@
+"""Loading the pipeline and running one task with a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rap.config import checkpoint_path
+from rap.errors import InputError
+
+if TYPE_CHECKING:
+    from rap.pipeline import RaPOutput, RaPPipeline, Task
+
+
+def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
+    """The pipeline of a checkpoint on a device; None is the embedded one on the GPU, if there is one.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        InputError: there is no such device.
+    """
+    path = checkpoint_path(checkpoint)
+    import torch
+
+    from rap.pipeline import RaPPipeline
+
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=name)
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # torch raises any of these for a missing device
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu") from error
+    return RaPPipeline.from_pretrained(path).to(name)
+
+
+def run_task(pipeline: RaPPipeline, task: Task, label: str) -> RaPOutput:
+    """Run a task to its end, with a bar on stderr."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="step", file=sys.stderr) as bar, closing(pipeline.stream(task)) as steps:  # type: ignore[type-var]
+        for progress in steps:
+            bar.total = progress.steps
+            bar.update(progress.step - bar.n)
+            if progress.output is not None:
+                return progress.output
+    raise RuntimeError(f"{label}: the model ended without a result")

@@ -1,0 +1,103 @@
+"""Options that several commands share, and the checks of their values."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rap.config import NUM_FRAMES
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command takes that runs the model."""
+    parser.add_argument("--checkpoint", metavar="DIR", help="model in diffusers layout (default: the embedded one)")
+    parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the noise (default: 0)")
+    parser.add_argument("--steps", type=positive, metavar="N", help="denoising steps (default: the checkpoint's)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: cuda if there is one)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results, new or of an earlier run (default: rap-output/...)",
+    )
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json"""
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+
+
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """--frames"""
+    parser.add_argument(
+        "--frames", type=frame_count, default=NUM_FRAMES, metavar="N", help=f"1 + 4 k frames (default: {NUM_FRAMES})"
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Which frames of a video are used."""
+    add_frames(parser)
+    parser.add_argument("--start", type=natural, default=0, metavar="N", help="first frame used, from 0 (default: 0)")
+    parser.add_argument(
+        "--stride", type=positive, metavar="N", help="use every N-th frame (default: cover the whole input evenly)"
+    )
+    add_fov(parser, "vertical field of view of the input in degrees, where known (default: the model finds it)")
+
+
+def add_fov(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """--fov-y-deg"""
+    parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=help_text)
+
+
+def natural(text: str) -> int:
+    """An integer from 0."""
+    return _integer(text, 0)
+
+
+def positive(text: str) -> int:
+    """An integer from 1."""
+    return _integer(text, 1)
+
+
+def frame_count(text: str) -> int:
+    """A number of frames that the model takes: 5, 9, 13, 17 ... (the codec compresses time by four after the first)."""
+    count = _integer(text, 2)
+    if count % 4 != 1:
+        below = max(5, (count - 1) // 4 * 4 + 1)
+        nearest = f"{below} or {below + 4}" if count > below else f"{below}"
+        raise argparse.ArgumentTypeError(f"must be 1 + 4 k (5, 9, 13, 17 ...), got {count}; nearest: {nearest}")
+    return count
+
+
+def field_of_view(text: str) -> float:
+    """Degrees between 0 and 180."""
+    value = _number(text)
+    if not 0 < value < 180:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 180 degrees, got {text}")
+    return value
+
+
+def amplitude(text: str) -> float:
+    """A positive factor."""
+    value = _number(text)
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"must be a factor above 0 and at most 100, got {text}")
+    return value
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+    if not least <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}" if value < least else "is too large")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None

@@ -1,0 +1,185 @@
+"""What a command leaves behind: a folder of files, and a result that is one JSON object or a few lines of text."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rap.errors import InputError
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+    from rap.geometry import Trajectory
+
+RESULT = "result.json"
+"""Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
+
+SLOWEST_FPS = 4.0
+PLAYBACK_FPS = 8.0
+"""A clip sampled so sparsely that it has fewer than four frames a second is written at eight: nobody watches slides."""
+
+PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
+PATH_PROTOCOL = (
+    "poses relative to the first frame; r_err in radians, t_err with each path's translations divided by its largest, "
+    "both summed over the frames; ATE after similarity alignment (scale-aligned), in the reference's unit"
+)
+
+
+class ResultFolder:
+    """Writes the files of one command and remembers them.
+
+    Raises (on construction):
+        InputError: the folder is not empty and not of an earlier run, holds an input, or cannot be made.
+    """
+
+    def __init__(self, out: Path | None, command: str, name: str, inputs: Iterable[Path]) -> None:
+        self.path = Path("rap-output") / f"{command}-{name}" if out is None else out
+        self.files: dict[str, str] = {}
+        self._started = time.perf_counter()
+        _check_folder(self.path, inputs)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for picture in (*self.path.glob("frames/*.png"), *self.path.glob("raxels/*.png")):
+                picture.unlink()  # of the earlier run, which may have had more of them
+        except OSError as error:
+            raise InputError(f"--out {self.path}: cannot be written ({error.strerror})") from error
+
+    def write_frames(self, frames_u8: np.ndarray) -> tuple[str, ...]:
+        """frames/0000.png ...; returns the names as transforms.json wants them."""
+        from rap.data import write_frames
+
+        self.files["frames"] = "frames"
+        return tuple(f"frames/{name}" for name in write_frames(self.path / "frames", frames_u8))
+
+    def write_raxels(self, raxels: np.ndarray | None) -> None:
+        """raxels/0000.png ..., when there are any."""
+        if raxels is None:
+            return
+        from rap.data import raxels_to_u8, write_frames
+
+        write_frames(self.path / "raxels", raxels_to_u8(raxels))
+        self.files["raxels"] = "raxels"
+
+    def write_video(self, frames_u8: np.ndarray, fps: float, name: str = "video.mp4") -> None:
+        """An MP4 at the clip's rate, or at eight frames a second when that is too slow to watch."""
+        from rap.data import write_video
+
+        write_video(self.path / name, frames_u8, fps if fps >= SLOWEST_FPS else PLAYBACK_FPS)
+        self.files[Path(name).stem] = name
+
+    def write_cameras(self, trajectory: Trajectory, frame_names: Sequence[str], stem: str = "") -> None:
+        """transforms.json and trajectory.npz; a stem is put before both names."""
+        from rap import formats
+
+        for key, name in (
+            (f"{stem}transforms", f"{stem}transforms.json"),
+            (f"{stem}trajectory", f"{stem}trajectory.npz"),
+        ):
+            formats.write(self.path / name, trajectory, frame_names)
+            self.files[key] = name
+
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Add the folder, the files and the time to a result, and write it."""
+        result = finite(
+            {
+                **result,
+                "seconds": round(time.perf_counter() - self._started, 3),
+                "out": str(self.path),
+                "files": self.files,
+            }
+        )
+        (self.path / RESULT).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return result
+
+
+def _check_folder(out: Path, inputs: Iterable[Path]) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out}: is a file; name a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+        raise InputError(
+            f"--out {out}: holds files that no rap command wrote (no {RESULT}); name a new or empty folder"
+        )
+    for path in inputs:
+        if out.is_dir() and path.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"--out {out}: holds the input {path}, which would be overwritten; name another folder")
+
+
+def clip_fields(clip: Clip) -> dict[str, Any]:
+    """What a result says of its input clip."""
+    return {
+        "name": clip.name,
+        "num_frames": len(clip),
+        "frame_indices": list(clip.frame_indices),
+        "frame_names": list(clip.frame_names),
+        "image_size": list(clip.image_size),
+        "fps": clip.fps,
+        "clip_hash": clip.hash,
+        "notes": list(clip.notes),
+    }
+
+
+def trajectory_fields(trajectory: Trajectory) -> dict[str, Any]:
+    """Size of a camera path: field of view, length, furthest and most turned camera from the first."""
+    from rap.geometry import se3
+
+    T_first_camera = se3.inverse(trajectory.Ts_world_camera[0]) @ trajectory.Ts_world_camera
+    centres = T_first_camera[:, :3, 3]
+    return {
+        "num_frames": len(trajectory),
+        "image_size": list(trajectory.image_size),
+        "fov_y_deg": float(np.degrees(np.median(trajectory.fov_y_rad))),
+        "path_length": float(np.linalg.norm(np.diff(centres, axis=0), axis=-1).sum()),
+        "largest_distance": float(np.linalg.norm(centres, axis=-1).max()),
+        "largest_rotation_deg": float(np.degrees(se3.rotation_angle(T_first_camera[:, :3, :3])).max()),
+        "hash": trajectory.hash,
+    }
+
+
+def camera_errors(predicted: Trajectory, reference: Trajectory) -> dict[str, Any]:
+    """Errors of a path against another of the same frames, each set with its protocol."""
+    from rap import metrics
+
+    poses = predicted.Ts_world_camera, reference.Ts_world_camera
+    fov_deg = np.degrees(np.median(predicted.fov_y_rad) - np.median(reference.fov_y_rad))
+    return {
+        "pairs": {"protocol": PAIR_PROTOCOL, **metrics.pose_errors(*poses).summary()},
+        "path": {"protocol": PATH_PROTOCOL, **metrics.path_errors(*poses).summary()},
+        "fov_y_deg": float(fov_deg),
+    }
+
+
+def finite(value: Any) -> Any:
+    """A result with None in place of NaN and infinity, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def report_lines(result: dict[str, Any], indent: str = "") -> list[str]:
+    """A result as text: one line for each value, nested ones indented, long lists and empty values left out."""
+    lines = []
+    for key, value in result.items():
+        label = f"{indent}{key.replace('_', ' ')}:"
+        if isinstance(value, dict):
+            lines += [label, *report_lines(value, indent + "  ")] if value else []
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            lines += [label, *(f"{indent}  {entry}" for entry in value)] if key == "notes" else []
+        elif value is not None and value != [] and value != "":
+            lines.append(f"{label} {_shown(value)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(_shown(entry) for entry in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
