@@ -29,8 +29,9 @@ RATIO_BORDER = 0.15
 FOCAL_RANGE = (0.05, 2000.0)
 """Focal lengths in units of the image side, 168 to 0.03 degrees of view: even pure noise gives finite cameras."""
 
-ROUNDS = 4
-"""Alternations of poses and focal length; each shrinks the error about tenfold."""
+ROUNDS = 3
+"""Alternations of poses and focal length; each shrinks what is left of the focal error at least a hundredfold
+(measured at 3 to 130 degrees of view and 2 % of noise)."""
 
 ROBUST_ROUNDS = 10
 ROBUST_STOP = 1e-6
@@ -346,7 +347,7 @@ def _residuals(seen: _Observed, focal: Tensor, R: Tensor, t: Tensor) -> tuple[Te
 
 
 def _refine_focal(seen: _Observed, focal: Tensor, R: Tensor, t: Tensor, variance: Tensor) -> Tensor:
-    """One Gauss-Newton step on log f_x, log f_y over all frames carried back into the camera, by 1 / variance."""
+    """One Gauss-Newton step on log f_x, log f_y: all frames, carried back into the camera, weighed by 1 / variance."""
     rays = _ideal_rays(focal, seen.image_size)
     trust = 1 / (variance / 3 + SIGMA_FLOOR**2)
     trust = trust / trust.sum(1, keepdim=True)  # (B, T)
@@ -359,6 +360,12 @@ def _refine_focal(seen: _Observed, focal: Tensor, R: Tensor, t: Tensor, variance
     axes = torch.eye(3, dtype=rays.dtype, device=rays.device)[:2, :, None]
     slopes = (-rays[:, :2, None] * (axes - rays[:, None] * rays[:, :2, None])).flatten(2)  # (B, 2, 3 N)
     normal = (slopes * total[:, None].repeat(1, 1, 3)) @ slopes.mT
+    if seen.moves:  # translations give way to the focal length: their share of the slopes, the mean, does not count
+        free = trust.clone()
+        free[:, seen.reference] = 0
+        mean = seen.share @ slopes.unflatten(2, (3, -1)).flatten(1, 2).mT  # (B, T, 2 * 3)
+        mean = (mean * free.sqrt()[..., None]).unflatten(2, (2, 3)).transpose(1, 2).flatten(2)
+        normal = normal - mean @ mean.mT
     ridge = 1e-15 * torch.eye(2, dtype=rays.dtype, device=rays.device)
     step = torch.linalg.solve(normal + ridge, slopes @ residual.flatten(1)[..., None])[..., 0].clamp(-0.5, 0.5)
     h, w = seen.image_size
