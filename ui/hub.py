@@ -34,7 +34,7 @@ import viser
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -403,6 +403,8 @@ async def _to_browser(websocket: WebSocket, upstream: ClientConnection) -> tuple
             await (websocket.send_text(data) if isinstance(data, str) else websocket.send_bytes(data))
     except ConnectionClosed as closed:
         return _close_frame(closed)
+    except WebSocketDisconnect:  # the browser left while this was on its way
+        return 1006, ""
 
 
 def _close_frame(closed: ConnectionClosed) -> tuple[int, str]:
@@ -414,5 +416,5 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
         code = 1001
     try:
         await websocket.close(code, reason)
-    except (RuntimeError, OSError):  # the browser was the one that left
+    except (RuntimeError, WebSocketDisconnect):  # the browser was the one that left
         logger.debug("browser already gone")

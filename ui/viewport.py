@@ -16,8 +16,7 @@ import numpy as np
 import viser
 from jaxtyping import Float, Float64, UInt8
 
-from rap.geometry import se3
-from rap.geometry.trajectory import Trajectory
+from rap.geometry import Trajectory, se3
 from ui.messages import Drag, DragEnd, DragStart, Gesture, Select
 
 SOURCE_COLOUR = (30, 30, 34)
@@ -29,6 +28,8 @@ TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146
 FRUSTUM_DEPTH_RANGE = (0.08, 0.16)  # below it a frustum is too small to hit with a mouse, above it neighbours hide
 OVERVIEW_FOV_Y_RAD = np.radians(45.0)
 OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
+OVERVIEW_ASPECT = 1.4  # width over height of the canvas it is made for; a wider one only shows more at the sides
+OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
@@ -104,7 +105,8 @@ def image_corners(trajectory: Trajectory, index: int, depth: float) -> Float64[n
 def overview(scene: ViewportScene) -> Overview:
     """The camera that frames the path, its prediction and the source's image plane at unit depth.
 
-    Bounding sphere of those points, seen from behind the source so that the picture reads the right way round.
+    Seen from behind the source so that its picture reads the right way round, from as near as a canvas of
+    `OVERVIEW_ASPECT` allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
     """
     points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
     for trajectory in (scene.trajectory, scene.ghost):
@@ -113,10 +115,13 @@ def overview(scene: ViewportScene) -> Overview:
     if scene.trajectory is not None:
         points.append(image_corners(scene.trajectory, scene.source, 1.0))
     cloud = np.concatenate(points)
-    centre = (cloud.min(axis=0) + cloud.max(axis=0)) / 2.0
-    radius = float(np.linalg.norm(cloud - centre, axis=-1).max())
-    direction = OVERVIEW_DIRECTION / np.linalg.norm(OVERVIEW_DIRECTION)
-    return Overview(position=centre + direction * radius / np.sin(OVERVIEW_FOV_Y_RAD / 2.0), look_at=centre)
+    R = se3.look_at(OVERVIEW_DIRECTION, np.zeros(3), WORLD_UP)[:3, :3]
+    in_view = cloud @ R
+    middle = (in_view.min(axis=0) + in_view.max(axis=0)) / 2.0
+    extent = np.abs(in_view - middle)[:, :2] / np.array([OVERVIEW_ASPECT, 1.0])
+    tangent = OVERVIEW_FILL * np.tan(OVERVIEW_FOV_Y_RAD / 2.0)
+    distance = float((extent.max(axis=1) / tangent - (in_view - middle)[:, 2]).max())
+    return Overview(position=R @ middle - R[:, 2] * distance, look_at=R @ middle)
 
 
 def _polyline(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "segments 2 3"]:
@@ -189,7 +194,7 @@ class _Frusta:
             if i == len(self._handles):
                 self._add(i)
             self._place(i, trajectory, quaternions[i], depth)
-            self._style(i, scene, tuple(int(c) for c in colours[i]), float(weights[i]))
+            self._style(i, scene, colours[i], float(weights[i]))
             self._set_thumbnail(i, scene.thumbnails)
 
     def _add(self, index: int) -> None:
@@ -210,10 +215,11 @@ class _Frusta:
         # viser keeps the volume of a frustum fixed (its `compute_canonical_frustum_size`); we fix the depth.
         handle.scale = depth * float(np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0))
 
-    def _style(self, index: int, scene: ViewportScene, colour: tuple[int, ...], weight: float) -> None:
+    def _style(self, index: int, scene: ViewportScene, colour: np.ndarray, weight: float) -> None:
         handle = self._handles[index]
         is_source = index == scene.source
-        handle.color = SELECTED_COLOUR if index == scene.selected else SOURCE_COLOUR if is_source else colour
+        r, g, b = SELECTED_COLOUR if index == scene.selected else SOURCE_COLOUR if is_source else colour
+        handle.color = (int(r), int(g), int(b))
         handle.thickness = 4.0 if index == scene.selected else 3.0 if is_source else 1.5 + 1.5 * weight
         # Without an image only the lines could be hit by a click: fill the frustum then.
         handle.variant = "filled" if is_source or scene.thumbnails is None else "wireframe"
@@ -292,16 +298,19 @@ class _Surroundings:
         self._image: np.ndarray | None = None
         self._T: np.ndarray | None = None
         server.scene.world_axes.visible = True
-        server.scene.world_axes.axes_length, server.scene.world_axes.axes_radius = 0.12, 0.004
+        axes = server.scene.world_axes
+        axes.axes_length, axes.axes_radius, axes.origin_radius = 0.12, 0.004, 0.006
         self._grid = server.scene.add_grid(
             "/floor",
-            width=6.0,
-            height=6.0,
+            width=4.0,
+            height=4.0,
             plane="xz",
             cell_size=GRID_CELL,
             section_size=4 * GRID_CELL,
-            cell_color=(226, 228, 233),
-            section_color=(200, 204, 212),
+            cell_color=(236, 237, 240),
+            section_color=(218, 221, 227),
+            cell_thickness=0.6,
+            section_thickness=0.8,
             position=(0.0, 0.6, 1.0),
         )
 
@@ -314,7 +323,7 @@ class _Surroundings:
                 self._plane, self._image = None, None
             return
         image, T = scene.thumbnails[scene.source], trajectory.Ts_world_camera[scene.source]
-        if image is self._image and np.array_equal(T, self._T):
+        if image is self._image and self._T is not None and np.array_equal(T, self._T):
             return
         self._image, self._T = image, T
         corners = image_corners(trajectory, scene.source, 1.0)
@@ -347,6 +356,7 @@ class Viewport:
         self._scene = ViewportScene()
         self._closed = False
         self._depth = FRUSTUM_DEPTH_RANGE[0]
+        self._ghost_drawn: tuple[Trajectory | None, float] | None = None
         self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         self.server.scene.set_up_direction("-y")
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
@@ -429,8 +439,10 @@ class Viewport:
         if reference is not None and self._gizmo.dragged is None:  # a drag must not make the frusta grow under the hand
             self._depth = frustum_depth(reference)
         self._frusta.draw(scene, self._depth)
-        ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
-        self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
+        if (scene.ghost, self._depth) != self._ghost_drawn:
+            ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
+            self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
+            self._ghost_drawn = (scene.ghost, self._depth)
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
