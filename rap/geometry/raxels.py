@@ -10,6 +10,10 @@ as noisy as frame k's, and a focal length read from it alone ignores the other f
 only start the focal length; every frame is then aligned with the IDEAL unit rays of that focal length, and the focal
 length is refined on all frames carried back into the camera. The two alternate, and converge to the least-squares
 cameras of all pixels of all frames (the tests compare with SciPy's solver).
+
+Median errors at 1 % of noise, 200 cameras of 20 to 100 degrees of view, any rotation (tests/geometry/test_raxels.py has
+the bounds): 0.085 degrees and 0.06 % of the focal length on 32x32 maps of two frames, 0.04 degrees and 0.03 % on 64x64;
+with 17 frames the focal error falls to 0.02 and 0.01 %, and 5 % of garbage pixels leave 0.09 degrees.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ def test_resized_relative_scaled():
     half = path.resized((24, 32))
     np.testing.assert_allclose(half.intrinsics * 2, path.intrinsics)
     np.testing.assert_allclose(half.fov_y_rad, path.fov_y_rad)
+    assert path.relative_to(path.source) == path.resized(SIZE) == path, "what is shown is what the model gets"
     moved = path.relative_to(3)
     assert moved.source == 3 and np.array_equal(moved.Ts_world_camera[3], np.eye(4))
     np.testing.assert_allclose(moved.relative_to(0).Ts_world_camera, path.Ts_world_camera, atol=1e-12)
