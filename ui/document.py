@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from rap.data.clip import Clip
+from rap.data import Clip
 from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
 
 HISTORY_LIMIT = 100
@@ -89,7 +89,7 @@ class Document:
         predicted: the model's own estimate, never overwritten.
         edited: the path that is shown, generated along and exported: these very numbers.
         past, future: earlier and undone values of `edited`, the newest last.
-        drag_origin: `edited` as it was when the current drag began; every move is applied to it, so moves do not add up.
+        drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
     """
 
     clip: Clip | None = None

@@ -1,8 +1,8 @@
 """One worker for the one model: it drains a task's progress generator, and closing that generator is cancelling.
 
-The model is shared by all sessions, so tasks stand in one line. What becomes of a job goes as messages to its own `report`;
-what its output is worth keeping for is decided by its `keep`, which runs here and before the job is announced as done, so
-that nothing is ever announced that is not on disk.
+The model is shared by all sessions, so tasks stand in one line. What becomes of a job goes as messages to its own
+`report`; what is kept of its output is decided by its `keep`, which runs here and before the job is announced as done,
+so that nothing is ever announced that is not on disk.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Worker:
         while (job := self._next()) is not None:
             try:
                 message = self._run(job)
-            except Exception as error:  # whatever goes wrong in a job is its owner's to read, and must not end the worker
+            except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
                 logger.exception("job %d failed", job.number)
                 message = JobFailed(job.number, str(error) or type(error).__name__)
             with self._changed:

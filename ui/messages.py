@@ -7,12 +7,13 @@ compare by identity where they carry arrays, so that a queue of them can be logg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from rap.data.clip import Clip
+if TYPE_CHECKING:  # brings torch, and the page is built from messages before torch is there
+    from rap.data import Clip
 
 # --- gestures: what a hand does in the viewport (sent by ui.viewport) -------------------------------------------------
 

@@ -28,8 +28,8 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
         figure.add_trace(_line3d(trajectory.centres, INK, "path"))
         for i, colour in enumerate(colours):
             chosen = i == selected
-            points = _frustum_outline(trajectory, i, depth)
-            figure.add_trace(_line3d(points, _css(SELECTED_COLOUR) if chosen else colour, f"frame {i}", 5 if chosen else 2))
+            colour, width = (_css(SELECTED_COLOUR), 5) if chosen else (colour, 2)
+            figure.add_trace(_line3d(_frustum_outline(trajectory, i, depth), colour, f"frame {i}", width))
     axis = {"showbackground": False, "gridcolor": GRID, "zerolinecolor": GRID, "color": INK}
     figure.update_layout(
         scene={
@@ -51,16 +51,9 @@ def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selec
     """Camera centre (scene units) and rotation (degrees) over frames, side by side; the prediction dotted."""
     figure = go.Figure()
     if trajectory is not None:
-        frames = np.arange(len(trajectory))
-        angles = euler_deg(trajectory)
-        ghost_angles = None if ghost is None else euler_deg(ghost)
-        for axis in range(3):
-            figure.add_trace(_curve(frames, trajectory.centres[:, axis], *AXES[axis], side=1))
-            figure.add_trace(_curve(frames, angles[:, axis], *ANGLES[axis], side=2))
-            if ghost is not None and ghost_angles is not None:
-                before = np.arange(len(ghost))
-                figure.add_trace(_curve(before, ghost.centres[:, axis], "predicted", AXES[axis][1], side=1, dotted=True))
-                figure.add_trace(_curve(before, ghost_angles[:, axis], "predicted", ANGLES[axis][1], side=2, dotted=True))
+        figure.add_traces(_curves(trajectory, dotted=False))
+    if ghost is not None:
+        figure.add_traces(_curves(ghost, dotted=True))
     if selected is not None:
         for axis_name in ("x", "x2"):
             figure.add_shape(
@@ -109,20 +102,25 @@ def _line3d(points: np.ndarray, colour: str, name: str, width: float = 3, dash: 
     )  # fmt: skip
 
 
-def _curve(
-    frames: np.ndarray, values: np.ndarray, name: str, colour: str, *, side: int, dotted: bool = False
-) -> go.Scatter:
-    suffix = "" if side == 1 else "2"
-    line = {"color": colour, "width": 1 if dotted else 2, "dash": "dot" if dotted else "solid"}
-    return go.Scatter(
-        x=frames, y=values, name=name, mode="lines", line=line, xaxis=f"x{suffix}", yaxis=f"y{suffix}",
-        legend="legend" if side == 1 else "legend2", showlegend=not dotted, hovertemplate="%{y:.3f}",
-    )  # fmt: skip
+def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
+    """Centre on the left axes, rotation on the right ones."""
+    frames, traces = np.arange(len(trajectory)), []
+    for names, values, suffix in ((AXES, trajectory.centres, ""), (ANGLES, euler_deg(trajectory), "2")):
+        for (name, colour), column in zip(names, values.T, strict=True):
+            line = {"color": colour, "width": 1 if dotted else 2, "dash": "dot" if dotted else "solid"}
+            name = f"{name}, predicted" if dotted else name
+            traces.append(
+                go.Scatter(
+                    x=frames, y=column, name=name, mode="lines", line=line, xaxis=f"x{suffix}", yaxis=f"y{suffix}",
+                    legend=f"legend{suffix}", showlegend=not dotted, hovertemplate="%{y:.3f}",
+                )  # fmt: skip
+            )
+    return traces
 
 
 def _motion_layout() -> dict:
     axis = {"gridcolor": GRID, "zerolinecolor": "#c9cdd8", "color": INK, "tickfont": {"size": 10}}
-    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": INK}, "bgcolor": "rgba(0,0,0,0)"}
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": INK}}
     return {
         "xaxis": {**axis, "domain": [0.0, 0.47], "title": None},
         "xaxis2": {**axis, "domain": [0.54, 1.0], "anchor": "y2"},

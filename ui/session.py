@@ -20,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 
 from rap import formats
-from rap.data.clip import Clip, load_clip, write_video
+from rap.config import NUM_FRAMES
+from rap.data import Clip, load_clip, write_video
 from rap.errors import InputError
-from rap.geometry import Trajectory
+from rap.geometry import PRESETS, Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
@@ -85,9 +86,7 @@ class State:
 class Options:
     """What the command line decides for all sessions."""
 
-    num_frames: int = 17
-    seed: int = 0
-    steps: int | None = None
+    num_frames: int = NUM_FRAMES
 
 
 Change = tuple[State, Callable[[], None] | None]
@@ -100,7 +99,7 @@ class Session:
     Args:
         worker: runs the model for all sessions.
         hub: serves the session's viewport under `id`.
-        options: frame count and defaults.
+        options: what the command line decided.
     """
 
     def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
@@ -120,9 +119,14 @@ class Session:
         return self._state
 
     @property
-    def options(self) -> Options:
-        """What the command line decided."""
-        return self._options
+    def presets(self) -> list[str]:
+        """Names for `ApplyPreset`."""
+        return list(PRESETS)
+
+    @property
+    def export_formats(self) -> list[tuple[str, str]]:
+        """(title, name) of what `export` can write."""
+        return [(entry.title, name) for name, entry in formats.FORMATS.items()]
 
     @property
     def closed(self) -> bool:
@@ -148,10 +152,10 @@ class Session:
             effect()
         self._draw()
         if isinstance(message, msg.Select | msg.DragEnd):
-            self._hub.publish(self.id, {"version": self._state.version})
+            self._hub.publish(self.id, {"notify": True, "version": self._state.version})
 
     def wait(self, version: int, timeout_s: float) -> State:
-        """The state, as soon as it is newer than `version`; at the latest after `timeout_s` or when the session ends."""
+        """The state, as soon as it is newer than `version`; at the latest after `timeout_s` or at the session's end."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._state.version > version, timeout_s)
             return self._state
@@ -440,7 +444,8 @@ class Sessions:
     """
 
     def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
-        self._worker, self._hub, self._options = worker, hub, options
+        self.worker = worker
+        self._hub, self._options = hub, options
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         hub.on_expired = self.free
@@ -457,7 +462,7 @@ class Sessions:
         with self._lock:
             session = self._sessions.get(wanted)
             if session is None:
-                session = Session(self._worker, self._hub, self._options)
+                session = Session(self.worker, self._hub, self._options)
                 self._sessions[session.id] = session
         self._hub.touch(session.id)
         return session

@@ -1,0 +1,554 @@
+"""The page: Gradio components around one session. Widgets send messages and are drawn from the session's state.
+
+No widget ever sets another. A listener dispatches one message and returns `Page.draw`, which brings to the browser what
+has changed of the state and nothing else: each `Part` names the values it shows, and is sent only when these are new.
+
+This module must load fast, for the first answer of the page waits for it; whatever brings torch (sessions, geometry,
+plots) is loaded beside it and reaches it through `Future[Sessions]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+from gradio.themes.base import Base
+from gradio.themes.utils import colors, sizes
+
+from rap.config import ASSETS
+from ui import messages as msg
+from ui import panels
+from ui.panels import ButtonLook
+
+if TYPE_CHECKING:
+    from ui.session import Session, Sessions
+
+TITLE = "Rays as Pixels"
+MAX_UPLOAD = "500mb"
+FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before it says that something is wrong
+FOLLOW_S = 1.0  # a page that follows a job looks at least this often
+CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
+EXAMPLES = ASSETS / "examples"
+
+Seen = dict[str, tuple[Any, ...]]
+"""What a page shows at present: for each part the values it was drawn from."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component that shows something of the session.
+
+    Args:
+        values: what it depends on; the part is sent again when one of these is another.
+        draw: the component's update, from these values.
+    """
+
+    component: Component
+    values: Callable[[Session], tuple[Any, ...]]
+    draw: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class InputPanel:
+    """Left column: what comes in and how a path comes out of it."""
+
+    files: gr.File
+    examples: tuple[tuple[gr.Button, Path], ...]
+    clip: gr.HTML
+    notice: gr.HTML
+    predict: gr.Button
+    imagine: gr.Button
+    preset: gr.Dropdown
+    amplitude: gr.Slider
+    apply: gr.Button
+
+
+@dataclass(frozen=True)
+class PathPanel:
+    """Middle column: the path in 3D and over time, and its history."""
+
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+    overview: gr.Button
+    soft: gr.Checkbox
+    radius: gr.Slider
+    viewport: gr.HTML
+    figure: gr.Plot
+    table: gr.Dataframe
+    line: gr.HTML
+    notice: gr.HTML
+    motion: gr.Plot
+    frame: gr.Slider
+
+
+@dataclass(frozen=True)
+class ResultPanel:
+    """Right column: the video, the job that makes it, and what is kept."""
+
+    video: gr.Video
+    caption: gr.HTML
+    takes: gr.Radio
+    progress: gr.HTML
+    notice: gr.HTML
+    steps: gr.Number
+    seed: gr.Number
+    cost: gr.HTML
+    regenerate: gr.Button
+    cancel: gr.Button
+    format: gr.Dropdown
+    export: gr.Button
+    download: gr.DownloadButton
+
+
+def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        sessions: where the page finds its session; may be resolved after the page is served.
+        seed, steps: what the widgets start with.
+    """
+    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
+        session_id = gr.State("")
+        seen = gr.State({})
+        gr.HTML(
+            f'<header class="rap-header"><b>{TITLE}</b><span>predict a camera path, bend it, generate along it</span>'
+            "</header>",
+            padding=False,
+        )
+        with gr.Row(elem_id="rap-columns"):
+            with gr.Column(scale=4, min_width=260, elem_classes="rap-column"):
+                inputs = input_panel()
+            with gr.Column(scale=11, min_width=480, elem_classes="rap-column"):
+                path = path_panel()
+            with gr.Column(scale=5, min_width=300, elem_classes="rap-column"):
+                result = result_panel(seed, steps)
+        page = Page(sessions, inputs, path, result)
+        wire(demo, page, session_id, seen)
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page besides host and port."""
+    # the viewport's colours are chosen for a light ground; Gradio reads the theme from the address before it draws
+    light = (
+        "<script>(() => { const url = new URL(location); if (url.searchParams.get('__theme') !== 'light') {"
+        " url.searchParams.set('__theme', 'light'); history.replaceState(null, '', url); } })();</script>"
+    )
+    return {
+        "theme": theme(),
+        "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
+        "head": light,
+        "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
+        "max_file_size": MAX_UPLOAD,
+        "footer_links": ["api"],
+        "ssr_mode": False,  # with it Node fronts the port and the viewport's WebSocket breaks
+        "quiet": True,
+    }
+
+
+def theme() -> Base:
+    """Quiet paper, blue ink: colour belongs to the frames."""
+    blue = colors.Color(
+        "#f2f5fd", "#e3e9fb", "#c5d1f6", "#9db0ee", "#6f89e2", "#4c69d6",
+        "#3050cd", "#2742ac", "#20378c", "#1a2c6e", "#111d4a",
+    )  # fmt: skip
+    base = Base(
+        primary_hue=blue,
+        neutral_hue=colors.slate,
+        text_size=sizes.text_sm,
+        spacing_size=sizes.spacing_sm,
+        radius_size=sizes.radius_md,
+        font=["Inter", "system-ui", "-apple-system", "Segoe UI", "sans-serif"],  # the reader's own; nothing is fetched
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+    return base.set(
+        body_background_fill="#f5f6f9",
+        block_background_fill="#ffffff",
+        block_border_color="#e3e6ed",
+        block_label_text_color="#565d6b",
+        block_title_text_color="#565d6b",
+        block_title_text_weight="500",
+        input_background_fill="#ffffff",
+        button_border_width="1px",
+        button_secondary_border_color_hover="#9db0ee",
+        button_large_text_weight="500",
+        button_large_text_size="13px",
+        button_large_padding="7px 12px",
+        button_small_text_weight="500",
+        button_small_text_size="12px",
+        button_primary_background_fill="#3050cd",
+        button_primary_background_fill_hover="#2742ac",
+        button_primary_text_color="#ffffff",
+        button_secondary_background_fill="#ffffff",
+        button_secondary_background_fill_hover="#f2f5fd",
+        button_secondary_border_color="#d5d9e3",
+    )
+
+
+def input_panel() -> InputPanel:
+    """Upload, what was read of it, and the three ways to a path."""
+    files = gr.File(
+        label="Video, image, or several images", file_count="multiple", height=112, interactive=False,
+        elem_id="rap-files",
+    )  # fmt: skip
+    examples = []
+    clips = sorted(EXAMPLES.glob("*.mp4"))
+    if clips:
+        with gr.Row(elem_id="rap-examples"):
+            for clip in clips:
+                examples.append((gr.Button(clip.stem.replace("_", " "), size="sm", min_width=60), clip))
+    clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
+    notice = gr.HTML(elem_id="rap-input-notice", padding=False)
+    predict = gr.Button("Starting …", variant="primary", interactive=False, elem_id="rap-predict")
+    imagine = gr.Button("Starting …", interactive=False, elem_id="rap-imagine")
+    with gr.Group():
+        preset = gr.Dropdown(
+            ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
+        )
+        amplitude = _small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
+    apply = gr.Button("Starting …", interactive=False, elem_id="rap-apply")
+    return InputPanel(files, tuple(examples), clip, notice, predict, imagine, preset, amplitude, apply)
+
+
+def path_panel() -> PathPanel:
+    """History and drag settings over the viewport; looking through a camera and the plots under it."""
+    with gr.Row(elem_classes="rap-toolbar"):
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-undo")
+        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-redo")
+        reset = gr.Button("Starting …", size="sm", interactive=False, min_width=150, elem_id="rap-reset")
+        soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
+        radius = _small_slider("Reach in frames", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=200)
+    viewport = gr.HTML(
+        "",
+        html_template='<div class="rap-viewport"></div>',
+        js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
+        elem_id="rap-viewport",
+        padding=False,
+    )
+    with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
+        gr.HTML(
+            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is not to be had here. '
+            "This plot and this table show the same path.</div>",
+            padding=False,
+        )
+        figure = gr.Plot(show_label=False, elem_id="rap-figure", container=False)
+        table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
+    with gr.Row(elem_classes="rap-toolbar"):
+        overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
+        frame = _small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
+    line = gr.HTML(elem_id="rap-path-line", padding=False)
+    notice = gr.HTML(elem_id="rap-path-notice", padding=False)
+    motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
+    return PathPanel(undo, redo, reset, overview, soft, radius, viewport, figure, table, line, notice, motion, frame)
+
+
+def result_panel(seed: int, steps: int | None) -> ResultPanel:
+    """The take on show, the job, and the export."""
+    video = gr.Video(
+        label="Result", autoplay=True, loop=True, interactive=False, height=250, buttons=["download"],
+        elem_id="rap-video",
+    )  # fmt: skip
+    caption = gr.HTML(elem_id="rap-caption", padding=False)
+    takes = gr.Radio([], label="Takes", visible=False, elem_id="rap-takes")
+    with gr.Row():
+        steps_box = gr.Number(
+            steps or 0, label="Steps (0: model's own)", precision=0, minimum=0, maximum=1000, min_width=80,
+            elem_id="rap-steps",
+        )  # fmt: skip
+        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=80, elem_id="rap-seed")
+    cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
+    regenerate = gr.Button("Starting …", variant="primary", interactive=False, elem_id="rap-regenerate")
+    cancel = gr.Button("Starting …", variant="stop", interactive=False, elem_id="rap-cancel")
+    progress = gr.HTML(elem_id="rap-progress", padding=False)
+    notice = gr.HTML(elem_id="rap-result-notice", padding=False)
+    file_format = gr.Dropdown(
+        ["nerfstudio"], value="nerfstudio", label="Cameras as", allow_custom_value=True, elem_id="rap-format"
+    )
+    export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
+    download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
+    return ResultPanel(
+        video, caption, takes, progress, notice, steps_box, seed_box, cost, regenerate, cancel, file_format, export,
+        download,
+    )  # fmt: skip
+
+
+class Page:
+    """The listeners: each dispatches one message to the session and draws what came of it.
+
+    Listeners get the session's id and what the page shows, then the values of their widgets; they return the new `Seen`
+    and one update for each part.
+    """
+
+    def __init__(self, sessions: Future[Sessions], inputs: InputPanel, path: PathPanel, result: ResultPanel) -> None:
+        self._sessions = sessions
+        self.inputs, self.path, self.result = inputs, path, result
+        self.parts = (*input_parts(inputs), *path_parts(path), *result_parts(result))
+
+    def draw(self, session: Session, seen: Seen) -> list[Any]:
+        """What of the session's state the page does not show yet."""
+        now: Seen = {}
+        updates = []
+        for part in self.parts:
+            name = part.component.elem_id or ""
+            now[name] = part.values(session)
+            updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
+        return [now, *updates]
+
+    def open(self, wanted: str) -> Iterator[list[Any]]:
+        """A page has been loaded: its session, what geometry and formats offer, and any job still at work."""
+        sessions = self._sessions.result(timeout=FIRST_ANSWER_S)
+        session = sessions.open(wanted)
+        first = [
+            session.id,
+            gr.File(interactive=True),
+            gr.Dropdown(choices=session.presets),
+            gr.Dropdown(choices=session.export_formats),
+        ]
+        for drawn in self._follow(session, {}):
+            yield [*first, *drawn]
+            first = [gr.skip()] * len(first)
+
+    def upload(self, session_id: str, seen: Seen, files: list[str] | None) -> list[Any]:
+        """Files were dropped or chosen; taking them away changes nothing."""
+        if not files:
+            return self.draw(self._session(session_id), seen)
+        return self._dispatch(session_id, seen, msg.Upload(tuple(files)))
+
+    def example(self, path: Path, session_id: str, seen: Seen) -> list[Any]:
+        """An example clip was chosen."""
+        return self._dispatch(session_id, seen, msg.Upload((str(path),)))
+
+    def predict(self, session_id: str, seen: Seen, seed: float | None) -> Iterator[list[Any]]:
+        """Predict, to its end."""
+        yield from self._run(session_id, seen, msg.Predict(seed=int(seed or 0)))
+
+    def imagine(self, session_id: str, seen: Seen, steps: float | None, seed: float | None) -> Iterator[list[Any]]:
+        """Imagine, to its end."""
+        yield from self._run(session_id, seen, msg.Imagine(_steps(steps), int(seed or 0)))
+
+    def regenerate(self, session_id: str, seen: Seen, steps: float | None, seed: float | None) -> Iterator[list[Any]]:
+        """Regenerate, to its end."""
+        yield from self._run(session_id, seen, msg.Regenerate(_steps(steps), int(seed or 0)))
+
+    def apply_preset(self, session_id: str, seen: Seen, name: str, amplitude: float) -> list[Any]:
+        """A preset becomes the path."""
+        return self._dispatch(session_id, seen, msg.ApplyPreset(name, amplitude))
+
+    def soft_drag(self, session_id: str, seen: Seen, on: bool, radius: float) -> list[Any]:
+        """The way of dragging has been set."""
+        return self._dispatch(session_id, seen, msg.SetSoftDrag(on, radius))
+
+    def show_take(self, session_id: str, seen: Seen, number: int | None) -> list[Any]:
+        """Another take was chosen."""
+        if number is None:
+            return self.draw(self._session(session_id), seen)
+        return self._dispatch(session_id, seen, msg.ShowTake(int(number)))
+
+    def send(self, message: msg.Message, session_id: str, seen: Seen) -> list[Any]:
+        """A button without values of its own."""
+        return self._dispatch(session_id, seen, message)
+
+    def refresh(self, session_id: str, seen: Seen) -> list[Any]:
+        """The viewport says that a gesture has changed the state."""
+        return self.draw(self._session(session_id), seen)
+
+    def overview(self, session_id: str) -> None:
+        """Bring the whole path into view."""
+        self._session(session_id).viewport.orbit_view()
+
+    def look_through(self, session_id: str, index: float) -> None:
+        """Fly this page's view to a frame's camera."""
+        session = self._session(session_id)
+        path = session.state.document.edited
+        if path is not None and index < len(path):
+            session.viewport.show_frame(int(index))
+
+    def export(self, session_id: str, format_name: str) -> str:
+        """Write the cameras; the browser then downloads them."""
+        return str(self._session(session_id).export(format_name))
+
+    def _session(self, session_id: str) -> Session:
+        if not session_id:
+            raise gr.Error("The page is still starting; try again in a moment.", print_exception=False)
+        try:
+            return self._sessions.result(timeout=FIRST_ANSWER_S).get(session_id)
+        except ValueError as error:  # SessionGone
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _dispatch(self, session_id: str, seen: Seen, message: msg.Message) -> list[Any]:
+        session = self._session(session_id)
+        session.dispatch(message)
+        return self.draw(session, seen)
+
+    def _run(self, session_id: str, seen: Seen, message: msg.Message) -> Iterator[list[Any]]:
+        session = self._session(session_id)
+        session.dispatch(message)
+        yield from self._follow(session, seen)
+
+    def _follow(self, session: Session, seen: Seen) -> Iterator[list[Any]]:
+        """Draw until no job is at work. Ending this early ends the page's view of the job, not the job."""
+        while True:
+            state = session.state
+            drawn = self.draw(session, seen)
+            seen = drawn[0]
+            yield drawn
+            if state.job is None or session.closed:
+                return
+            session.wait(state.version, FOLLOW_S)
+
+
+def input_parts(panel: InputPanel) -> Sequence[Part]:
+    """What the left column shows."""
+    return (
+        Part(panel.clip, lambda s: (s.state.document.clip,), panels.clip_card),
+        Part(panel.notice, lambda s: (s.state.notice, "input"), panels.notice_line),
+        _button(panel.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
+        _button(panel.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
+        _button(panel.apply, lambda s: panels.preset_button(s.state.document)),
+    )
+
+
+def path_parts(panel: PathPanel) -> Sequence[Part]:
+    """What the middle column shows."""
+    return (
+        _button(panel.undo, lambda s: panels.undo_button(s.state.document)),
+        _button(panel.redo, lambda s: panels.redo_button(s.state.document)),
+        _button(panel.reset, lambda s: panels.reset_button(s.state.document)),
+        Part(panel.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
+        Part(panel.radius, lambda s: (s.state.document.soft.radius,), _slider),
+        Part(panel.viewport, lambda s: (s.id,), gr.HTML),
+        Part(panel.figure, _path_values, _path_figure),
+        Part(panel.table, lambda s: (s.state.document.edited,), _path_table),
+        Part(panel.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
+        Part(panel.notice, lambda s: (s.state.notice, "path"), panels.notice_line),
+        Part(panel.motion, _path_values, _motion_figure),
+        Part(panel.frame, lambda s: (s.state.document.edited,), _frame_slider),
+    )
+
+
+def result_parts(panel: ResultPanel) -> Sequence[Part]:
+    """What the right column shows."""
+    return (
+        Part(panel.video, lambda s: (s.state.document.take,), _video),
+        Part(panel.caption, lambda s: (panels.take_caption(s.state.document),), gr.HTML),
+        Part(panel.takes, _take_values, _takes),
+        Part(panel.progress, lambda s: (s.state.job,), panels.progress_card),
+        Part(panel.notice, lambda s: (s.state.notice, "result"), panels.notice_line),
+        Part(panel.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
+        _button(panel.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
+        _button(panel.cancel, lambda s: panels.cancel_button(s.state.job)),
+        _button(panel.export, lambda s: panels.export_button(s.state.document)),
+    )
+
+
+def wire(demo: gr.Blocks, page: Page, session_id: gr.State, seen: gr.State) -> None:
+    """Every listener of the page."""
+    inputs, path, result = page.inputs, page.path, page.result
+    here = [session_id, seen]
+    drawn = [seen, *(part.component for part in page.parts)]
+    # private: the public interface has its own, named functions
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    draws: dict[str, Any] = {"outputs": drawn, **quiet}
+
+    # the tab remembers its session, so that a reload finds it again
+    demo.load(
+        page.open,
+        gr.Textbox(visible=False),
+        [session_id, inputs.files, inputs.preset, result.format, *drawn],
+        js="() => sessionStorage.getItem('rap-session') ?? ''",
+        **quiet,
+    )
+    remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
+    path.viewport.change(None, path.viewport, js=remember, **quiet)
+    path.viewport.input(page.refresh, here, **draws)
+
+    inputs.files.upload(page.upload, [*here, inputs.files], **draws)
+    for button, clip in inputs.examples:
+        button.click(partial(page.example, clip), here, **draws)
+    inputs.predict.click(page.predict, [*here, result.seed], **draws)
+    inputs.imagine.click(page.imagine, [*here, result.steps, result.seed], **draws)
+    inputs.apply.click(page.apply_preset, [*here, inputs.preset, inputs.amplitude], **draws)
+
+    for button, message in (
+        (path.undo, msg.Undo()),
+        (path.redo, msg.Redo()),
+        (path.reset, msg.ResetToPredicted()),
+        (result.cancel, msg.Cancel()),
+    ):
+        button.click(partial(page.send, message), here, **draws)
+    path.soft.input(page.soft_drag, [*here, path.soft, path.radius], **draws)
+    path.radius.release(page.soft_drag, [*here, path.soft, path.radius], **draws)
+    path.overview.click(page.overview, session_id, None, **quiet)
+    path.frame.input(page.look_through, [session_id, path.frame], None, trigger_mode="always_last", **quiet)
+
+    result.regenerate.click(page.regenerate, [*here, result.steps, result.seed], **draws)
+    result.takes.input(page.show_take, [*here, result.takes], **draws)
+    # a browser downloads only what is clicked: write the file, give it to a hidden link, click that
+    result.export.click(page.export, [session_id, result.format], result.download, **quiet).success(
+        None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **quiet
+    )
+
+
+def _button(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:
+    return Part(component, lambda s: (look(s),), lambda look: gr.Button(look.label, interactive=look.enabled))
+
+
+def _small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
+    """A slider on one line."""
+    return gr.Slider(low, high, value, label=label, buttons=[], elem_classes="rap-slider", **options)
+
+
+def _steps(value: float | None) -> int | None:
+    return int(value) if value else None
+
+
+def _slider(value: float) -> Any:
+    return gr.Slider(value=value)
+
+
+def _path_values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    ghost = None if document.predicted is document.edited else document.predicted
+    return document.edited, ghost, document.selected
+
+
+def _path_figure(*values: Any) -> Any:
+    from ui import plots
+
+    return plots.path_figure(*values)
+
+
+def _motion_figure(*values: Any) -> Any:
+    from ui import plots
+
+    return plots.motion_figure(*values)
+
+
+def _path_table(path: Any) -> Any:
+    from ui import plots
+
+    return gr.Dataframe(plots.path_rows(path), headers=plots.PATH_COLUMNS)
+
+
+def _frame_slider(path: Any) -> Any:
+    return gr.Slider(maximum=16 if path is None else max(1, len(path) - 1), interactive=path is not None)
+
+
+def _video(take: Any) -> Any:
+    return None if take is None else str(take.video)
+
+
+def _take_values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    return tuple((panels.take_label(document, take), take.number) for take in document.takes), document.shown_take
+
+
+def _takes(choices: Sequence[tuple[str, int]], shown: int | None) -> Any:
+    return gr.Radio(choices=list(choices), value=shown, visible=len(choices) > 1)

@@ -1,0 +1,210 @@
+"""What the page says, in words and small pictures: pure functions from a session's values to HTML and button labels.
+
+Everything that comes from outside (file names, error sentences) is escaped here. No Gradio, no session.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
+    from rap.data import Clip
+    from ui.document import Document, Take
+    from ui.session import JobStatus, Notice
+
+STRIP_HEIGHT_PX = 44
+STRIP_FRAMES = 5
+JOB_TITLES = {"predict": "Predicting the camera path", "imagine": "Imagining", "regenerate": "Regenerating"}
+
+
+@dataclass(frozen=True)
+class ButtonLook:
+    """A button's words, and whether it can be pressed; when it cannot, the words say what it waits for."""
+
+    label: str
+    enabled: bool
+
+
+def clip_card(clip: Clip | None) -> str:
+    """The clip as a film strip, with which frames of the upload these are and what was done to them."""
+    if clip is None:
+        return '<div class="rap-empty">No clip yet. One image, several images or a video.</div>'
+    h, w = clip.image_size
+    count = len(clip)
+    facts = f"{count} frames · {w} × {h} px" if count > 1 else f"1 image · {w} × {h} px"
+    if count > 1:
+        facts += f" · {clip.fps:.3g} fps"
+    lines = [f'<div class="rap-fact"><b>{escape(clip.name or "clip")}</b> {facts}</div>']
+    lines += [f'<div class="rap-note">{escape(note)}</div>' for note in clip.notes]
+    return strip_image(clip.frames_u8, "frames of the clip") + "".join(lines)
+
+
+def strip_image(frames_u8: UInt8[np.ndarray, "T h w 3"], alt: str) -> str:
+    """Up to `STRIP_FRAMES` frames side by side as one small inline picture, first and last included."""
+    picked = np.unique(np.linspace(0, len(frames_u8) - 1, STRIP_FRAMES).round().astype(int))
+    h, w = frames_u8.shape[1:3]
+    size = (max(1, round(w * STRIP_HEIGHT_PX * 2 / h)), STRIP_HEIGHT_PX * 2)  # twice the size on screen: sharp displays
+    tiles = [np.asarray(Image.fromarray(frames_u8[i]).resize(size)) for i in picked]
+    data = io.BytesIO()
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=82)
+    source = base64.b64encode(data.getvalue()).decode()
+    return f'<img class="rap-strip" alt="{escape(alt)}" src="data:image/jpeg;base64,{source}">'
+
+
+def notice_line(notice: Notice | None, place: str) -> str:
+    """The session's message, if it belongs in this panel."""
+    if notice is None or notice.place != place:
+        return ""
+    kind, role = ("error", "alert") if notice.is_error else ("info", "status")
+    return f'<div class="rap-notice rap-{kind}" role="{role}">{escape(notice.text)}</div>'
+
+
+def progress_card(job: JobStatus | None) -> str:
+    """Bar, step, time left and the current estimate of the job; empty without one."""
+    if job is None:
+        return ""
+    if job.phase == "queued":
+        ahead = "" if job.place == 0 else f" ({job.place} ahead)"
+        detail, share = f"waiting for {job.waiting_for}{ahead}", 0.0
+    elif job.phase == "cancelling":
+        detail, share = "stopping after this step", job.step / max(job.steps, 1)
+    else:
+        left = "" if job.eta_s is None else f" · {duration(job.eta_s)} left"
+        detail, share = f"step {job.step} of {job.steps}{left}", job.step / max(job.steps, 1)
+    preview = "" if job.preview_u8 is None else strip_image(job.preview_u8, "current estimate")
+    return (
+        f'<div class="rap-progress" role="status"><div><b>{JOB_TITLES[job.kind]}</b> {escape(detail)}</div>'
+        f'<div class="rap-bar"><i style="width:{100 * share:.0f}%"></i></div>{preview}</div>'
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span as one reads it: 0.4 s, 12 s, 3 min 20 s."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def cost_line(seconds_per_step: float | None) -> str:
+    """What a step costs on this machine, measured; or that it is not known yet."""
+    if seconds_per_step is None:
+        return '<div class="rap-fact">Cost: not measured on this machine yet; the first take tells.</div>'
+    return f'<div class="rap-fact">Cost: {seconds_per_step:.2g} s a step, measured on this machine.</div>'
+
+
+def take_caption(document: Document) -> str:
+    """What the shown take was made from, and whether that is still what is on screen."""
+    take = document.take
+    if take is None:
+        return ""
+    facts = f"Take {take.number}, {take.origin} · seed {take.settings.seed} · {steps_words(take)} · "
+    facts += f'{duration(take.seconds)} · <span title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
+    state = '<span class="rap-badge rap-fresh">matches the path</span>'
+    if document.is_stale(take):
+        state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
+    return f'<div class="rap-fact">{facts}</div>{state}'
+
+
+def take_label(document: Document, take: Take) -> str:
+    """A take's name in the list of takes."""
+    return f"{take.number} · stale" if document.is_stale(take) else f"{take.number}"
+
+
+def steps_words(take: Take) -> str:
+    """How many steps a take took."""
+    return "default steps" if take.settings.steps is None else f"{take.settings.steps} steps"
+
+
+def path_line(document: Document) -> str:
+    """What path is shown and how far it is from the prediction."""
+    path = document.edited
+    if path is None:
+        return ""
+    origin = "not predicted"
+    if document.predicted is not None:
+        origin = "as predicted" if path.hash == document.predicted.hash else "edited"
+    chosen = "click a frustum to select it" if document.selected is None else f"frame {document.selected} selected"
+    if document.selected is not None and document.selected == path.source:
+        chosen += " (the source: it stays at the origin)"
+    fov = np.degrees(path.fov_y_rad[path.source])
+    facts = f"{origin} · {fov:.1f}° vertical field of view · {chosen}"
+    return f'<div class="rap-fact"><b>{len(path)} cameras</b> {facts}</div>'
+
+
+def predict_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a clip of several frames and no job at work."""
+    if document.clip is None or len(document.clip) < 2:
+        return ButtonLook("Predict path (needs a video)", False)
+    return _unless_busy("Predict path", job)
+
+
+def imagine_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a clip and no job at work."""
+    if document.clip is None:
+        return ButtonLook("Imagine (needs an image)", False)
+    return _unless_busy("Imagine from first frame" if len(document.clip) > 1 else "Imagine path and video", job)
+
+
+def preset_button(document: Document) -> ButtonLook:
+    """Needs a clip, whose size and camera the preset takes."""
+    if document.clip is None:
+        return ButtonLook("Apply preset (needs a clip)", False)
+    return ButtonLook("Apply preset", True)
+
+
+def regenerate_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path and no job at work."""
+    if document.edited is None:
+        return ButtonLook("Regenerate (needs a path)", False)
+    return _unless_busy("Regenerate", job)
+
+
+def cancel_button(job: JobStatus | None) -> ButtonLook:
+    """Needs a job that is not already stopping."""
+    if job is None:
+        return ButtonLook("Cancel (nothing runs)", False)
+    if job.phase == "cancelling":
+        return ButtonLook("Stopping …", False)
+    return ButtonLook("Cancel", True)
+
+
+def undo_button(document: Document) -> ButtonLook:
+    """Says how many edits can be undone."""
+    count = len(document.past)
+    return ButtonLook(f"Undo ({count})" if count else "Undo (no edits)", count > 0)
+
+
+def redo_button(document: Document) -> ButtonLook:
+    """Says how many edits can be redone."""
+    count = len(document.future)
+    return ButtonLook(f"Redo ({count})" if count else "Redo (none)", count > 0)
+
+
+def reset_button(document: Document) -> ButtonLook:
+    """Needs a prediction that differs from the path."""
+    if document.predicted is None:
+        return ButtonLook("Reset (no prediction)", False)
+    if document.edited is not None and document.edited.hash == document.predicted.hash:
+        return ButtonLook("Reset (as predicted)", False)
+    return ButtonLook("Reset to predicted", True)
+
+
+def export_button(document: Document) -> ButtonLook:
+    """Needs a path."""
+    if document.edited is None:
+        return ButtonLook("Export (needs a path)", False)
+    return ButtonLook("Export cameras", True)
+
+
+def _unless_busy(label: str, job: JobStatus | None) -> ButtonLook:
+    return ButtonLook(label, True) if job is None else ButtonLook(f"{label} (a job is running)", False)
