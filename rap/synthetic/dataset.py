@@ -51,7 +51,8 @@ def build_shards(
     out_dir.mkdir(parents=True, exist_ok=True)
     _claim(out_dir, _description(seed, config, shard_size, with_depth))
     starts = range(0, count, shard_size)
-    jobs = [(s, min(shard_size, count - s)) for s in starts if not _is_complete(shard_path(out_dir, s), count - s)]
+    jobs = [(s, min(shard_size, count - s)) for s in starts]
+    jobs = [job for job in jobs if not _is_complete(shard_path(out_dir, job[0]), job[1])]
     done = count - sum(size for _, size in jobs)
     yield done
     if not jobs:
@@ -124,12 +125,12 @@ def _claim(out_dir: Path, description: dict[str, Any]) -> None:
             )
 
 
-def _is_complete(path: Path, left: int) -> bool:
-    """Whether the shard exists; a last shard that was shorter is made again when more clips are wanted."""
+def _is_complete(path: Path, size: int) -> bool:
+    """Whether the shard holds `size` clips; a last one that was shorter is made again when more are wanted."""
     if not path.exists():
         return False
     with np.load(path, allow_pickle=False) as file:
-        return len(file["median_depth"]) >= min(left, json.loads((path.parent / INDEX_NAME).read_text())["shard_size"])
+        return len(file["median_depth"]) >= size
 
 
 def _start_worker(out_dir: Path, seed: int, config: SyntheticConfig, with_depth: bool, bank: TextureBank) -> None:

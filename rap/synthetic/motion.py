@@ -14,6 +14,8 @@ import numpy as np
 
 from rap.geometry.se3 import from_rotation_translation
 
+GLANCE_SHARE = 0.6  # of the clips turn the view aside, beside what their kind does
+
 
 @dataclass(frozen=True, eq=False)
 class Start:
@@ -97,13 +99,13 @@ def _free(start: Start, shift: np.ndarray, yaw: np.ndarray, pitch: np.ndarray, r
 
 def _orbit(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
     radius = np.exp(s * rng.uniform(-0.2, 0.2))
-    return _about_pivot(start, s * _degrees(rng, 10, 110), s * _degrees(rng, 0, 15), radius)
+    return _about_pivot(start, s * _degrees(rng, 25, 125), s * _degrees(rng, 0, 20), radius)
 
 
 def _arc(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
     bow = np.sin(np.pi * s) * _degrees(rng, 0, 12)
     return _about_pivot(
-        start, s * _degrees(rng, 5, 45), bow + s * _degrees(rng, 0, 8), np.exp(s * rng.uniform(-0.4, 0.3))
+        start, s * _degrees(rng, 10, 60), bow + s * _degrees(rng, 0, 8), np.exp(s * rng.uniform(-0.4, 0.3))
     )
 
 
@@ -114,7 +116,7 @@ def _crane(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
 def _walk(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
     length = start.distance * rng.uniform(0.3, 1.4)
     heading = _degrees(rng, 0, 40)
-    turn = _degrees(rng, 0, 70)
+    turn = _degrees(rng, 5, 90)
     course = heading + turn * s * rng.uniform(0.3, 1.0)
     steps = np.diff(s, prepend=0.0)[:, None] * np.stack([np.sin(course), np.zeros_like(s), np.cos(course)], -1)
     shift = length * np.cumsum(steps, 0)
@@ -137,7 +139,7 @@ def _dolly(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
 
 
 def _pan(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
-    return _free(start, _arm(rng, s, start), s * _degrees(rng, 10, 95), s * _degrees(rng, 0, 8), 0 * s)
+    return _free(start, _arm(rng, s, start), s * _degrees(rng, 20, 110), s * _degrees(rng, 0, 8), 0 * s)
 
 
 def _tilt(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
@@ -178,12 +180,12 @@ def _wander(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
 
 Kind = Callable[[np.random.Generator, np.ndarray, Start], Curves]
 KINDS: dict[str, tuple[Kind, float]] = {  # the share of each in the mix
-    "orbit": (_orbit, 0.26),
+    "orbit": (_orbit, 0.30),
     "arc": (_arc, 0.14),
     "crane": (_crane, 0.06),
     "walk": (_walk, 0.14),
-    "truck": (_truck, 0.09),
-    "dolly": (_dolly, 0.08),
+    "truck": (_truck, 0.07),
+    "dolly": (_dolly, 0.06),
     "pan": (_pan, 0.08),
     "tilt": (_tilt, 0.03),
     "roll": (_roll, 0.02),
@@ -221,7 +223,11 @@ def sample_path(
     """
     curves = KINDS[kind][0](rng, amplitude * progress(rng, num_frames), start)
     noise = amplitude * handheld(rng, num_frames)
+    aside = np.zeros((num_frames, 3))
+    if kind != "still" and rng.random() < GLANCE_SHARE:  # few people keep the view fixed while they move
+        aside = amplitude * progress(rng, num_frames)[:, None] * np.deg2rad(rng.normal(0, [26.0, 8.0, 4.0]))
     centres = curves.centres + start.distance * np.exp(rng.uniform(np.log(0.001), np.log(0.02))) * noise[:, :3]
     turn = np.deg2rad(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))) * noise[:, 3:]
+    turn = turn + aside
     R = rotations_from_angles(curves.yaw + turn[:, 0], curves.pitch + turn[:, 1], curves.roll + turn[:, 2])
     return from_rotation_translation(R, centres)

@@ -1,0 +1,88 @@
+"""Scenes: free space, orientation of surfaces, baked light against a slow twin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rap.synthetic.lighting import MAP_SIDE, bake
+from rap.synthetic.render import Views, cast, resolve
+from rap.synthetic.scenes import FAMILIES, FLOOR, HULL_FACES, Scene, SceneBuilder
+from rap.synthetic.textures import TextureBank, texture_bank
+
+SIDE = 16
+
+
+def bank() -> TextureBank:
+    return texture_bank(None, SIDE)
+
+
+def simple_scene(light: tuple[float, float, float, float]) -> Scene:
+    """A 4 m room, a box of 1 m in its middle and a ball beside it."""
+    b = SceneBuilder(np.random.default_rng(0), bank())
+    looks = [b.photo() for _ in range(6)]
+    b.hull(np.array([-2.0, -4.0, -2.0]), np.array([2.0, 0.0, 2.0]), looks)
+    b.box(np.zeros(3), np.ones(3), 0.0, looks[:5])
+    b.ball(np.array([1.4, -0.3, 0.0]), np.full(3, 0.3), 0.0, looks[0])
+    return b.finish(np.array([0.0, -0.5, 0.0]), np.array([0.0, -0.5, -1.8]), np.array(light), reach=2.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_are_well_formed(family: str) -> None:
+    for seed in range(5):
+        scene = FAMILIES[family](SceneBuilder(np.random.default_rng(seed), bank()))
+        assert (scene.hull_low < scene.hull_high).all()
+        assert np.allclose(np.einsum("fc,fc->f", scene.edges_u, scene.edges_v), 0, atol=1e-9)
+        assert len(scene.textures) == scene.num_rectangles + scene.num_ellipsoids == len(scene.gain)
+        assert scene.hull_low[1] < scene.eye[1] < 0  # above the floor, below the ceiling
+        assert np.isfinite(scene.gain).all() and np.isfinite(scene.offset).all()
+
+
+def test_free_space() -> None:
+    scene = simple_scene((0, -1, 0, 0))
+    assert scene.is_free(np.array([[0.0, -2.0, 0.0], [1.0, -1.5, 0.0]]), 0.1)
+    assert not scene.is_free(np.array([[0.0, -0.5, 0.0]]), 0.0)  # in the box
+    assert not scene.is_free(np.array([[0.0, -1.05, 0.0]]), 0.1)  # too close to its top
+    assert not scene.is_free(np.array([[1.4, -0.5, 0.0]]), 0.0)  # in the ball
+    assert not scene.is_free(np.array([[1.95, -2.0, 0.0]]), 0.1)  # too close to a wall
+    assert not scene.is_free(np.array([[0.0, -2.0, 0.0], [5.0, -2.0, 0.0]]), 0.1)
+
+
+def test_photographs_stand_upright_on_every_side() -> None:
+    """u grows to the right and v downwards in the image of every wall and of every side of the box."""
+    scene = simple_scene((0, -1, 0, 0))
+    for turn in range(4):
+        c, s = np.cos(turn * np.pi / 2), np.sin(turn * np.pi / 2)
+        T = np.eye(4)
+        T[:3, :3] = [[c, 0, s], [0, 1, 0], [-s, 0, c]]
+        T[:3, 3] = T[:3, :3] @ [0.0, -0.8, -1.5]
+        views = Views(T[None], np.array([[20.0, 20.0, 16.0, 16.0]]), (32, 32))
+        hits = resolve(scene, views, cast(scene, views), SIDE)
+        number, u, v = (x.view(32, 32) for x in (hits.number, hits.u, hits.v))
+        flat = (number < 4) | ((number >= HULL_FACES) & (number < HULL_FACES + 4))
+        assert len(torch.unique(number[flat])) >= 2
+        across = flat[:, 1:] & (number[:, 1:] == number[:, :-1])
+        assert ((u[:, 1:] - u[:, :-1])[across] > 0).all()
+        down = flat[1:] & (number[1:] == number[:-1])
+        assert ((v[1:] - v[:-1])[down] > 0).all()
+
+
+@pytest.mark.parametrize("light", [(0.6, -0.8, 0.0, 0.0), (-1.5, -3.0, 0.5, 1.0)])
+def test_shadows_agree_with_slow_twin(light: tuple[float, float, float, float]) -> None:
+    """Floor points are dark exactly where a march towards the light meets the box (away from the soft ball shadow)."""
+    scene = simple_scene(light)
+    floor = bake(scene).texels.view(-1, MAP_SIDE, MAP_SIDE)[FLOOR].numpy()
+    wrong = total = 0
+    for row in range(1, MAP_SIDE, 5):
+        for column in range(1, MAP_SIDE, 5):
+            u, v = column / (MAP_SIDE - 1), row / (MAP_SIDE - 1)
+            point = scene.origins[FLOOR] + u * scene.edges_u[FLOOR] + v * scene.edges_v[FLOOR]
+            target = np.array(light[:3]) if light[3] else point + 10 * np.array(light[:3])
+            path = point + np.linspace(0.001, 1, 800)[:, None] * (target - point)
+            if (np.linalg.norm(path - scene.centres[0], axis=-1) < 0.5).any() or np.abs(point[[0, 2]]).max() < 0.5:
+                continue
+            blocked = (np.abs(path - [0, -0.5, 0]) < 0.5).all(-1).any()
+            total += 1
+            wrong += bool(floor[row, column] > scene.ambient * 1.001) == blocked
+    assert total > 50 and wrong <= 2  # a march may miss a corner
