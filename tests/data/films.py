@@ -1,4 +1,4 @@
-"""Small videos with known frames, made on the fly."""
+"""Small videos and pictures with known content, made on the fly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
+
+QUADRANTS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], dtype=np.uint8)
+"""Red, green / blue, yellow: every turn and mirror of it is different."""
+
+
+def quadrants(h: int = 48, w: int = 64) -> np.ndarray:
+    return QUADRANTS.repeat(h // 2, axis=0).repeat(w // 2, axis=1)
+
+
+def corners(image: Image.Image) -> np.ndarray:
+    """Colours near the four corners, robust to JPEG."""
+    array = np.asarray(image).astype(int)
+    h, w, _ = array.shape
+    return array[[[h // 4], [3 * h // 4]], [w // 4, 3 * w // 4]]
 
 
 def numbered_frames(count: int, h: int = 48, w: int = 80) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import QUADRANTS, corners, numbered_frames, quadrants, write_film
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,8 +22,6 @@ from rap.data import Clip, fit_size, fit_trajectory, load_clip, video, write_vid
 from rap.data.clip import choose_frames
 from rap.errors import InputError
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
-from tests.data.films import numbered_frames, write_film
-from tests.data.test_images import QUADRANTS, corners, quadrants
 
 
 def numbers(clip: Clip, count: int) -> list[int]:

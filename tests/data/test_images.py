@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import QUADRANTS, corners, quadrants
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,20 +16,6 @@ from PIL import Image
 from rap.data import raxels_to_u8, read_image, write_frames
 from rap.data.images import crop_and_resize, crop_box, folder_images, natural_key
 from rap.errors import InputError
-
-QUADRANTS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], dtype=np.uint8)
-"""Red, green / blue, yellow: every turn and mirror of it is different."""
-
-
-def quadrants(h: int = 48, w: int = 64) -> np.ndarray:
-    return QUADRANTS.repeat(h // 2, axis=0).repeat(w // 2, axis=1)
-
-
-def corners(image: Image.Image) -> np.ndarray:
-    """Colours near the four corners, robust to JPEG."""
-    array = np.asarray(image).astype(int)
-    h, w, _ = array.shape
-    return array[[[h // 4], [3 * h // 4]], [w // 4, 3 * w // 4]]
 
 
 def test_plain_picture(tmp_path: Path) -> None:
