@@ -285,7 +285,8 @@ def test_a_4k_film_stays_small(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     clip = load_clip(path)
     grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    assert clip.image_size == (96, 160) and numbers(clip, 96) == list(clip.frame_indices)
+    assert clip.image_size == (96, 160)
+    assert np.abs(np.subtract(numbers(clip, 96), clip.frame_indices)).max() <= 1  # 2.4 grey levels a frame, 4:2:0
     assert grown_mb < 96 * 2160 * 3840 * 3 / 2**20 / 4  # all frames would be 2.3 GB
 
 
