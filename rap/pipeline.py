@@ -79,7 +79,8 @@ class RaPOutput(BaseOutput):
     Attributes:
         frames_u8: (T, H, W, 3).
         trajectory: cameras of every frame, world = source camera.
-        raxels: (T, 3, H/2, W/2) float32 raxel maps of `trajectory` as the model sees them (estimated or given).
+        raxels: (T, 3, H/2, W/2) float32 raxel maps of `trajectory` as the model sees them (estimated or given); one per
+            ray frame of the configuration, and Plücker maps where that is its camera.
     """
 
     frames_u8: np.ndarray | None
@@ -178,6 +179,7 @@ class RaPPipeline(DiffusionPipeline):
         generated = self.generate_video(
             frames_u8[source : source + 1], first.trajectory, source_indices=(source,), steps=steps, seed=seed
         )
+        assert generated.frames_u8 is not None
         again = self.estimate_trajectory(generated.frames_u8, fps=fps, seed=seed, **estimate)
         return RoundTrip(estimate=first, generated=generated, re_estimate=again)
 
@@ -271,7 +273,7 @@ class RaPPipeline(DiffusionPipeline):
         grid = (size[0] // 8, size[1] // 8)
         targets = 1 + (count - 1) // TIME_COMPRESSION
         if config.camera == "pluecker":
-            ray_frames, ray_channels, ray_grid = _latent_frame_ends(count), 2 * channels, grid
+            ray_frames, ray_channels, ray_grid = [*indices, *_latent_frame_ends(count)], 2 * channels, grid
         else:
             ray_frames, ray_channels = list(range(0, count, config.ray_frame_stride)), channels
             ray_grid = (grid[0] // 2, grid[1] // 2)
@@ -317,7 +319,7 @@ class RaPPipeline(DiffusionPipeline):
 
     def _to_model(self, frames_u8: Frames) -> Tensor:
         """(1, 3, T, H, W) in [-1, 1]."""
-        video = torch.from_numpy(np.ascontiguousarray(frames_u8)).to(self.device).float() / 127.5 - 1
+        video = torch.from_numpy(np.array(frames_u8)).to(self.device).float() / 127.5 - 1
         return video.permute(3, 0, 1, 2)[None].to(self.vae.dtype)
 
     def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: _Problem) -> Tensor:
@@ -346,9 +348,13 @@ class RaPPipeline(DiffusionPipeline):
 
     def _decode_cameras(self, problem: _Problem, rays: Tensor) -> tuple[Trajectory, Tensor]:
         maps = self.codec.decode_rays(rays)[0]
-        reference = int(np.argmin(np.abs(np.asarray(problem.ray_frames) - problem.source)))
-        recover = pluecker_to_cameras if self.codec.camera == "pluecker" else raxels_to_cameras
-        Ts, K = recover(maps.double(), reference=reference)
+        frames = np.asarray(problem.ray_frames)
+        if self.codec.camera == "pluecker":  # a map for each latent frame, those of the sources first
+            Ts, K = (x[problem.segment :] for x in pluecker_to_cameras(maps.double(), reference=0))
+            frames, reference = frames[problem.segment :], 0
+        else:
+            reference = int(np.argmin(np.abs(frames - problem.source)))
+            Ts, K = raxels_to_cameras(maps.double(), reference=reference)
         scale = problem.size[0] / maps.shape[-2]
         keys = Trajectory(
             Ts_world_camera=Ts.cpu().numpy(),
@@ -362,7 +368,7 @@ class RaPPipeline(DiffusionPipeline):
             keys = replace(keys, intrinsics=fixed)
         if len(keys) == problem.count:
             return keys, maps
-        dense = keys.interpolated(np.interp(np.arange(problem.count), problem.ray_frames, np.arange(len(keys))))
+        dense = keys.interpolated(np.interp(np.arange(problem.count), frames, np.arange(len(keys))))
         return replace(dense, source=0).relative_to(problem.source), maps
 
 
@@ -404,9 +410,7 @@ class _Problem:
         known = torch.ones_like(self.known.rays)
         if only is not None:
             known = torch.tensor([[frame == only for frame in self.ray_frames]], device=known.device)
-        return replace(
-            self, clean=Pair(self.clean.video, latents), known=Pair(self.known.video, known)
-        )
+        return replace(self, clean=Pair(self.clean.video, latents), known=Pair(self.known.video, known))
 
 
 class _BoundNetwork:

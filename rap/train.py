@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from rap.data.dataset import (
 from rap.errors import InputError
 from rap.flow import Pair
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
-from rap.model.tokens import frames_to_latent_time
+from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
 from rap.pipeline import RaPPipeline
 
 SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
@@ -55,13 +55,13 @@ class CodecTraining:
 
     data: str = ""
     out: str = "runs/codec"
-    z_dim: int = 32
+    z_dim: int = 48
     refiner_width: int = 96
     refiner_blocks: int = 4
     steps: int = 1500
     batch: int = 4
     learning_rate: float = 1e-3
-    fit_clips: int = 256
+    fit_clips: int = 128
     seed: int = 0
     threads: int = 0
     resume: bool = False
@@ -173,6 +173,8 @@ def train_codec(settings: CodecTraining) -> None:
     bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="codec", mininterval=5)
     for step in bar:
         _set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
+        if step % 200 == 0:
+            store.refresh()
         video = jitter_colours(to_video(_draw(store, settings.batch, rng).frames_u8), rng)
         with torch.no_grad():
             z = model.encode(video).latent_dist.mode()
@@ -203,8 +205,10 @@ def _draw(store: ClipStore, count: int, rng: np.random.Generator) -> PosedClips:
 
 def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.Generator, out: Path) -> None:
     """Per-channel statistics of video and of ray latents, in the units `LatentCodec` divides by."""
-    z = model.encode(_sample_videos(store, 128, rng)).latent_dist.mode()
-    mean, std = z.mean((0, 2, 3, 4)), z.std((0, 2, 3, 4)).clamp(min=RAY_STD_FLOOR)
+    z = model.encode(_sample_videos(store, 48, rng)).latent_dist.mode()
+    mean, std = z.mean((0, 2, 3, 4)), z.std((0, 2, 3, 4))
+    # Half-way to whitening: the strong channels, which make the picture, keep more weight than fine detail.
+    std = (std * std.square().mean().sqrt()).sqrt()
     model.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
     codec, squares = LatentCodec(model), []
     for _ in range(8):
@@ -215,11 +219,14 @@ def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.G
     (out / "ray_latents_std.json").write_text(json.dumps(ray_std.tolist()))
 
 
-def _camera_maps(codec: LatentCodec, clips: PosedClips, references: Sequence[int], frames: Sequence[int] | None = None):
+def _camera_maps(
+    codec: LatentCodec, clips: PosedClips, references: np.ndarray, frames: np.ndarray | None = None
+) -> Tensor:
     Ts = torch.from_numpy(relative_cameras(clips, references)).float()
     K = torch.from_numpy(np.ascontiguousarray(clips.intrinsics)).float()
     if frames is not None:
-        Ts, K = Ts[:, list(frames)], K[:, list(frames)]
+        rows = np.arange(len(frames))[:, None]
+        Ts, K = Ts[rows, frames], K[rows, frames]
     return codec.camera_maps(Ts, K, clips.size)
 
 
@@ -256,10 +263,10 @@ class BatchMaker:
         images = video.transpose(1, 2)[rows, torch.from_numpy(sources)]
         segment = self.codec.encode_images(images)
         targets = self.codec.encode_video(video)
-        ray_frames = self._ray_frames(frames)
+        ray_frames = self._ray_frames(sources, frames)
         rays = self.codec.encode_rays(_camera_maps(self.codec, clips, sources[:, 0], ray_frames))
         latent_times = torch.arange(targets.shape[2], dtype=torch.float64).expand(count, -1)
-        ray_times = frames_to_latent_time(torch.tensor(ray_frames)).expand(count, -1)
+        ray_times = frames_to_latent_time(torch.from_numpy(ray_frames))
         return Batch(
             clean=Pair(torch.cat([segment, targets], dim=2), rays),
             times=self._times(sources, targets.shape[2], ray_frames),
@@ -268,9 +275,11 @@ class BatchMaker:
             num_source_frames=sources.shape[1],
         )
 
-    def _ray_frames(self, frames: int) -> list[int]:
-        stride = 4 if self.settings.camera == "pluecker" else self.settings.ray_frame_stride
-        return list(range(0, frames, stride))
+    def _ray_frames(self, sources: np.ndarray, frames: int) -> np.ndarray:
+        """(N, G) frames that have a map of their camera: as `RaPPipeline` lays them out."""
+        stride = TIME_COMPRESSION if self.settings.camera == "pluecker" else self.settings.ray_frame_stride
+        regular = np.tile(np.arange(0, frames, stride), (len(sources), 1))
+        return np.concatenate([sources, regular], axis=1) if self.settings.camera == "pluecker" else regular
 
     def _sources(self, count: int, frames: int) -> np.ndarray:
         """(N, S) different frames; the first is the reference, often frame 0 as most users have it."""
@@ -282,19 +291,19 @@ class BatchMaker:
                 row[0] = 0
         return picks
 
-    def _times(self, sources: np.ndarray, targets: int, ray_frames: list[int]) -> Pair:
+    def _times(self, sources: np.ndarray, targets: int, ray_frames: np.ndarray) -> Pair:
         count, segment = sources.shape
         settings, rng = self.settings, self.rng
         video = np.zeros((count, segment + targets), dtype=np.float32)
-        rays = np.zeros((count, len(ray_frames)), dtype=np.float32)
+        rays = np.zeros(ray_frames.shape, dtype=np.float32)
         for i in range(count):
             t_video, t_rays = _task_times(settings, rng)
             video[i, segment:] = t_video
             rays[i] = t_rays
             if 0 in sources[i]:
                 video[i, segment] = 0
-            if t_video == 0 and sources[i, 0] in ray_frames and rng.random() < settings.known_focal_rate:
-                rays[i, ray_frames.index(sources[i, 0])] = 0
+            if t_video == 0 and rng.random() < settings.known_focal_rate:
+                rays[i, ray_frames[i] == sources[i, 0]] = 0
         return Pair(torch.from_numpy(video), torch.from_numpy(rays))
 
 
@@ -366,7 +375,7 @@ def train_model(settings: ModelTraining) -> None:
 
 
 def _train_step(
-    network: nn.Module, model: nn.Module, batch: Batch, optimizers: list, settings: ModelTraining
+    network: Callable, model: nn.Module, batch: Batch, optimizers: list, settings: ModelTraining
 ) -> tuple[tuple[float, float], float]:
     noise = Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays))
     prediction = flow.Prediction(settings.video_prediction, settings.ray_prediction)
@@ -385,7 +394,7 @@ def _train_step(
 class _BatchNetwork:
     """The transformer as `flow.Network`, bound to the positions of a batch."""
 
-    def __init__(self, network: nn.Module, batch: Batch) -> None:
+    def __init__(self, network: Callable, batch: Batch) -> None:
         self.network, self.batch = network, batch
 
     def __call__(self, x: Pair, t: Pair) -> Pair:

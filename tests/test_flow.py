@@ -6,6 +6,7 @@ import torch
 from rap import flow
 from rap.flow import Pair, Prediction
 
+FLOW = Prediction()
 VIDEO, RAYS = (2, 4, 3, 4, 4), (2, 4, 5, 2, 2)
 
 
@@ -35,7 +36,7 @@ class Oracle:
         return (x - self.data[k]) / t[:, None, :, None, None].clamp(min=1e-6)
 
 
-def run(network, clean, known, levels, prediction=Prediction(), seed=1, **options) -> list[flow.Sample]:
+def run(network, clean, known, levels, prediction=FLOW, seed=1, **options) -> list[flow.Sample]:
     return list(flow.sample(network, random_pair(seed), clean, known, levels, prediction, **options))
 
 
@@ -95,7 +96,8 @@ def test_batch_of_two_equals_two_singles():
 def test_closing_the_sampler_stops_calling_the_network():
     data = random_pair(0)
     oracle = Oracle(data, Prediction())
-    sampler = flow.sample(oracle, random_pair(1), data, mask_pair(False, True), flow.plan("generate", 9, 1), Prediction())
+    levels = flow.plan("generate", 9, 1)
+    sampler = flow.sample(oracle, random_pair(1), data, mask_pair(False, True), levels, FLOW)
     next(sampler)
     sampler.close()
     assert oracle.calls == 1

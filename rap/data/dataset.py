@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +70,7 @@ class ClipStore:
 
     def refresh(self) -> None:
         """Load shards not seen yet, in name order, up to the memory limit."""
-        for path in sorted(self.folder.glob("*.npz")):
+        for path in sorted(self.folder.rglob("*.npz")):
             if path in self._seen or self._bytes() > self.limit_bytes:
                 continue
             clips = read_shard(path)
@@ -107,12 +106,11 @@ def mirror(clips: PosedClips) -> PosedClips:
     return PosedClips(clips.frames_u8[:, :, :, ::-1], m @ clips.Ts_world_camera @ m, intrinsics, clips.median_depth)
 
 
-def relative_cameras(clips: PosedClips, references: Sequence[int]) -> np.ndarray:
+def relative_cameras(clips: PosedClips, references: np.ndarray) -> np.ndarray:
     """(N, T, 4, 4) poses in the world of each clip's reference frame, its median depth being the unit of length."""
     rows = np.arange(len(clips))
-    refs = np.asarray(references)
-    Ts = np.linalg.inv(clips.Ts_world_camera[rows, refs])[:, None] @ clips.Ts_world_camera
-    Ts[..., :3, 3] /= clips.median_depth[rows, refs][:, None, None]
+    Ts = np.linalg.inv(clips.Ts_world_camera[rows, references])[:, None] @ clips.Ts_world_camera
+    Ts[..., :3, 3] /= clips.median_depth[rows, references][:, None, None]
     return Ts
 
 

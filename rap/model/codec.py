@@ -66,6 +66,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         latents_std: list[float] | None = None,
     ) -> None:
         super().__init__()
+        if not 9 <= z_dim <= 3 * SPACE_COMPRESSION**2:
+            raise ValueError(f"z_dim must lie in 9 .. {3 * SPACE_COMPRESSION**2}, got {z_dim}; nine carry the cameras")
         image_dim = 3 * SPACE_COMPRESSION**2
         for name, dim in (("image", image_dim), ("video", image_dim * TIME_COMPRESSION)):
             self.register_buffer(f"{name}_mean", torch.zeros(dim))
@@ -73,7 +75,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.refiner = None
         if refiner_blocks:
             self.refiner = nn.Sequential(
-                nn.Conv2d(z_dim, refiner_width, 3, padding=1), *(_ConvNeXtBlock(refiner_width) for _ in range(refiner_blocks))
+                nn.Conv2d(z_dim, refiner_width, 3, padding=1),
+                *(_ConvNeXtBlock(refiner_width) for _ in range(refiner_blocks)),
             )
             self.image_head = nn.Linear(refiner_width, image_dim)
             self.video_head = nn.Linear(refiner_width, image_dim * TIME_COMPRESSION)
@@ -142,8 +145,8 @@ def _ramps() -> Tensor:
 
 
 def _principal(samples: Tensor, count: int) -> Tensor:
-    covariance = samples.double().T @ samples.double() / len(samples)
-    _, vectors = torch.linalg.eigh(covariance)
+    covariance = samples.T @ samples / len(samples)
+    _, vectors = torch.linalg.eigh(covariance.double())
     return vectors.flip(1)[:, :count].T.float()
 
 
@@ -228,10 +231,7 @@ class LatentCodec:
     @torch.no_grad()
     def preview_video(self, latents: Float[Tensor, "B C F h w"]) -> Float[Tensor, "B 3 T H W"]:
         """The cheapest picture of latents: the linear decoder where there is one, else the full one."""
-        if not isinstance(self.autoencoder, PatchAutoencoder):
-            return self.decode_video(latents)
-        z = latents * self.std.to(latents) + self.mean.to(latents)
-        return self.autoencoder.decode(z, refine=False).sample.clamp(-1, 1)
+        return self._decode_linear(latents * self.std.to(latents) + self.mean.to(latents)).clamp(-1, 1)
 
     def camera_maps(self, Ts_world_camera: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
         """Maps (B, T, 3|6, h, w) of cameras whose intrinsics are in pixels of frames of `size` (h, w).
@@ -245,8 +245,8 @@ class LatentCodec:
     @torch.no_grad()
     def encode_rays(self, maps: Float[Tensor, "B T c h w"]) -> Float[Tensor, "B C T h/8 w/8"]:
         """Normalised latents of camera maps, one by one as single images; six channels become two pictures."""
-        _check_sizes(*maps.shape[-2:], SPACE_COMPRESSION, "camera maps")
-        z = self._encode_maps(maps.float()) - self._canonical_latents(maps.shape[-2:], maps)
+        _check_sizes(maps.shape[-2], maps.shape[-1], SPACE_COMPRESSION, "camera maps")
+        z = self._encode_maps(maps.float()) - self._canonical_latents((maps.shape[-2], maps.shape[-1]), maps)
         return z / self._ray_std_like(z)
 
     @torch.no_grad()
@@ -256,18 +256,16 @@ class LatentCodec:
         z = latents.float() * self._ray_std_like(latents) + self._canonical_latents(size, latents)
         batch, _, count = z.shape[:3]
         pictures = z.unflatten(1, (-1, self.channels)).permute(0, 3, 1, 2, 4, 5).flatten(0, 2).unsqueeze(2)
-        decoder = {"refine": False} if isinstance(self.autoencoder, PatchAutoencoder) else {}
-        maps = self.autoencoder.decode(pictures, **decoder).sample.squeeze(2) / self.raxel_scale
+        maps = self._decode_linear(pictures).squeeze(2) / self.raxel_scale
         return maps.unflatten(0, (batch, count, -1)).flatten(2, 3)
-
-    def to(self, device: torch.device | str) -> LatentCodec:
-        """Move the autoencoder."""
-        self.autoencoder.to(device)
-        self._canonical.clear()
-        return self
 
     def _encode(self, video: Tensor) -> Tensor:
         return self.autoencoder.encode(video).latent_dist.mode()
+
+    def _decode_linear(self, z: Tensor) -> Tensor:
+        if isinstance(self.autoencoder, PatchAutoencoder):
+            return self.autoencoder.decode(z, refine=False).sample
+        return self.autoencoder.decode(z).sample
 
     def _encode_maps(self, maps: Tensor) -> Tensor:
         batch, count, channels = maps.shape[:3]

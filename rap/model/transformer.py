@@ -81,7 +81,7 @@ class RaPTransformerBlock(WanTransformerBlock):
         shift, scale, gate, ff_shift, ff_scale, ff_gate = _modulation(self.scale_shift_table, temb)
         video_qkv = attn_lib.project_qkv(self.attn1, self._modulate(hidden_states, scale, shift), rotary)
         backend = self.attn1.processor._attention_backend
-        if rays is None:
+        if rays is None or ray_temb is None or ray_rotary is None:
             out_z = attn_lib.self_attention(video_qkv, backend)
         else:
             ray_attn = self.ray_attn1 or self.attn1
@@ -95,7 +95,7 @@ class RaPTransformerBlock(WanTransformerBlock):
             rays = _add_gated(rays, self.ray_ffn(self._modulate_ff(rays, mod_r[4], mod_r[3])), mod_r[5])
 
         hidden_states = _add_gated(hidden_states, self.attn1.to_out[0](out_z), gate)
-        if text is not None:
+        if text is not None and self.attn2 is not None:
             query = self.norm2(hidden_states.float()).type_as(hidden_states).flatten(1, 2)
             hidden_states = hidden_states + self.attn2(query, text, None, None).view_as(hidden_states)
         ff = self.ffn(self._modulate_ff(hidden_states, ff_scale, ff_shift))
@@ -208,8 +208,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         self,
         hidden_states: Float[Tensor, "B C F h w"],
         ray_hidden_states: Float[Tensor, "B C G h/2 w/2"],
-        timestep: Float[Tensor, "B F"] | Float[Tensor, "B"],
-        ray_timestep: Float[Tensor, "B G"] | Float[Tensor, "B"],
+        timestep: Tensor,
+        ray_timestep: Tensor,
         encoder_hidden_states: Tensor | None = None,
         frame_times: Float[Tensor, "B F"] | None = None,
         ray_frame_times: Float[Tensor, "B G"] | None = None,
@@ -222,7 +222,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             hidden_states: video latents; the first `num_source_frames` frames are source frames, encoded one by one,
                 the first of them the reference whose camera is the world.
             ray_hidden_states: latents of the raxel maps, one per ray frame.
-            timestep, ray_timestep: 0 (clean) .. 1000 (noise), for the clip or for each frame.
+            timestep, ray_timestep: 0 (clean) .. 1000 (noise), (B,) for the clip or (B, F) for each frame.
             encoder_hidden_states: text states (B, L, text_dim), or None to leave text out.
             frame_times: latent times of the frames (`frames_to_latent_time`); default 0, 1, 2, ...
             ray_frame_times: latent times of the ray frames; default every `ray_frame_stride`-th frame of a clip.
@@ -236,7 +236,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         temb, mod = _embed_time(self.condition_embedder, timestep, x)
         ray_temb, ray_mod = _embed_time(self.ray_condition_embedder, ray_timestep, x)
         text = None
-        if encoder_hidden_states is not None:
+        if encoder_hidden_states is not None and self.condition_embedder.text_embedder is not None:
             text = self.condition_embedder.text_embedder(encoder_hidden_states)
 
         if self.config.camera == "pluecker":  # channel-wise: the patch embedding of both is the sum of two
@@ -315,7 +315,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if wan.config.image_dim is not None or wan.config.added_kv_proj_dim is not None:
             raise ValueError("wan must be a text-to-video model, got one with image conditioning (image_dim is set)")
         config = {k: v for k, v in wan.config.items() if not k.startswith("_")}
-        model = cls(**{**config, **overrides}).to(wan.dtype)
+        model = cls(**{**config, **overrides}).to(dtype=wan.dtype)  # pyright: ignore[reportCallIssue]  decorated
         state = wan.state_dict()
         own = model.state_dict()
         merged = {key: state[key] for key in own if key in state}
@@ -330,8 +330,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if model.config.camera == "pluecker":  # a sum of two embeddings: the new summand starts at nothing
             embedder = model.ray_condition_embedder
             for layer in (model.ray_patch_embedding, embedder.time_embedder.linear_2, embedder.time_proj):
-                nn.init.zeros_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
         return model
 
 

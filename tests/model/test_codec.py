@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLWan
 
-from rap.geometry import cameras_to_raxels, intrinsics_from_fov, raxels_to_cameras, se3
+from rap.geometry import intrinsics_from_fov, raxels_to_cameras, se3
 from rap.model.codec import LatentCodec, PatchAutoencoder, _from_patches, _to_patches
 
 

@@ -89,13 +89,16 @@ def test_per_frame_times_that_agree_equal_one_time_for_the_clip():
     model, args = tiny(), inputs()
     args.update(timestep=torch.tensor([300.0, 800.0]), ray_timestep=torch.tensor([500.0, 10.0]))
     once = model(**args)
-    args.update(timestep=args["timestep"][:, None].expand(2, 3), ray_timestep=args["ray_timestep"][:, None].expand(2, 9))
+    args.update(timestep=args["timestep"][:, None].expand(2, 3))
+    args.update(ray_timestep=args["ray_timestep"][:, None].expand(2, 9))
     per_frame = model(**args)
     torch.testing.assert_close(once.sample, per_frame.sample)
     torch.testing.assert_close(once.ray_sample, per_frame.ray_sample)
 
 
-@pytest.mark.parametrize("overrides", [{}, {"attention": "joint"}, {"camera": "pluecker"}, {"ray_attention": "separate"}])
+@pytest.mark.parametrize(
+    "overrides", [{}, {"attention": "joint"}, {"camera": "pluecker"}, {"ray_attention": "separate"}]
+)
 @torch.no_grad()
 def test_batch_of_two_equals_two_singles_and_each_modality_sees_the_other(overrides):
     model, args = tiny(**overrides), inputs(camera=overrides.get("camera", "raxel"))

@@ -1,0 +1,196 @@
+"""RaPPipeline with a tiny random model: the three tasks, what is known, errors, save and load."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+
+from rap.flow import Pair
+from rap.geometry import Trajectory, preset, se3
+from rap.model import PatchAutoencoder, RaPTransformer3DModel
+from rap.pipeline import EstimateTask, GenerateTask, JointTask, RaPPipeline
+
+
+def tiny_pipeline(vae=None, **config) -> RaPPipeline:
+    torch.manual_seed(0)
+    vae = vae or PatchAutoencoder(z_dim=16, refiner_width=8, refiner_blocks=1)
+    channels = vae.config.z_dim
+    if isinstance(vae, PatchAutoencoder):
+        vae.fit_bases(torch.rand(2, 3, 5, 32, 32) * 2 - 1)
+    transformer = RaPTransformer3DModel(
+        **{
+            **dict(num_attention_heads=2, attention_head_dim=12, in_channels=channels, out_channels=channels),
+            **dict(text_dim=None, freq_dim=32, ffn_dim=48, num_layers=1, cross_gate_init=1.0),
+            **config,
+        }
+    )
+    schedulers = (FlowMatchEulerDiscreteScheduler(shift=1.0) for _ in range(2))
+    pipe = RaPPipeline(transformer.eval(), vae.eval(), *schedulers, default_steps=3)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def pipe() -> RaPPipeline:
+    return tiny_pipeline()
+
+
+def frames(count: int = 9, size: tuple[int, int] = (64, 96), seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def arc(count: int = 9) -> Trajectory:
+    return preset("arc-left", num_frames=count, image_size=(64, 96))
+
+
+class OracleTransformer(torch.nn.Module):
+    """Stands in for the transformer: predicts given clean latents exactly."""
+
+    def __init__(self, config, clean: Pair) -> None:
+        super().__init__()
+        self.config, self.clean = config, clean
+        self.device, self.dtype = torch.device("cpu"), torch.float32
+
+    def forward(self, video, rays, t_video, t_rays, **_):
+        def velocity(x, data, t):
+            return (x - data) / (t / 1000).clamp(min=1e-6)[:, None, :, None, None]
+
+        return velocity(video, self.clean.video, t_video), velocity(rays, self.clean.rays, t_rays)
+
+
+def with_oracle(video: np.ndarray, trajectory: Trajectory, source: int, monkeypatch) -> RaPPipeline:
+    """A pipeline whose network knows the clip and its cameras."""
+    pipe = tiny_pipeline()
+    problem = pipe._generate_problem(GenerateTask(video[source], trajectory, (source,)))
+    clean = problem.clean.video.clone()
+    clean[:, :, 1:] = pipe.codec.encode_video(pipe._to_model(video))
+    oracle = OracleTransformer(pipe.transformer.config, Pair(clean, problem.clean.rays))
+    monkeypatch.setattr(pipe, "transformer", oracle)
+    return pipe
+
+
+@pytest.mark.parametrize("source", [0, 5])
+def test_each_task_with_an_oracle_recovers_the_oracles_data(monkeypatch, source):
+    video, path = frames(), arc()
+    pipe = with_oracle(video, path, source, monkeypatch)
+    truth = path.relative_to(source)
+    decoded = pipe.codec.decode_video(pipe.codec.encode_video(pipe._to_model(video)))
+    expected_u8 = ((decoded[0].permute(1, 2, 3, 0).numpy() + 1) * 127.5).round()
+    estimate = pipe.estimate_trajectory(video, source=source)
+    generated = pipe.generate_video(video[source], path, source_indices=(source,))
+    joint = pipe.generate_joint(video[source], source_indices=(source,), num_frames=9)
+    for output in (estimate, joint):
+        assert output.trajectory.source == source
+        np.testing.assert_allclose(output.trajectory.Ts_world_camera, truth.Ts_world_camera, atol=2e-3)
+        np.testing.assert_allclose(output.trajectory.fov_y_rad, truth.fov_y_rad, rtol=2e-3)
+    for output in (generated, joint):
+        assert np.abs(output.frames_u8.astype(float) - expected_u8).max() <= 2
+    assert np.array_equal(estimate.frames_u8, video) and generated.trajectory == truth
+
+
+@pytest.mark.parametrize("config", [{}, {"ray_frame_stride": 4}, {"camera": "pluecker"}, {"attention": "joint"}])
+def test_every_task_runs_with_every_switch(config):
+    pipe = tiny_pipeline(**config)
+    for output in (
+        pipe.estimate_trajectory(frames()),
+        pipe.generate_video(frames(1), arc()),
+        pipe.generate_joint(frames(2), source_indices=(4, 8), num_frames=9),
+    ):
+        assert output.frames_u8.shape == (9, 64, 96, 3) and output.frames_u8.dtype == np.uint8
+        assert len(output.trajectory) == 9 and output.trajectory.image_size == (64, 96)
+        source = output.trajectory.source
+        np.testing.assert_allclose(output.trajectory.Ts_world_camera[source], np.eye(4), atol=1e-9)
+        assert np.isfinite(output.raxels).all()
+
+
+def test_wan_autoencoder_stands_behind_the_same_pipeline():
+    torch.manual_seed(0)
+    vae = AutoencoderKLWan(
+        base_dim=8, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4
+    )
+    pipe = tiny_pipeline(vae)
+    assert pipe.estimate_trajectory(frames(5)).raxels.shape == (5, 3, 32, 48)
+    assert pipe.generate_video(frames(1), arc(5), steps=1).frames_u8.shape == (5, 64, 96, 3)
+
+
+def test_stream_yields_progress_and_the_current_estimate(pipe):
+    states = list(pipe.stream(JointTask(frames(1), num_frames=9, steps=3, ray_steps=2)))
+    assert [s.step for s in states] == [1, 2, 3, 4, 5] and all(s.steps == 5 for s in states)
+    assert all(s.frames_u8.shape == (9, 64, 96, 3) and len(s.trajectory) == 9 for s in states)
+    assert [s.done for s in states] == [False] * 4 + [True] and states[-1].output.trajectory is states[-1].trajectory
+
+
+def test_closing_the_stream_cancels(pipe, monkeypatch):
+    calls = []
+    original = pipe.transformer.forward
+    monkeypatch.setattr(pipe.transformer, "forward", lambda *a, **k: calls.append(1) or original(*a, **k))
+    stream = pipe.stream(GenerateTask(frames(1), arc(), steps=10))
+    next(stream)
+    stream.close()
+    assert len(calls) == 1 and torch.is_grad_enabled()
+
+
+def test_seed_decides(pipe):
+    a, b, c = (pipe.generate_video(frames(1), arc(), seed=s).frames_u8 for s in (1, 1, 2))
+    assert np.array_equal(a, b) and not np.array_equal(a, c)
+
+
+def test_the_source_frame_comes_out_as_the_codec_has_it(pipe):
+    video = frames(1)
+    out = pipe.generate_video(video, arc(), steps=2).frames_u8[0]
+    decoded = pipe.codec.decode_video(pipe.codec.encode_video(pipe._to_model(video)))
+    expected = ((decoded[0, :, 0].permute(1, 2, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(out.astype(float) - expected).max() <= 1
+
+
+def test_a_given_field_of_view_is_kept(pipe):
+    output = pipe.estimate_trajectory(frames(), fov_y_rad=math.radians(40), source=3)
+    np.testing.assert_allclose(output.trajectory.fov_y_rad, math.radians(40))
+
+
+def test_the_world_of_the_given_trajectory_does_not_matter(pipe):
+    moved = se3.exp(np.array([0.3, -0.2, 0.5, 0.1, 0.4, -0.3]))
+    path = arc()
+    elsewhere = Trajectory(moved @ path.Ts_world_camera, path.intrinsics, path.image_size, path.fps)
+    a, b = (pipe.generate_video(frames(1), p).frames_u8.astype(int) for p in (path, elsewhere))
+    assert np.abs(a - b).max() <= 1
+
+
+def test_round_trip(pipe):
+    loop = pipe.round_trip(frames(), steps=1)
+    assert loop.generated.trajectory == loop.estimate.trajectory
+    assert len(loop.re_estimate.trajectory) == 9
+
+
+def test_save_and_load_give_the_same_answers(pipe, tmp_path):
+    pipe.save_pretrained(tmp_path)
+    again = RaPPipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    assert np.array_equal(pipe.estimate_trajectory(frames()).raxels, again.estimate_trajectory(frames()).raxels)
+    assert again.config.default_steps == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (EstimateTask(frames(8)), r"5, 9, 13, 17, ... \(1 \+ 4k\) frames, got 8"),
+        (EstimateTask(frames(9, (60, 64))), r"multiples of 32, got \(60, 64\)"),
+        (EstimateTask(frames(9).astype(np.float32)), "uint8"),
+        (EstimateTask(frames(9), source=9), "source frame 9 lies outside"),
+        (EstimateTask(frames(9), fov_y_rad=60.0), "degrees?"),
+        (GenerateTask(frames(2), arc()), "different frame for each of the 2 source frames"),
+        (GenerateTask(frames(1), arc(6)), "got 6"),
+        (GenerateTask(frames(1), arc(), steps=0), "steps must be at least 1"),
+        (JointTask(frames(1), num_frames=16), "got 16"),
+    ],
+)
+def test_wrong_input_is_refused_by_name(pipe, task, words):
+    with pytest.raises(ValueError, match=words):
+        next(pipe.stream(task))
+
+
+def test_parts_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="vae has 12 latent channels but the transformer takes 16"):
+        tiny_pipeline(PatchAutoencoder(12, 8, 0), in_channels=16)
