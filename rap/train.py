@@ -34,6 +34,7 @@ from rap.data.dataset import (
     mirror,
     relative_cameras,
     reverse_time,
+    take_frames,
     to_video,
 )
 from rap.errors import InputError
@@ -84,7 +85,7 @@ class ModelTraining:
     video_prediction: str = "sample"
     ray_prediction: str = "sample"
     cosine_weight: float = 0.5
-    ray_loss_weight: float = 1.0
+    ray_loss_weight: float = 10.0
     estimate_rate: float = 0.5
     generate_rate: float = 0.35
     steps: int = 2000
@@ -99,6 +100,7 @@ class ModelTraining:
     reference_first_rate: float = 0.6
     rays_dropout: float = 0.1
     known_focal_rate: float = 0.15
+    short_clip_rate: float = 0.6
     save_every: int = 100
     compile: bool = False
     bf16: bool = False
@@ -203,6 +205,15 @@ def _draw(store: ClipStore, count: int, rng: np.random.Generator) -> PosedClips:
     return mirror(clips) if rng.random() < 0.5 else clips
 
 
+def _shorten(clips: PosedClips, rng: np.random.Generator) -> PosedClips:
+    """5 or 9 frames at a random stride: most of a motion for half of the tokens, and users bring short clips too."""
+    total = clips.frames_u8.shape[1]
+    count = min(total, int(rng.choice([5, 9])))
+    stride = int(rng.integers(1, max(1, (total - 1) // (count - 1)) + 1))
+    start = int(rng.integers(0, total - stride * (count - 1)))
+    return take_frames(clips, slice(start, start + stride * (count - 1) + 1, stride))
+
+
 def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.Generator, out: Path) -> None:
     """Per-channel statistics of video and of ray latents, in the units `LatentCodec` divides by."""
     z = model.encode(_sample_videos(store, 48, rng)).latent_dist.mode()
@@ -256,6 +267,8 @@ class BatchMaker:
     def draw(self) -> Batch:
         """One batch; all its clips have the same size and number of source frames."""
         clips = _draw(self.store, self.settings.batch, self.rng)
+        if self.rng.random() < self.settings.short_clip_rate:
+            clips = _shorten(clips, self.rng)
         count, frames = len(clips), clips.frames_u8.shape[1]
         sources = self._sources(count, frames)
         video = jitter_colours(to_video(clips.frames_u8), self.rng)

@@ -1,7 +1,12 @@
-"""Shards of posed clips to training batches: clips stay 8-bit in memory, augmentation happens per batch."""
+"""Shards of posed clips to training batches: clips stay 8-bit in memory, augmentation happens per batch.
+
+A shard is an `.npz` without pickles that holds at least the arrays SHARD_KEYS, shaped as in `PosedClips`; other arrays
+are left unread. `rap.synthetic` writes such shards, knowing nothing of this module; a test holds the two together.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,23 +49,43 @@ def read_shard(path: Path) -> PosedClips:
     """One `.npz` shard.
 
     Raises:
-        InputError: a missing array.
+        InputError: not a readable archive, a missing array, or arrays that do not belong together.
     """
-    with np.load(path, allow_pickle=False) as shard:
-        missing = [key for key in SHARD_KEYS if key not in shard]
-        if missing:
-            raise InputError(f"{path}: a shard of clips needs the arrays {SHARD_KEYS}, missing {missing}")
-        return PosedClips(*(shard[key] for key in SHARD_KEYS))
+    try:
+        with np.load(path, allow_pickle=False) as shard:
+            missing = [key for key in SHARD_KEYS if key not in shard]
+            if missing:
+                raise InputError(f"{path}: a shard of clips needs the arrays {SHARD_KEYS}, missing {missing}")
+            clips = PosedClips(*(shard[key] for key in SHARD_KEYS))
+    except InputError:
+        raise
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read as a shard of clips ({error}); delete it or make it again") from error
+    _check_shapes(path, clips)
+    return clips
+
+
+def _check_shapes(path: Path, clips: PosedClips) -> None:
+    frames = clips.frames_u8
+    if frames.ndim != 5 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise InputError(f"{path}: frames_u8 must be (N, T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
+    for key, tail in (("Ts_world_camera", (4, 4)), ("intrinsics", (4,)), ("median_depth", ())):
+        array = getattr(clips, key)
+        if array.shape != frames.shape[:2] + tail:
+            raise InputError(f"{path}: {key} must have the shape {frames.shape[:2] + tail}, got {array.shape}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {key} has entries that are not finite; make the shard again")
 
 
 class ClipStore:
-    """All clips of a folder of shards, grouped by frame size; `refresh` picks up shards written since."""
+    """All clips of a folder of shards, grouped by (frames, h, w); `refresh` picks up shards written since."""
 
     def __init__(self, folder: Path, limit_gib: float = 12.0) -> None:
         self.folder = Path(folder)
         self.limit_bytes = limit_gib * 2**30
+        self._bytes = 0
         self._seen: set[Path] = set()
-        self._groups: dict[tuple[int, int], list[PosedClips]] = {}
+        self._groups: dict[tuple[int, ...], list[PosedClips]] = {}
         self.refresh()
         if not self._groups:
             raise InputError(f"{folder} holds no shards of clips (*.npz); make some with `rap synthetic build`")
@@ -71,17 +96,18 @@ class ClipStore:
     def refresh(self) -> None:
         """Load shards not seen yet, in name order, up to the memory limit."""
         for path in sorted(self.folder.rglob("*.npz")):
-            if path in self._seen or self._bytes() > self.limit_bytes:
+            if path in self._seen or self._bytes > self.limit_bytes:
                 continue
             clips = read_shard(path)
             self._seen.add(path)
-            self._groups.setdefault(clips.size, []).append(clips)
+            self._bytes += clips.frames_u8.nbytes
+            self._groups.setdefault(clips.frames_u8.shape[1:4], []).append(clips)
 
     def draw(self, count: int, rng: np.random.Generator) -> PosedClips:
-        """`count` random clips of one size; a size is as likely as its share of clips."""
-        sizes = sorted(self._groups)
-        share = np.array([sum(len(c) for c in self._groups[s]) for s in sizes], dtype=float)
-        group = self._groups[sizes[rng.choice(len(sizes), p=share / share.sum())]]
+        """`count` random clips of one shape; a shape is as likely as its share of clips."""
+        shapes = sorted(self._groups)
+        share = np.array([sum(len(c) for c in self._groups[s]) for s in shapes], dtype=float)
+        group = self._groups[shapes[rng.choice(len(shapes), p=share / share.sum())]]
         lengths = np.array([len(c) for c in group])
         picks = rng.integers(0, lengths.sum(), count)
         starts = np.concatenate([[0], np.cumsum(lengths)])
@@ -89,13 +115,15 @@ class ClipStore:
         rows = [(group[s], p - starts[s]) for s, p in zip(shard, picks, strict=True)]
         return PosedClips(*(np.stack([getattr(c, key)[i] for c, i in rows]) for key in SHARD_KEYS))
 
-    def _bytes(self) -> int:
-        return sum(c.frames_u8.nbytes for group in self._groups.values() for c in group)
+
+def take_frames(clips: PosedClips, frames: slice) -> PosedClips:
+    """Some frames of every clip."""
+    return PosedClips(*(getattr(clips, key)[:, frames] for key in SHARD_KEYS))
 
 
 def reverse_time(clips: PosedClips) -> PosedClips:
     """Clips played backwards; a training augmentation of the paper."""
-    return PosedClips(*(getattr(clips, key)[:, ::-1] for key in SHARD_KEYS))
+    return take_frames(clips, slice(None, None, -1))
 
 
 def mirror(clips: PosedClips) -> PosedClips:

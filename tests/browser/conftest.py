@@ -53,7 +53,10 @@ def pytest_collection_modifyitems(items):
 def browser():
     """One headless Chromium with a software renderer; skipped where there is none."""
     if not Path(CHROMIUM).is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}; set RAP_CHROMIUM to its path")
+        missing = f"no Chromium at {CHROMIUM}; set RAP_CHROMIUM to its path"
+        if os.environ.get("RAP_REQUIRE_BROWSER"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser

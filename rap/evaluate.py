@@ -1,0 +1,120 @@
+"""`rap evaluate`: what a checkpoint does on clips of known cameras, beside what doing nothing would score.
+
+Protocols (never compare across protocols): poses over all pairs i < j of a clip, AUC@30 in 1-degree bins of the worse
+of rotation and translation direction; identity is the score of not moving. Generation from frame 0 along the true
+cameras, PSNR against the true frames without frame 0, beside repeating frame 0. Following re-estimates the cameras of
+the generated video with the same model (self-consistency), beside the estimate from the true video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rap import metrics
+from rap.config import checkpoint_path
+from rap.data import Clip, load_clip
+from rap.data.dataset import ClipStore, relative_cameras
+from rap.errors import InputError
+from rap.geometry import Trajectory
+from rap.pipeline import RaPPipeline
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of `rap evaluate`: one JSON object on stdout."""
+    parser = argparse.ArgumentParser(prog="rap evaluate", description=__doc__)
+    parser.add_argument("clips", nargs="*", type=Path, help="folders of frames with a transforms.json")
+    parser.add_argument("--shards", type=Path, help="folder of held-out synthetic shards")
+    parser.add_argument("--count", type=int, default=32, help="clips drawn from the shards (default 32)")
+    parser.add_argument("--stride", type=int, default=2, help="stride of the windows of real clips (default 2)")
+    parser.add_argument("--checkpoint", default=None)
+    parser.add_argument("--ray-steps", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--steps", type=int, default=None, help="steps of generation; 0 leaves it out")
+    parser.add_argument("--guidance-scale", type=float, default=None)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    if not args.clips and args.shards is None:
+        raise InputError("nothing to evaluate: name folders of clips or --shards DIR")
+    pipe = RaPPipeline.from_pretrained(checkpoint_path(args.checkpoint))
+    pipe.set_progress_bar_config(disable=True)
+    report = {}
+    for name, clips in _groups(args):
+        rows = [evaluate_clip(pipe, clip, args) for clip in tqdm(clips, desc=name)]
+        report[name] = {"clips": len(rows), **_mean(rows)}
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> dict[str, float]:
+    """All figures of one clip; `clip.trajectory` is the truth."""
+    assert clip.trajectory is not None
+    truth = clip.trajectory.relative_to(0)
+    still = np.tile(np.eye(4), (len(truth), 1, 1))
+    row = {f"identity_{k}": v for k, v in _pose(still, truth).items()}
+    for steps in args.ray_steps:
+        found = pipe.estimate_trajectory(clip.frames_u8, steps=steps, seed=args.seed).trajectory
+        assert found is not None
+        row.update({f"pose{steps}_{k}": v for k, v in _pose(found.Ts_world_camera, truth).items()})
+        row[f"pose{steps}_focal_error_percent"] = 100 * abs(found.intrinsics[0, 1] / truth.intrinsics[0, 1] - 1)
+    if args.steps == 0:
+        return row
+    options = {"steps": args.steps, "guidance_scale": args.guidance_scale, "seed": args.seed}
+    made = pipe.generate_video(clip.frames_u8[:1], truth, **options).frames_u8
+    assert made is not None
+    followed = pipe.estimate_trajectory(made, seed=args.seed).trajectory
+    assert followed is not None
+    row["generate_psnr_db"] = metrics.psnr(made[1:], clip.frames_u8[1:])
+    row["repeat_psnr_db"] = metrics.psnr(np.repeat(clip.frames_u8[:1], len(truth) - 1, 0), clip.frames_u8[1:])
+    row.update({f"follow_{k}": v for k, v in _pose(followed.Ts_world_camera, truth).items()})
+    return row
+
+
+def _pose(Ts: np.ndarray, truth: Trajectory) -> dict[str, float]:
+    errors = metrics.pose_errors(Ts, truth.Ts_world_camera)
+    return {"auc30": errors.auc30, "rotation_deg_median": float(np.median(errors.rotation_deg))}
+
+
+def _groups(args: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
+    if args.shards is not None:
+        yield "synthetic", list(_synthetic(args.shards, args.count, args.seed))
+    for folder in args.clips:
+        yield folder.parent.name if folder.name == "frames" else folder.name, list(_windows(folder, args.stride))
+
+
+def _windows(folder: Path, stride: int) -> Iterator[Clip]:
+    """Windows of 17 frames that overlap by half."""
+    start, step = 0, 8 * stride
+    while True:
+        try:
+            clip = load_clip(folder, start=start, stride=stride)
+        except InputError:
+            if start == 0:
+                raise
+            return
+        if clip.trajectory is None:
+            raise InputError(f"{folder}: no known cameras; a transforms.json in or beside the folder is needed")
+        yield clip
+        start += step
+
+
+def _synthetic(folder: Path, count: int, seed: int) -> Iterator[Clip]:
+    store, rng = ClipStore(folder), np.random.default_rng(seed)
+    for _ in range(count):
+        clips = store.draw(1, rng)
+        Ts = relative_cameras(clips, np.zeros(1, dtype=int))[0]
+        trajectory = Trajectory(Ts.astype(np.float64), clips.intrinsics[0].astype(np.float64), clips.size)
+        yield Clip(clips.frames_u8[0], trajectory.fps, trajectory)
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, Any]:
+    return {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
