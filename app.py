@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ui.quick_start  # noqa: F401  before whatever imports Gradio
+
+# isort: split
 import argparse
 import threading
 from collections.abc import Callable

@@ -234,7 +234,7 @@ def path_panel() -> PathPanel:
     )
     with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
         gr.HTML(
-            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is not to be had here. '
+            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is missing here. '
             "This plot and this table show the same path.</div>",
             padding=False,
         )
@@ -372,7 +372,10 @@ class Page:
 
     def export(self, session_id: str, format_name: str) -> str:
         """Write the cameras; the browser then downloads them."""
-        return str(self._session(session_id).export(format_name))
+        try:
+            return str(self._session(session_id).export(format_name))
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     def _session(self, session_id: str) -> Session:
         if not session_id:
@@ -408,7 +411,7 @@ def input_parts(panel: InputPanel) -> Sequence[Part]:
     """What the left column shows."""
     return (
         Part(panel.clip, lambda s: (s.state.document.clip,), panels.clip_card),
-        Part(panel.notice, lambda s: (s.state.notice, "input"), panels.notice_line),
+        Part(panel.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
         _button(panel.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
         _button(panel.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
         _button(panel.apply, lambda s: panels.preset_button(s.state.document)),
@@ -427,7 +430,7 @@ def path_parts(panel: PathPanel) -> Sequence[Part]:
         Part(panel.figure, _path_values, _path_figure),
         Part(panel.table, lambda s: (s.state.document.edited,), _path_table),
         Part(panel.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
-        Part(panel.notice, lambda s: (s.state.notice, "path"), panels.notice_line),
+        Part(panel.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
         Part(panel.motion, _path_values, _motion_figure),
         Part(panel.frame, lambda s: (s.state.document.edited,), _frame_slider),
     )
@@ -440,7 +443,7 @@ def result_parts(panel: ResultPanel) -> Sequence[Part]:
         Part(panel.caption, lambda s: (panels.take_caption(s.state.document),), gr.HTML),
         Part(panel.takes, _take_values, _takes),
         Part(panel.progress, lambda s: (s.state.job,), panels.progress_card),
-        Part(panel.notice, lambda s: (s.state.notice, "result"), panels.notice_line),
+        Part(panel.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
         Part(panel.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
         _button(panel.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
         _button(panel.cancel, lambda s: panels.cancel_button(s.state.job)),

@@ -1,0 +1,199 @@
+"""The worker: order, progress, cancelling in the line and at work, failures, and what is told to whom."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from fakes import FakePipeline, moving_frames, wait_until
+
+from rap.pipeline import EstimateTask, JointTask
+from ui.jobs import Job, Worker
+from ui.messages import JobCancelled, JobDone, JobFailed, JobProgress, JobQueued
+
+FRAMES = moving_frames(5)
+
+
+class Owner:
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.messages = []
+        self.threads = set()
+
+    def job(self, task=None, keep=lambda output: output.trajectory):
+        return Job(task or EstimateTask(FRAMES), keep, self.report)
+
+    def report(self, message):
+        self.threads.add(threading.current_thread().name)
+        self.messages.append(message)
+
+    def of(self, kind):
+        return [message for message in self.messages if isinstance(message, kind)]
+
+    def outcome(self):
+        wait_until(lambda: self.of(JobDone) or self.of(JobFailed) or self.of(JobCancelled))
+        return self.messages[-1]
+
+
+@pytest.fixture
+def start():
+    workers = []
+
+    def make(pipeline, load=None):
+        workers.append(Worker(load or (lambda: pipeline)))
+        return workers[-1]
+
+    yield make
+    for worker in workers:
+        worker.close()
+
+
+def test_progress_then_result(start):
+    owner, worker = Owner(), start(FakePipeline(steps=3))
+    job = owner.job()
+    worker.submit(job)
+    done = owner.outcome()
+    assert isinstance(done, JobDone) and done.job == job.number and len(done.result) == 5
+    assert [message.step for message in owner.of(JobProgress)] == [1, 2]
+    assert all(message.seconds_per_step is not None for message in owner.of(JobProgress))
+    assert worker.seconds_per_step(EstimateTask) == pytest.approx(done.seconds / 3)
+    assert worker.seconds_per_step(JointTask) is None
+
+
+def test_what_is_kept_is_kept_before_the_job_is_done(start, tmp_path):
+    owner, worker = Owner(), start(FakePipeline())
+    seen = []
+
+    def keep(output):
+        seen.append((threading.current_thread().name, owner.of(JobDone)))
+        return (tmp_path / "take").write_text("on disk")
+
+    worker.submit(owner.job(keep=keep))
+    owner.outcome()
+    assert seen == [("rap-worker", [])] and (tmp_path / "take").exists()
+
+
+def test_line_is_first_come_first_served_and_says_the_place(start):
+    gate = threading.Semaphore(0)
+    pipeline = FakePipeline(steps=1, gate=gate)
+    worker, owners = start(pipeline), [Owner() for _ in range(3)]
+    tasks = [EstimateTask(FRAMES, seed=seed) for seed in range(3)]
+    worker.submit(owners[0].job(tasks[0]))
+    wait_until(lambda: pipeline.tasks)
+    worker.submit(owners[1].job(tasks[1]))
+    worker.submit(owners[2].job(tasks[2]))
+    assert [owners[1].of(JobQueued)[-1].place, owners[2].of(JobQueued)[-1].place] == [1, 2]
+    gate.release()
+    wait_until(lambda: owners[2].of(JobQueued)[-1].place == 1)
+    gate.release(2)
+    owners[2].outcome()
+    assert [task.seed for task in pipeline.tasks] == [0, 1, 2]
+
+
+def test_cancel_in_the_line(start):
+    gate = threading.Semaphore(0)
+    pipeline = FakePipeline(steps=1, gate=gate)
+    worker, first, second, third = start(pipeline), Owner(), Owner(), Owner()
+    worker.submit(first.job())
+    wait_until(lambda: pipeline.tasks)
+    waiting = second.job()
+    worker.submit(waiting)
+    worker.submit(third.job())
+    worker.cancel(waiting.number)
+    assert isinstance(second.outcome(), JobCancelled)
+    assert third.of(JobQueued)[-1].place == 1
+    gate.release(2)
+    assert isinstance(third.outcome(), JobDone)
+    assert len(pipeline.tasks) == 2
+
+
+def test_cancel_at_work_closes_the_generator(start):
+    gate = threading.Semaphore(1)
+    pipeline = FakePipeline(steps=50, gate=gate)
+    worker, owner = start(pipeline), Owner()
+    job = owner.job()
+    worker.submit(job)
+    wait_until(lambda: owner.of(JobProgress))
+    worker.cancel(job.number)
+    gate.release()
+    assert isinstance(owner.outcome(), JobCancelled)
+    assert pipeline.closed == 1
+    worker.cancel(job.number)  # after its end: nothing
+    follower = Owner()
+    gate.release(50)
+    worker.submit(follower.job())
+    assert isinstance(follower.outcome(), JobDone)
+
+
+@pytest.mark.parametrize("where", ["stream", "keep"])
+def test_a_failure_is_reported_and_the_next_job_runs(start, where):
+    pipeline = FakePipeline(fails_with=ValueError("frames_u8 must be …") if where == "stream" else None)
+    worker, owner, next_owner = start(pipeline), Owner(), Owner()
+
+    def keep(output):
+        raise OSError("no space left on device")
+
+    worker.submit(owner.job(keep=keep if where == "keep" else lambda output: None))
+    failed = owner.outcome()
+    assert isinstance(failed, JobFailed)
+    assert failed.text == ("no space left on device" if where == "keep" else "frames_u8 must be …")
+    pipeline.fails_with = None
+    worker.submit(next_owner.job())
+    assert isinstance(next_owner.outcome(), JobDone)
+
+
+def test_a_missing_model_is_told_to_every_job_and_loading_is_tried_again(start):
+    tries = []
+
+    def load():
+        tries.append(1)
+        if len(tries) < 3:
+            raise FileNotFoundError("checkpoint: nowhere holds no model_index.json")
+        return FakePipeline()
+
+    worker, owner, later = start(None, load), Owner(), Owner()
+    worker.submit(owner.job())
+    assert owner.outcome().text == "checkpoint: nowhere holds no model_index.json"
+    worker.submit(later.job())
+    assert isinstance(later.outcome(), JobDone)
+
+
+def test_a_job_that_waits_for_the_model_says_so(start):
+    gate = threading.Event()
+
+    def load():
+        assert gate.wait(10)
+        return FakePipeline()
+
+    worker, owner = start(None, load), Owner()
+    worker.submit(owner.job())
+    assert owner.of(JobQueued)[-1].waiting_for == "the model to load"
+    gate.set()
+    assert isinstance(owner.outcome(), JobDone)
+
+
+def test_a_broken_owner_does_not_stop_the_line(start):
+    worker, owner = start(FakePipeline()), Owner()
+
+    def report(message):
+        raise RuntimeError("gone")
+
+    worker.submit(Job(EstimateTask(FRAMES), lambda output: None, report))
+    worker.submit(owner.job())
+    assert isinstance(owner.outcome(), JobDone)
+
+
+def test_close_cancels_all_and_ends_the_thread(start):
+    gate = threading.Semaphore(0)
+    pipeline = FakePipeline(steps=5, gate=gate)
+    worker, running, waiting = start(pipeline), Owner(), Owner()
+    worker.submit(running.job())
+    wait_until(lambda: pipeline.tasks)
+    worker.submit(waiting.job())
+    gate.release()
+    worker.close()
+    assert isinstance(waiting.outcome(), JobCancelled) and isinstance(running.outcome(), JobCancelled)
+    assert not any(thread.name == "rap-worker" and thread is worker._thread for thread in threading.enumerate())
+    with pytest.raises(RuntimeError, match="takes no more jobs"):
+        worker.submit(waiting.job())

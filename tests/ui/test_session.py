@@ -1,0 +1,331 @@
+"""The session: messages in, states out; uploads, jobs, takes on disk, privacy and what is freed."""
+
+from __future__ import annotations
+
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from fakes import FakePipeline, moving_frames, wait_until
+from PIL import Image
+
+from rap import formats
+from rap.data import load_clip, write_video
+from rap.pipeline import EstimateTask, GenerateTask, JointTask
+from ui import messages as msg
+from ui.hub import Hub
+from ui.jobs import Worker
+from ui.session import Options, SessionGone, Sessions
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
+
+
+class App:
+    """Sessions around a fake pipeline."""
+
+    def __init__(self):
+        self.pipeline = FakePipeline()
+        self.hub = Hub(grace_s=60.0)
+        self.worker = Worker(lambda: self.pipeline)
+        self.sessions = Sessions(self.worker, self.hub, Options())
+
+    def close(self):
+        self.sessions.close()
+        self.worker.close()
+
+
+@pytest.fixture
+def app():
+    app = App()
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def session(app):
+    return app.sessions.open()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "slide.mp4"
+    write_video(path, moving_frames(40), 20.0)
+    return path
+
+
+def give(session, *paths):
+    session.dispatch(msg.Upload(tuple(map(str, paths))))
+    return session.state
+
+
+def finish(session):
+    wait_until(lambda: session.state.job is None)
+    return session.state
+
+
+def predicted(session, path):
+    give(session, path)
+    session.dispatch(msg.Predict())
+    return finish(session)
+
+
+def moved(session, index, by=0.2):
+    T = session.state.document.edited.Ts_world_camera[index].copy()
+    T[1, 3] += by
+    return T
+
+
+def test_the_main_loop(session, app, video, tmp_path):
+    state = give(session, video)
+    assert len(state.document.clip) == 17 and state.notice is None
+    session.dispatch(msg.Predict(seed=3))
+    state = finish(session)
+    assert state.document.predicted == state.document.edited and "Predicted 17 cameras" in state.notice.text
+    task = app.pipeline.tasks[-1]
+    assert isinstance(task, EstimateTask) and task.seed == 3 and task.fps == state.document.clip.fps
+
+    pose = moved(session, 8)
+    for message in (msg.Select(8), msg.DragStart(8), msg.Drag(8, moved(session, 8, 0.1)), msg.DragEnd(8, pose)):
+        session.dispatch(message)
+    edited = session.state.document.edited
+    np.testing.assert_array_equal(edited.Ts_world_camera[8], pose)
+    assert len(session.state.document.past) == 1
+
+    session.dispatch(msg.Regenerate(steps=4, seed=7))
+    state = finish(session)
+    task = app.pipeline.tasks[-1]
+    assert isinstance(task, GenerateTask) and task.trajectory == edited and (task.steps, task.seed) == (4, 7)
+    np.testing.assert_array_equal(task.source_frames_u8, state.document.clip.frames_u8[:1])
+    take = state.document.take
+    assert take.number == 1 and take.trajectory == edited and not state.document.is_stale(take)
+    assert len(load_clip(take.video, stride=1)) == 17
+    assert formats.read(take.cameras) == edited
+
+    session.dispatch(msg.Undo())
+    assert session.state.document.edited == session.state.document.predicted
+    assert session.state.document.is_stale(take)
+    session.dispatch(msg.Redo())
+    assert session.state.document.edited == edited
+    session.dispatch(msg.ResetToPredicted())
+    assert session.state.document.edited == session.state.document.predicted
+
+
+def test_viewport_shows_the_very_path(session, video):
+    drawn = []
+    session.viewport.draw = drawn.append
+    predicted(session, video)
+    session.dispatch(msg.Select(4))
+    session.dispatch(msg.DragStart(4))
+    session.dispatch(msg.Drag(4, moved(session, 4)))
+    document, scene = session.state.document, drawn[-1]
+    assert scene.trajectory is document.edited and scene.ghost is document.predicted
+    assert (scene.selected, scene.source, scene.soft_radius) == (4, 0, document.soft.radius)
+    assert scene.thumbnails is drawn[-2].thumbnails, "pictures are encoded anew when they are other objects"
+    session.dispatch(msg.SetSoftDrag(False, 3.0))
+    assert drawn[-1].soft_radius == 0
+
+
+def test_imagine_gives_a_take_and_an_editable_path(session, app, tmp_path):
+    Image.fromarray(moving_frames(1)[0]).save(tmp_path / "one.png")
+    state = give(session, tmp_path / "one.png")
+    assert len(state.document.clip) == 1
+    session.dispatch(msg.Predict())
+    assert session.state.notice.is_error and "one picture has no motion" in session.state.notice.text
+    session.dispatch(msg.Imagine(seed=2))
+    state = finish(session)
+    assert isinstance(app.pipeline.tasks[-1], JointTask)
+    assert state.document.predicted == state.document.edited == state.document.take.trajectory
+    assert state.document.take.origin == "imagined" and state.document.take.video.is_file()
+    session.dispatch(msg.ApplyPreset("zoom-in", 0.5))
+    session.dispatch(msg.Regenerate())
+    state = finish(session)
+    assert [take.number for take in state.document.takes] == [1, 2] and state.document.shown_take == 2
+    session.dispatch(msg.ShowTake(1))
+    assert session.state.document.is_stale(session.state.document.take)
+
+
+def test_preset_and_regenerate_from_one_image(session, tmp_path):
+    Image.fromarray(moving_frames(1)[0]).save(tmp_path / "one.png")
+    give(session, tmp_path / "one.png")
+    session.dispatch(msg.ApplyPreset("arc-left", 1.0))
+    assert len(session.state.document.edited) == 17
+    session.dispatch(msg.Regenerate())
+    assert finish(session).document.take.video.is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a film at all"])
+def test_a_bad_upload_is_refused_in_words_and_the_session_goes_on(session, video, tmp_path, content):
+    predicted(session, video)
+    before = session.state.document
+    (tmp_path / "holiday.mp4").write_bytes(content)
+    state = give(session, tmp_path / "holiday.mp4")
+    assert state.notice.is_error and state.notice.place == "input" and "holiday.mp4" in state.notice.text
+    assert state.document.edited == before.edited and state.document.clip is before.clip
+    assert give(session, video).notice is None
+
+
+@pytest.mark.parametrize(
+    ("message", "place", "sentence"),
+    [
+        (msg.Predict(), "input", "give a video or an image first"),
+        (msg.Imagine(), "input", "give a video or an image first"),
+        (msg.Regenerate(), "result", "give a video or an image first"),
+        (msg.ApplyPreset("arc-left"), "path", "give a video or an image first"),
+        (msg.ResetToPredicted(), "path", "press Predict first"),
+        (msg.SetSoftDrag(True, -1), "path", "radius must be above 0 frames"),
+        (msg.DragEnd(3, np.eye(4)), "path", "there is no path to drag"),
+    ],
+)
+def test_what_cannot_be_done_yet_says_what_it_waits_for(session, message, place, sentence):
+    session.dispatch(message)
+    notice = session.state.notice
+    assert notice.is_error and notice.place == place and sentence in notice.text
+
+
+def test_the_source_stays_and_the_drag_leaves_no_trace(session, video):
+    predicted(session, video)
+    before = session.state.document.edited
+    for message in (msg.DragStart(0), msg.Drag(0, moved(session, 0)), msg.DragEnd(0, moved(session, 0))):
+        session.dispatch(message)
+    state = session.state
+    assert "source camera" in state.notice.text and state.document.edited == before and not state.document.past
+
+
+def test_one_job_at_a_time(session, app, video):
+    app.pipeline.gate = threading.Semaphore(0)
+    give(session, video)
+    session.dispatch(msg.Predict())
+    session.dispatch(msg.Predict())
+    assert "predict is still at work" in session.state.notice.text
+    app.pipeline.gate.release(3)
+    finish(session)
+    assert len(app.pipeline.tasks) == 1
+
+
+def test_cancel_at_work_and_in_the_line(app, video):
+    app.pipeline.gate = threading.Semaphore(1)
+    first, second = app.sessions.open(), app.sessions.open()
+    give(first, video)
+    give(second, video)
+    first.dispatch(msg.Predict())
+    wait_until(lambda: first.state.job.step == 1)
+    second.dispatch(msg.Predict())
+    assert second.state.job.phase == "queued" and second.state.job.place == 1
+    second.dispatch(msg.Cancel())
+    assert second.state.job is None and second.state.notice.text == "Cancelled; nothing was kept."
+    first.dispatch(msg.Cancel())
+    assert first.state.job.phase == "cancelling"
+    app.pipeline.gate.release()
+    assert finish(first).document.predicted is None
+    assert app.pipeline.closed == 1
+
+
+def test_a_failed_job_is_reported(session, app, video):
+    app.pipeline.fails_with = RuntimeError("out of memory")
+    give(session, video)
+    session.dispatch(msg.Predict())
+    notice = finish(session).notice
+    assert notice.is_error and notice.text == "out of memory"
+
+
+def test_a_new_clip_stops_the_job_of_the_old_one(session, app, video, tmp_path):
+    app.pipeline.gate = threading.Semaphore(1)
+    give(session, video)
+    session.dispatch(msg.Predict())
+    wait_until(lambda: session.state.job.step == 1)
+    Image.fromarray(moving_frames(1)[0]).save(tmp_path / "one.png")
+    state = give(session, tmp_path / "one.png")
+    assert state.job is None
+    app.pipeline.gate.release(10)
+    wait_until(lambda: app.pipeline.closed == 1)
+    assert session.state.document.predicted is None
+
+
+def test_progress_tells_step_and_time_left(session, app, video):
+    app.pipeline.gate, app.pipeline.steps = threading.Semaphore(2), 5
+    give(session, video)
+    session.dispatch(msg.ApplyPreset("static"))
+    session.dispatch(msg.Regenerate())
+    wait_until(lambda: session.state.job.step == 2)
+    job = session.state.job
+    assert (job.phase, job.steps) == ("running", 5) and job.eta_s == pytest.approx(3 * job.seconds_per_step)
+    assert job.preview_u8 is not None
+    app.pipeline.gate.release(3)
+    finish(session)
+    assert session.seconds_per_step("regenerate") is not None and session.seconds_per_step("imagine") is None
+
+
+def test_wait_returns_with_the_next_state(session, video):
+    version = session.state.version
+    threading.Timer(0.05, give, (session, video)).start()
+    assert session.wait(version, 10.0).version > version
+    started = time.monotonic()
+    session.wait(session.state.version, 0.05)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("name", list(formats.FORMATS))
+def test_export(session, video, name):
+    predicted(session, video)
+    path = session.export(name)
+    assert path.is_file() and path.stat().st_size > 100
+    if name in ("nerfstudio", "npz"):
+        np.testing.assert_allclose(
+            formats.read(path).Ts_world_camera, session.state.document.edited.Ts_world_camera, atol=1e-6
+        )
+    if name == "colmap":
+        assert {"cameras.txt", "images.txt"} <= {entry.split("/")[-1] for entry in zipfile.ZipFile(path).namelist()}
+
+
+def test_export_needs_a_path(session):
+    with pytest.raises(ValueError, match="no path to export yet; press Predict"):
+        session.export("npz")
+
+
+def test_sessions_are_apart_and_freed(app, video):
+    first, second = app.sessions.open(), app.sessions.open()
+    predicted(first, video)
+    assert first.id != second.id and first.folder != second.folder and first.viewport.port != second.viewport.port
+    assert second.state.document.clip is None
+    assert app.sessions.open(first.id) is first, "a reload finds its session"
+    assert app.sessions.open("somebody-else") not in (first, second)
+
+    first.dispatch(msg.Regenerate())
+    finish(first)
+    folder = first.folder
+    assert list(folder.rglob("*.mp4"))
+    app.sessions.free(first.id)
+    assert not folder.exists() and first.closed and first.id not in app.hub.sessions()
+    first.dispatch(msg.Undo())  # a late message: nothing
+    with pytest.raises(SessionGone, match="reload the page"):
+        app.sessions.get(first.id)
+    app.sessions.free(first.id)
+
+
+def test_an_expired_session_is_freed_by_the_hub(video):
+    app = App()
+    app.hub.grace_s = 0.2
+    session = app.sessions.open()
+    try:
+        wait_until(lambda: session.closed)
+        assert len(app.sessions) == 0 and not session.folder.exists()
+    finally:
+        app.close()
+
+
+def test_a_job_ends_with_its_session(app, video):
+    app.pipeline.gate = threading.Semaphore(0)
+    session = app.sessions.open()
+    give(session, video)
+    session.dispatch(msg.Predict())
+    wait_until(lambda: app.pipeline.tasks)
+    app.sessions.free(session.id)
+    app.pipeline.gate.release(10)
+    wait_until(lambda: app.pipeline.closed == 1)
+
+
+def test_every_message_has_a_place(session):
+    with pytest.raises(TypeError, match="no session takes a str"):
+        session.dispatch("undo")
