@@ -111,8 +111,16 @@ def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
             name = f"{name}, predicted" if dotted else name
             traces.append(
                 go.Scatter(
-                    x=frames, y=column, name=name, mode="lines", line=line, xaxis=f"x{suffix}", yaxis=f"y{suffix}",
-                    legend=f"legend{suffix}", showlegend=not dotted, hovertemplate="%{y:.3f}",
+                    x=frames,
+                    y=column,
+                    name=name,
+                    mode="lines",
+                    line=line,
+                    xaxis=f"x{suffix}",
+                    yaxis=f"y{suffix}",
+                    legend=f"legend{suffix}",
+                    showlegend=not dotted,
+                    hovertemplate="%{y:.3f}",
                 )  # fmt: skip
             )
     return traces

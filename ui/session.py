@@ -309,9 +309,7 @@ class Session:
         clip = _clip(state)
         settings = Settings(message.seed, message.steps)
         count = self._options.num_frames
-        task = JointTask(
-            clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed
-        )
+        task = JointTask(clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed)
         keep = partial(self._keep_take, "imagined", clip.hash, settings, len(state.document.takes) + 1)
         return self._start("imagine", task, settings, keep, state)
 
@@ -384,9 +382,7 @@ class Session:
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _start(
-        self, kind: JobKind, task: Any, settings: Settings, keep: Callable[[Any], Any], state: State
-    ) -> Change:
+    def _start(self, kind: JobKind, task: Any, settings: Settings, keep: Callable[[Any], Any], state: State) -> Change:
         if state.job is not None:
             raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
         job = Job(task, keep, self.dispatch)

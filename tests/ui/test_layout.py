@@ -145,7 +145,8 @@ def test_words_from_outside_are_escaped():
 
 def test_a_notice_is_shown_where_it_belongs():
     notice = Notice("input", "holiday.mp4: no video", True)
-    assert "holiday.mp4" in panels.notice_line(notice, "input") and 'role="alert"' in panels.notice_line(notice, "input")
+    shown = panels.notice_line(notice, "input")
+    assert "holiday.mp4" in shown and 'role="alert"' in shown
     assert panels.notice_line(notice, "path") == ""
 
 
