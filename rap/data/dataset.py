@@ -59,7 +59,7 @@ def read_shard(path: Path) -> PosedClips:
             clips = PosedClips(*(shard[key] for key in SHARD_KEYS))
     except InputError:
         raise
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as a shard of clips ({error}); delete it or make it again") from error
     _check_shapes(path, clips)
     return clips

@@ -128,13 +128,23 @@ def stream(seed: int, config: SyntheticConfig, *, start: int = 0, with_depth: bo
         index += 1
 
 
-def plan_clip(rng: np.random.Generator, config: SyntheticConfig, bank: TextureBank) -> Plan:
-    """Draw a scene and a path that stays clear of its surfaces."""
-    kind = ""
+def plan_clip(
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    bank: TextureBank,
+    family: str | None = None,
+    kind: str | None = None,
+) -> Plan:
+    """Draw a scene and a path that stays clear of its surfaces.
+
+    Args:
+        family, kind: keys of scenes.FAMILIES and motion.KINDS; None draws them too.
+    """
+    wanted_family, wanted_kind = family, kind
     for _ in range(SCENE_ATTEMPTS):
-        family, scene = sample_scene(rng, bank)
+        family, scene = sample_scene(rng, bank, wanted_family)
         fov_y_rad = motion.sample_fov_y_rad(rng)
-        kind = motion.sample_kind(rng)
+        kind = wanted_kind or motion.sample_kind(rng)
         start = motion.sample_start(rng, scene.eye, scene.pivot, scene.yaw_rad, scene.pitch_rad)
         intrinsics = np.tile(intrinsics_from_fov(fov_y_rad, config.size), (config.num_frames, 1))
         for amplitude in PATH_AMPLITUDES:
@@ -171,7 +181,11 @@ def is_clear(plan: Plan) -> bool:
 
 def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:
     rng = np.random.default_rng((seed, index))
-    plan = plan_clip(rng, config, bank)
+    return render_plan(plan_clip(rng, config, bank), rng, config, bank)
+
+
+def render_plan(plan: Plan, rng: np.random.Generator, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:
+    """A batch of one: the plan's frames, its cameras and depth; rng draws the photometry."""
     looks = Photometry.sample(rng) if config.photometric else Photometry()
     factor = 2 if rng.random() < config.supersample_share else 1
     h, w = config.size

@@ -1,4 +1,8 @@
-"""Shards of synthetic clips on disk: made once by several processes, read again by training."""
+"""Shards of synthetic clips on disk, made once by several processes.
+
+A shard is an `.npz` with the arrays of SyntheticBatch under their names (ARRAYS always; `kinds`; `depth` when asked
+for). `rap.data.dataset` reads them for training, knowing nothing of this module; a test holds the two together.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.multiprocessing
-from torch import Tensor
 
 from rap.errors import InputError
-from rap.synthetic.clips import SyntheticBatch, SyntheticConfig, render_clips
+from rap.synthetic.clips import SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 
 INDEX_NAME = "index.json"
@@ -48,8 +51,8 @@ def build_shards(
     if count < 1 or workers < 1 or shard_size < 1:
         raise ValueError(f"count, workers and shard_size must be at least 1, got {count}, {workers}, {shard_size}")
     out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    _claim(out_dir, _description(seed, config, shard_size, with_depth))
+    description = _description(seed, config, shard_size, with_depth)
+    _refuse_others(out_dir, description)
     starts = range(0, count, shard_size)
     jobs = [(s, min(shard_size, count - s)) for s in starts]
     jobs = [job for job in jobs if not _is_complete(shard_path(out_dir, job[0]), job[1])]
@@ -58,6 +61,8 @@ def build_shards(
     if not jobs:
         return
     bank = texture_bank(config.textures, config.texture_size, "cpu")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    (out_dir / INDEX_NAME).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     arguments = (out_dir, seed, config, with_depth, bank)
     if workers == 1:
         _start_worker(*arguments)
@@ -77,45 +82,16 @@ def shard_path(out_dir: Path, start: int) -> Path:
     return Path(out_dir) / f"clips-{start:08d}.npz"
 
 
-def shard_files(folder: Path) -> list[Path]:
-    """The complete shards of a folder, in order of their clips.
-
-    Raises:
-        InputError: there are none.
-    """
-    files = sorted(Path(folder).glob("clips-*.npz"))
-    if not files:
-        raise InputError(f"shards: {folder} holds no clips-*.npz; make them with build_shards")
-    return files
-
-
-def read_shard(path: Path) -> SyntheticBatch:
-    """One shard; depth comes back as float32 where it was stored.
-
-    Raises:
-        InputError: the file is no such shard.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, Tensor] = {name: torch.from_numpy(file[name]) for name in ARRAYS}
-            kinds = tuple(str(kind) for kind in file["kinds"])
-            depth = torch.from_numpy(file["depth"]).float() if "depth" in file.files else None
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"shard: {path} cannot be read ({error}); delete it and build the shards again") from error
-    return SyntheticBatch(**arrays, kinds=kinds, depth=depth)
-
-
 def _description(seed: int, config: SyntheticConfig, shard_size: int, with_depth: bool) -> dict[str, Any]:
     fields = asdict(replace(config, device="cpu"))
     fields["textures"] = None if config.textures is None else Path(config.textures).name
     return {"seed": seed, "shard_size": shard_size, "with_depth": with_depth, **json.loads(json.dumps(fields))}
 
 
-def _claim(out_dir: Path, description: dict[str, Any]) -> None:
-    """Write what the folder holds, or refuse it when it holds something else."""
+def _refuse_others(out_dir: Path, description: dict[str, Any]) -> None:
+    """Refuse a folder that holds clips of another description."""
     path = out_dir / INDEX_NAME
     if not path.exists():
-        path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     for name, value in description.items():

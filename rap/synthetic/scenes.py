@@ -480,8 +480,8 @@ FAMILIES = {"room": room, "table": table_top, "ground": open_ground, "panels": l
 FAMILY_WEIGHTS = {"room": 0.37, "table": 0.3, "ground": 0.2, "panels": 0.13}
 
 
-def sample_scene(rng: np.random.Generator, bank: TextureBank) -> tuple[str, Scene]:
-    """A random scene and the name of its family."""
+def sample_scene(rng: np.random.Generator, bank: TextureBank, family: str | None = None) -> tuple[str, Scene]:
+    """A random scene, of a given family or of any, and the name of its family."""
     names = list(FAMILIES)
-    name = names[int(rng.choice(len(names), p=[FAMILY_WEIGHTS[n] for n in names]))]
+    name = family or names[int(rng.choice(len(names), p=[FAMILY_WEIGHTS[n] for n in names]))]
     return name, FAMILIES[name](SceneBuilder(rng, bank))

@@ -1,0 +1,231 @@
+"""`rap synthetic`: procedural clips with exact cameras: training shards, a contact sheet, or the app's examples.
+
+Clips are the same for the same seed and options, on any number of worker processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rap.cli import options
+from rap.config import ASSETS, SIZE_BUCKETS, SIZE_MULTIPLE
+from rap.errors import InputError
+
+if TYPE_CHECKING:
+    from rap.synthetic import SyntheticConfig
+
+Size = tuple[int, int]
+
+BUCKET_SHARES = {(128, 128): 8, (96, 128): 10, (96, 160): 9, (128, 96): 3, (160, 96): 3}
+"""How the clips of --buckets are dealt out: most videos are wider than high."""
+
+EXAMPLE_FPS = 8.0
+SHEET_COLUMNS = 2
+SHEET_FRAMES = 5
+GAP_PX = 6
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """`rap synthetic build | preview | examples`"""
+    parser = commands.add_parser("synthetic", help="make procedural clips with exact cameras", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", metavar="build|preview|examples", required=True)
+
+    build = kinds.add_parser("build", help="training clips as shards in OUT/<h>x<w>")
+    build.add_argument("--out", type=Path, required=True, metavar="DIR", help="of shards; goes on where it ended")
+    build.add_argument("--count", type=options.positive, required=True, metavar="N", help="clips of all sizes together")
+    build.add_argument("--shard-size", type=options.positive, default=64, metavar="N", help="in clips (default: 64)")
+    build.add_argument("--workers", type=options.positive, default=1, metavar="N", help="processes (default: 1)")
+    _add_look(build, several_sizes=True)
+    build.set_defaults(run=run_build)
+
+    preview = kinds.add_parser("preview", help="a contact sheet of the first clips of a seed")
+    preview.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to write, .png")
+    preview.add_argument("--count", type=options.positive, default=12, metavar="N", help="clips (default: 12)")
+    _add_look(preview, several_sizes=False)
+    preview.set_defaults(run=run_preview)
+
+    examples = kinds.add_parser("examples", help="the example clips of the app, with their cameras")
+    examples.add_argument("--out", type=Path, default=ASSETS / "examples", metavar="DIR", help="default: the app's own")
+    options.add_json(examples)
+    examples.set_defaults(run=run_examples)
+
+
+def _add_look(parser: argparse.ArgumentParser, *, several_sizes: bool) -> None:
+    """What clips look like."""
+    if several_sizes:
+        sizes = parser.add_mutually_exclusive_group()
+        sizes.add_argument(
+            "--size", type=frame_size, action="append", metavar="HxW", help="may be repeated (default: 128x128)"
+        )
+        sizes.add_argument("--buckets", action="store_true", help="all sizes the model is trained at, wide ones most")
+    else:
+        parser.add_argument("--size", type=frame_size, default=(128, 128), metavar="HxW", help="default: 128x128")
+    parser.add_argument("--seed", type=options.natural, default=0, metavar="N", help="of the clips (default: 0)")
+    options.add_frames(parser)
+    parser.add_argument(
+        "--textures", type=Path, metavar="DIR", help="folder of photographs (default: procedural patterns)"
+    )
+    parser.add_argument("--texture-size", type=options.positive, default=256, metavar="N", help="side (default: 256)")
+    parser.add_argument(
+        "--supersample", type=share, default=0.1, metavar="P", help="share of clips with smooth edges (default: 0.1)"
+    )
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="where pixels are computed (default: cpu)")
+    options.add_json(parser)
+
+
+def frame_size(text: str) -> Size:
+    """HxW in pixels, multiples that the model takes."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"must be height x width, as 96x160, got {text!r}")
+    size = int(match[1]), int(match[2])
+    if any(side == 0 or side % SIZE_MULTIPLE for side in size):
+        raise argparse.ArgumentTypeError(f"must be multiples of {SIZE_MULTIPLE} pixels, as 96x160, got {text}")
+    return size
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, got {text}")
+    return value
+
+
+def clip_seed(seed: int, size: Size) -> int:
+    """The seed of the clips of one size: no two (seed, size) share their scenes, so that test clips stay unseen."""
+    digest = hashlib.sha256(f"{seed} {size[0]}x{size[1]}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def deal_out(count: int, shares: dict[Size, int]) -> dict[Size, int]:
+    """Clips for each size, `count` in all, as near to the shares as whole numbers allow (largest remainders)."""
+    exact = np.array(list(shares.values())) * count / sum(shares.values())
+    dealt = np.floor(exact).astype(int)
+    for k in np.argsort(dealt - exact, kind="stable")[: count - dealt.sum()]:
+        dealt[k] += 1
+    return {size: int(n) for size, n in zip(shares, dealt, strict=True)}
+
+
+def run_build(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Render the missing shards of every size."""
+    from tqdm import tqdm
+
+    from rap.synthetic import build_shards
+
+    if chosen.out.exists() and not chosen.out.is_dir():
+        raise InputError(f"--out {chosen.out}: is a file; name a folder")
+    shares = {size: BUCKET_SHARES[size] for size in SIZE_BUCKETS} if chosen.buckets else {}
+    counts = deal_out(chosen.count, shares or {size: 1 for size in chosen.size or [(128, 128)]})
+    began = time.perf_counter()
+    with tqdm(total=chosen.count, desc="synthetic", unit="clip", file=sys.stderr) as bar:
+        for size, count in counts.items():
+            if count == 0:
+                continue
+            seed, before = clip_seed(chosen.seed, size), bar.n
+            folder, config = chosen.out / size_name(size), _config(chosen, size)
+            for done in build_shards(folder, count, seed, config, chosen.workers, shard_size=chosen.shard_size):
+                bar.update(before + done - bar.n)
+    return {
+        "command": "synthetic build",
+        "out": str(chosen.out),
+        "seed": chosen.seed,
+        "clips": {size_name(size): count for size, count in counts.items()},
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+
+
+def run_preview(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Render the clips that `build` would begin with, and put some frames of each on one picture."""
+    from PIL import Image
+    from tqdm import tqdm
+
+    from rap.synthetic import stream
+
+    if chosen.out.suffix.lower() != ".png":
+        raise InputError(f"--out {chosen.out}: must end in .png")
+    rows, kinds = [], []
+    clips = stream(clip_seed(chosen.seed, chosen.size), _config(chosen, chosen.size))
+    for _ in tqdm(range(chosen.count), desc="synthetic", unit="clip", file=sys.stderr):
+        clip = next(clips)
+        kinds.append(clip.kinds[0])
+        rows.append(_strip(clip.frames_u8[0].numpy(), f"{len(kinds) - 1} {kinds[-1]}"))
+    try:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(contact_sheet(rows)).save(chosen.out)
+    except OSError as error:
+        raise InputError(f"--out {chosen.out}: cannot be written ({error.strerror or error})") from error
+    return {"command": "synthetic preview", "out": str(chosen.out), "seed": chosen.seed, "kinds": kinds}
+
+
+def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
+    """NAME.mp4 and NAME.transforms.json for every example: lengths in median depths of the first frame."""
+    from tqdm import tqdm
+
+    from rap import formats
+    from rap.data import write_video
+    from rap.geometry import Trajectory
+    from rap.synthetic.examples import EXAMPLES, render_example
+
+    names = []
+    for example in tqdm(EXAMPLES, desc="examples", unit="clip", file=sys.stderr):
+        clip = render_example(example)
+        frames_u8 = clip.frames_u8[0].numpy()
+        path = Trajectory(
+            clip.Ts_world_camera[0].numpy(), clip.intrinsics[0].numpy(), frames_u8.shape[1:3], fps=EXAMPLE_FPS
+        )
+        write_video(chosen.out / f"{example.name}.mp4", frames_u8, EXAMPLE_FPS)
+        formats.write(chosen.out / f"{example.name}.transforms.json", path)
+        names.append(example.name)
+    return {"command": "synthetic examples", "out": str(chosen.out), "examples": names}
+
+
+def contact_sheet(strips: list[np.ndarray]) -> np.ndarray:
+    """(H, W, 3) strips of one size in two columns, on white."""
+    h, w, _ = strips[0].shape
+    columns = min(SHEET_COLUMNS, len(strips))
+    lines = -(-len(strips) // columns)
+    sheet = np.full((lines * (h + GAP_PX) + GAP_PX, columns * (w + GAP_PX) + GAP_PX, 3), 255, np.uint8)
+    for k, strip in enumerate(strips):
+        top, left = GAP_PX + k // columns * (h + GAP_PX), GAP_PX + k % columns * (w + GAP_PX)
+        sheet[top : top + h, left : left + w] = strip
+    return sheet
+
+
+def _strip(frames_u8: np.ndarray, label: str) -> np.ndarray:
+    """(h, n w, 3) frames spread evenly over a clip, side by side, its label in a corner."""
+    from PIL import Image, ImageDraw
+
+    picks = np.unique(np.linspace(0, len(frames_u8) - 1, SHEET_FRAMES).round().astype(int))
+    image = Image.fromarray(np.concatenate(list(frames_u8[picks]), axis=1))
+    ImageDraw.Draw(image).text((3, 2), label, fill="white", stroke_width=1, stroke_fill="black")
+    return np.asarray(image)
+
+
+def size_name(size: Size) -> str:
+    """Folder name of a size."""
+    return f"{size[0]}x{size[1]}"
+
+
+def _config(chosen: argparse.Namespace, size: Size) -> SyntheticConfig:
+    from rap.synthetic import SyntheticConfig
+
+    return SyntheticConfig(
+        size=size,
+        num_frames=chosen.frames,
+        textures=chosen.textures,
+        texture_size=chosen.texture_size,
+        supersample_share=chosen.supersample,
+        device=chosen.device,
+    )

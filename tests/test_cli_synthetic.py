@@ -1,0 +1,129 @@
+"""`rap synthetic`: shards that training reads, a contact sheet, the app's example clips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rap import cli, formats
+from rap.cli import synthetic
+from rap.config import ASSETS, SIZE_BUCKETS
+from rap.data import load_clip
+from rap.data.dataset import ClipStore, read_shard
+from rap.synthetic import SyntheticConfig, render_clips
+from rap.synthetic.examples import CONFIG, EXAMPLES, plan_example
+
+SMALL = ("--frames", "5", "--texture-size", "16")
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
+    assert cli.main(["synthetic", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_build_makes_what_training_reads(capsys, tmp_path: Path) -> None:
+    sizes = ("--size", "32x64", "--size", "32x32")
+    result = run_json(capsys, "build", "--out", tmp_path, "--count", 5, "--seed", 3, *sizes, *SMALL)
+    assert result["clips"] == {"32x64": 3, "32x32": 2}
+    assert len(ClipStore(tmp_path)) == 5
+    (file,) = tmp_path.glob("32x64/*.npz")
+    clips = read_shard(file)
+    config = SyntheticConfig(size=(32, 64), num_frames=5, texture_size=16, supersample_share=0.1)
+    whole = render_clips(synthetic.clip_seed(3, (32, 64)), 3, config)
+    for name in ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth"):
+        assert np.array_equal(getattr(clips, name), getattr(whole, name).numpy()), name
+    before = file.stat().st_mtime_ns
+    again = run_json(capsys, "build", "--out", tmp_path, "--count", 6, "--seed", 3, *sizes, *SMALL)
+    assert again["clips"] == {"32x64": 3, "32x32": 3} and file.stat().st_mtime_ns == before
+    assert len(ClipStore(tmp_path)) == 6
+
+
+def test_seeds_share_no_scene_across_sizes() -> None:
+    seeds = [synthetic.clip_seed(seed, size) for seed in range(50) for size in SIZE_BUCKETS]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("count", [1, 7, 33, 1000])
+def test_clips_are_dealt_out_by_share(count: int) -> None:
+    assert set(synthetic.BUCKET_SHARES) == set(SIZE_BUCKETS)
+    dealt = synthetic.deal_out(count, synthetic.BUCKET_SHARES)
+    assert sum(dealt.values()) == count
+    total = sum(synthetic.BUCKET_SHARES.values())
+    assert all(abs(n - count * synthetic.BUCKET_SHARES[size] / total) < 1 for size, n in dealt.items())
+
+
+def test_preview(capsys, tmp_path: Path) -> None:
+    result = run_json(capsys, "preview", "--out", tmp_path / "a" / "b.png", "--count", 3, "--size", "32x64", *SMALL)
+    assert len(result["kinds"]) == 3 and all("/" in kind for kind in result["kinds"])
+    with Image.open(tmp_path / "a" / "b.png") as sheet:
+        assert sheet.size == (2 * (5 * 64 + 6) + 6, 2 * (32 + 6) + 6)
+        assert np.asarray(sheet)[: 32 + 6, : 5 * 64].std() > 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("build", "--out", "x", "--count", "0"), "must be at least 1, got 0"),
+        (
+            ("build", "--out", "x", "--count", "3", "--size", "100x128"),
+            "multiples of 32 pixels, as 96x160, got 100x128",
+        ),
+        (("build", "--out", "x", "--count", "3", "--size", "big"), "height x width, as 96x160, got 'big'"),
+        (("build", "--out", "x", "--count", "3", "--size", "32x32", "--buckets"), "not allowed with argument --size"),
+        (("build", "--out", "x", "--count", "3", "--supersample", "2"), "share from 0 to 1, got 2"),
+        (("build", "--out", "x", "--count", "3", "--textures", "nowhere"), "nowhere holds no image"),
+        (("build", "--out", "taken", "--count", "3"), "--out taken: is a file; name a folder"),
+        (("preview", "--out", "x.txt"), "x.txt: must end in .png"),
+        (("preview", "--out", "x.png", "--texture-size", "100"), "power of two from 16 to 1024, got 100"),
+    ],
+)
+def test_bad_options_are_sentences(arguments, words, capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("taken").write_text("")
+    try:
+        status = cli.main(["synthetic", *arguments])
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_another_seed_in_the_same_folder_is_refused(capsys, tmp_path: Path) -> None:
+    build = ["synthetic", "build", "--out", str(tmp_path), "--count", "1", "--size", "32x32", *SMALL]
+    assert cli.main(build) == 0
+    assert cli.main([*build, "--seed", "1"]) == 2
+    assert "was made with seed" in capsys.readouterr().err
+
+
+# --- the example clips ------------------------------------------------------------------------------------------------
+
+
+def test_examples_are_clips_with_cameras() -> None:
+    folder = ASSETS / "examples"
+    assert sorted(p.stem for p in folder.glob("*.mp4")) == sorted(example.name for example in EXAMPLES)
+    for example in EXAMPLES:
+        film = folder / f"{example.name}.mp4"
+        assert film.stat().st_size < 300_000
+        clip = load_clip(film, size=CONFIG.size)
+        trajectory = formats.read(folder / f"{example.name}.transforms.json")
+        assert len(clip) == len(trajectory) == CONFIG.num_frames and clip.notes == ()
+        assert trajectory.image_size == CONFIG.size and trajectory.fps == clip.fps == synthetic.EXAMPLE_FPS
+        assert clip.frames_u8.std() > 25
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_examples_are_made_by_the_committed_code(example) -> None:
+    """The path is planned again (the pictures, which take long, are not rendered); its unit is the depth seen."""
+    views = plan_example(example, SyntheticConfig(size=CONFIG.size, texture_size=16)).views
+    Ts = np.linalg.inv(views.Ts_scene_camera[0]) @ views.Ts_scene_camera
+    known = formats.read(ASSETS / "examples" / f"{example.name}.transforms.json")
+    np.testing.assert_allclose(known.Ts_world_camera[:, :3, :3], Ts[:, :3, :3], atol=1e-9)
+    np.testing.assert_allclose(known.intrinsics, views.intrinsics, rtol=1e-9)
+    planned, centres = Ts[:, :3, 3], known.centres
+    unit = np.linalg.norm(planned) / np.linalg.norm(centres)
+    np.testing.assert_allclose(centres * unit, planned, atol=1e-6)
