@@ -332,7 +332,7 @@ class RaPPipeline(DiffusionPipeline):
         frames = trajectory = None
         if problem.mode != "estimate":
             frames = _to_u8(self.codec.preview_video(state.estimate.video[:, :, problem.segment :].to(self.vae.dtype)))
-        if problem.mode != "generate":
+        if problem.mode == "joint":  # of an estimate's one or two steps only the last is worth the time
             trajectory, _ = self._decode_cameras(problem, state.estimate.rays)
         return Progress(state.step, state.steps, frames, trajectory)
 
@@ -424,7 +424,9 @@ class _BoundNetwork:
         self.ray_frame_times = frames_to_latent_time(frames)
 
     def __call__(self, x: Pair, t: Pair) -> Pair:
-        out = self.transformer(
+        """A modality that is at time 0 in every frame is given: it is not predicted but returned as it is."""
+        noised = [bool(times.any()) for times in t]
+        video, rays = self.transformer(
             x.video,
             x.rays,
             t.video * 1000,
@@ -433,8 +435,9 @@ class _BoundNetwork:
             ray_frame_times=self.ray_frame_times,
             num_source_frames=self.segment,
             return_dict=False,
+            wanted="both" if all(noised) else "video" if noised[0] else "rays",
         )
-        return Pair(*out)
+        return Pair(x.video if video is None else video, x.rays if rays is None else rays)
 
 
 def _without_grad(samples: Iterator[flow.Sample]) -> Iterator[flow.Sample]:

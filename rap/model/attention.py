@@ -10,6 +10,8 @@ weights, leaves the pretrained video branch untouched at the start and still rec
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttention
@@ -18,6 +20,7 @@ from torch import Tensor
 from rap.model.tokens import apply_rotary
 
 QKV = tuple[Tensor, Tensor, Tensor]
+Wanted = Literal["both", "video", "rays"]
 
 
 def project_qkv(attn: WanAttention, tokens: Tensor, rotary: tuple[Tensor, Tensor]) -> QKV:
@@ -28,19 +31,21 @@ def project_qkv(attn: WanAttention, tokens: Tensor, rotary: tuple[Tensor, Tensor
     return apply_rotary(query, rotary), apply_rotary(key, rotary), value
 
 
-def decoupled_attention(video: QKV, rays: QKV, gates: Tensor, backend: object = None) -> tuple[Tensor, Tensor]:
-    """Both lines of the module's formula.
+def decoupled_attention(
+    video: QKV, rays: QKV, gates: Tensor, backend: object = None, wanted: Wanted = "both"
+) -> tuple[Tensor | None, Tensor | None]:
+    """Both lines of the module's formula, or the one `wanted`.
 
     Args:
         video, rays: (q, k, v), each (B, L, N, d).
         gates: (2, N*d), the gates g_z and g_r.
+        wanted: the line of the other branch is not computed and None.
 
     Returns:
         o_z (B, L_z, N*d), o_r (B, L_r, N*d), before the output projection.
     """
-    (q_z, k_z, v_z), (q_r, k_r, v_r) = video, rays
-    out_z = _attend(q_z, k_z, v_z, backend) + (gates[0] * _attend(q_z, k_r, v_r, backend)).type_as(q_z)
-    out_r = _attend(q_r, k_r, v_r, backend) + (gates[1] * _attend(q_r, k_z, v_z, backend)).type_as(q_r)
+    out_z = None if wanted == "rays" else _marginal_and_conditional(video, rays, gates[0], backend)
+    out_r = None if wanted == "video" else _marginal_and_conditional(rays, video, gates[1], backend)
     return out_z, out_r
 
 
@@ -54,6 +59,11 @@ def joint_attention(video: QKV, rays: QKV, backend: object = None) -> tuple[Tens
 def self_attention(video: QKV, backend: object = None) -> Tensor:
     """Plain attention inside one branch."""
     return _attend(*video, backend)
+
+
+def _marginal_and_conditional(own: QKV, other: QKV, gate: Tensor, backend: object) -> Tensor:
+    query, key, value = own
+    return _attend(query, key, value, backend) + (gate * _attend(query, *other[1:], backend)).type_as(query)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, backend: object) -> Tensor:

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from rap.model import attention as attn_lib
+from rap.model.attention import Wanted
 from rap.model.tokens import (
     frames_to_latent_time,
     half_resolution_positions,
@@ -38,11 +39,11 @@ class RaPTransformerOutput(BaseOutput):
     """Predictions of both branches, in the shape of their inputs.
 
     `sample` belongs to the video latents, `ray_sample` to the ray latents; whether they are velocities or clean
-    samples is the config's `video_prediction` and `ray_prediction`.
+    samples is the config's `video_prediction` and `ray_prediction`. None is a modality that was not `wanted`.
     """
 
-    sample: Tensor
-    ray_sample: Tensor
+    sample: Tensor | None
+    ray_sample: Tensor | None
 
 
 class RaPTransformerBlock(WanTransformerBlock):
@@ -77,29 +78,37 @@ class RaPTransformerBlock(WanTransformerBlock):
         ray_temb: Tensor | None,
         rotary: Rotary,
         ray_rotary: Rotary | None,
+        wanted: Wanted = "both",
     ) -> tuple[Tensor, Tensor | None]:
-        shift, scale, gate, ff_shift, ff_scale, ff_gate = _modulation(self.scale_shift_table, temb)
-        video_qkv = attn_lib.project_qkv(self.attn1, self._modulate(hidden_states, scale, shift), rotary)
+        """Tokens of both branches; a branch that is not `wanted` is attended to and comes back as it was."""
+        mod_z = _modulation(self.scale_shift_table, temb)
+        video_qkv = attn_lib.project_qkv(self.attn1, self._modulate(hidden_states, mod_z[1], mod_z[0]), rotary)
         backend = self.attn1.processor._attention_backend
         if rays is None or ray_temb is None or ray_rotary is None:
             out_z = attn_lib.self_attention(video_qkv, backend)
+            return self._update_video(hidden_states, out_z, text, mod_z), None
+        ray_attn = self.ray_attn1 or self.attn1
+        mod_r = _modulation(self.ray_scale_shift_table, ray_temb)
+        rays_qkv = attn_lib.project_qkv(ray_attn, self._modulate(rays, mod_r[1], mod_r[0]), ray_rotary)
+        if self.decoupled:
+            out_z, out_r = attn_lib.decoupled_attention(video_qkv, rays_qkv, self.cross_gate, backend, wanted)
         else:
-            ray_attn = self.ray_attn1 or self.attn1
-            mod_r = _modulation(self.ray_scale_shift_table, ray_temb)
-            rays_qkv = attn_lib.project_qkv(ray_attn, self._modulate(rays, mod_r[1], mod_r[0]), ray_rotary)
-            if self.decoupled:
-                out_z, out_r = attn_lib.decoupled_attention(video_qkv, rays_qkv, self.cross_gate, backend)
-            else:
-                out_z, out_r = attn_lib.joint_attention(video_qkv, rays_qkv, backend)
+            out_z, out_r = attn_lib.joint_attention(video_qkv, rays_qkv, backend)
+        if out_r is not None and wanted != "video":
             rays = _add_gated(rays, ray_attn.to_out[0](out_r), mod_r[2])
             rays = _add_gated(rays, self.ray_ffn(self._modulate_ff(rays, mod_r[4], mod_r[3])), mod_r[5])
+        if out_z is not None and wanted != "rays":
+            hidden_states = self._update_video(hidden_states, out_z, text, mod_z)
+        return hidden_states, rays
 
-        hidden_states = _add_gated(hidden_states, self.attn1.to_out[0](out_z), gate)
+    def _update_video(
+        self, hidden_states: Tensor, out_z: Tensor, text: Tensor | None, mod_z: tuple[Tensor, ...]
+    ) -> Tensor:
+        hidden_states = _add_gated(hidden_states, self.attn1.to_out[0](out_z), mod_z[2])
         if text is not None and self.attn2 is not None:
             query = self.norm2(hidden_states.float()).type_as(hidden_states).flatten(1, 2)
             hidden_states = hidden_states + self.attn2(query, text, None, None).view_as(hidden_states)
-        ff = self.ffn(self._modulate_ff(hidden_states, ff_scale, ff_shift))
-        return _add_gated(hidden_states, ff, ff_gate), rays
+        return _add_gated(hidden_states, self.ffn(self._modulate_ff(hidden_states, mod_z[4], mod_z[3])), mod_z[5])
 
     def _modulate(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return (self.norm1(x.float()) * (1 + scale) + shift).type_as(x).flatten(1, 2)
@@ -215,7 +224,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         ray_frame_times: Float[Tensor, "B G"] | None = None,
         num_source_frames: int = 0,
         return_dict: bool = True,
-    ) -> RaPTransformerOutput | tuple[Tensor, Tensor]:
+        wanted: Wanted = "both",
+    ) -> RaPTransformerOutput | tuple[Tensor | None, Tensor | None]:
         """Predict both modalities.
 
         Args:
@@ -226,6 +236,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             encoder_hidden_states: text states (B, L, text_dim), or None to leave text out.
             frame_times: latent times of the frames (`frames_to_latent_time`); default 0, 1, 2, ...
             ray_frame_times: latent times of the ray frames; default every `ray_frame_stride`-th frame of a clip.
+            wanted: "video" or "rays" where the other modality is given: what only its own prediction needs (its half
+                of the last block, its head) is left out, and None in the output. The wanted one is not changed.
         """
         grid, ray_grid = self._grids(hidden_states, ray_hidden_states)
         rotary, ray_rotary = self._rotaries(hidden_states, ray_hidden_states, frame_times, ray_frame_times)
@@ -242,8 +254,9 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if self.config.camera == "pluecker":  # channel-wise: the patch embedding of both is the sum of two
             x, mod, temb, rays, ray_mod = x + rays, mod + ray_mod, temb + ray_temb, None, None
             ray_temb = temb
-        for block in self.blocks:
-            args = (x, rays, text, mod, ray_mod, rotary, ray_rotary)
+        for i, block in enumerate(self.blocks):
+            last = i + 1 == len(self.blocks)
+            args = (x, rays, text, mod, ray_mod, rotary, ray_rotary, wanted if last else "both")
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 x, rays = self._gradient_checkpointing_func(block, *args)
             else:
@@ -251,8 +264,11 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if rays is None:
             rays = x
 
-        video_out = self._head(x, temb, self.scale_shift_table, self.proj_out, grid)
-        ray_out = self._head(rays, ray_temb, self.ray_scale_shift_table, self.ray_proj_out, ray_grid)
+        video_out = ray_out = None
+        if wanted != "rays":
+            video_out = self._head(x, temb, self.scale_shift_table, self.proj_out, grid)
+        if wanted != "video":
+            ray_out = self._head(rays, ray_temb, self.ray_scale_shift_table, self.ray_proj_out, ray_grid)
         return RaPTransformerOutput(video_out, ray_out) if return_dict else (video_out, ray_out)
 
     def _head(self, x: Tensor, temb: Tensor, table: Tensor, proj: nn.Linear, grid: tuple[int, int]) -> Tensor:

@@ -112,6 +112,18 @@ def test_batch_of_two_equals_two_singles_and_each_modality_sees_the_other(overri
         assert (changed[output] - both[output]).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize(
+    "overrides", [{}, {"attention": "joint"}, {"camera": "pluecker"}, {"ray_attention": "separate"}]
+)
+@torch.no_grad()
+def test_leaving_out_a_modality_does_not_change_the_other(overrides):
+    model, args = tiny(**overrides), inputs(camera=overrides.get("camera", "raxel"))
+    both = model(**args)
+    video, rays = model(**args, wanted="video"), model(**args, wanted="rays")
+    assert torch.equal(video.sample, both.sample) and video.ray_sample is None
+    assert torch.equal(rays.ray_sample, both.ray_sample) and rays.sample is None
+
+
 @torch.no_grad()
 def test_the_reference_is_told_from_other_sources():
     model, args = tiny(), inputs()
