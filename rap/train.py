@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.training_utils import EMAModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -45,6 +46,9 @@ from rap.pipeline import RaPPipeline
 
 SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
 """How often a batch has one, two or three source frames."""
+
+CODEC_SAVE_EVERY = 200
+"""Steps between saves of the codec's training."""
 
 RAY_STD_FLOOR = 0.03
 """Smallest divisor of a ray latent channel: channels that carry nothing must not be blown up to unit variance."""
@@ -127,24 +131,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = _settings(CodecTraining if command == "codec" else ModelTraining, config, args)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
     (train_codec if command == "codec" else train_model)(settings)
     return 0
 
 
 def _settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any:
-    values: dict[str, Any] = {}
-    if config is not None:
-        values = json.loads(config.read_text())
-        unknown = sorted(set(values) - {item.name for item in dataclasses.fields(kind)})
-        if unknown:
-            raise InputError(f"{config}: unknown settings {unknown}; `rap train --help` lists them")
+    values = {} if config is None else _read_config(kind, config)
     values.update({key: value for key, value in flags.items() if value is not None})
     settings = kind(**values)
     for name in ("data", "codec"):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {'clips' if name == 'data' else 'trained codec'}")
+    for name in ("steps", "batch", "heads", "save_every"):
+        if getattr(settings, name, 1) < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
+    if isinstance(settings, ModelTraining) and settings.width % settings.heads:
+        raise InputError(f"--width must be a multiple of --heads, got {settings.width} and {settings.heads}")
     return settings
+
+
+def _read_config(kind: type, config: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{config}: is no JSON ({error})") from error
+    defaults = {item.name: item.default for item in dataclasses.fields(kind)}
+    if not isinstance(values, dict):
+        raise InputError(f"{config}: must hold one JSON object of settings, got {type(values).__name__}")
+    unknown = sorted(set(values) - set(defaults))
+    if unknown:
+        raise InputError(f"{config}: unknown settings {unknown}; `rap train --help` lists them")
+    for name, value in values.items():
+        wanted = type(defaults[name])
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise InputError(f"{config}: {name} must be of type {wanted.__name__}, got {value!r}")
+    return values
 
 
 # --- codec ---
@@ -152,46 +173,70 @@ def _settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any:
 
 def train_codec(settings: CodecTraining) -> None:
     """Fit the bases, measure the statistics, train the convolutional part of the decoder on reconstruction."""
-    out = Path(settings.out)
+    torch.manual_seed(settings.seed)
+    out, store = Path(settings.out), ClipStore(Path(settings.data))
     out.mkdir(parents=True, exist_ok=True)
-    store, rng = ClipStore(Path(settings.data)), np.random.default_rng(settings.seed)
-    model = PatchAutoencoder(settings.z_dim, settings.refiner_width, settings.refiner_blocks)
-    state_path = out / "state.safetensors"
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    start = 0
-    if settings.resume and state_path.exists():
-        model = PatchAutoencoder.from_pretrained(out / "vae")
-        parameters = list(model.parameters())
-        start = int(json.loads((out / "progress.json").read_text())["step"])
-        rng = np.random.default_rng([settings.seed, start])
-    else:
-        model.fit_bases(_sample_videos(store, settings.fit_clips, rng))
-        _measure_latents(model, store, rng, out)
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)
+    start = _saved_step(out) if settings.resume else 0
+    model = _resumed_codec(settings, out) if start else _fitted_codec(settings, store, out)
+    if model.refiner is None:  # a linear codec is ready once its bases are
+        model.save_pretrained(out / "vae")
+        return
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     if start:
-        _load_optimizer(optimizer, state_path)
-    log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), append=start > 0)
+        _load_optimizer(optimizer, out / "state.safetensors", start)
+    log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), start)
     began = time.monotonic()
     bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="codec", mininterval=5)
     for step in bar:
-        _set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
-        if step % 200 == 0:
+        if step % CODEC_SAVE_EVERY == 0:
             store.refresh()
-        video = jitter_colours(to_video(_draw(store, settings.batch, rng).frames_u8), rng)
-        with torch.no_grad():
-            z = model.encode(video).latent_dist.mode()
-        loss = (model.decode(z).sample - video).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step % 20 == 0 or step + 1 == settings.steps:
-            psnr = 10 * math.log10(4 / loss.item())
+        _set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
+        loss = _codec_step(model, optimizer, store, settings.batch, np.random.default_rng([settings.seed, step]))
+        last = step + 1 == settings.steps
+        if step % 20 == 0 or last:
+            psnr = 10 * math.log10(4 / loss)
             bar.set_postfix(psnr=f"{psnr:.2f} dB")
-            log.write(step, loss.item(), psnr, time.monotonic() - began)
-        if (step + 1) % 200 == 0 or step + 1 == settings.steps:
+            log.write(step, loss, psnr, time.monotonic() - began)
+        if (step + 1) % CODEC_SAVE_EVERY == 0 or last:
             model.save_pretrained(out / "vae")
-            _save_optimizer(optimizer, state_path)
-            (out / "progress.json").write_text(json.dumps({"step": step + 1}))
+            _save_optimizer(optimizer, out / "state.safetensors", step + 1)
+            _write_progress(out, {"step": step + 1})
+
+
+def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> PatchAutoencoder:
+    rng = np.random.default_rng(settings.seed)
+    model = PatchAutoencoder(settings.z_dim, settings.refiner_width, settings.refiner_blocks)
+    model.fit_bases(_sample_videos(store, settings.fit_clips, rng))
+    _measure_latents(model, store, rng, out)
+    return model
+
+
+def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
+    model = PatchAutoencoder.from_pretrained(out / "vae")
+    for name in ("z_dim", "refiner_width", "refiner_blocks"):
+        found, wanted = getattr(model.config, name), getattr(settings, name)
+        if found != wanted:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {wanted}, but the run in {out} has {found}; give another --out"
+            )
+    return model
+
+
+def _codec_step(
+    model: PatchAutoencoder,
+    optimizer: torch.optim.Optimizer,
+    store: ClipStore,
+    batch: int,
+    rng: np.random.Generator,
+) -> float:
+    video = jitter_colours(to_video(_draw(store, batch, rng).frames_u8), rng)
+    with torch.no_grad():
+        z = model.encode(video).latent_dist.mode()
+    loss = (model.decode(z).sample - video).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
 
 
 def _sample_videos(store: ClipStore, count: int, rng: np.random.Generator) -> Tensor:
@@ -356,16 +401,16 @@ def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3
 
 def train_model(settings: ModelTraining) -> None:
     """Train the joint model and leave a pipeline with the averaged weights in `out/pipeline`."""
-    out = Path(settings.out)
-    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    out, store = Path(settings.out), ClipStore(Path(settings.data))
     codec, ray_std = _load_codec(settings)
-    store = ClipStore(Path(settings.data))
+    out.mkdir(parents=True, exist_ok=True)
     model = build_transformer(settings, codec.channels)
     optimizers = _optimizers(model, settings)
     ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
     start = _resume(out, model, optimizers, ema) if settings.resume else 0
     network = torch.compile(model) if settings.compile else model
-    log = CsvLog(out / "log.csv", ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds"), start > 0)
+    log = CsvLog(out / "log.csv", ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds"), start)
     began = time.monotonic()
     bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="model", mininterval=5)
     for step in bar:
@@ -453,8 +498,9 @@ def _set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def _load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
     folder = Path(settings.codec)
-    if not (folder / "vae" / "config.json").exists():
-        raise InputError(f"--codec: {folder} holds no trained codec (vae/config.json); run `rap train codec` first")
+    for name in ("vae/config.json", "ray_latents_std.json"):
+        if not (folder / name).exists():
+            raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
     ray_std = json.loads((folder / "ray_latents_std.json").read_text())
     vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
     return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std
@@ -464,33 +510,64 @@ def _load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
 
 
 class CsvLog:
-    """Rows to a CSV file, flushed as they come."""
+    """Rows to a CSV file as they come; a resumed run drops those of steps that it does again."""
 
-    def __init__(self, path: Path, columns: tuple[str, ...], append: bool = False) -> None:
-        self._file = path.open("a" if append else "w", newline="")
-        self._writer = csv.writer(self._file)
-        if not append:
-            self._writer.writerow(columns)
+    def __init__(self, path: Path, columns: tuple[str, ...], start: int = 0) -> None:
+        self._path = path
+        kept: list[list[str]] = []
+        if start and path.exists():
+            with path.open(newline="") as file:
+                kept = [row for row in list(csv.reader(file))[1:] if row and int(row[0]) < start]
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([columns, *kept])
 
     def write(self, *values: float) -> None:
         """One row, floats shortened."""
-        self._writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
-        self._file.flush()
+        with self._path.open("a", newline="") as file:
+            csv.writer(file).writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
-    for index, state in optimizer.state_dict()["state"].items():
-        for key, value in state.items():
-            yield f"{index}.{key}", torch.as_tensor(value)
+def _write_tensors(tensors: dict[str, Tensor], path: Path, step: int) -> None:
+    """Renamed into place when complete, and marked with the step it belongs to."""
+    partial = path.with_name(path.name + ".part")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata={"step": str(step)})
+    partial.replace(path)
 
 
-def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    save_file({key: value.contiguous() for key, value in _optimizer_tensors(optimizer)}, path)
+def _read_tensors(path: Path, step: int) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        found = (file.metadata() or {}).get("step", str(step))
+    if found != str(step):
+        raise InputError(
+            f"{path}: is of step {found}, progress.json of step {step}: the run was cut while it saved; "
+            "start again without --resume"
+        )
+    return load_file(path)
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+def _write_progress(out: Path, progress: dict[str, int]) -> None:
+    """The step, written after everything else."""
+    partial = out / "progress.json.part"
+    partial.write_text(json.dumps(progress))
+    partial.replace(out / "progress.json")
+
+
+def _saved_step(out: Path) -> int:
+    """The step a run was saved at; 0 when there is none."""
+    path = out / "progress.json"
+    return int(json.loads(path.read_text())["step"]) if path.exists() else 0
+
+
+def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path, step: int) -> None:
+    state = optimizer.state_dict()["state"]
+    tensors = {f"{i}.{key}": torch.as_tensor(value) for i, entry in state.items() for key, value in entry.items()}
+    _write_tensors(tensors, path, step)
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path, step: int) -> None:
+    """The moments; rates stay those of the settings."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(path).items():
+    for key, value in _read_tensors(path, step).items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -498,25 +575,33 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
 
 def _save(out: Path, model: nn.Module, optimizers: list, ema: EMAModel, step: int) -> None:
     """All state of the run; the step is written last, so a cut between files is noticed on resume."""
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / "model.safetensors")
+    _write_tensors(model.state_dict(), out / "model.safetensors", step)
     for i, optimizer in enumerate(optimizers):
-        _save_optimizer(optimizer, out / f"optimizer{i}.safetensors")
-    shadow = {str(i): p.contiguous() for i, p in enumerate(ema.shadow_params)}
-    save_file(shadow, out / "ema.safetensors")
-    (out / "progress.json").write_text(json.dumps({"step": step, "ema_steps": ema.optimization_step}))
+        _save_optimizer(optimizer, out / f"optimizer{i}.safetensors", step)
+    _write_tensors({str(i): p for i, p in enumerate(ema.shadow_params)}, out / "ema.safetensors", step)
+    _write_progress(out, {"step": step, "ema_steps": int(ema.optimization_step)})
 
 
 def _resume(out: Path, model: nn.Module, optimizers: list, ema: EMAModel) -> int:
-    if not (out / "progress.json").exists():
+    """Load what `_save` wrote; returns the step to go on from, 0 where nothing was saved.
+
+    Raises:
+        InputError: the saved run has another network.
+    """
+    step = _saved_step(out)
+    if step == 0:
         return 0
-    progress = json.loads((out / "progress.json").read_text())
-    model.load_state_dict(load_file(out / "model.safetensors"))
+    weights = _read_tensors(out / "model.safetensors", step)
+    own = model.state_dict()
+    if {k: v.shape for k, v in weights.items()} != {k: v.shape for k, v in own.items()}:
+        raise InputError(f"--resume: the run in {out} has a network of another size or kind; give its settings")
+    model.load_state_dict(weights)
     for i, optimizer in enumerate(optimizers):
-        _load_optimizer(optimizer, out / f"optimizer{i}.safetensors")
-    shadow = load_file(out / "ema.safetensors")
-    ema.shadow_params = [shadow[str(i)] for i in range(len(ema.shadow_params))]
-    ema.optimization_step = int(progress["ema_steps"])
-    return int(progress["step"])
+        _load_optimizer(optimizer, out / f"optimizer{i}.safetensors", step)
+    shadow = _read_tensors(out / "ema.safetensors", step)
+    ema.shadow_params = [shadow[str(i)] for i in range(len(ema.shadow_params))]  # in the order of model.parameters()
+    ema.optimization_step = int(json.loads((out / "progress.json").read_text())["ema_steps"])
+    return step
 
 
 def _export(out: Path, model: RaPTransformer3DModel, ema: EMAModel, codec: LatentCodec, ray_std: list[float]) -> None:

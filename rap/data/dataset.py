@@ -52,7 +52,7 @@ def read_shard(path: Path) -> PosedClips:
         InputError: not a readable archive, a missing array, or arrays that do not belong together.
     """
     try:
-        with np.load(path, allow_pickle=False) as shard:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as shard:
             missing = [key for key in SHARD_KEYS if key not in shard]
             if missing:
                 raise InputError(f"{path}: a shard of clips needs the arrays {SHARD_KEYS}, missing {missing}")

@@ -1,0 +1,326 @@
+"""`rap train` on tiny shards: exact resume, determinism, refusals, a checkpoint that runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from rap import cli, flow, train
+from rap.data.dataset import ClipStore
+from rap.errors import InputError
+from rap.model import PatchAutoencoder
+from rap.pipeline import RaPPipeline
+from rap.synthetic import SyntheticConfig, build_shards
+
+STATE = ("model.safetensors", "optimizer0.safetensors", "optimizer1.safetensors", "ema.safetensors")
+TINY = ("--width", "24", "--heads", "2", "--layers", "1", "--batch", "2", "--warmup", "2", "--save-every", "3")
+TINY_CODEC = ("--z-dim", "16", "--refiner-width", "16", "--refiner-blocks", "1", "--batch", "2", "--fit-clips", "8")
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    for size in ((32, 32), (32, 64)):
+        config = SyntheticConfig(size=size, num_frames=9, texture_size=16)
+        list(build_shards(folder / f"{size[0]}x{size[1]}", 6, 1, config, shard_size=4))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def codec(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("codec")
+    train_codec(shards, out, "--steps", 200, "--learning-rate", 3e-3)
+    return out
+
+
+def train_codec(shards: Path, out: Path, *more: object) -> None:
+    assert train.main(list(map(str, ["codec", "--data", shards, "--out", out, *TINY_CODEC, *more]))) == 0
+
+
+def train_model(shards: Path, codec: Path, out: Path, *more: object) -> None:
+    arguments = ["model", "--data", shards, "--codec", codec, "--out", out, *TINY, *more]
+    assert train.main(list(map(str, arguments))) == 0
+
+
+def assert_same_files(a: Path, b: Path, names) -> None:
+    for name in names:
+        first, second = load_file(a / name), load_file(b / name)
+        assert first.keys() == second.keys()
+        for key in first:
+            assert torch.equal(first[key], second[key]), f"{name}: {key}"
+
+
+def steps_logged(out: Path) -> list[int]:
+    with (out / "log.csv").open(newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+class PowerCut(Exception):
+    pass
+
+
+def cut_after(monkeypatch: pytest.MonkeyPatch, function: str, calls: int) -> None:
+    """Let the training's step function end the run after so many calls."""
+    whole, left = getattr(train, function), [calls]
+
+    def step(*arguments):
+        if left[0] == 0:
+            raise PowerCut
+        left[0] -= 1
+        return whole(*arguments)
+
+    monkeypatch.setattr(train, function, step)
+
+
+# --- codec ------------------------------------------------------------------------------------------------------------
+
+
+def test_codec_training_lowers_its_loss_and_writes_a_codec(codec: Path, shards: Path) -> None:
+    model = PatchAutoencoder.from_pretrained(codec / "vae")
+    video = train._sample_videos(ClipStore(shards), 16, np.random.default_rng(5))
+    with torch.no_grad():
+        z = model.encode(video).latent_dist.mode()
+        trained = (model.decode(z).sample - video).square().mean()
+        linear = (model.decode(z, refine=False).sample - video).square().mean()
+    assert trained < 0.98 * linear  # the heads start at zero: the linear reconstruction is where training began
+    std = json.loads((codec / "ray_latents_std.json").read_text())
+    assert len(std) == len(model.config.latents_std) == len(model.config.latents_mean) == 16
+    assert min(std) >= train.RAY_STD_FLOOR and min(model.config.latents_std) > 0
+    assert steps_logged(codec) == [*range(0, 200, 20), 199]
+
+
+def test_codec_resumes_exactly(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "CODEC_SAVE_EVERY", 4)
+    train_codec(shards, tmp_path / "straight", "--steps", 9)
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut_after(patch, "_codec_step", 6)
+        train_codec(shards, tmp_path / "cut", "--steps", 9)
+    assert json.loads((tmp_path / "cut" / "progress.json").read_text()) == {"step": 4}
+    torch.manual_seed(99)
+    train_codec(shards, tmp_path / "cut", "--steps", 9, "--resume")
+    assert_same_files(
+        tmp_path / "straight", tmp_path / "cut", ["state.safetensors", "vae/diffusion_pytorch_model.safetensors"]
+    )
+    with pytest.raises(InputError, match="--z-dim is 20, but the run in .* has 16; give another --out"):
+        train_codec(shards, tmp_path / "cut", "--steps", 9, "--resume", "--z-dim", 20)
+
+
+def test_a_linear_codec_needs_no_steps(shards: Path, tmp_path: Path) -> None:
+    train_codec(shards, tmp_path, "--refiner-blocks", 0)
+    assert PatchAutoencoder.from_pretrained(tmp_path / "vae").refiner is None
+    assert (tmp_path / "ray_latents_std.json").exists()
+
+
+# --- model ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def straight(shards: Path, codec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six steps without interruption."""
+    out = tmp_path_factory.mktemp("straight")
+    train_model(shards, codec, out, "--steps", 6)
+    return out
+
+
+def test_model_resumes_exactly(straight: Path, shards: Path, codec: Path, tmp_path: Path, monkeypatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut_after(patch, "_train_step", 5)
+        train_model(shards, codec, tmp_path, "--steps", 6)
+    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 3
+    torch.manual_seed(99)
+    train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
+    assert_same_files(straight, tmp_path, STATE)
+    assert_same_files(straight, tmp_path, ["pipeline/transformer/diffusion_pytorch_model.safetensors"])
+    assert json.loads((straight / "progress.json").read_text()) == json.loads((tmp_path / "progress.json").read_text())
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_k_steps_and_k_more_are_2k_steps(shards: Path, codec: Path, tmp_path: Path) -> None:
+    """Without a final decay of the rate, which depends on the end, a run can be given a later end."""
+    stable = ("--decay-share", "0", "--warmup", "1")
+    train_model(shards, codec, tmp_path / "straight", "--steps", 4, *stable)
+    train_model(shards, codec, tmp_path / "halves", "--steps", 2, *stable)
+    train_model(shards, codec, tmp_path / "halves", "--steps", 4, "--resume", *stable)
+    assert_same_files(tmp_path / "straight", tmp_path / "halves", STATE)
+
+
+def test_a_seed_fixes_the_run(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+    torch.manual_seed(99)
+    train_model(shards, codec, tmp_path / "again", "--steps", 6)
+    assert_same_files(straight, tmp_path / "again", STATE)
+    train_model(shards, codec, tmp_path / "other", "--steps", 6, "--seed", 1)
+    with pytest.raises(AssertionError):
+        assert_same_files(straight, tmp_path / "other", STATE)
+
+
+def test_states_without_step_marks_can_be_resumed(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+    """Runs begun before the marks existed."""
+    from safetensors.torch import save_file
+
+    train_model(shards, codec, tmp_path, "--steps", 3, "--decay-share", "0")
+    for name in STATE:
+        save_file(load_file(tmp_path / name), tmp_path / name)
+    train_model(shards, codec, tmp_path, "--steps", 4, "--decay-share", "0", "--resume")
+    assert json.loads((tmp_path / "progress.json").read_text()) == {"step": 4, "ema_steps": 4}
+
+
+def test_a_run_cut_while_it_saved_is_noticed(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+    train_model(shards, codec, tmp_path, "--steps", 3)
+    (tmp_path / "optimizer1.safetensors").write_bytes((straight / "optimizer1.safetensors").read_bytes())
+    with pytest.raises(InputError, match="optimizer1.safetensors: is of step 6, progress.json of step 3"):
+        train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
+
+
+def test_another_network_is_not_resumed(straight: Path, shards: Path, codec: Path) -> None:
+    with pytest.raises(InputError, match="has a network of another size or kind"):
+        train_model(shards, codec, straight, "--steps", 7, "--resume", "--layers", 2)
+
+
+def test_resume_without_a_run_begins_one(shards: Path, codec: Path, tmp_path: Path) -> None:
+    train_model(shards, codec, tmp_path, "--steps", 1, "--resume")
+    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 1
+
+
+def test_the_log_of_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
+    log = train.CsvLog(tmp_path / "log.csv", ("step", "loss"))
+    for step in (0, 10, 20, 30):
+        log.write(step, 0.5)
+    train.CsvLog(tmp_path / "log.csv", ("step", "loss"), start=20).write(20, 0.25)
+    assert (tmp_path / "log.csv").read_text().split() == ["step,loss", "0,0.5", "10,0.5", "20,0.25"]
+    train.CsvLog(tmp_path / "log.csv", ("step", "loss"))
+    assert steps_logged(tmp_path) == []
+
+
+def test_training_lowers_both_losses(shards: Path, codec: Path, tmp_path: Path) -> None:
+    """On the same batches and noise: from step to step the tasks differ too much to compare."""
+    train_model(shards, codec, tmp_path, "--steps", 100, "--save-every", 100, "--batch", 4)
+    settings = train.ModelTraining(width=24, heads=2, layers=1)
+    torch.manual_seed(0)
+    network = train.build_transformer(settings, 16)
+    before = mean_losses(network, batch_maker(shards, codec))
+    network.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    after = mean_losses(network, batch_maker(shards, codec))
+    assert np.isfinite(after).all() and (after < 0.9 * before).all()
+
+
+@torch.no_grad()
+def mean_losses(network: torch.nn.Module, maker: train.BatchMaker) -> np.ndarray:
+    """(2,) of the video and of the rays."""
+    kinds = flow.Prediction(maker.settings.video_prediction, maker.settings.ray_prediction)
+    losses = []
+    for _ in range(8):
+        batch = maker.draw()
+        noise = flow.Pair(*(torch.randn(x.shape, generator=torch.Generator().manual_seed(0)) for x in batch.clean))
+        losses.append(flow.training_loss(train._BatchNetwork(network, batch), batch.clean, noise, batch.times, kinds))
+    return np.mean(losses, axis=0)
+
+
+@pytest.mark.parametrize("switches", [("--camera", "pluecker"), ("--ray-frame-stride", "4"), ("--attention", "joint")])
+def test_every_switch_trains_and_exports(switches, shards: Path, codec: Path, tmp_path: Path) -> None:
+    train_model(shards, codec, tmp_path, "--steps", 1, *switches)
+    assert estimated(tmp_path / "pipeline", shards).trajectory is not None
+
+
+def test_the_trained_pipeline_loads_and_estimates(straight: Path, shards: Path) -> None:
+    output = estimated(straight / "pipeline", shards)
+    assert len(output.trajectory) == 9 and np.isfinite(output.trajectory.Ts_world_camera).all()
+    averaged = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
+    last = load_file(straight / "model.safetensors")
+    assert averaged.keys() == last.keys()
+    assert any(not torch.equal(averaged[key], last[key]) for key in last)  # the exported weights are the averaged ones
+
+
+def estimated(checkpoint: Path, shards: Path):
+    pipeline = RaPPipeline.from_pretrained(checkpoint)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.estimate_trajectory(ClipStore(shards).draw(1, np.random.default_rng(0)).frames_u8[0], steps=1)
+
+
+# --- batches ----------------------------------------------------------------------------------------------------------
+
+
+def batch_maker(shards: Path, codec: Path, seed: int = 0, **settings) -> train.BatchMaker:
+    chosen = train.ModelTraining(data=str(shards), codec=str(codec), batch=8, **settings)
+    latents, _ = train._load_codec(chosen)
+    return train.BatchMaker(ClipStore(shards), latents, chosen, np.random.default_rng(seed))
+
+
+def test_a_batch_s_times_say_what_is_known(shards: Path, codec: Path) -> None:
+    maker = batch_maker(shards, codec)
+    estimates = generates = 0
+    for _ in range(12):
+        batch = maker.draw()
+        segment = batch.num_source_frames
+        assert batch.clean.video.shape[2] == batch.times.video.shape[1] == batch.frame_times.shape[1]
+        assert batch.clean.rays.shape[2] == batch.times.rays.shape[1] == batch.ray_frame_times.shape[1]
+        assert (batch.times.video[:, :segment] == 0).all()  # source frames are given
+        assert batch.times.video.max() <= 1 and batch.times.rays.max() <= 1
+        targets = batch.times.video[:, segment + 1 :]  # the first latent frame is known where frame 0 is a source
+        assert (targets == targets[:, :1]).all()
+        known_video, known_rays = (targets == 0).all(1), (batch.times.rays == 0).all(1)
+        assert not (known_video & known_rays).any()  # something is always asked for
+        estimates, generates = estimates + int(known_video.sum()), generates + int(known_rays.sum())
+    assert 25 < estimates < 75 and 10 < generates < 55  # of 96, at rates 0.5 and 0.35 (less dropped rays)
+
+
+def test_the_reference_frame_has_the_canonical_ray_map(shards: Path, codec: Path) -> None:
+    """World = the first source's camera: its map stands at the frame time that the batch gives the source."""
+    maker = batch_maker(shards, codec, reference_first_rate=0.0)
+    for _ in range(4):
+        batch = maker.draw()
+        maps = maker.codec.decode_rays(batch.clean.rays)
+        centre = maps.mean((-1, -2))
+        for k in range(len(maps)):
+            source = int((batch.ray_frame_times[k] - batch.frame_times[k, 0]).abs().argmin())
+            assert torch.linalg.norm(centre[k, source, :2]) < 0.02 and centre[k, source, 2] > 0.5
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_flags_win_over_the_config(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"data": "d", "codec": "c", "steps": 5, "learning_rate": 1, "resume": True}))
+    settings = train._settings(train.ModelTraining, config, {"steps": 7, "batch": None})
+    assert (settings.steps, settings.batch, settings.learning_rate, settings.resume) == (7, 16, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"stepz": 3, "data": "d"}', "unknown settings ['stepz']"),
+        ('{"steps": "many"}', "steps must be of type int, got 'many'"),
+        ('{"steps": true}', "steps must be of type int, got True"),
+        ("[1]", "must hold one JSON object of settings, got list"),
+        ("steps: 3", "is no JSON"),
+    ],
+)
+def test_bad_configs_are_sentences(content: str, words: str, tmp_path: Path, capsys) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert cli.main(["train", "model", "--config", str(tmp_path / "config.json")]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "--data is missing"),
+        (("--data", "nowhere"), "--codec is missing"),
+        (("--data", "nowhere", "--codec", "none"), "nowhere holds no shards of clips"),
+        (("--data", "{shards}", "--codec", "none"), "none holds no trained codec (no vae/config.json)"),
+        (("--data", "d", "--codec", "c", "--steps", "0"), "--steps must be at least 1, got 0"),
+        (("--data", "d", "--codec", "c", "--width", "100"), "--width must be a multiple of --heads, got 100 and 3"),
+        (("--config", "absent.json"), "absent.json: no such file"),
+    ],
+)
+def test_missing_input_is_refused_and_leaves_nothing(arguments, words, shards: Path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "model", *(a.format(shards=shards) for a in arguments)]) == 2
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
