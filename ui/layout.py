@@ -240,7 +240,7 @@ def path_panel() -> PathPanel:
         )
         figure = gr.Plot(show_label=False, elem_id="rap-figure", container=False)
         table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
-    with gr.Row(elem_classes="rap-toolbar"):
+    with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
         overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
         frame = _small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
     line = gr.HTML(elem_id="rap-path-line", padding=False)

@@ -23,7 +23,7 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
     if ghost is not None:
         figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "predicted", dash="dash"))
     if trajectory is not None:
-        depth = 2 * frustum_depth(trajectory)
+        depth = frustum_depth(trajectory)
         colours = [_css(colour) for colour in time_colours(len(trajectory))]
         figure.add_trace(_line3d(trajectory.centres, INK, "path"))
         for i, colour in enumerate(colours):
@@ -41,7 +41,7 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
         },
         showlegend=False,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        height=500,
+        height=330,
         paper_bgcolor="rgba(0,0,0,0)",
     )
     return figure

@@ -1,0 +1,288 @@
+"""The main job in a real browser: a video in, its path, a drag, a new video; and what may go wrong on the way.
+
+The app is the one `python app.py` starts, in the test's own process. RAP_TEST_CLIP names a folder of frames to use in
+place of the procedural clip.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
+
+import app
+from rap.config import EMBEDDED_CHECKPOINT
+from rap.data import load_clip, write_video
+from rap.synthetic import SyntheticConfig, render_clips
+from ui import layout
+from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fakes import FakePipeline, wait_until
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
+]
+MODEL_S = 240_000  # a step of the real model on two shared cores takes seconds
+FEW_STEPS = "3"
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A clip as an mp4: the frames of RAP_TEST_CLIP, or a procedural scene."""
+    folder = os.environ.get("RAP_TEST_CLIP")
+    if folder:
+        frames, fps = load_clip(folder, num_frames=49).frames_u8, 12.0
+    else:
+        frames, fps = render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0
+    path = tmp_path_factory.mktemp("clip") / "walk.mp4"
+    write_video(path, frames, fps)
+    return path
+
+
+@pytest.fixture(scope="module")
+def load():
+    """The embedded model, loaded once for all tests."""
+    if not EMBEDDED_CHECKPOINT.is_dir():
+        return partial(FakePipeline, steps=4, seconds_per_step=0.3)
+    pipeline = app.load_pipeline(None, "cpu")
+    return lambda: pipeline
+
+
+@pytest.fixture
+def running(load, monkeypatch):
+    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
+    running = app.start(app.parse([]), load)
+    running.sessions.result(timeout=60)
+    yield running
+    running.close()
+    gc.collect()
+
+
+class Editor:
+    """A page of the app, and the session behind it."""
+
+    def __init__(self, page, running):
+        self.page, self.sessions = page, running.sessions.result()
+        page.set_viewport_size({"width": 1440, "height": 900})
+        before = set(self.sessions._sessions)
+        page.goto(running.url + "?fixedDpr=0.5")
+        self.wait_enabled("rap-files input[type=file]")
+        (session_id,) = set(self.sessions._sessions) - before
+        self.session = self.sessions.get(session_id)
+
+    def wait_enabled(self, place, timeout=60_000):
+        self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)
+
+    def press(self, name, timeout=60_000):
+        self.wait_enabled(name, timeout)
+        self.page.click(f"#{name}")
+
+    def give(self, path):
+        self.page.set_input_files("#rap-files input[type=file]", str(path))
+
+    def text(self, place):
+        return self.page.inner_text(f"#{place}").strip()
+
+    def client(self):
+        return wait_for_client(self.page, self.session.viewport.server, timeout_s=60)
+
+    @property
+    def document(self):
+        return self.session.state.document
+
+
+@pytest.fixture
+def editor(running, page):  # in this order: the page is closed before its server
+    return Editor(page, running)
+
+
+def bend(editor, index):
+    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along its camera's x axis."""
+    page, client, path = editor.page, editor.client(), editor.document.edited
+    corners = image_corners(path, index, frustum_depth(editor.document.predicted or path))
+    page.mouse.click(*to_css(page, client, corners.mean(axis=0))[0])
+    page.wait_for_function("document.querySelector('#rap-path-line').innerText.includes('selected')")
+    selected = editor.document.selected
+    assert selected, "the source was clicked: it hides the path in this view"
+    client = editor.client()
+    pose = path.Ts_world_camera[selected]
+    tip = pose[:3, 3] + 0.9 * GIZMO_SCALE_PX / pixels_per_unit(page, client, pose[:3, 3]) * pose[:3, 0]
+    drag_mouse(page, *to_css(page, client, [tip, tip + 0.25 * pose[:3, 0]]))
+    return selected
+
+
+def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
+    page = editor.page
+    shot("1-empty")
+    assert "needs a video" in editor.text("rap-predict") and page.is_disabled("#rap-predict")
+    assert page.evaluate("document.documentElement.scrollHeight") <= 900, "the page is one screen high"
+
+    editor.give(video)
+    editor.press("rap-predict")
+    page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_S)
+    assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
+    page.wait_for_selector("#rap-motion .js-plotly-plot .scatterlayer .trace")
+    editor.client()
+    shot("2-predicted")
+
+    page.click("#rap-preset input")
+    page.click("[role=option]:has-text('truck-left')")
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('edited')")
+    editor.press("rap-overview")
+    before = editor.document.edited
+    selected = bend(editor, len(before) - 1)
+    page.wait_for_selector("#rap-undo:has-text('(2)')")
+    shot("3-bent")
+    bent = editor.document.edited
+    shift = np.linalg.norm(bent.centres - before.centres, axis=1)
+    assert shift[selected] == pytest.approx(0.25, abs=0.05)
+    assert shift[0] == 0 and 0 < shift[selected - 1] < shift[selected]
+
+    editor.press("rap-undo")
+    page.wait_for_selector("#rap-redo:has-text('(1)')")
+    assert editor.document.edited == before
+    editor.press("rap-redo")
+    page.wait_for_selector("#rap-undo:has-text('(2)')")
+    assert editor.document.edited == bent
+
+    page.fill("#rap-steps input", FEW_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector(f"#rap-progress:has-text('of {FEW_STEPS}')", timeout=MODEL_S)
+    shot("4-at-work")
+    page.wait_for_selector("#rap-caption:has-text('matches the path')", timeout=MODEL_S)
+    wait_for_video(page)
+    shot("5-regenerated")
+    take = editor.document.take
+    assert take.trajectory == bent and str(take.settings.steps) == FEW_STEPS
+    assert f"{take.seconds:.1f} s" in editor.text("rap-result-notice") and "a step, measured" in editor.text("rap-cost")
+
+    editor.press("rap-reset")
+    page.wait_for_selector("#rap-caption:has-text('stale')")
+    editor.press("rap-undo")
+    page.wait_for_selector("#rap-caption:has-text('matches the path')")
+
+    with page.expect_download() as download:
+        editor.press("rap-export")
+    download.value.save_as(tmp_path / "transforms.json")
+    assert download.value.suggested_filename == "transforms.json"
+    assert len(json.loads((tmp_path / "transforms.json").read_text())["frames"]) == 17
+
+
+def wait_for_video(page):
+    """The result's video element has a file and plays it."""
+    page.wait_for_function("document.querySelector('#rap-video video')?.readyState >= 2", timeout=30_000)
+    at = page.evaluate("document.querySelector('#rap-video video').currentTime")
+    page.wait_for_function(f"document.querySelector('#rap-video video').currentTime != {at}")
+    assert page.evaluate("document.querySelector('#rap-video video').error") is None
+
+
+def test_an_image_is_imagined_and_cancelled(editor, video, shot, tmp_path):
+    page = editor.page
+    from PIL import Image
+
+    Image.fromarray(load_clip(video).frames_u8[0]).save(tmp_path / "still.png")
+    editor.give(tmp_path / "still.png")
+    page.wait_for_selector("#rap-clip:has-text('1 image')")
+    page.fill("#rap-steps input", "200")
+    editor.press("rap-imagine")
+    editor.press("rap-cancel", MODEL_S)
+    page.wait_for_selector("#rap-result-notice:has-text('Cancelled')", timeout=MODEL_S)
+    assert editor.document.take is None and editor.document.edited is None
+
+    page.fill("#rap-steps input", FEW_STEPS)
+    editor.press("rap-imagine")
+    page.wait_for_selector("#rap-caption:has-text('imagined')", timeout=MODEL_S)
+    wait_for_video(page)
+    assert len(editor.document.edited) == 17
+    shot("imagined")
+
+
+def test_bad_files_are_refused_and_the_session_goes_on(editor, video, shot, tmp_path):
+    page = editor.page
+    (tmp_path / "notes.mp4").write_text("this is not a video")
+    editor.give(tmp_path / "notes.mp4")
+    page.wait_for_selector("#rap-input-notice:has-text('notes.mp4')")
+    shot("refused")
+    page.click("#rap-files button[aria-label='Clear']")
+    editor.give(video)
+    page.wait_for_selector("#rap-clip:has-text('17 frames')")
+    assert editor.text("rap-input-notice") == ""
+
+
+def test_two_people_and_a_reload(editor, browser, running, video, shot):
+    page = editor.page
+    editor.give(video)
+    page.wait_for_selector("#rap-clip:has-text('17 frames')")
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+
+    context = browser.new_context()
+    other = Editor(context.new_page(), running)
+    assert other.session is not editor.session and other.document.clip is None
+    assert "No clip yet" in other.text("rap-clip") and other.page.is_disabled("#rap-regenerate")
+    address = page.get_attribute(".rap-viewport iframe", "src")
+    assert other.page.get_attribute(".rap-viewport iframe", "src") != address
+    assert editor.session.id not in other.page.content()
+    refused = other.page.request.get(running.url + "viewport/" + "x" * 43 + "/")
+    assert refused.status == 403
+    context.close()
+    wait_until(lambda: other.session.closed, timeout_s=20)
+    assert not other.session.folder.exists()
+
+    page.reload()
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    assert page.get_attribute(".rap-viewport iframe", "src") == address
+    assert not editor.session.closed
+    shot("reloaded")
+
+
+def test_without_a_websocket_plot_and_table_stand_in(running, page, video, shot, console_errors):
+    page.route_web_socket("**/viewport/**", lambda socket: socket.close())
+    editor = Editor(page, running)
+    page.wait_for_function("document.body.dataset.rapViewport === 'fallback'")
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-figure .js-plotly-plot")
+    page.wait_for_selector("#rap-figure canvas", state="attached")
+    page.wait_for_selector("#rap-table >> text='yaw°' >> visible=true")
+    page.wait_for_selector("#rap-table >> text='55' >> visible=true")
+    shot("fallback")
+    page.fill("#rap-steps input", FEW_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector("#rap-caption:has-text('matches the path')", timeout=MODEL_S)
+    console_errors.clear()  # the refused WebSocket is what this test is about
+
+
+def test_shortcuts_press_the_buttons(editor, video):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    page.fill("#rap-amplitude input[type=number]", "0.5")
+    page.keyboard.press("Tab")
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-undo:has-text('(1)')")
+    page.click(".rap-header")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("#rap-redo:has-text('(1)')")
+    page.keyboard.press("Control+Shift+z")
+    page.wait_for_selector("#rap-undo:has-text('(1)')")
+    page.keyboard.press("o")
+    wait_until(lambda: not editor.document.soft.on)
+
+
+@pytest.mark.skipif(not list(layout.EXAMPLES.glob("*.mp4")), reason="no example clips in assets/examples")
+def test_an_example_is_one_click_away(editor, shot):
+    editor.page.click("#rap-examples button >> nth=0")
+    editor.page.wait_for_selector("#rap-clip:has-text('17 frames')")
+    shot("example")
