@@ -1,0 +1,362 @@
+"""What `rap bench` runs: speed and memory, each as a ratio to a reference that is measured in the same run.
+
+A machine's speed and what else runs on it change from minute to minute; a figure taken next to its reference, the two
+in turns, changes far less. Every ratio is therefore the median over pairs (reference, candidate), and `cores` says how
+many cores the process was really given: below `--threads` something else was running and the times are not the
+machine's.
+
+    denoise    one step of the sampler against a 2048^3 matrix product of the same type, counted in FLOP   >= 0.35
+    estimate   predicting a clip's trajectory against regenerating it with 20 steps                         <= 0.1
+    page       `python app.py` until it answers GET / against `import gradio` in a fresh interpreter        <= 3 s
+    session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rap.config import ASSETS, NUM_FRAMES, SIZE_BUCKETS, checkpoint_path
+
+if TYPE_CHECKING:  # the commands that need torch import it; measuring the page must not
+    from rap.pipeline import RaPPipeline
+
+MATMUL_SIDE = 2048
+REGENERATE_STEPS = 20
+SESSIONS = 10
+PAGE_TIMEOUT_S = 60.0
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "app.py"
+SESSION_PROGRAM = ROOT / "benchmarks" / "session_memory.py"
+EXAMPLE = ASSETS / "examples" / "arc_around_a_table.mp4"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Seconds of reference and candidate, measured in turns."""
+
+    reference_s: tuple[float, ...]
+    candidate_s: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median over the pairs of candidate / reference."""
+        return statistics.median(c / r for r, c in zip(self.reference_s, self.candidate_s, strict=True))
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured demand. `value` is what is compared with `limit`; `figures` are what it was made of."""
+
+    name: str
+    what: str
+    value: float
+    relation: str  # ">=", "<=" or "<"
+    limit: float
+    figures: dict[str, float]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the demand is met."""
+        return {">=": self.value >= self.limit, "<=": self.value <= self.limit, "<": self.value < self.limit}[
+            self.relation
+        ]
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        mark = "reached" if self.reached else "MISSED"
+        head = f"{self.name}: {self.what} = {self.value:.4g} ({self.relation} {self.limit:g}: {mark})"
+        return [head, *(f"    {name} = {value:.4g}" for name, value in self.figures.items())]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmarks named on the command line; returns 1 when a demand is missed."""
+    options = parse(argv)
+    names = list(BENCHMARKS) if options.name == "all" else [options.name]
+    found = []
+    for name in names:
+        found.append(BENCHMARKS[name](options))
+        if not options.json:
+            print("\n".join(found[-1].lines()), flush=True)
+    if options.json:
+        print(json.dumps(report(found, options.threads), allow_nan=False))
+    return 0 if all(figure.reached for figure in found) else 1
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="rap bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="?", default="all", choices=[*BENCHMARKS, "all"], help="default: all")
+    parser.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
+    parser.add_argument("--threads", type=_positive, default=2, help="threads of torch (default: 2)")
+    parser.add_argument("--repeats", type=_positive, default=7, help="pairs of which the median is taken (default: 7)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return parser.parse_args(argv)
+
+
+def report(found: list[Figure], threads: int) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "date": date.today().isoformat(),
+        "cpus": os.cpu_count(),
+        "threads": threads,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "benchmarks": {figure.name: {**asdict(figure), "reached": figure.reached} for figure in found},
+    }
+
+
+def in_turns(reference: Callable[[], object], candidate: Callable[[], object], repeats: int) -> Pairs:
+    """Time both `repeats` times, the reference before and after each candidate; its two times are averaged."""
+    reference_s, candidate_s = [], []
+    before = seconds(reference)
+    for _ in range(repeats):
+        candidate_s.append(seconds(candidate))
+        after = seconds(reference)
+        reference_s.append((before + after) / 2)
+        before = after
+    return Pairs(tuple(reference_s), tuple(candidate_s))
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+# --- denoise ----------------------------------------------------------------------------------------------------------
+
+
+def denoise(options: argparse.Namespace) -> Figure:
+    """FLOP per second of one denoising step of `generate_video`, as a share of a large matrix product's."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    pipeline = _pipeline(options.checkpoint)
+    dtype, device = pipeline.transformer.dtype, pipeline.device
+    a, b = (torch.randn(MATMUL_SIDE, MATMUL_SIDE).to(device, dtype) for _ in range(2))
+    step = generate_step(pipeline)
+    flop, matmul_flop = count_flop(step), 2 * MATMUL_SIDE**3
+    cores = measured_cores(partial(torch.matmul, a, b))
+    pairs = in_turns(partial(torch.matmul, a, b), step, options.repeats)
+    share = flop / (matmul_flop * pairs.ratio)
+    return Figure(
+        "denoise",
+        f"one step's rate over that of a {MATMUL_SIDE}^3 {str(dtype).removeprefix('torch.')} matrix product",
+        share,
+        ">=",
+        0.35,
+        {
+            "step_gflop": flop / 1e9,
+            "step_ms": 1e3 * statistics.median(pairs.candidate_s),
+            "step_gflop_per_s": flop / statistics.median(pairs.candidate_s) / 1e9,
+            "matmul_gflop_per_s": matmul_flop / statistics.median(pairs.reference_s) / 1e9,
+            "cores": cores,
+        },
+    )
+
+
+def generate_step(pipeline: RaPPipeline) -> Callable[[], object]:
+    """One step of generating a clip of the default size along a path from one frame: what the app's worker calls."""
+    from rap.geometry import preset
+    from rap.pipeline import GenerateTask
+
+    path = preset("arc-left", num_frames=NUM_FRAMES, image_size=SIZE_BUCKETS[0])
+    source = _example_frames()[:1]
+    steps = pipeline.stream(GenerateTask(source, path, steps=10_000))  # never walked to its end
+    return partial(next, steps)
+
+
+def count_flop(run: Callable[[], object]) -> int:
+    """FLOP of the matrix products, convolutions and attentions of one call; what is elementwise is not counted."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    # torch knows the formula for CUDA's kernels only; the CPU's has a name of its own.
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    with FlopCounterMode(display=False, custom_mapping={attention: _attention_flop}) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def _attention_flop(query: Sequence[int], key: Sequence[int], *_shapes: Any, **_options: Any) -> int:
+    """q k^T and its product with v, for shapes (B, N, L, d); 2 FLOP a multiply-add."""
+    batch, heads, queries, width = query
+    return 2 * 2 * batch * heads * queries * key[2] * width
+
+
+def measured_cores(run: Callable[[], object], repeats: int = 5) -> float:
+    """Cores that a call kept busy: CPU time of the process over wall time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(repeats):
+        run()
+    return (time.process_time() - cpu) / (time.perf_counter() - wall)
+
+
+# --- estimate ---------------------------------------------------------------------------------------------------------
+
+
+def estimate(options: argparse.Namespace) -> Figure:
+    """Time of predicting a clip's trajectory over the time of regenerating it from its source frame along it."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    pipeline = _pipeline(options.checkpoint)
+    frames = _example_frames()
+    path = pipeline.estimate_trajectory(frames).trajectory
+    assert path is not None
+    regenerate = partial(pipeline.generate_video, frames[:1], path, steps=REGENERATE_STEPS)
+    pairs = in_turns(regenerate, partial(pipeline.estimate_trajectory, frames), options.repeats)
+    return Figure(
+        "estimate",
+        f"prediction's time over that of a regeneration with {REGENERATE_STEPS} steps",
+        pairs.ratio,
+        "<=",
+        0.1,
+        {
+            "estimate_s": statistics.median(pairs.candidate_s),
+            "regenerate_s": statistics.median(pairs.reference_s),
+            "estimate_steps": pipeline.config.default_ray_steps,
+        },
+    )
+
+
+# --- page -------------------------------------------------------------------------------------------------------------
+
+
+def page(options: argparse.Namespace) -> Figure:
+    """Seconds from starting `python app.py` to its first answer on GET /, files warm in the system's cache."""
+    arguments = ["--checkpoint", options.checkpoint] if options.checkpoint else []
+    answer = partial(seconds_to_first_page, arguments)
+    answer()  # warms the cache
+    reference_s, candidate_s = [], []
+    bare = [sys.executable, "-c", "import gradio, os; os._exit(0)"]  # without the interpreter's own tidying up
+    for _ in range(min(options.repeats, 5)):
+        reference_s.append(seconds(partial(subprocess.run, bare, check=True)))
+        candidate_s.append(answer())
+    pairs = Pairs(tuple(reference_s), tuple(candidate_s))
+    return Figure(
+        "page",
+        "seconds until the page answers",
+        statistics.median(candidate_s),
+        "<=",
+        3.0,
+        {"import_gradio_s": statistics.median(reference_s), "over_import_gradio": pairs.ratio},
+    )
+
+
+def seconds_to_first_page(arguments: list[str]) -> float:
+    """Start the app on a free port, wait for a 200, end it.
+
+    Raises:
+        RuntimeError: the app ended by itself or did not answer in time.
+    """
+    port = _free_port()
+    command = [sys.executable, str(PROGRAM), "--port", str(port), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        started = time.perf_counter()
+        try:
+            while not _answers(f"http://127.0.0.1:{port}/"):
+                if process.poll() is not None:
+                    raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}; run it to see why")
+                if time.perf_counter() - started > PAGE_TIMEOUT_S:
+                    raise RuntimeError(f"{' '.join(command)} gave no page within {PAGE_TIMEOUT_S:g} s")
+                time.sleep(0.02)
+            return time.perf_counter() - started
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy knows this machine's inside
+    try:
+        with opener.open(url, timeout=5) as response:
+            return response.status == 200
+    except OSError:  # not listening yet, or not answering yet
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+# --- session ----------------------------------------------------------------------------------------------------------
+
+
+def session(options: argparse.Namespace) -> Figure:
+    """Memory of each idle session beyond the first, of the app's own sessions, in a process of their own."""
+    command = [sys.executable, str(SESSION_PROGRAM), str(SESSIONS)]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parent)
+    return session_figure(json.loads(run.stdout.splitlines()[-1]))
+
+
+def session_figure(seen: dict[str, float]) -> Figure:
+    """From resident megabytes: with the first session, with `count` more, after closing those, with as many again."""
+    return Figure(
+        "session",
+        "MB of an idle session above the first",
+        (seen["full_mb"] - seen["first_mb"]) / seen["count"],
+        "<",
+        10.0,
+        {
+            "first_mb": seen["first_mb"],
+            "over_first": (seen["full_mb"] - seen["first_mb"]) / seen["count"] / seen["first_mb"],
+            "left_by_each_closed_mb": (seen["closed_mb"] - seen["first_mb"]) / seen["count"],
+            "growth_by_each_reopened_mb": (seen["again_mb"] - seen["full_mb"]) / seen["count"],
+            "closed_but_alive": seen["alive"],
+        },
+    )
+
+
+# --- shared -----------------------------------------------------------------------------------------------------------
+
+
+def _pipeline(checkpoint: str | None) -> RaPPipeline:
+    """On the CPU, whose speed the demands are about."""
+    from rap.pipeline import RaPPipeline
+
+    pipeline = RaPPipeline.from_pretrained(checkpoint_path(checkpoint))
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _example_frames() -> Any:
+    from rap.data import load_clip
+
+    return load_clip(EXAMPLE, num_frames=NUM_FRAMES, size=SIZE_BUCKETS[0]).frames_u8
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], Figure]] = {
+    "denoise": denoise,
+    "estimate": estimate,
+    "page": page,
+    "session": session,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""`rap bench`: the arithmetic of its ratios and counts, and what it prints. No time is asserted."""
+
+import json
+import math
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rap import bench
+from rap.bench import Figure, Pairs
+
+
+def figure(value: float = 0.5, relation: str = ">=", limit: float = 0.35) -> Figure:
+    return Figure("denoise", "share", value, relation, limit, {"cores": 2.0})
+
+
+def test_the_ratio_is_the_median_over_pairs_and_forgets_a_slow_moment():
+    # the machine is ten times slower in the third pair: both members are
+    assert Pairs((1.0, 2.0, 10.0), (0.5, 1.0, 5.0)).ratio == 0.5
+    assert Pairs((1.0, 1.0, 1.0), (0.5, 0.5, 50.0)).ratio == 0.5
+
+
+def test_in_turns_puts_every_candidate_between_two_references():
+    calls = []
+    pairs = bench.in_turns(lambda: calls.append("r"), lambda: calls.append("c"), 3)
+    assert calls == ["r", "c", "r", "c", "r", "c", "r"]
+    assert len(pairs.reference_s) == len(pairs.candidate_s) == 3
+    assert all(s >= 0 for s in (*pairs.reference_s, *pairs.candidate_s))
+
+
+@pytest.mark.parametrize(
+    ("value", "relation", "limit", "reached"),
+    [
+        (0.35, ">=", 0.35, True),
+        (0.34, ">=", 0.35, False),
+        (0.1, "<=", 0.1, True),
+        (0.11, "<=", 0.1, False),
+        (10.0, "<", 10.0, False),
+        (9.9, "<", 10.0, True),
+    ],
+)
+def test_a_demand_is_reached_on_its_own_side_of_the_limit(value, relation, limit, reached):
+    assert figure(value, relation, limit).reached is reached
+    assert ("reached" if reached else "MISSED") in figure(value, relation, limit).lines()[0]
+
+
+def test_flop_of_a_linear_layer_and_of_attention():
+    layer = torch.nn.Linear(8, 16)
+    assert bench.count_flop(lambda: layer(torch.zeros(4, 8))) == 2 * 4 * 8 * 16
+    q, k = torch.zeros(2, 3, 5, 8), torch.zeros(2, 3, 7, 8)  # batch, heads, length, width
+
+    def attend():
+        with torch.no_grad():
+            torch.nn.functional.scaled_dot_product_attention(q, k, k)
+
+    assert bench.count_flop(attend) == 2 * (2 * 5 * 7 * 8) * 2 * 3
+
+
+def test_one_generate_step_is_one_call_of_the_network(monkeypatch):
+    seen = []
+
+    def stream(task):
+        for i in range(task.steps):
+            seen.append(i)
+            yield i
+
+    step = bench.generate_step(SimpleNamespace(stream=stream))
+    assert (step(), step(), seen) == (0, 1, [0, 1])
+
+
+def test_memory_of_sessions_is_per_session_beyond_the_first():
+    seen = {"count": 10, "first_mb": 400, "full_mb": 450, "closed_mb": 410, "again_mb": 452, "alive": 0}
+    found = bench.session_figure(seen)
+    assert found.value == 5 and found.reached
+    assert found.figures["left_by_each_closed_mb"] == 1
+    assert math.isclose(found.figures["growth_by_each_reopened_mb"], 0.2)
+
+
+def test_status_and_json_follow_the_demands(monkeypatch, capsys):
+    monkeypatch.setitem(bench.BENCHMARKS, "denoise", lambda options: figure(0.2))
+    assert bench.main(["denoise", "--json", "--threads", "1"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["threads"] == 1
+    assert printed["benchmarks"]["denoise"]["reached"] is False
+    assert printed["benchmarks"]["denoise"]["figures"] == {"cores": 2.0}
+    monkeypatch.setitem(bench.BENCHMARKS, "denoise", lambda options: figure(0.5))
+    assert bench.main(["denoise"]) == 0
+    assert "cores = 2" in capsys.readouterr().out
+
+
+def test_all_runs_every_benchmark(monkeypatch, capsys):
+    ran = []
+    for name in bench.BENCHMARKS:
+        monkeypatch.setitem(bench.BENCHMARKS, name, lambda options, name=name: ran.append(name) or figure())
+    assert bench.main(["--json"]) == 0
+    assert ran == ["denoise", "estimate", "page", "session"]
+    assert json.loads(capsys.readouterr().out)["cpus"] >= 1
+
+
+@pytest.mark.parametrize("argv", [["fly"], ["page", "--repeats", "0"], ["page", "--threads", "-1"]])
+def test_wrong_options_are_refused(argv, capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench.parse(argv)
+    assert ended.value.code == 2
+    assert argv[-1] in capsys.readouterr().err
+
+
+def test_an_app_that_ends_by_itself_is_reported(monkeypatch, tmp_path):
+    program = tmp_path / "app.py"
+    program.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(bench, "PROGRAM", program)
+    with pytest.raises(RuntimeError, match=r"app\.py --port \d+ ended with status 3"):
+        bench.seconds_to_first_page([])
+
+
+def test_an_app_that_answers_is_timed_and_ended(monkeypatch, tmp_path):
+    program = tmp_path / "app.py"
+    program.write_text(
+        "import sys\n"
+        "from http.server import SimpleHTTPRequestHandler, test\n"
+        "test(SimpleHTTPRequestHandler, port=int(sys.argv[2]), bind='127.0.0.1')\n"
+    )
+    monkeypatch.setattr(bench, "PROGRAM", program)
+    monkeypatch.chdir(tmp_path)
+    assert 0 < bench.seconds_to_first_page([]) < bench.PAGE_TIMEOUT_S
+
+
+def test_importing_the_bench_leaves_torch_out():
+    code = "import rap.bench, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_of_the_apps_own_sessions(monkeypatch):
+    monkeypatch.setattr(bench, "SESSIONS", 2)
+    found = bench.session(bench.parse(["session"]))
+    assert found.figures["closed_but_alive"] == 0
+    assert found.figures["first_mb"] > 0
