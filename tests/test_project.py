@@ -1,0 +1,57 @@
+"""Agreements between files of the project."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pyproject() -> dict:
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def front_matter() -> dict[str, str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    return dict(line.split(": ", 1) for line in text.strip().splitlines())
+
+
+def test_a_space_installs_what_the_project_needs():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not line.startswith("#")] == pyproject()["project"]["dependencies"]
+
+
+def test_front_matter_names_the_app_and_a_gradio_the_project_accepts():
+    values = front_matter()
+    assert values["sdk"] == "gradio" and (ROOT / values["app_file"]).is_file()
+    bound = next(d for d in pyproject()["project"]["dependencies"] if d.startswith("gradio"))
+    assert int(values["sdk_version"].split(".")[0]) >= int(re.findall(r"\d+", bound)[0])
+
+
+def test_readme_holds_the_two_commands_and_no_broken_links():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "pip install -e . && python app.py" in text
+    assert 'pip install -e ".[dev]" && pytest' in text
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), f"README links to {target}, which is not there"
+
+
+def test_torch_is_bounded_below_the_untested_release():
+    torch = next(d for d in pyproject()["project"]["dependencies"] if d.startswith("torch"))
+    assert "<2.14" in torch
+
+
+def test_public_names_are_explicit_and_cheap():
+    """`import rap` must not bring torch: the command line answers before it is loaded."""
+    code = "import sys, rap, rap.config, rap.errors; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_weights_fit_and_nothing_is_pickled():
+    files = [p for p in (ROOT / "assets").rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) < 60e6
+    assert not [p for p in files if p.suffix in {".pt", ".pth", ".pkl", ".bin", ".ckpt"}]
