@@ -291,7 +291,10 @@ class RaPPipeline(DiffusionPipeline):
         if 0 in indices:
             clean[:, :, segment] = latents[:, :, indices.index(0)]
             known[:, segment] = True
-        times = frames_to_latent_time(torch.tensor(indices, device=device))
+        index_row = torch.tensor([indices], device=device)
+        baseline = torch.zeros_like(video) if config.video_baseline == "source" else None
+        if baseline is not None:
+            baseline[:, :, segment:] = self.codec.encode_still(sources.transpose(1, 2), index_row, count).to(dtype)
         return _Problem(
             mode=mode,
             size=(int(size[0]), int(size[1])),
@@ -306,7 +309,10 @@ class RaPPipeline(DiffusionPipeline):
             clean=Pair(clean, torch.zeros_like(rays)),
             known=Pair(known, torch.zeros(1, len(ray_frames), dtype=torch.bool, device=device)),
             null_rays=null,
-            frame_times=torch.cat([times, torch.arange(targets, device=device)])[None],
+            baseline=baseline,
+            frame_times=torch.cat(
+                [frames_to_latent_time(index_row), torch.arange(targets, device=device)[None]], dim=1
+            ),
             ray_frames=tuple(ray_frames),
         )
 
@@ -389,6 +395,7 @@ class _Problem:
     clean: Pair
     known: Pair
     null_rays: Tensor
+    baseline: Tensor | None
     frame_times: Tensor
     ray_frames: tuple[int, ...]
     frames_u8: np.ndarray | None = None
@@ -418,7 +425,7 @@ class _BoundNetwork:
 
     def __init__(self, transformer: RaPTransformer3DModel, problem: _Problem) -> None:
         self.transformer = transformer
-        self.segment = problem.segment
+        self.segment, self.baseline = problem.segment, problem.baseline
         self.frame_times = problem.frame_times
         frames = torch.tensor([problem.ray_frames], device=problem.frame_times.device)
         self.ray_frame_times = frames_to_latent_time(frames)
@@ -437,6 +444,8 @@ class _BoundNetwork:
             return_dict=False,
             wanted="both" if all(noised) else "video" if noised[0] else "rays",
         )
+        if video is not None and self.baseline is not None:
+            video = video + self.baseline
         return Pair(x.video if video is None else video, x.rays if rays is None else rays)
 
 

@@ -87,6 +87,7 @@ class ModelTraining:
     attention: str = "decoupled"
     camera: str = "raxel"
     video_prediction: str = "sample"
+    video_baseline: str = "source"
     ray_prediction: str = "sample"
     cosine_weight: float = 0.5
     ray_loss_weight: float = 10.0
@@ -298,6 +299,7 @@ class Batch:
     frame_times: Tensor
     ray_frame_times: Tensor
     num_source_frames: int
+    baseline: Tensor | None = None
 
 
 @dataclass
@@ -331,7 +333,14 @@ class BatchMaker:
             frame_times=torch.cat([frames_to_latent_time(torch.from_numpy(sources)), latent_times], dim=1),
             ray_frame_times=ray_times,
             num_source_frames=sources.shape[1],
+            baseline=self._baseline(images, sources, frames, segment)
+            if self.settings.video_baseline == "source"
+            else None,
         )
+
+    def _baseline(self, images: Tensor, sources: np.ndarray, frames: int, segment: Tensor) -> Tensor:
+        still = self.codec.encode_still(images, torch.from_numpy(sources), frames)
+        return torch.cat([torch.zeros_like(segment), still], dim=2)
 
     def _ray_frames(self, sources: np.ndarray, frames: int) -> np.ndarray:
         """(N, G) frames that have a map of their camera: as `RaPPipeline` lays them out."""
@@ -395,6 +404,7 @@ def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3
         ray_frame_stride=settings.ray_frame_stride,
         cross_gate_init=1.0,
         video_prediction=settings.video_prediction,
+        video_baseline=settings.video_baseline,
         ray_prediction=settings.ray_prediction,
     )
 
@@ -466,7 +476,8 @@ class _BatchNetwork:
             num_source_frames=self.batch.num_source_frames,
             return_dict=False,
         )
-        return Pair(*(o.float() for o in out))
+        video, rays = (o.float() for o in out)
+        return Pair(video if self.batch.baseline is None else video + self.batch.baseline, rays)
 
 
 def learning_rate_factor(step: int, settings: ModelTraining) -> float:

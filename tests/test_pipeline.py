@@ -132,6 +132,18 @@ def test_closing_the_stream_cancels(pipe, monkeypatch):
     assert len(calls) == 1 and torch.is_grad_enabled()
 
 
+def test_with_a_baseline_a_silent_network_returns_the_still_video():
+    pipe = tiny_pipeline(video_prediction="sample", video_baseline="source")
+    torch.nn.init.zeros_(pipe.transformer.proj_out.weight)
+    torch.nn.init.zeros_(pipe.transformer.proj_out.bias)
+    sources = frames(2)
+    made = pipe.generate_video(sources, arc(), source_indices=(0, 8), steps=2).frames_u8
+    still = np.concatenate([sources[:1].repeat(5, 0), sources[1:].repeat(4, 0)])
+    decoded = pipe.codec.decode_video(pipe.codec.encode_video(pipe._to_model(still)))
+    expected = ((decoded[0].permute(1, 2, 3, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(made.astype(float) - expected).max() <= 1
+
+
 def test_seed_decides(pipe):
     a, b, c = (pipe.generate_video(frames(1), arc(), seed=s).frames_u8 for s in (1, 1, 2))
     assert np.array_equal(a, b) and not np.array_equal(a, c)

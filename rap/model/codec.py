@@ -223,6 +223,21 @@ class LatentCodec:
         return flat.squeeze(2).unflatten(0, (batch, count)).transpose(1, 2)
 
     @torch.no_grad()
+    def encode_still(
+        self, images: Float[Tensor, "B S 3 H W"], source_indices: Tensor, num_frames: int
+    ) -> Float[Tensor, "B C F h w"]:
+        """Latents of a video in which every frame repeats the source frame nearest in time.
+
+        Args:
+            images: source frames in [-1, 1].
+            source_indices: (B, S) frames at which they stand.
+        """
+        frames = torch.arange(num_frames, device=source_indices.device)
+        nearest = (source_indices[:, :, None] - frames).abs().argmin(dim=1)  # (B, T)
+        rows = torch.arange(len(images), device=images.device)[:, None]
+        return self.encode_video(images[rows, nearest].transpose(1, 2))
+
+    @torch.no_grad()
     def decode_video(self, latents: Float[Tensor, "B C F h w"]) -> Float[Tensor, "B 3 T H W"]:
         """Frames in [-1, 1] of normalised latents."""
         z = latents * self.std.to(latents) + self.mean.to(latents)

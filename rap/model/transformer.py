@@ -138,6 +138,9 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         ray_frame_stride: a ray map at every such frame; 1 gives a pose per frame, 4 one per latent frame.
         cross_gate_init: start of the gates; 0 keeps a Wan video branch bit-identical, 1 suits training from nothing.
         video_prediction, ray_prediction: "flow" (velocity) or "sample" (clean latents) is what the heads output.
+        video_baseline: "none" (the paper), or "source": a predicted sample is a change of the still video of the
+            nearest source frame (`LatentCodec.encode_still`), so that a small model need not learn to copy first.
+            The pipeline adds it; only with video_prediction "sample".
     """
 
     _keep_in_fp32_modules = [
@@ -179,6 +182,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         ray_frame_stride: int = 1,
         cross_gate_init: float = 0.0,
         video_prediction: str = "flow",
+        video_baseline: str = "none",
         ray_prediction: str = "flow",
     ) -> None:
         _check_config(self.config)
@@ -368,11 +372,14 @@ def _check_config(config: dict) -> None:
         "attention": ("decoupled", "joint"),
         "camera": ("raxel", "pluecker"),
         "video_prediction": ("flow", "sample"),
+        "video_baseline": ("none", "source"),
         "ray_prediction": ("flow", "sample"),
     }
     for name, allowed in choices.items():
         if config[name] not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, got {config[name]!r}")
+    if config["video_baseline"] == "source" and config["video_prediction"] != "sample":
+        raise ValueError("video_baseline 'source' needs video_prediction 'sample', got 'flow'")
     if config["attention_head_dim"] % 2:
         raise ValueError(f"attention_head_dim must be even, got {config['attention_head_dim']}")
     if config["ray_frame_stride"] not in (1, 2, 4):

@@ -57,6 +57,13 @@ def test_single_frame_and_first_latent_agree_exactly(patch_autoencoder):
     assert torch.equal(codec.encode_images(video.transpose(1, 2)[:, :2])[:, :, :1], codec.encode_video(video)[:, :, :1])
 
 
+def test_a_still_video_repeats_the_source_frame_nearest_in_time(patch_autoencoder):
+    codec, images = LatentCodec(patch_autoencoder), smooth_clips(1, 9).transpose(1, 2)[:, [0, 8]]
+    latents = codec.encode_still(images, torch.tensor([[0, 8]]), 9)
+    by_hand = images[:, [0] * 5 + [1] * 4].transpose(1, 2)  # frame 4 is as near to either: the first one listed
+    assert torch.equal(latents, codec.encode_video(by_hand))
+
+
 def test_smooth_video_survives(patch_autoencoder):
     video = smooth_clips(2, seed=1)
     codec = LatentCodec(patch_autoencoder)

@@ -195,6 +195,7 @@ def test_wrong_sizes_are_refused_by_name(change, words):
     ("config", "words"),
     [
         ({"attention": "cross"}, "attention must be one of"),
+        ({"video_baseline": "source"}, "needs video_prediction 'sample'"),
         ({"ray_frame_stride": 3}, "ray_frame_stride must be 1, 2 or 4, got 3"),
         ({"attention_head_dim": 13}, "attention_head_dim must be even"),
     ],
