@@ -78,7 +78,9 @@ def cameras_to_raxels(
 
 
 def raxels_to_cameras(
-    raxels: Float[Tensor, "*batch frames 3 h w"] | Float[np.ndarray, "*batch frames 3 h w"], reference: int = 0
+    raxels: Float[Tensor, "*batch frames 3 h w"] | Float[np.ndarray, "*batch frames 3 h w"],
+    reference: int = 0,
+    robust: bool = True,
 ) -> tuple[Float[Tensor, "*batch frames 4 4"], Float[Tensor, "*batch frames 4"]]:
     """Cameras of raxel maps: poses and intrinsics (pixels of the map), the latter shared and repeated over frames.
 
@@ -92,13 +94,14 @@ def raxels_to_cameras(
         raxels: maps in the frame of the reference camera, so that `raxels[..., reference, :, :, :]` is a map with its
             origin at 0.
         reference: index of that frame.
+        robust: False leaves the Cauchy weights out, for errors that are smooth rather than garbage in a few pixels.
 
     Raises:
         ValueError: a wrong shape, an index out of range, or a frame with fewer than 3 finite pixels.
     """
     maps, image_size, batch = _flat_maps(raxels, 3, "raxels")
     frame = _check_reference(reference, maps.shape[1])
-    focal, R, t, _ = _solve_cameras(maps, image_size, frame, moves=True)
+    focal, R, t, _ = _solve_cameras(maps, image_size, frame, moves=True, robust=robust)
     return _as_cameras(focal, R, t, image_size, batch, raxels)
 
 
@@ -239,12 +242,14 @@ def _observe(maps: Tensor, weights: Tensor, image_size: tuple[int, int], referen
     return _Observed(maps, weights, weighted, weighted.sum(-1), square, share, image_size, reference, moves)
 
 
-def _solve_cameras(maps: Tensor, image_size: tuple[int, int], reference: int, moves: bool):
+def _solve_cameras(maps: Tensor, image_size: tuple[int, int], reference: int, moves: bool, robust: bool = True):
     """Focal lengths (B, 2), rotations (B, T, 3, 3), translations (B, T, 3), weights (B, T, N)."""
     maps, weights = _drop_garbage(maps)
     seen = _observe(maps, weights, image_size, reference, moves)
     focal = _focal_from_ratios(maps[:, reference], weights[:, reference], image_size)
     focal, R, t = _alternate(seen, focal, ROUNDS)
+    if not robust:
+        return focal, R, t, weights
     residual, sigma = _residuals(seen, focal, R, t)
     beyond = (residual > OUTLIER_SIGMAS * sigma) & (weights > 0)
     worst = (residual * (weights > 0)).amax(-1)

@@ -153,6 +153,16 @@ def test_garbage_pixels_are_survived(part, size_of_garbage):
     assert np.median(focal) < 0.002 and focal.max() < 0.012
 
 
+def test_leaving_out_robust_weights_changes_spoilt_maps_only():
+    rng = np.random.default_rng(8)
+    maps = cameras_to_raxels(*random_cameras(rng, frames=3), (32, 32))
+    maps = maps + noise_like(maps, rng, 0.01)
+    for with_weights, without in zip(raxels_to_cameras(maps), raxels_to_cameras(maps, robust=False), strict=True):
+        assert torch.equal(with_weights, without)
+    maps[:, 1, :, :2] += 0.5
+    assert (raxels_to_cameras(maps)[0] - raxels_to_cameras(maps, robust=False)[0]).abs().max() > 1e-3
+
+
 def test_pixels_that_are_not_finite_are_left_out():
     rng = np.random.default_rng(4)
     truth = random_cameras(rng, frames=3)
