@@ -12,6 +12,7 @@ import sys
 import time
 import weakref
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, as for app.py
 
@@ -48,7 +49,7 @@ def _close(sessions: Sessions, opened: list[Session]) -> None:
         sessions.free(opened.pop().id)
 
 
-def _no_pipeline() -> None:
+def _no_pipeline() -> Any:
     return None
 
 

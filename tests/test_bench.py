@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_flop_of_a_linear_layer_and_of_attention():
     assert bench.count_flop(attend) == 2 * (2 * 5 * 7 * 8) * 2 * 3
 
 
-def test_one_generate_step_is_one_call_of_the_network(monkeypatch):
+def test_one_generate_step_is_one_call_of_the_network():
     seen = []
 
     def stream(task):
@@ -67,7 +68,8 @@ def test_one_generate_step_is_one_call_of_the_network(monkeypatch):
             seen.append(i)
             yield i
 
-    step = bench.generate_step(SimpleNamespace(stream=stream))
+    pipeline: Any = SimpleNamespace(stream=stream)
+    step = bench.generate_step(pipeline)
     assert (step(), step(), seen) == (0, 1, [0, 1])
 
 
