@@ -237,7 +237,7 @@ def estimate(options: argparse.Namespace) -> Figure:
         {
             "estimate_s": statistics.median(pairs.candidate_s) / PREDICTIONS,
             "regenerate_s": statistics.median(pairs.reference_s),
-            "estimate_steps": pipeline.config.default_ray_steps,
+            "estimate_steps": pipeline.config.default_estimate_steps,
         },
     )
 

@@ -74,7 +74,10 @@ class CodecTraining:
 
 @dataclass(frozen=True)
 class ModelTraining:
-    """Settings of `rap train model`. Rates of the three modes are estimate : generate : joint."""
+    """Settings of `rap train model`. Rates of estimate and generate leave the rest to joint.
+
+    """Settings of `rap train model`. Rates of estimate and generate leave the rest to joint.
+    """
 
     data: str = ""
     codec: str = ""
@@ -107,6 +110,7 @@ class ModelTraining:
     known_focal_rate: float = 0.15
     short_clip_rate: float = 0.6
     save_every: int = 100
+    estimate_steps: int = 1
     compile: bool = False
     bf16: bool = False
     seed: int = 0
@@ -439,7 +443,7 @@ def train_model(settings: ModelTraining) -> None:
             log.write(step, *losses, norm, rate, time.monotonic() - began)
         if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
             _save(out, model, optimizers, ema, step + 1)
-            _export(out, model, ema, codec, ray_std)
+            _export(settings, model, ema, codec, ray_std)
 
 
 def _train_step(
@@ -615,7 +619,9 @@ def _resume(out: Path, model: nn.Module, optimizers: list, ema: EMAModel) -> int
     return step
 
 
-def _export(out: Path, model: RaPTransformer3DModel, ema: EMAModel, codec: LatentCodec, ray_std: list[float]) -> None:
+def _export(
+    settings: ModelTraining, model: RaPTransformer3DModel, ema: EMAModel, codec: LatentCodec, ray_std: list[float]
+) -> None:
     """The pipeline with the averaged weights, in diffusers layout."""
     ema.store(model.parameters())
     ema.copy_to(model.parameters())
@@ -628,8 +634,9 @@ def _export(out: Path, model: RaPTransformer3DModel, ema: EMAModel, codec: Laten
         raxel_scale=codec.raxel_scale,
         canonical_fov_y_deg=codec.canonical_fov_y_deg,
         ray_latents_std=ray_std,
+        default_estimate_steps=settings.estimate_steps,
     )
-    pipeline.save_pretrained(out / "pipeline")
+    pipeline.save_pretrained(Path(settings.out) / "pipeline")
     ema.restore(model.parameters())
 
 
