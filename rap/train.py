@@ -76,7 +76,7 @@ class CodecTraining:
 class ModelTraining:
     """Settings of `rap train model`. Rates of estimate and generate leave the rest to joint.
 
-    """Settings of `rap train model`. Rates of estimate and generate leave the rest to joint.
+    `estimate_steps` goes into the checkpoint as its default: one step serves under-trained weights as well as two.
     """
 
     data: str = ""
