@@ -144,7 +144,7 @@ def relative_cameras(clips: PosedClips, references: np.ndarray) -> np.ndarray:
 
 def to_video(frames_u8: UInt8[np.ndarray, "N T H W 3"]) -> Float[Tensor, "N 3 T H W"]:
     """Frames in [-1, 1], channels first."""
-    return torch.from_numpy(np.ascontiguousarray(frames_u8)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    return torch.from_numpy(np.array(frames_u8)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def jitter_colours(video: Float[Tensor, "N 3 T H W"], rng: np.random.Generator, strength: float = 0.15) -> Tensor:
