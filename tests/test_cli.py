@@ -16,7 +16,6 @@ from PIL import Image
 
 from rap import cli, formats
 from rap.cli import generate, model, options, roundtrip
-from rap.config import EMBEDDED_CHECKPOINT
 from rap.data import load_clip, write_video
 from rap.geometry import PRESETS, Trajectory, preset
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip
@@ -383,7 +382,6 @@ def test_frame_counts() -> None:
     assert accepted == list(range(5, 40, 4))
 
 
-@pytest.mark.skipif(not (EMBEDDED_CHECKPOINT / "model_index.json").is_file(), reason="the embedded model is not there")
 def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Path) -> None:
     estimated = run_json(capsys, "estimate", film, "--frames", 5, "--out", tmp_path / "e")
     assert estimated["trajectory"]["num_frames"] == 5
