@@ -1,1 +1,46 @@
-"""Rays as Pixels: the joint distribution of videos and camera trajectories."""
+"""Rays as Pixels: the joint distribution of videos and camera trajectories.
+
+The public names are loaded when first used, so that `import rap` and the command line answer before torch is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rap.config import checkpoint_path
+    from rap.data import Clip, load_clip
+    from rap.errors import InputError
+    from rap.geometry import Trajectory, preset
+    from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RaPPipeline
+
+__all__ = [
+    "Clip",
+    "EstimateTask",
+    "GenerateTask",
+    "InputError",
+    "JointTask",
+    "Progress",
+    "RaPOutput",
+    "RaPPipeline",
+    "Trajectory",
+    "checkpoint_path",
+    "load_clip",
+    "preset",
+]
+
+_HOMES = {
+    "Clip": "rap.data",
+    "InputError": "rap.errors",
+    "Trajectory": "rap.geometry",
+    "checkpoint_path": "rap.config",
+    "load_clip": "rap.data",
+    "preset": "rap.geometry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'rap' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "rap.pipeline")), name)

@@ -55,3 +55,9 @@ def test_weights_fit_and_nothing_is_pickled():
     files = [p for p in (ROOT / "assets").rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < 60e6
     assert not [p for p in files if p.suffix in {".pt", ".pth", ".pkl", ".bin", ".ckpt"}]
+
+
+def test_every_public_name_is_there():
+    import rap
+
+    assert all(getattr(rap, name) is not None for name in rap.__all__)
