@@ -81,26 +81,38 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Edit:
+    """One value in the history: a path, and whether its poses are those of the clip's own frames."""
+
+    trajectory: Trajectory
+    follows_clip: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Document:
     """Everything the screen shows about one clip.
 
     Args:
-        predicted: the model's own estimate, never overwritten.
+        predicted: the model's own path, never overwritten.
+        prediction_follows_clip: `predicted` was estimated from the clip, not imagined.
         edited: the path that is shown, generated along and exported: these very numbers.
+        follows_clip: `edited` is the clip's own path, or comes from it by edits; not a preset, not an imagined path.
         past, future: earlier and undone values of `edited`, the newest last.
         drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
     """
 
     clip: Clip | None = None
     predicted: Trajectory | None = None
+    prediction_follows_clip: bool = False
     edited: Trajectory | None = None
+    follows_clip: bool = False
     takes: tuple[Take, ...] = ()
     shown_take: int | None = None
     selected: int | None = None
     soft: SoftDrag = field(default_factory=SoftDrag)
-    past: tuple[Trajectory, ...] = ()
-    future: tuple[Trajectory, ...] = ()
+    past: tuple[Edit, ...] = ()
+    future: tuple[Edit, ...] = ()
     drag_origin: Trajectory | None = None
 
     @property
@@ -128,19 +140,26 @@ def with_clip(document: Document, clip: Clip) -> Document:
     return Document(clip=clip, soft=document.soft)
 
 
-def with_prediction(document: Document, predicted: Trajectory) -> Document:
-    """The estimate becomes the prediction and, as an edit, the path."""
-    return replace(with_path(document, predicted), predicted=predicted)
+def with_prediction(document: Document, predicted: Trajectory, follows_clip: bool = True) -> Document:
+    """The model's path becomes the prediction and, as an edit, the path.
+
+    Args:
+        follows_clip: it was estimated from the clip's frames; False for one imagined together with a video.
+    """
+    document = with_path(document, predicted, follows_clip)
+    return replace(document, predicted=predicted, prediction_follows_clip=follows_clip)
 
 
-def with_path(document: Document, trajectory: Trajectory) -> Document:
+def with_path(document: Document, trajectory: Trajectory, follows_clip: bool) -> Document:
     """`trajectory` becomes the path; the one before can be undone. The same path again is no edit."""
     before = document.drag_origin or document.edited
-    document = replace(document, edited=trajectory, drag_origin=None)
+    was_following = document.follows_clip
+    document = replace(document, edited=trajectory, follows_clip=follows_clip, drag_origin=None)
     document = select(document, document.selected)
     if before is None or before.hash == trajectory.hash:
         return document
-    return replace(document, past=(*document.past, before)[-HISTORY_LIMIT:], future=())
+    past = (*document.past, Edit(before, was_following))
+    return replace(document, past=past[-HISTORY_LIMIT:], future=())
 
 
 def with_preset(document: Document, name: str, amplitude: float, num_frames: int) -> Document:
@@ -159,7 +178,7 @@ def with_preset(document: Document, name: str, amplitude: float, num_frames: int
     path = preset(
         name, num_frames=num_frames, image_size=image_size, fov_y_rad=fov_y_rad, amplitude=amplitude, fps=clip.fps
     )
-    return with_path(document, path)
+    return with_path(document, path, follows_clip=False)
 
 
 def select(document: Document, index: int | None) -> Document:
@@ -193,7 +212,7 @@ def end_drag(document: Document, index: int, T_world_camera: Float64[np.ndarray,
     """Checkpoint at the end of a drag: the whole movement is one edit. Raises as `drag`."""
     moved = drag(document, index, T_world_camera).edited
     assert moved is not None  # drag raises without a path
-    return with_path(document, moved)
+    return with_path(document, moved, document.follows_clip)
 
 
 def drop_drag(document: Document) -> Document:
@@ -206,7 +225,8 @@ def undo(document: Document) -> Document:
     if not document.past or document.edited is None:
         return document
     *past, before = document.past
-    return _travelled(document, before, tuple(past), (*document.future, document.edited))
+    now = Edit(document.edited, document.follows_clip)
+    return _travelled(document, before, tuple(past), (*document.future, now))
 
 
 def redo(document: Document) -> Document:
@@ -214,7 +234,8 @@ def redo(document: Document) -> Document:
     if not document.future or document.edited is None:
         return document
     *future, after = document.future
-    return _travelled(document, after, (*document.past, document.edited), tuple(future))
+    now = Edit(document.edited, document.follows_clip)
+    return _travelled(document, after, (*document.past, now), tuple(future))
 
 
 def reset_to_predicted(document: Document) -> Document:
@@ -225,7 +246,7 @@ def reset_to_predicted(document: Document) -> Document:
     """
     if document.predicted is None:
         raise ValueError("there is no prediction to go back to; press Predict first")
-    return with_path(document, document.predicted)
+    return with_path(document, document.predicted, document.prediction_follows_clip)
 
 
 def with_take(document: Document, take: Take) -> Document:
@@ -240,10 +261,10 @@ def show_take(document: Document, number: int) -> Document:
     return replace(document, shown_take=number)
 
 
-def _travelled(
-    document: Document, edited: Trajectory, past: tuple[Trajectory, ...], future: tuple[Trajectory, ...]
-) -> Document:
-    moved = replace(document, edited=edited, past=past, future=future, drag_origin=None)
+def _travelled(document: Document, to: Edit, past: tuple[Edit, ...], future: tuple[Edit, ...]) -> Document:
+    moved = replace(
+        document, edited=to.trajectory, follows_clip=to.follows_clip, past=past, future=future, drag_origin=None
+    )
     return select(moved, document.selected)
 
 

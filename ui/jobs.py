@@ -117,7 +117,7 @@ class Worker:
                 message = self._run(job)
             except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
                 logger.exception("job %d failed", job.number)
-                message = JobFailed(job.number, str(error) or type(error).__name__)
+                message = JobFailed(job.number, explained(error))
             with self._changed:
                 self._running = None
             _tell(job, message)
@@ -158,6 +158,19 @@ class Worker:
             reason = "the model to load" if self._pipeline is None and not busy else "the jobs before it"
         for place, job in enumerate(waiting, start=int(busy)):
             _tell(job, JobQueued(job.number, place, reason))
+
+
+def explained(error: Exception) -> str:
+    """What the person reads of an error: our own sentences as they are, all others with what to do about them."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, ValueError | FileNotFoundError):  # raised with name, value and remedy
+        return text
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        return f"Not enough memory ({text}). Nothing was kept; close other programs and try again."
+    if isinstance(error, OSError):
+        return f"{text}. Nothing was kept; mend that and try again."
+    remedy = "try again; if it happens again, report it with what the terminal of the app shows"
+    return f"Unexpected error, {type(error).__name__}: {text}. Nothing was kept; {remedy}."
 
 
 def _tell(job: Job, message: JobMessage) -> None:

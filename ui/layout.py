@@ -80,6 +80,7 @@ class PathPanel:
     soft: gr.Checkbox
     radius: gr.Slider
     viewport: gr.HTML
+    hint: gr.HTML
     figure: gr.Plot
     table: gr.Dataframe
     line: gr.HTML
@@ -225,13 +226,16 @@ def path_panel() -> PathPanel:
         reset = gr.Button("Starting …", size="sm", interactive=False, min_width=150, elem_id="rap-reset")
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
         radius = _small_slider("Reach in frames", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=200)
-    viewport = gr.HTML(
-        "",
-        html_template='<div class="rap-viewport"></div>',
-        js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
-        elem_id="rap-viewport",
-        padding=False,
-    )
+    with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
+        viewport = gr.HTML(
+            "",
+            html_template='<div class="rap-viewport"></div>',
+            js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
+            elem_id="rap-viewport",
+            padding=False,
+        )
+        hint = gr.HTML(panels.viewport_hint(None, False), elem_id="rap-hint", padding=False)
+        notice = gr.HTML(elem_id="rap-path-notice", padding=False)
     with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
         gr.HTML(
             '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is missing here. '
@@ -243,10 +247,11 @@ def path_panel() -> PathPanel:
     with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
         overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
         frame = _small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
-    line = gr.HTML(elem_id="rap-path-line", padding=False)
-    notice = gr.HTML(elem_id="rap-path-notice", padding=False)
+    line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
-    return PathPanel(undo, redo, reset, overview, soft, radius, viewport, figure, table, line, notice, motion, frame)
+    return PathPanel(
+        undo, redo, reset, overview, soft, radius, viewport, hint, figure, table, line, notice, motion, frame
+    )
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
@@ -264,8 +269,11 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         )  # fmt: skip
         seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=80, elem_id="rap-seed")
     cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
-    regenerate = gr.Button("Starting …", variant="primary", interactive=False, elem_id="rap-regenerate")
-    cancel = gr.Button("Starting …", variant="stop", interactive=False, elem_id="rap-cancel")
+    with gr.Row(elem_classes="rap-pair"):
+        regenerate = gr.Button(
+            "Starting …", variant="primary", interactive=False, scale=3, min_width=120, elem_id="rap-regenerate"
+        )
+        cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=2, min_width=90, elem_id="rap-cancel")
     progress = gr.HTML(elem_id="rap-progress", padding=False)
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
     file_format = gr.Dropdown(
@@ -427,6 +435,7 @@ def path_parts(panel: PathPanel) -> Sequence[Part]:
         Part(panel.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
         Part(panel.radius, lambda s: (s.state.document.soft.radius,), _slider),
         Part(panel.viewport, lambda s: (s.id,), gr.HTML),
+        Part(panel.hint, _hint_values, gr.HTML),
         Part(panel.figure, _path_values, _path_figure),
         Part(panel.table, lambda s: (s.state.document.edited,), _path_table),
         Part(panel.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
@@ -520,6 +529,11 @@ def _path_values(session: Session) -> tuple[Any, ...]:
     document = session.state.document
     ghost = None if document.predicted is document.edited else document.predicted
     return document.edited, ghost, document.selected
+
+
+def _hint_values(session: Session) -> tuple[str]:
+    document = session.state.document
+    return (panels.viewport_hint(document.clip, document.edited is not None),)
 
 
 def _path_figure(*values: Any) -> Any:

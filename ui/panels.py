@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
+NO_PATH = '<div class="rap-note">No path yet</div>'
 JOB_TITLES = {"predict": "Predicting the camera path", "imagine": "Imagining", "regenerate": "Regenerating"}
 
 
@@ -125,11 +126,24 @@ def steps_words(take: Take) -> str:
     return "default steps" if take.settings.steps is None else f"{take.settings.steps} steps"
 
 
+def viewport_hint(clip: Clip | None, has_path: bool) -> str:
+    """What to do so that the viewport shows a path; empty once it does."""
+    if has_path:
+        return ""
+    if clip is None:
+        text = "Give a video or an image on the left, or take one of the examples."
+    elif len(clip) > 1:
+        text = "Press <b>Predict path</b> to see here how the camera moved, or apply a preset."
+    else:
+        text = "Press <b>Imagine path and video</b>, or apply a preset and bend it here."
+    return f'<div class="rap-hint">{text}</div>'
+
+
 def path_line(document: Document) -> str:
     """What path is shown and how far it is from the prediction."""
     path = document.edited
     if path is None:
-        return ""
+        return NO_PATH
     origin = "not predicted"
     if document.predicted is not None:
         origin = "as predicted" if path.hash == document.predicted.hash else "edited"

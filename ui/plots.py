@@ -15,10 +15,11 @@ from ui.viewport import GHOST_COLOUR, SELECTED_COLOUR, frustum_depth, image_corn
 AXES = (("x right", "#c8453b"), ("y down", "#3f9a4f"), ("z forward", "#3050cd"))
 ANGLES = (("pitch", "#c8453b"), ("yaw", "#3f9a4f"), ("roll", "#3050cd"))
 INK, GRID = "#565d6b", "#e6e8ee"
+MOTION_HEIGHT_PX = 164
 
 
 def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
-    """The path and its frusta in 3D, y down as in the cameras' own frame; empty axes without a path."""
+    """The path and its frusta in 3D, y down as in the cameras' own frame; without a path it says so."""
     figure = go.Figure()
     if ghost is not None:
         figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "predicted", dash="dash"))
@@ -31,6 +32,8 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
             colour, width = (_css(SELECTED_COLOUR), 5) if chosen else (colour, 2)
             figure.add_trace(_line3d(_frustum_outline(trajectory, i, depth), colour, f"frame {i}", width))
     axis = {"showbackground": False, "gridcolor": GRID, "zerolinecolor": GRID, "color": INK}
+    if trajectory is None:
+        return _nothing_yet("The path in 3D appears here", 330)
     figure.update_layout(
         scene={
             "xaxis": {**axis, "title": "x"},
@@ -60,6 +63,8 @@ def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selec
                 type="line", x0=selected, x1=selected, y0=0, y1=1, xref=axis_name, yref="paper",
                 line={"color": _css(SELECTED_COLOUR), "width": 1.5},
             )  # fmt: skip
+    if trajectory is None:
+        return _nothing_yet("Position and rotation over time appear here", MOTION_HEIGHT_PX)
     figure.update_layout(**_motion_layout())
     return figure
 
@@ -86,6 +91,23 @@ def euler_deg(trajectory: Trajectory) -> Float64[np.ndarray, "frames 3"]:
     pitch = np.arcsin(np.clip(-forward[:, 1], -1, 1))
     roll = np.arctan2(R[:, 1, 0], R[:, 1, 1])
     return np.degrees(np.unwrap(np.stack([pitch, yaw, roll], axis=-1), axis=0))
+
+
+def _nothing_yet(text: str, height: int) -> go.Figure:
+    """A sentence in place of empty axes."""
+    figure = go.Figure()
+    figure.add_annotation(
+        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 12, "color": "#7b8291"}
+    )
+    figure.update_layout(
+        xaxis={"visible": False},
+        yaxis={"visible": False},
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    return figure
 
 
 def _frustum_outline(trajectory: Trajectory, index: int, depth: float) -> Float64[np.ndarray, "n 3"]:
@@ -137,7 +159,7 @@ def _motion_layout() -> dict:
         "legend": {**legend, "x": 0.0},
         "legend2": {**legend, "x": 0.54},
         "margin": {"l": 36, "r": 8, "t": 22, "b": 22},
-        "height": 170,
+        "height": MOTION_HEIGHT_PX,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "x unified",

@@ -29,7 +29,7 @@ from ui import document as doc
 from ui import messages as msg
 from ui.document import Document, Settings, Take
 from ui.hub import Hub
-from ui.jobs import Job, Worker
+from ui.jobs import Job, Worker, explained
 from ui.viewport import Viewport, ViewportScene
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Session:
         self._state = State(Document())
         self._changed = threading.Condition(threading.RLock())
         self._draw_lock = threading.RLock()
-        self._closed = False
+        self._closing, self._closed = False, False
         self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
         self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
         self.viewport = Viewport(self.dispatch)
@@ -130,7 +130,7 @@ class Session:
 
     @property
     def closed(self) -> bool:
-        """Whether the session has ended."""
+        """Whether the session has ended and all of it has been freed."""
         return self._closed
 
     def dispatch(self, message: msg.Message) -> None:
@@ -138,7 +138,7 @@ class Session:
         if isinstance(message, msg.Upload):
             message = self._read(message)  # decoding takes seconds: outside the lock
         with self._changed:
-            if self._closed:
+            if self._closing:
                 return
             try:
                 state, effect = self._reduce(message, self._state)
@@ -157,7 +157,7 @@ class Session:
     def wait(self, version: int, timeout_s: float) -> State:
         """The state, as soon as it is newer than `version`; at the latest after `timeout_s` or at the session's end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._state.version > version, timeout_s)
+            self._changed.wait_for(lambda: self._closing or self._state.version > version, timeout_s)
             return self._state
 
     def seconds_per_step(self, kind: JobKind) -> float | None:
@@ -186,9 +186,9 @@ class Session:
     def close(self) -> None:
         """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
         with self._changed:
-            if self._closed:
+            if self._closing:
                 return
-            self._closed = True
+            self._closing = True
             job = self._state.job
             self._state = State(Document(), version=self._state.version + 1)
             self._changed.notify_all()
@@ -198,6 +198,7 @@ class Session:
         with self._draw_lock:
             self.viewport.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._closed = True
 
     def _read(self, message: msg.Upload) -> msg.ClipRead | msg.Refused:
         paths = list(message.paths)
@@ -205,10 +206,13 @@ class Session:
             return msg.ClipRead(load_clip(paths[0] if len(paths) == 1 else paths, num_frames=self._options.num_frames))
         except ValueError as error:  # InputError is one
             return msg.Refused("input", str(error))
+        except Exception as error:  # a decoder may raise anything on a broken file, and the session must go on
+            logger.exception("upload could not be read: %s", ", ".join(Path(path).name for path in paths))
+            return msg.Refused("input", f"{Path(paths[0]).name} could not be read: {explained(error)}")
 
     def _draw(self) -> None:
         with self._draw_lock:
-            if self._closed:
+            if self._closing:
                 return
             document = self._state.document  # read under the lock: the last draw shows the last state
             self.viewport.draw(
@@ -229,7 +233,7 @@ class Session:
         """
         if document.clip is None or document.edited is None:
             return None
-        follows = document.predicted is not None and len(document.edited) == len(document.clip)
+        follows = document.follows_clip and len(document.edited) == len(document.clip)
         key = (document.clip, len(document.edited), document.source, follows)
         if self._pictures[0] != key:
             frames = document.clip.frames_u8
@@ -364,21 +368,23 @@ class Session:
             return replace(state, document=document, job=None, notice=Notice("path", text)), None
         take = replace(message.result, seconds=message.seconds)
         if job.kind == "imagine":
-            document = doc.with_prediction(document, take.trajectory)
+            document = doc.with_prediction(document, take.trajectory, follows_clip=False)
         text = f"Take {take.number} is ready after {message.seconds:.1f} s."
         return replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text)), None
 
     @_reduce.register
     def _(self, message: msg.JobFailed, state: State) -> Change:
-        if state.job is None or state.job.number != message.job:
+        job = state.job
+        if job is None or job.number != message.job:
             return state, None
-        return _refuse(replace(state, job=None), "result", message.text), None
+        return _refuse(replace(state, job=None), _JOB_PLACES[job.kind], message.text), None
 
     @_reduce.register
     def _(self, message: msg.JobCancelled, state: State) -> Change:
-        if state.job is None or state.job.number != message.job:
+        job = state.job
+        if job is None or job.number != message.job:
             return state, None
-        return replace(state, job=None, notice=Notice("result", "Cancelled; nothing was kept.")), None
+        return replace(state, job=None, notice=Notice(_JOB_PLACES[job.kind], "Cancelled; nothing was kept.")), None
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
@@ -412,6 +418,7 @@ _PLACES: dict[type, str] = {
     msg.Regenerate: "result",
     msg.ShowTake: "result",
 }
+_JOB_PLACES: dict[JobKind, str] = {"predict": "input", "imagine": "input", "regenerate": "result"}
 
 
 def _refuse(state: State, place: str, text: str) -> State:

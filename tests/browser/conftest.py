@@ -1,6 +1,6 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
-Fixtures: `browser` (one Chromium for all), `page` (fresh profile), `console_errors` (fail the test if any is left),
+Fixtures: `browser` (one Chromium for a module), `page` (fresh profile), `console_errors` (fail the test if any is left),
 `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is set).
 Functions are in `browser_harness.py`.
 """
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: Playwright's event loop runs in this thread as long as the browser does
 def browser():
     """One headless Chromium with a software renderer; skipped where there is none."""
     if not Path(CHROMIUM).is_file():

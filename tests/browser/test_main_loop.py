@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,13 @@ import pytest
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
 
 import app
-from rap.config import EMBEDDED_CHECKPOINT
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui import layout
 from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline, wait_until
+from fakes import wait_until
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -51,8 +49,6 @@ def video(tmp_path_factory):
 @pytest.fixture(scope="module")
 def load():
     """The embedded model, loaded once for all tests."""
-    if not EMBEDDED_CHECKPOINT.is_dir():
-        return partial(FakePipeline, steps=4, seconds_per_step=0.3)
     pipeline = app.load_pipeline(None, "cpu")
     return lambda: pipeline
 

@@ -113,7 +113,8 @@ TestHistory.settings = settings(max_examples=20, stateful_step_count=15, deadlin
 def test_history_forgets_the_oldest():
     document = predicted_document()
     for i in range(doc.HISTORY_LIMIT + 5):
-        document = doc.with_path(document, preset("truck-left", image_size=CLIP.image_size, amplitude=0.1 + 0.01 * i))
+        path = preset("truck-left", image_size=CLIP.image_size, amplitude=0.1 + 0.01 * i)
+        document = doc.with_path(document, path, follows_clip=False)
     assert len(document.past) == doc.HISTORY_LIMIT
     for _ in range(doc.HISTORY_LIMIT + 5):
         document = doc.undo(document)

@@ -16,7 +16,7 @@ from fakes import FakePipeline, clip, moving_frames
 from rap.data import write_video
 from rap.geometry import preset
 from ui import document as doc
-from ui import layout, panels
+from ui import layout, panels, plots
 from ui import messages as msg
 from ui.document import Document, Settings
 from ui.hub import Hub
@@ -82,7 +82,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
 
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
     drawn = page.upload(session_id, seen, [str(tmp_path / "clip.mp4")])
-    assert sent(page, drawn) == {"rap-clip", "rap-predict", "rap-imagine", "rap-apply"}
+    assert sent(page, drawn) == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
     *steps, drawn = page.predict(session_id, drawn[0], 0)
     assert {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"} <= sent(
         page, page.refresh(session_id, {**drawn[0], **{name: () for name in drawn[0]}})
@@ -169,3 +169,19 @@ def test_the_page_does_not_wait_for_torch():
         "assert 'torch' not in sys.modules; assert 'viser' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=layout.ASSETS.parent)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (Document(), "Give a video or an image"),
+        (Document(clip=clip()), "Predict path"),
+        (Document(clip=clip(1)), "Imagine path and video"),
+    ],
+)
+def test_an_empty_viewport_says_what_to_do(document, words):
+    assert words in panels.viewport_hint(document.clip, document.edited is not None)
+    assert panels.viewport_hint(document.clip, True) == ""
+    for draw in (plots.motion_figure, plots.path_figure):
+        figure = draw(None, None, None)
+        assert not figure.data and "appear" in figure.layout.annotations[0].text

@@ -127,6 +127,37 @@ def test_viewport_shows_the_very_path(session, video):
     assert drawn[-1].soft_radius == 0
 
 
+def test_only_the_clips_own_path_carries_its_pictures(session, video):
+    drawn = []
+    session.viewport.draw = drawn.append
+
+    def pictured():
+        frames = session.state.document.clip.frames_u8
+        pairs = zip(drawn[-1].thumbnails, frames, strict=True)
+        return sum(np.array_equal(picture, frame) for picture, frame in pairs)
+
+    predicted(session, video)
+    assert pictured() == 17
+    session.dispatch(msg.DragEnd(4, moved(session, 4)))
+    assert pictured() == 17, "a bent prediction is still the clip's path"
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.DragEnd(4, moved(session, 4)))
+    assert pictured() == 1, "a preset shows the source's picture alone"
+    session.dispatch(msg.Undo())
+    session.dispatch(msg.Undo())
+    assert pictured() == 17
+    session.dispatch(msg.Redo())
+    assert pictured() == 1
+    session.dispatch(msg.ResetToPredicted())
+    assert pictured() == 17
+    session.dispatch(msg.Imagine())
+    finish(session)
+    assert pictured() == 1, "an imagined path is another video's"
+    session.dispatch(msg.ApplyPreset("static"))
+    session.dispatch(msg.ResetToPredicted())
+    assert pictured() == 1
+
+
 def test_imagine_gives_a_take_and_an_editable_path(session, app, tmp_path):
     Image.fromarray(moving_frames(1)[0]).save(tmp_path / "one.png")
     state = give(session, tmp_path / "one.png")
@@ -163,6 +194,15 @@ def test_a_bad_upload_is_refused_in_words_and_the_session_goes_on(session, video
     state = give(session, tmp_path / "holiday.mp4")
     assert state.notice.is_error and state.notice.place == "input" and "holiday.mp4" in state.notice.text
     assert state.document.edited == before.edited and state.document.clip is before.clip
+    assert give(session, video).notice is None
+
+
+def test_a_reader_that_breaks_does_not_end_the_session(session, video, monkeypatch, caplog):
+    monkeypatch.setattr("ui.session.load_clip", lambda *args, **options: 1 / 0)
+    notice = give(session, video).notice
+    assert notice.is_error and notice.place == "input"
+    assert "slide.mp4 could not be read" in notice.text and "ZeroDivisionError" in notice.text
+    monkeypatch.undo()
     assert give(session, video).notice is None
 
 
@@ -215,6 +255,7 @@ def test_cancel_at_work_and_in_the_line(app, video):
     assert second.state.job.phase == "queued" and second.state.job.place == 1
     second.dispatch(msg.Cancel())
     assert second.state.job is None and second.state.notice.text == "Cancelled; nothing was kept."
+    assert second.state.notice.place == "input"
     first.dispatch(msg.Cancel())
     assert first.state.job.phase == "cancelling"
     app.pipeline.gate.release()
@@ -227,7 +268,13 @@ def test_a_failed_job_is_reported(session, app, video):
     give(session, video)
     session.dispatch(msg.Predict())
     notice = finish(session).notice
-    assert notice.is_error and notice.text == "out of memory"
+    assert notice.is_error and notice.place == "input", "beside Predict"
+    assert "Not enough memory" in notice.text and "try again" in notice.text
+    app.pipeline.fails_with = KeyError("q_proj")
+    session.dispatch(msg.ApplyPreset("static"))
+    session.dispatch(msg.Regenerate())
+    notice = finish(session).notice
+    assert notice.place == "result" and "KeyError: 'q_proj'" in notice.text and "report it" in notice.text
 
 
 def test_a_new_clip_stops_the_job_of_the_old_one(session, app, video, tmp_path):
