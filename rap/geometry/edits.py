@@ -97,9 +97,7 @@ def transform_all(
     return replace(trajectory, Ts_world_camera=poses)
 
 
-def insert_pose(
-    trajectory: Trajectory, i: int, T_world_camera: Float[ArrayLike, "4 4"] | None = None
-) -> Trajectory:
+def insert_pose(trajectory: Trajectory, i: int, T_world_camera: Float[ArrayLike, "4 4"] | None = None) -> Trajectory:
     """The path with a new frame before frame i (i = len appends); one frame longer.
 
     Args:
