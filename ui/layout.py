@@ -271,9 +271,9 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
-            "Starting …", variant="primary", interactive=False, scale=3, min_width=120, elem_id="rap-regenerate"
+            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
         )
-        cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=2, min_width=90, elem_id="rap-cancel")
+        cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
     progress = gr.HTML(elem_id="rap-progress", padding=False)
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
     file_format = gr.Dropdown(
@@ -481,9 +481,10 @@ def wire(demo: gr.Blocks, page: Page, session_id: gr.State, seen: gr.State) -> N
     path.viewport.change(None, path.viewport, js=remember, **quiet)
     path.viewport.input(page.refresh, here, **draws)
 
-    inputs.files.upload(page.upload, [*here, inputs.files], **draws)
+    reading: dict[str, Any] = {**draws, "show_progress": "minimal", "show_progress_on": inputs.clip}  # takes seconds
+    inputs.files.upload(page.upload, [*here, inputs.files], **reading)
     for button, clip in inputs.examples:
-        button.click(partial(page.example, clip), here, **draws)
+        button.click(partial(page.example, clip), here, **reading)
     inputs.predict.click(page.predict, [*here, result.seed], **draws)
     inputs.imagine.click(page.imagine, [*here, result.steps, result.seed], **draws)
     inputs.apply.click(page.apply_preset, [*here, inputs.preset, inputs.amplitude], **draws)

@@ -99,7 +99,7 @@ def duration(seconds: float) -> str:
 def cost_line(seconds_per_step: float | None) -> str:
     """What a step costs on this machine, measured; or that it is not known yet."""
     if seconds_per_step is None:
-        return '<div class="rap-fact">Cost: not measured on this machine yet; the first take tells.</div>'
+        return '<div class="rap-fact">Cost per step: the first take will tell.</div>'
     return f'<div class="rap-fact">Cost: {seconds_per_step:.2g} s a step, measured on this machine.</div>'
 
 
@@ -109,11 +109,12 @@ def take_caption(document: Document) -> str:
     if take is None:
         return ""
     facts = f"Take {take.number}, {take.origin} · seed {take.settings.seed} · {steps_words(take)} · "
-    facts += f'{duration(take.seconds)} · <span title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
+    facts += duration(take.seconds)
+    mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">matches the path</span>'
     if document.is_stale(take):
         state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
-    return f'<div class="rap-fact">{facts}</div>{state}'
+    return f'<div class="rap-fact">{facts}</div>{state} {mark}'
 
 
 def take_label(document: Document, take: Take) -> str:
@@ -136,7 +137,7 @@ def viewport_hint(clip: Clip | None, has_path: bool) -> str:
         text = "Press <b>Predict path</b> to see here how the camera moved, or apply a preset."
     else:
         text = "Press <b>Imagine path and video</b>, or apply a preset and bend it here."
-    return f'<div class="rap-hint">{text}</div>'
+    return f'<div class="rap-hint"><span>{text}</span></div>'
 
 
 def path_line(document: Document) -> str:
@@ -146,7 +147,8 @@ def path_line(document: Document) -> str:
         return NO_PATH
     origin = "not predicted"
     if document.predicted is not None:
-        origin = "as predicted" if path.hash == document.predicted.hash else "edited"
+        untouched = "as predicted" if document.prediction_follows_clip else "as imagined"
+        origin = untouched if path.hash == document.predicted.hash else "edited"
     chosen = "click a frustum to select it" if document.selected is None else f"frame {document.selected} selected"
     if document.selected is not None and document.selected == path.source:
         chosen += " (the source: it stays at the origin)"
@@ -157,8 +159,10 @@ def path_line(document: Document) -> str:
 
 def predict_button(document: Document, job: JobStatus | None) -> ButtonLook:
     """Needs a clip of several frames and no job at work."""
-    if document.clip is None or len(document.clip) < 2:
+    if document.clip is None:
         return ButtonLook("Predict path (needs a video)", False)
+    if len(document.clip) < 2:
+        return ButtonLook("Predict path (needs more frames)", False)
     return _unless_busy("Predict path", job)
 
 
@@ -186,7 +190,7 @@ def regenerate_button(document: Document, job: JobStatus | None) -> ButtonLook:
 def cancel_button(job: JobStatus | None) -> ButtonLook:
     """Needs a job that is not already stopping."""
     if job is None:
-        return ButtonLook("Cancel (nothing runs)", False)
+        return ButtonLook("Cancel (no job)", False)
     if job.phase == "cancelling":
         return ButtonLook("Stopping …", False)
     return ButtonLook("Cancel", True)
@@ -221,4 +225,4 @@ def export_button(document: Document) -> ButtonLook:
 
 
 def _unless_busy(label: str, job: JobStatus | None) -> ButtonLook:
-    return ButtonLook(label, True) if job is None else ButtonLook(f"{label} (a job is running)", False)
+    return ButtonLook(label, True) if job is None else ButtonLook(f"{label} (job running)", False)

@@ -1,8 +1,8 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
-Fixtures: `browser` (one Chromium for a module), `page` (fresh profile), `console_errors` (fail the test if any is left),
-`serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is set).
-Functions are in `browser_harness.py`.
+Fixtures: `browser` (one Chromium for a module), `page` (fresh profile), `console_errors` (fail the test if any is
+left), `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that
+is set). Functions are in `browser_harness.py`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def page(browser, console_errors):
     page = context.new_page()
     page.on("console", lambda message: _note(console_errors, message))
     page.on("pageerror", lambda error: console_errors.append(str(error)))
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)  # for machines with other work
     yield page
     context.close()
 

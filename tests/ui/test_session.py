@@ -137,7 +137,7 @@ def test_only_the_clips_own_path_carries_its_pictures(session, video):
         return sum(np.array_equal(picture, frame) for picture, frame in pairs)
 
     predicted(session, video)
-    assert pictured() == 17
+    wait_until(lambda: pictured() == 17)  # the worker's thread sets the state first and draws then
     session.dispatch(msg.DragEnd(4, moved(session, 4)))
     assert pictured() == 17, "a bent prediction is still the clip's path"
     session.dispatch(msg.ApplyPreset("arc-left"))
@@ -152,7 +152,7 @@ def test_only_the_clips_own_path_carries_its_pictures(session, video):
     assert pictured() == 17
     session.dispatch(msg.Imagine())
     finish(session)
-    assert pictured() == 1, "an imagined path is another video's"
+    wait_until(lambda: pictured() == 1)  # an imagined path is another video's
     session.dispatch(msg.ApplyPreset("static"))
     session.dispatch(msg.ResetToPredicted())
     assert pictured() == 1
