@@ -21,7 +21,7 @@ import numpy as np
 
 from rap import formats
 from rap.config import NUM_FRAMES
-from rap.data import Clip, load_clip, write_video
+from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
@@ -405,7 +405,7 @@ class Session:
         folder.mkdir(exist_ok=True)
         name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}"
         video, cameras = folder / f"{name}.mp4", folder / f"{name}.npz"
-        write_video(video, output.frames_u8, trajectory.fps)
+        write_video(video, output.frames_u8, playback_fps(trajectory.fps))
         formats.write(cameras, trajectory)
         return Take(number, origin, video, cameras, clip_hash, trajectory, settings, seconds=0.0)
 

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
 
-SLOWEST_FPS = 4.0
-PLAYBACK_FPS = 8.0
-"""A clip sampled so sparsely that it has fewer than four frames a second is written at eight: nobody watches slides."""
-
 PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
 PATH_PROTOCOL = (
     "poses relative to the first frame; r_err in radians, t_err with each path's translations divided by its largest, "
@@ -68,9 +64,9 @@ class ResultFolder:
 
     def write_video(self, frames_u8: np.ndarray, fps: float, name: str = "video.mp4") -> None:
         """An MP4 at the clip's rate, or at eight frames a second when that is too slow to watch."""
-        from rap.data import write_video
+        from rap.data import playback_fps, write_video
 
-        write_video(self.path / name, frames_u8, fps if fps >= SLOWEST_FPS else PLAYBACK_FPS)
+        write_video(self.path / name, frames_u8, playback_fps(fps))
         self.files[Path(name).stem] = name
 
     def write_cameras(self, trajectory: Trajectory, frame_names: Sequence[str], stem: str = "") -> None:

@@ -3,13 +3,14 @@
 from rap.data.clip import Clip, fit_size, load_clip
 from rap.data.images import raxels_to_u8, read_image, write_frames
 from rap.data.reference import fit_trajectory
-from rap.data.video import write_video
+from rap.data.video import playback_fps, write_video
 
 __all__ = [
     "Clip",
     "fit_size",
     "fit_trajectory",
     "load_clip",
+    "playback_fps",
     "raxels_to_u8",
     "read_image",
     "write_frames",

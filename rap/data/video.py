@@ -255,6 +255,18 @@ def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
         return 1
 
 
+WATCHABLE_FPS = (4.0, 30.0)
+PLAYBACK_FPS = 8.0
+
+
+def playback_fps(fps: float) -> float:
+    """Rate to write a clip's video at: its own where it can be watched, else eight frames a second.
+
+    A long film kept at 17 frames has two frames a second, two pictures stretched to 17 have more than a hundred.
+    """
+    return fps if WATCHABLE_FPS[0] <= fps <= WATCHABLE_FPS[1] else PLAYBACK_FPS
+
+
 def write_video(path: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
     """Write H.264 MP4 (4:2:0, plays in every browser), or GIF when the name ends in .gif.
 
