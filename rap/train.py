@@ -76,7 +76,10 @@ class CodecTraining:
 class ModelTraining:
     """Settings of `rap train model`. Rates of estimate and generate leave the rest to joint.
 
-    `estimate_steps` goes into the checkpoint as its default: one step serves under-trained weights as well as two.
+    `estimate_steps`, `generate_steps` and the video's `shift` go into the checkpoint as its defaults. One step serves
+    an under-trained estimate as well as two; an under-trained generation takes noise for detail at low noise levels,
+    which a high shift keeps it from visiting (against repeating the source, held-out synthetic clips: 20 steps at shift
+    1 lost 0.5 dB over 10 clips, 8 steps at shift 30 won 0.9 dB over 12).
     """
 
     data: str = ""
@@ -111,6 +114,8 @@ class ModelTraining:
     short_clip_rate: float = 0.6
     save_every: int = 100
     estimate_steps: int = 1
+    generate_steps: int = 8
+    shift: float = 30.0
     compile: bool = False
     bf16: bool = False
     seed: int = 0
@@ -625,7 +630,7 @@ def _export(
     """The pipeline with the averaged weights, in diffusers layout."""
     ema.store(model.parameters())
     ema.copy_to(model.parameters())
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=settings.shift)
     pipeline = RaPPipeline(
         model,
         codec.autoencoder,
@@ -634,6 +639,7 @@ def _export(
         raxel_scale=codec.raxel_scale,
         canonical_fov_y_deg=codec.canonical_fov_y_deg,
         ray_latents_std=ray_std,
+        default_steps=settings.generate_steps,
         default_estimate_steps=settings.estimate_steps,
     )
     pipeline.save_pretrained(Path(settings.out) / "pipeline")

@@ -111,7 +111,7 @@ def take_caption(document: Document) -> str:
     facts = f"Take {take.number}, {take.origin} · seed {take.settings.seed} · {steps_words(take)} · "
     facts += duration(take.seconds)
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
-    state = '<span class="rap-badge rap-fresh">matches the path</span>'
+    state = '<span class="rap-badge rap-fresh">made along this path</span>'
     if document.is_stale(take):
         state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
     return f'<div class="rap-fact">{facts}</div>{state} {mark}'

@@ -156,7 +156,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.press("rap-regenerate")
     page.wait_for_selector(f"#rap-progress:has-text('of {FEW_STEPS}')", timeout=MODEL_MS)
     shot("4-at-work")
-    page.wait_for_selector("#rap-caption:has-text('matches the path')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=MODEL_MS)
     wait_for_video(page)
     shot("5-regenerated")
     assert editor.height() <= 900
@@ -167,7 +167,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.press("rap-reset")
     page.wait_for_selector("#rap-caption:has-text('stale')")
     editor.press("rap-undo")
-    page.wait_for_selector("#rap-caption:has-text('matches the path')")
+    page.wait_for_selector("#rap-caption:has-text('made along this path')")
 
     export(editor, tmp_path)
 
@@ -272,7 +272,7 @@ def test_without_a_websocket_plot_and_table_stand_in(running, page, video, shot,
     shot("fallback")
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector("#rap-caption:has-text('matches the path')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=MODEL_MS)
     console_errors.clear()  # the refused WebSocket is what this test is about
 
 
