@@ -276,7 +276,9 @@ def test_bad_inputs(capsys, film: Path, picture: Path, tmp_path: Path) -> None:
     assert "none.mp4: no such file or folder" in refused(capsys, "estimate", tmp_path / "none.mp4")
     assert "no pictures in this folder" in refused(capsys, "estimate", tmp_path / "empty")
     assert "a camera path needs at least two" in refused(capsys, "estimate", picture)
-    assert "film.mp4: not a picture that can be read" in refused(capsys, "imagine", film)
+    assert "film.mp4: not a picture that can be read" in refused(
+        capsys, "generate", picture, film, "--preset", "static"
+    )
     assert "the largest usable start is 38" in refused(capsys, "estimate", film, "--start", 40)
     assert "the largest usable stride from there is 2" in refused(capsys, "estimate", film, "--stride", 9)
     assert "no model_index.json" in refused(
@@ -390,6 +392,11 @@ def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Pa
         capsys, "generate", picture, "--trajectory", path, "--frames", 5, "--steps", 2, "--out", tmp_path / "g"
     )
     assert made["clip"]["image_size"] == [96, 128]
+    of_a_film = run_json(
+        capsys, "generate", film, "--preset", "arc-left", "--frames", 5, "--steps", 1, "--out", tmp_path / "f"
+    )
+    assert of_a_film["clip"]["num_frames"] == 1 and of_a_film["clip"]["frame_indices"] == [0]
+    run_json(capsys, "imagine", film, "--frames", 5, "--steps", 1, "--out", tmp_path / "if")
     run_json(capsys, "imagine", picture, "--frames", 5, "--steps", 2, "--out", tmp_path / "i")
     loop = run_json(capsys, "roundtrip", film, "--frames", 5, "--steps", 2, "--out", tmp_path / "r")["closed_loop"]
     assert loop["psnr_db"] is None or loop["psnr_db"] > 5

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap generate`"""
     parser = commands.add_parser("generate", help="make a video along a camera trajectory", description=__doc__)
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="source picture(s)")
+    parser.add_argument(
+        "images",
+        type=Path,
+        nargs="+",
+        metavar="IMAGE",
+        help="source picture(s), or a video's first frame",
+    )
     path = parser.add_mutually_exclusive_group(required=True)
     path.add_argument(
         "--trajectory", type=Path, metavar="FILE", help="camera file in any format that `rap check` reads"
@@ -43,12 +49,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load pictures and path, generate, write."""
-    from rap.data import load_clip
-
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
     source_indices = source_frames(len(chosen.images), chosen.at, chosen.frames)
-    clip = load_clip(chosen.images, num_frames=len(chosen.images))
+    clip = load_sources(chosen.images)
     trajectory, notes = chosen_trajectory(chosen, clip)
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
@@ -71,6 +75,15 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "notes": notes,
         }
     )
+
+
+def load_sources(paths: list[Path]) -> Clip:
+    """The source frames: pictures as they are; of a single video or folder its first frame."""
+    from rap.data import load_clip
+
+    if len(paths) == 1:
+        return load_clip(paths[0], num_frames=1, stride=1)
+    return load_clip(paths, num_frames=len(paths))
 
 
 def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple[int, ...]:
