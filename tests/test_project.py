@@ -61,3 +61,8 @@ def test_every_public_name_is_there():
     import rap
 
     assert all(getattr(rap, name) is not None for name in rap.__all__)
+
+
+def test_no_machine_paths_in_the_weights():
+    for config in (ROOT / "assets").rglob("*.json"):
+        assert "_name_or_path" not in config.read_text(encoding="utf-8"), f"{config} tells where it was trained"

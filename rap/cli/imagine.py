@@ -13,9 +13,7 @@ from rap.cli.generate import load_sources
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap imagine`"""
     parser = commands.add_parser("imagine", help="invent a camera motion and its video", description=__doc__)
-    parser.add_argument(
-        "image", type=Path, metavar="IMAGE", help="source picture, or a video's first frame"
-    )
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="source picture, or a video's first frame")
     options.add_frames(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
