@@ -221,8 +221,16 @@ def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> Patch
     return model
 
 
+def _read_codec(folder: Path) -> PatchAutoencoder:
+    """The codec of a training folder, without the path that `from_pretrained` would write into every later export."""
+    loaded = PatchAutoencoder.from_pretrained(folder / "vae")
+    model = PatchAutoencoder(**{key: value for key, value in loaded.config.items() if not key.startswith("_")})
+    model.load_state_dict(loaded.state_dict())
+    return model
+
+
 def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
-    model = PatchAutoencoder.from_pretrained(out / "vae")
+    model = _read_codec(out)
     for name in ("z_dim", "refiner_width", "refiner_blocks"):
         found, wanted = getattr(model.config, name), getattr(settings, name)
         if found != wanted:
@@ -522,7 +530,7 @@ def _load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
         if not (folder / name).exists():
             raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
     ray_std = json.loads((folder / "ray_latents_std.json").read_text())
-    vae = PatchAutoencoder.from_pretrained(folder / "vae").eval()
+    vae = _read_codec(folder).eval()
     return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std
 
 

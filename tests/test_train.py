@@ -228,6 +228,7 @@ def test_every_switch_trains_and_exports(switches, shards: Path, codec: Path, tm
 
 
 def test_the_trained_pipeline_loads_and_estimates(straight: Path, shards: Path) -> None:
+    assert "_name_or_path" not in (straight / "pipeline" / "vae" / "config.json").read_text()
     output = estimated(straight / "pipeline", shards)
     assert len(output.trajectory) == 9 and np.isfinite(output.trajectory.Ts_world_camera).all()
     averaged = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
