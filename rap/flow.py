@@ -128,6 +128,41 @@ def plan(
     return [(1.0, sigma) for sigma in rays[:-1]] + [(sigma, 0.0) for sigma in video]
 
 
+def snapped(levels: list[tuple[float, float]], sigma: float) -> list[tuple[float, float]]:
+    """The same walk with the nearest inner noise level of the video moved to `sigma`, so that it stops there."""
+    inner = [i for i in range(1, len(levels) - 1) if levels[i + 1][0] < sigma < levels[i - 1][0]]
+    if not inner:
+        return levels
+    nearest = min(inner, key=lambda i: abs(levels[i][0] - sigma))
+    return [(sigma, rays) if i == nearest else (video, rays) for i, (video, rays) in enumerate(levels)]
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What the video shows, where that is known beforehand (by warping the source frames, say), to no exact value.
+
+    Attributes:
+        latents: (B, C, F, h, w) clean video latents.
+        weight: (B, 1, F, h, w) in [0, 1]: how much of each cell the latents know; 0 leaves the cell to the network.
+        level: noise level in [0, 1] down to which the latents are held; below it the network goes on alone.
+    """
+
+    latents: Tensor
+    weight: Tensor
+    level: float
+
+    def hold(self, video: Tensor, noise: Tensor, sigma: float) -> Tensor:
+        """`video` at noise level sigma with the known part put back to where the latents' own path stands.
+
+        The replacement of Lugmayr et al. (RePaint, CVPR 2022, eq. 8, without its resampling), with one noise for the
+        whole path; ended at `level` it is, in the known part, the start of Meng et al. (SDEdit, ICLR 2022).
+        """
+        if sigma < self.level:
+            return video
+        path = (1 - sigma) * self.latents + sigma * noise
+        return torch.lerp(video, path.to(video), self.weight.to(video))
+
+
 @dataclass(frozen=True)
 class Sample:
     """State after a sampler step: `estimate` is the current guess of the clean latents."""
@@ -146,6 +181,7 @@ def sample(
     prediction: Prediction,
     guidance_scale: float = 1.0,
     null_rays: Tensor | None = None,
+    hint: Hint | None = None,
 ) -> Iterator[Sample]:
     """Euler integration from noise to data over known and noised latent frames; a generator, closing it cancels.
 
@@ -157,6 +193,7 @@ def sample(
         levels: from `plan`.
         guidance_scale: 1 is off; else v = v_0 + scale (v - v_0) for the video, v_0 under rays of pure noise.
         null_rays: the noise of v_0, needed when guidance is on.
+        hint: where the video is roughly known; a level among `levels` is where its hold ends.
 
     Yields:
         One `Sample` after each step; the last one's estimate is the result.
@@ -174,7 +211,10 @@ def sample(
             e if after == 0.0 else a + (after - s) * b
             for a, b, e, s, after in zip(x, v, estimate, now, following, strict=True)
         )
-        x = _impose(Pair(*moved), clean, known)
+        x = Pair(*moved)
+        if hint is not None:
+            x = Pair(hint.hold(x.video, noise.video, following[0]), x.rays)
+        x = _impose(x, clean, known)
         yield Sample(i + 1, steps, x if i + 1 == steps else estimate)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  from_pretrained looks for it in this module
 from diffusers.utils import BaseOutput
@@ -20,7 +21,11 @@ from rap.config import SIZE_MULTIPLE
 from rap.flow import Pair
 from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
+from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+
+if TYPE_CHECKING:
+    from rap.scene import VideoHints
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -45,6 +50,8 @@ class GenerateTask:
     """p(z | r, source frames): the video along a trajectory.
 
     `source_indices` says where in the trajectory each source frame stands; the world is the first one's camera.
+    `hints` is what the clip's geometry already shows along the trajectory, None the model alone; it is held down to
+    the noise level `hint_level` (see `rap.flow.Hint`): 0 keeps it as it is and leaves only its holes to the model.
     """
 
     source_frames_u8: Frames
@@ -53,6 +60,8 @@ class GenerateTask:
     steps: int | None = None
     guidance_scale: float | None = None
     seed: int = 0
+    hints: VideoHints | None = None
+    hint_level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +126,11 @@ class RaPPipeline(DiffusionPipeline):
         vae: the codec of both modalities.
         scheduler, ray_scheduler: hold the shift of either schedule; the sampler itself is `rap.flow.sample`.
         raxel_scale, canonical_fov_y_deg, ray_latents_std: see `LatentCodec`.
-        default_steps, default_estimate_steps, default_ray_steps, default_guidance_scale: what a task's None means for
-            these weights: steps of the video, of an estimate, of the rays in joint sampling. The paper estimates in
-            two steps; under-trained weights do as well in one.
+        default_steps, default_estimate_steps, default_ray_steps, default_guidance_scale, default_hint_level: what a
+            task's None means for these weights: steps of the video, of an estimate, of the rays in joint sampling. The
+            paper estimates in two steps; under-trained weights do as well in one.
+        hint_shift: shift of the video's schedule when it is hinted: most of it is then known, and the holes profit
+            from levels at which the network sees what surrounds them.
     """
 
     model_cpu_offload_seq = "transformer->vae"
@@ -138,6 +149,8 @@ class RaPPipeline(DiffusionPipeline):
         default_estimate_steps: int = 2,
         default_ray_steps: int = 2,
         default_guidance_scale: float = 1.0,
+        default_hint_level: float = 0.0,
+        hint_shift: float = 3.0,
     ) -> None:
         super().__init__()
         self.register_modules(transformer=transformer, vae=vae, scheduler=scheduler, ray_scheduler=ray_scheduler)
@@ -150,6 +163,8 @@ class RaPPipeline(DiffusionPipeline):
             default_estimate_steps=default_estimate_steps,
             default_ray_steps=default_ray_steps,
             default_guidance_scale=default_guidance_scale,
+            default_hint_level=default_hint_level,
+            hint_shift=hint_shift,
         )
         channels = transformer.config.in_channels
         if vae.config.z_dim != channels:
@@ -195,7 +210,10 @@ class RaPPipeline(DiffusionPipeline):
         """
         problem = self._problem(task)
         mode: flow.Mode = problem.mode
-        levels = flow.plan(mode, problem.steps, problem.ray_steps, self.scheduler.shift, self.ray_scheduler.shift)
+        shift = self.scheduler.shift if problem.hint is None else self.config.hint_shift
+        levels = flow.plan(mode, problem.steps, problem.ray_steps, shift, self.ray_scheduler.shift)
+        if problem.hint is not None:
+            levels = flow.snapped(levels, problem.hint.level)
         sampler = flow.sample(
             self._network(problem),
             problem.noise,
@@ -205,6 +223,7 @@ class RaPPipeline(DiffusionPipeline):
             flow.Prediction(self.transformer.config.video_prediction, self.transformer.config.ray_prediction),
             problem.guidance_scale,
             problem.null_rays,
+            problem.hint,
         )
         last = None
         try:
@@ -256,7 +275,28 @@ class RaPPipeline(DiffusionPipeline):
         problem = self._blank("generate", task, size, count, task.source_indices, self._to_model(sources))
         trajectory = task.trajectory.relative_to(task.source_indices[0]).resized(size)
         rays = self._encode_cameras(trajectory.Ts_world_camera, trajectory.intrinsics, problem)
-        return replace(problem.with_rays(rays), trajectory=trajectory)
+        problem = replace(problem.with_rays(rays), trajectory=trajectory)
+        return problem if task.hints is None else replace(problem, hint=self._hint(task, problem))
+
+    def _hint(self, task: GenerateTask, problem: _Problem) -> flow.Hint:
+        """The warped frames as latents; a latent cell weighs as much as of its pixels and frames the sources show."""
+        assert task.hints is not None
+        shape = (problem.count, *problem.size)
+        frames, mask = np.asarray(task.hints.frames_u8), np.asarray(task.hints.mask)
+        if frames.shape != (*shape, 3) or frames.dtype != np.uint8 or mask.shape != shape:
+            raise ValueError(
+                f"hints must be (T, H, W, 3) uint8 frames and a (T, H, W) mask with (T, H, W) = {shape}, got "
+                f"{frames.shape} {frames.dtype} and {mask.shape}; render them along this trajectory at this size"
+            )
+        level = _or(task.hint_level, self.config.default_hint_level)
+        if not 0 <= level <= 1:
+            raise ValueError(f"hint_level must lie in [0, 1], got {level}")
+        latents = F.pad(self.codec.encode_video(self._to_model(frames)), (0, 0, 0, 0, problem.segment, 0))
+        seen = torch.from_numpy(mask.astype(np.float32)).to(self.device)[None, None]
+        seen = torch.cat([seen[:, :, :1].expand(-1, -1, TIME_COMPRESSION, -1, -1), seen[:, :, 1:]], dim=2)
+        weight = F.avg_pool3d(seen, (TIME_COMPRESSION, SPACE_COMPRESSION, SPACE_COMPRESSION))
+        weight = F.pad(weight, (0, 0, 0, 0, problem.segment, 0))
+        return flow.Hint(latents.to(self.transformer.dtype), weight.to(self.transformer.dtype), float(level))
 
     def _joint_problem(self, task: JointTask) -> _Problem:
         sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
@@ -407,6 +447,7 @@ class _Problem:
     frames_u8: np.ndarray | None = None
     trajectory: Trajectory | None = None
     fov_y_rad: float | None = None
+    hint: flow.Hint | None = None
 
     def with_video(self, latents: Tensor) -> _Problem:
         """All target frames known."""

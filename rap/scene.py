@@ -1,0 +1,243 @@
+"""The 3D cache of one clip: refined cameras, sparse points, depth of its source frames, and what new cameras see.
+
+What a clip has shown need not be invented again: its frames, lifted by depth and warped into the cameras of an edited
+path, are a preview within a second and a hint to the model (the idea of GEN3C, Ren et al., CVPR 2025, and ViewCrafter,
+Yu et al., 2024). All lengths are in the trajectory's unit, the median depth of the source view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from rap.data import Clip
+from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, unproject
+from rap.geometry.camera import pixel_centres
+from rap.geometry.depth import DepthMaps, plane_sweep
+from rap.geometry.refine import Refinement, refine_trajectory
+from rap.geometry.tracks import PointCloud
+from rap.geometry.warp import Warp, fill_holes, warp
+
+SCENE_SIDE = 224
+"""Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
+
+SOURCE_STRIDE = 2
+"""Of a clip every other frame is lifted: nine of seventeen."""
+
+HOLE_COLOURS = (52, 68)
+"""The two greys of the checks that stand for what no source frame has seen."""
+
+HOLE_CHECK_PX = 8
+
+
+@dataclass(frozen=True, eq=False)
+class VideoHints:
+    """What the clip's geometry shows along a path, for `rap.pipeline.GenerateTask`.
+
+    Attributes:
+        frames_u8: (T, H, W, 3) warped colours, holes filled smoothly.
+        mask: (T, H, W) in [0, 1]: the share of each pixel that a source frame has seen.
+    """
+
+    frames_u8: UInt8[np.ndarray, "T H W 3"]
+    mask: Float[np.ndarray, "T H W"]
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The edited path as the sources alone show it.
+
+    Attributes:
+        frames_u8: (T, H, W, 3), holes as grey checks.
+        mask: (T, H, W) seen by a source.
+    """
+
+    frames_u8: UInt8[np.ndarray, "T H W 3"]
+    mask: Bool[np.ndarray, "T H W"]
+
+    @property
+    def coverage(self) -> float:
+        """Share of all pixels that a source has seen."""
+        return float(self.mask.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One clip in 3D; immutable.
+
+    Attributes:
+        clip: where the frames come from.
+        trajectory: cameras of the clip's frames; its source camera is the world.
+        points: sparse points in that world, None where the clip gives none.
+        source_indices: frames of the clip that were lifted.
+        frames: (S, 3, h, w) these frames in [0, 1], whole (not cropped as the model's frames are).
+        intrinsics: (S, 4) in pixels of `frames`.
+        depth: inverse depth and confidence of `frames`.
+    """
+
+    clip: Clip
+    trajectory: Trajectory
+    points: PointCloud | None
+    source_indices: tuple[int, ...]
+    frames: Tensor
+    intrinsics: Float[np.ndarray, "S 4"]
+    depth: DepthMaps
+
+    def render(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Warp:
+        """Warp the sources into every camera of a path.
+
+        Args:
+            trajectory: its source camera is the clip's frame of that number (the last one of a shorter clip).
+            size: (H, W) of the result, with the aspect ratio of the trajectory's images; None is `preview_size`.
+        """
+        path = trajectory.relative_to(trajectory.source).resized(size or preview_size(trajectory.image_size))
+        anchor = min(trajectory.source, len(self.clip) - 1)
+        Ts_world_camera = self.trajectory.Ts_world_camera[anchor] @ path.Ts_world_camera
+        return warp(
+            self.frames,
+            self.depth.inverse_depth,
+            self.trajectory.Ts_world_camera[list(self.source_indices)],
+            self.intrinsics,
+            Ts_world_camera,
+            path.intrinsics,
+            path.image_size,
+            confidence=self.depth.confidence,
+        )
+
+    def preview(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Preview:
+        """The path by warping alone, holes shown as holes; arguments as `render`."""
+        return shown_with_holes(self.render(trajectory, size))
+
+    def hints(self, trajectory: Trajectory) -> VideoHints:
+        """What the sources show along a path, at the size of the clip's frames."""
+        return as_hints(self.render(trajectory), trajectory.image_size)
+
+    def coloured_points(
+        self, max_points: int = 40_000, min_confidence: float = 0.5
+    ) -> tuple[Float[np.ndarray, "N 3"], UInt8[np.ndarray, "N 3"]]:
+        """The depth maps as a cloud in the world: positions and colours, evenly thinned to at most `max_points`."""
+        intrinsics = torch.as_tensor(self.intrinsics, dtype=torch.float32)
+        inverse_depth = self.depth.inverse_depth.cpu().flatten(1)
+        pixels = pixel_centres((self.frames.shape[-2], self.frames.shape[-1])).flatten(0, 1)
+        points = unproject(pixels.expand(len(intrinsics), -1, -1), 1 / inverse_depth.clamp(min=1e-6), intrinsics)
+        Ts = torch.as_tensor(self.trajectory.Ts_world_camera[list(self.source_indices)], dtype=torch.float32)
+        world = points @ Ts[:, :3, :3].mT + Ts[:, None, :3, 3]
+        kept = (self.depth.confidence.cpu().flatten(1) >= min_confidence) & (inverse_depth > 1e-6)
+        colours = (self.frames.cpu().flatten(2).mT * 255).round().to(torch.uint8)
+        picked = np.flatnonzero(kept.flatten().numpy())
+        picked = picked[:: max(1, -(-len(picked) // max_points))]
+        return world.flatten(0, 1).numpy()[picked].astype(np.float64), colours.flatten(0, 1).numpy()[picked]
+
+
+def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None) -> Refinement:
+    """Fit a predicted path to the tracks of the clip's whole frames.
+
+    Args:
+        trajectory: one camera for each of the clip's frames, as predicted.
+        known_fov_y_rad: vertical field of view of the clip's frames, where the user or the file knows it.
+
+    Returns:
+        The refinement, its trajectory on the clip's frames again; its points and tracks stay on the footage.
+    """
+    on_footage = clip.on_footage(trajectory)
+    known = None
+    if known_fov_y_rad is not None:
+        intrinsics = np.tile(intrinsics_from_fov(known_fov_y_rad, clip.image_size), (len(clip), 1))
+        on_footage = clip.on_footage(replace(trajectory, intrinsics=intrinsics))
+        known = float(fov_y_from_intrinsics(on_footage.intrinsics[0], on_footage.image_size[0]))
+    found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
+    return replace(found, trajectory=clip.on_frames(found.trajectory))
+
+
+def build_scene(
+    clip: Clip,
+    trajectory: Trajectory,
+    points: PointCloud | None = None,
+    source_indices: tuple[int, ...] | None = None,
+    device: torch.device | str = "cpu",
+) -> Scene:
+    """Lift source frames of a clip by plane sweep; a single picture becomes the plane at unit depth.
+
+    Args:
+        trajectory: cameras of the clip's frames (refined ones, or depth will be poor), on the clip's frames.
+        points: of the refinement: range and prior of the depth.
+        source_indices: which frames; None takes every other one, and none twice where a short upload was stretched.
+
+    Raises:
+        ValueError: the trajectory has another number of frames than the clip.
+    """
+    if len(trajectory) != len(clip):
+        raise ValueError(f"trajectory must have one camera for each of the {len(clip)} frames, got {len(trajectory)}")
+    picked = _different(clip, range(0, len(clip), SOURCE_STRIDE)) if source_indices is None else source_indices
+    footage = clip.on_footage(trajectory)
+    size = _fitted(footage.image_size, SCENE_SIDE)
+    small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
+    frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
+    intrinsics = footage.resized(size).intrinsics[list(picked)]
+    depth = plane_sweep(frames, trajectory.Ts_world_camera[list(picked)], intrinsics, points)
+    return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
+
+
+def picture_scene(clip: Clip, trajectory: Trajectory) -> Scene:
+    """One frame of a clip as the plane at unit depth: the scene of a picture, or of a clip of unknown cameras.
+
+    Args:
+        trajectory: the path to be shown: its source camera tells the focal length and which frame is lifted.
+    """
+    index = min(trajectory.source, len(clip) - 1)
+    intrinsics = trajectory.resized(clip.image_size).intrinsics[trajectory.source]
+    still = Trajectory(
+        np.tile(np.eye(4), (len(clip), 1, 1)), np.tile(intrinsics, (len(clip), 1)), clip.image_size, source=index
+    )
+    return build_scene(clip, still, source_indices=(index,))
+
+
+def preview_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of previews of frames of `image_size`: the same shape, long side `SCENE_SIDE`, both sides even."""
+    scale = SCENE_SIDE / max(image_size)
+    return round(image_size[0] * scale / 2) * 2, round(image_size[1] * scale / 2) * 2
+
+
+def shown_with_holes(rendered: Warp) -> Preview:
+    """Warped frames with grey checks where no source has seen anything."""
+    mask = rendered.mask.cpu().numpy()
+    h, w = mask.shape[1:]
+    checks = np.add.outer(np.arange(h) // HOLE_CHECK_PX, np.arange(w) // HOLE_CHECK_PX)
+    grey = np.asarray(HOLE_COLOURS, dtype=np.uint8)[checks % 2]
+    frames_u8 = np.where(mask[..., None], _to_u8(rendered.colour), grey[None, ..., None])
+    return Preview(frames_u8, mask)
+
+
+def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
+    """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
+    filled = _to_u8(fill_holes(rendered.colour, rendered.mask))
+    seen = rendered.mask.float().cpu().numpy()
+    size = image_size[::-1]
+    frames_u8 = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in filled])
+    mask = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in seen])
+    return VideoHints(frames_u8, np.clip(mask, 0, 1))
+
+
+def _different(clip: Clip, indices: range) -> tuple[int, ...]:
+    """The indices, each frame of the upload once."""
+    if not clip.frame_indices:
+        return tuple(indices)
+    first_of: dict[int, int] = {}
+    for i in indices:
+        first_of.setdefault(clip.frame_indices[i], i)
+    return tuple(first_of.values())
+
+
+def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:
+    """(h, w) with long side at most `side`; never enlarged."""
+    scale = min(1.0, side / max(image_size))
+    return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
+
+
+def _to_u8(frames: Float[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "T H W 3"]:
+    return (frames.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
