@@ -1,0 +1,434 @@
+"""Points followed through a clip, and where they lie: Lucas-Kanade tracks, robust multi-view triangulation.
+
+Positions are pixels (x, y) with centres at +0.5, like everywhere in this package; OpenCV counts from the centre of the
+first pixel, and this module is where the half pixel is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import ArrayLike
+
+from rap.geometry import se3
+
+WINDOW_PX = 15  # side of the patch that Lucas-Kanade compares
+LEVELS = 4  # of the image pyramid: finds motion of about 8 half-windows
+FORWARD_BACKWARD_PX = 0.7  # a track there and back again must end this close to where it began
+CORNER_QUALITY = 0.003  # of the strongest corner's eigenvalue: low, so that dim regions get their share
+MIN_INVERSE_DEPTH = 1e-6  # in units of 1 / distance between cameras: beyond it a point is at infinity
+ROUNDS = 8  # Gauss-Newton rounds of triangulation
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Where points were seen: N observations of P points in T frames, sorted by point, then by frame.
+
+    Attributes:
+        frame: (N,) index of the frame.
+        point: (N,) index of the point, 0 .. P - 1; every point has two observations at least, in different frames.
+        xy: (N, 2) position in pixels of `image_size`.
+        num_frames: T.
+        image_size: (h, w).
+    """
+
+    frame: Int[np.ndarray, " n"]
+    point: Int[np.ndarray, " n"]
+    xy: Float[np.ndarray, "n 2"]
+    num_frames: int
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not len(self.frame) == len(self.point) == len(self.xy):
+            raise ValueError(
+                f"frame, point and xy must have one entry an observation, got {len(self.frame)}, {len(self.point)}, "
+                f"{len(self.xy)}"
+            )
+        if len(self.frame) and not 0 <= self.frame.min() <= self.frame.max() < self.num_frames:
+            raise ValueError(f"frame must lie in [0, {self.num_frames - 1}], got up to {self.frame.max()}")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def num_points(self) -> int:
+        return int(self.point[-1]) + 1 if len(self.point) else 0
+
+    @property
+    def starts(self) -> Int[np.ndarray, " p"]:
+        """(P,) index of the first observation of every point, for `np.add.reduceat`."""
+        return np.flatnonzero(np.diff(self.point, prepend=-1))
+
+    @staticmethod
+    def build(
+        frame: ArrayLike, point: ArrayLike, xy: ArrayLike, num_frames: int, image_size: tuple[int, int]
+    ) -> Tracks:
+        """Sort observations, drop repeated frames of a point and points seen once, and number the points anew."""
+        frame, point = np.asarray(frame, dtype=np.int64).ravel(), np.asarray(point, dtype=np.int64).ravel()
+        xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        _, first = np.unique(point * num_frames + frame, return_index=True)  # sorted by point, then frame
+        frame, point, xy = frame[first], point[first], xy[first]
+        _, number, count = np.unique(point, return_inverse=True, return_counts=True)
+        keep = count[number] >= 2
+        _, number = np.unique(point[keep], return_inverse=True)
+        h, w = image_size
+        return Tracks(frame[keep], number.reshape(-1), xy[keep], num_frames, (int(h), int(w)))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Tracks]) -> Tracks:
+        """All observations of several tracks over the same frames; points stay apart.
+
+        Raises:
+            ValueError: no parts, or parts that differ in frames or image size.
+        """
+        if not parts:
+            raise ValueError("parts must hold one Tracks at least, got none")
+        shapes = {(part.num_frames, part.image_size) for part in parts}
+        if len(shapes) > 1:
+            raise ValueError(f"parts must agree in frames and image size, got {sorted(shapes)}")
+        offsets = np.cumsum([0] + [part.num_points for part in parts])
+        point = np.concatenate([part.point + k for part, k in zip(parts, offsets, strict=False)])
+        frame, xy = np.concatenate([part.frame for part in parts]), np.concatenate([part.xy for part in parts])
+        return replace(parts[0], frame=frame, point=point, xy=xy)
+
+    def subset(self, points: ArrayLike) -> Tracks:
+        """The tracks of some points only, given by (P,) mask or by indices; numbered anew in their old order."""
+        mask = np.zeros(self.num_points, dtype=bool)
+        mask[np.asarray(points)] = True
+        return self.where(mask[self.point])
+
+    def where(self, observations: ArrayLike) -> Tracks:
+        """Some observations only, by (N,) mask; points left with one observation go."""
+        keep = np.asarray(observations, dtype=bool)
+        return Tracks.build(self.frame[keep], self.point[keep], self.xy[keep], self.num_frames, self.image_size)
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Triangulated points.
+
+    Attributes:
+        xyz: (P, 3) in the world.
+        colours_u8: (P, 3) RGB; grey where no frames were given.
+        error_px: (P,) median reprojection error over the observations.
+        angle_rad: (P,) widest angle between two of the rays that see the point: below a degree or so the depth is
+            a guess.
+        point: (P,) index of the point in the tracks it came from.
+    """
+
+    xyz: Float[np.ndarray, "p 3"]
+    colours_u8: UInt8[np.ndarray, "p 3"]
+    error_px: Float[np.ndarray, " p"]
+    angle_rad: Float[np.ndarray, " p"]
+    point: Int[np.ndarray, " p"]
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    def in_front_depths(self, T_world_camera: Float[ArrayLike, "4 4"]) -> Float[np.ndarray, " q"]:
+        """z-depths, in the camera, of the points in front of it."""
+        depths = (self.xyz - np.asarray(T_world_camera)[:3, 3]) @ np.asarray(T_world_camera)[:3, 2]
+        return depths[depths > 0]
+
+    def where(self, mask: ArrayLike) -> PointCloud:
+        """Some points only, by (P,) mask."""
+        mask = np.asarray(mask, dtype=bool)
+        columns = (self.xyz, self.colours_u8, self.error_px, self.angle_rad, self.point)
+        return PointCloud(*(column[mask] for column in columns))
+
+    def kept(self, max_error_px: float = 1.5, min_angle_rad: float = 0.02) -> PointCloud:
+        """The points that reproject well and are seen from different enough directions."""
+        return self.where((self.error_px <= max_error_px) & (self.angle_rad >= min_angle_rad))
+
+    def transformed(self, T_b_a: Float[ArrayLike, "4 4"], scale: float = 1.0) -> PointCloud:
+        """The points in another world b and unit of length: scale * (T_b_a x)."""
+        T = np.asarray(T_b_a, dtype=np.float64)
+        return replace(self, xyz=scale * (self.xyz @ T[:3, :3].T + T[:3, 3]))
+
+
+def check_frames(frames_u8: np.ndarray) -> np.ndarray:
+    """Refuse what is not a clip (T, H, W, 3) of bytes.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    frames_u8 = np.asarray(frames_u8)
+    if frames_u8.dtype != np.uint8 or frames_u8.ndim != 4 or frames_u8.shape[-1] != 3 or min(frames_u8.shape) == 0:
+        raise ValueError(f"frames_u8 must be uint8 of shape (T, H, W, 3), got {frames_u8.dtype} {frames_u8.shape}")
+    return frames_u8
+
+
+def track_points(
+    frames_u8: UInt8[np.ndarray, "t h w 3"],
+    *,
+    corners: int = 300,
+    anchor_stride: int = 2,
+    reach: int = 6,
+    max_forward_backward_px: float = FORWARD_BACKWARD_PX,
+) -> Tracks:
+    """Corners of every anchor frame, followed into the frames around it by pyramidal Lucas-Kanade.
+
+    Bouguet, Pyramidal implementation of the affine Lucas Kanade feature tracker, 2000; corners by Shi and Tomasi 1994.
+    A point is followed from frame to frame and dropped for good where the way back does not lead to where it came
+    from (occlusion, moving shadows, flat regions). The same corner found in two anchor frames is two points.
+
+    Args:
+        corners: at most this many new points at an anchor frame.
+        anchor_stride: every how many frames corners are found.
+        reach: how many frames a point is followed, either way.
+        max_forward_backward_px: distance after there and back again; grows with images longer than 320 px.
+
+    Returns:
+        Tracks over the T frames; empty where nothing can be followed (black frames, one frame).
+    """
+    frames_u8 = check_frames(frames_u8)
+    num_frames, h, w = frames_u8.shape[:3]
+    greys = [cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY) for frame in frames_u8]
+    anchors = list(range(0, num_frames, anchor_stride))
+    seeds = {a: find_corners(greys[a], corners) for a in anchors}
+    first = dict(zip(anchors, np.cumsum([0] + [len(seeds[a]) for a in anchors]), strict=False))
+    found = [(np.full(len(seeds[a]), a), first[a] + np.arange(len(seeds[a])), seeds[a]) for a in anchors]
+    for step in (1, -1):
+        found += _follow(greys, seeds, first, step, reach, max_forward_backward_px)
+    frame, point, xy = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Tracks.build(frame, point, xy + 0.5, num_frames, (h, w))
+
+
+def find_corners(grey: UInt8[np.ndarray, "h w"], count: int) -> Float[np.ndarray, "n 2"]:
+    """At most `count` corners, spread over the image, in OpenCV's pixels (centres at whole numbers), float32."""
+    h, w = grey.shape
+    spacing = max(0.6 * np.sqrt(h * w / max(count, 1)), 3.0)
+    corners = cv2.goodFeaturesToTrack(grey, count, CORNER_QUALITY, spacing, blockSize=5)
+    return np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
+
+
+def _follow(greys: list, seeds: dict, first: dict, step: int, reach: int, limit_px: float) -> list[tuple]:
+    """Follow all anchors' points in one direction (step +1 or -1); one call a pair of frames, whatever the anchors."""
+    order = range(len(greys)) if step > 0 else range(len(greys) - 1, -1, -1)
+    ids, origin, xy = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
+    found = []
+    for i in order:
+        if i in seeds:
+            new = len(seeds[i])
+            ids, origin = np.append(ids, first[i] + np.arange(new)), np.append(origin, np.full(new, i))
+            xy = np.concatenate([xy, seeds[i]])
+        j = i + step
+        alive = np.abs(j - origin) <= reach
+        ids, origin, xy = ids[alive], origin[alive], xy[alive]
+        if not 0 <= j < len(greys) or len(ids) == 0:
+            continue
+        xy, good = _step(greys[i], greys[j], xy, limit_px)
+        ids, origin, xy = ids[good], origin[good], xy[good]
+        found.append((np.full(len(ids), j), ids, xy))
+    return found
+
+
+def _step(before: np.ndarray, after: np.ndarray, xy: np.ndarray, limit_px: float) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, 2) in the next frame, and (N,) whether they can be trusted."""
+    window = dict(winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS - 1)
+    there, seen, _ = cv2.calcOpticalFlowPyrLK(before, after, xy, None, **window)  # pyright: ignore
+    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **window)  # pyright: ignore
+    h, w = before.shape
+    inside = (there >= 0).all(axis=1) & (there[:, 0] <= w - 1) & (there[:, 1] <= h - 1)
+    good = (seen.ravel() > 0) & (seen_back.ravel() > 0) & inside
+    return there, good & (np.linalg.norm(back - xy, axis=1) < limit_px)
+
+
+@dataclass(frozen=True, eq=False)
+class Charts:
+    """Coordinates for points that stay regular at infinity: X ~ A (u, v, 1, rho), with A the pose of an anchor camera.
+
+    A point has the anchor's normalised image position (u, v) and the inverse depth rho along it (Montiel, Civera and
+    Davison, Unified inverse depth parametrization, RSS 2006); the anchor is a fixed frame of reference, not a camera
+    that moves with the adjustment, so that an observation depends on one camera and one point.
+    """
+
+    Ts_world_anchor: Float[np.ndarray, "p 4 4"]
+    uvr: Float[np.ndarray, "p 3"]
+
+    @property
+    def homogeneous(self) -> Float[np.ndarray, "p 4"]:
+        """World points (rho x, rho y, rho z, rho): finite at infinity."""
+        u, v, rho = self.uvr.T
+        return (self.Ts_world_anchor @ np.stack([u, v, np.ones_like(u), rho], axis=-1)[..., None])[..., 0]
+
+    @property
+    def xyz(self) -> Float[np.ndarray, "p 3"]:
+        homogeneous = self.homogeneous
+        return homogeneous[:, :3] / np.maximum(homogeneous[:, 3:], 1e-12)
+
+
+def normalised(xy: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Position in the image plane at distance 1: (xy - c) / f, for (N, 2) and (N, 4)."""
+    return (xy - intrinsics[:, 2:]) / intrinsics[:, :2]
+
+
+def camera_rows(tracks: Tracks, Ts_world_camera: ArrayLike, intrinsics: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Checked poses (T, 4, 4) and intrinsics (T, 4); one row of intrinsics serves all frames.
+
+    Raises:
+        ValueError: shapes that do not agree with the tracks.
+    """
+    Ts = np.array(Ts_world_camera, dtype=np.float64)
+    rows = np.asarray(intrinsics, dtype=np.float64)
+    if Ts.shape != (tracks.num_frames, 4, 4):
+        raise ValueError(f"Ts_world_camera must have shape ({tracks.num_frames}, 4, 4), got {Ts.shape}")
+    if rows.shape not in ((4,), (tracks.num_frames, 4)):
+        raise ValueError(f"intrinsics must have shape (4,) or ({tracks.num_frames}, 4), got {rows.shape}")
+    return Ts, np.array(np.broadcast_to(rows, (tracks.num_frames, 4)))
+
+
+def triangulate(
+    tracks: Tracks,
+    Ts_world_camera: Float[ArrayLike, "t 4 4"],
+    intrinsics: Float[ArrayLike, "*t 4"],
+    frames_u8: UInt8[np.ndarray, "t h w 3"] | None = None,
+) -> PointCloud:
+    """World points of tracks seen by known cameras, two views or many, robust to some wrong observations.
+
+    Points that cannot lie in front of two cameras are left out; judge the rest by `error_px` and `angle_rad`.
+
+    Args:
+        tracks: observations.
+        Ts_world_camera: poses of the T frames.
+        intrinsics: (4,) or (T, 4), in pixels of tracks.image_size.
+        frames_u8: for the colours.
+    """
+    Ts, rows = camera_rows(tracks, Ts_world_camera, intrinsics)
+    if tracks.num_points == 0:
+        none = np.zeros(0)
+        return PointCloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), none, none, np.zeros(0, np.int64))
+    charts, residual_px, in_front = locate(tracks, Ts, rows)
+    xyz, starts = charts.xyz, tracks.starts
+    error_px = median_per_point(residual_px, tracks)
+    views = np.add.reduceat(in_front.astype(np.int64), starts)
+    cloud = PointCloud(xyz, _colours(tracks, frames_u8), error_px, _widest_angles(tracks, Ts, xyz), np.arange(len(xyz)))
+    return cloud.where((views >= 2) & np.isfinite(error_px))
+
+
+def locate(
+    tracks: Tracks, Ts: Float[np.ndarray, "t 4 4"], intrinsics: Float[np.ndarray, "t 4"]
+) -> tuple[Charts, Float[np.ndarray, " n"], np.ndarray]:
+    """Points of tracks under given cameras: charts, residual of every observation (px), and whether it is in front.
+
+    Start: inverse depth along the middle observation's ray, in closed form from the cross products of rays
+    (linear least squares). Then Gauss-Newton on the reprojection error of all three coordinates, weighed by Cauchy's
+    function with the scale taken from the point's own median residual.
+    """
+    anchors = tracks.starts + np.bincount(tracks.point) // 2
+    uv = normalised(tracks.xy[anchors], intrinsics[tracks.frame[anchors]])
+    uvr = np.concatenate([uv, np.full((len(uv), 1), MIN_INVERSE_DEPTH)], axis=1)
+    charts = Charts(Ts[tracks.frame[anchors]], uvr)
+    charts = replace(charts, uvr=_linear_inverse_depth(tracks, Ts, intrinsics, charts))
+    residual_px = np.full(len(tracks), np.inf)
+    in_front = np.zeros(len(tracks), dtype=bool)
+    best = charts.uvr.copy()
+    best_px = np.full(tracks.num_points, np.inf)
+    for _ in range(ROUNDS):
+        error, jacobian, z = project_charts(tracks, Ts, intrinsics, charts)
+        now_px = np.where(z > 0, np.linalg.norm(error, axis=1), np.inf)
+        score = median_per_point(now_px, tracks)
+        better = score < best_px
+        best_px, best = np.where(better, score, best_px), np.where(better[:, None], charts.uvr, best)
+        scale = np.maximum(1.5 * np.where(np.isfinite(score), score, 1e3), 0.5)[tracks.point]
+        weight = np.where(z > 0, 1 / (1 + (np.minimum(now_px, 1e6) / scale) ** 2) ** 2, 0)
+        charts = replace(charts, uvr=_gauss_newton(tracks, charts.uvr, error, jacobian, weight))
+    charts = replace(charts, uvr=best)
+    error, _, z = project_charts(tracks, Ts, intrinsics, charts)
+    in_front = z > 0
+    residual_px = np.where(in_front, np.linalg.norm(error, axis=1), np.inf)
+    return charts, residual_px, in_front
+
+
+def project_charts(
+    tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, charts: Charts
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Error (N, 2) px of every observation, its Jacobian (N, 2, 3) in (u, v, rho), and the point's (N,) z sign.
+
+    The z returned is that of rho-scaled camera coordinates: positive in front, whatever the distance.
+    """
+    Ts_camera_world = se3.inverse(Ts)[tracks.frame]
+    M = Ts_camera_world @ charts.Ts_world_anchor[tracks.point]
+    u, v, rho = charts.uvr[tracks.point].T
+    Y = M[:, :3, 0] * u[:, None] + M[:, :3, 1] * v[:, None] + M[:, :3, 2] + M[:, :3, 3] * rho[:, None]
+    z = np.where(np.abs(Y[:, 2]) < 1e-9, 1e-9, Y[:, 2])
+    plane = Y[:, :2] / z[:, None]
+    focal = intrinsics[tracks.frame, :2]
+    error = plane * focal + intrinsics[tracks.frame, 2:] - tracks.xy
+    columns = M[:, :3][:, :, [0, 1, 3]]
+    jacobian = (columns[:, :2] - plane[:, :, None] * columns[:, 2:]) * (focal / z[:, None])[:, :, None]
+    return error, jacobian, z
+
+
+def _linear_inverse_depth(tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, charts: Charts) -> np.ndarray:
+    """(P, 3) charts with rho from a x + rho b parallel to the observed ray, in the least squares of the image plane.
+
+    Robust by two rounds: observations far from the first answer lose their vote in the second.
+    """
+    M = se3.inverse(Ts)[tracks.frame] @ charts.Ts_world_anchor[tracks.point]
+    u, v, _ = charts.uvr[tracks.point].T
+    a = M[:, :3, 0] * u[:, None] + M[:, :3, 1] * v[:, None] + M[:, :3, 2]
+    b = M[:, :3, 3]
+    seen = normalised(tracks.xy, intrinsics[tracks.frame])
+    p = a[:, :2] - seen * a[:, 2:]  # p + rho q = 0 where the point projects onto the observation
+    q = b[:, :2] - seen * b[:, 2:]
+    weight = np.ones(len(tracks))
+    rho = np.full(tracks.num_points, MIN_INVERSE_DEPTH)
+    for _ in range(3):
+        numerator = np.add.reduceat(weight * (p * q).sum(axis=1), tracks.starts)
+        denominator = np.add.reduceat(weight * (q * q).sum(axis=1), tracks.starts)
+        rho = np.maximum(-numerator / np.maximum(denominator, 1e-18), MIN_INVERSE_DEPTH)
+        depth = np.maximum(a[:, 2] + rho[tracks.point] * b[:, 2], 1e-3)
+        miss = np.linalg.norm(p + rho[tracks.point, None] * q, axis=1) / depth
+        scale = np.maximum(1.5 * median_per_point(miss, tracks), 1e-4)[tracks.point]
+        weight = 1 / (1 + (miss / scale) ** 2) ** 2 / depth**2
+    return np.concatenate([charts.uvr[:, :2], rho[:, None]], axis=1)
+
+
+def _gauss_newton(
+    tracks: Tracks, uvr: np.ndarray, error: np.ndarray, jacobian: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """One damped step of every point's three coordinates from its own observations."""
+    weighed = jacobian * weight[:, None, None]
+    products = np.einsum("nki,nkj->nij", weighed, jacobian).reshape(-1, 9)
+    hessian = np.add.reduceat(products, tracks.starts).reshape(-1, 3, 3)
+    gradient = np.add.reduceat(np.einsum("nki,nk->ni", weighed, error), tracks.starts)
+    diagonal = np.einsum("pii->pi", hessian)
+    diagonal += 1e-4 * diagonal + 1e-6 * diagonal.max(axis=1, keepdims=True) + 1e-9
+    step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
+    result = uvr - step
+    result[:, 2] = np.maximum(result[:, 2], MIN_INVERSE_DEPTH)
+    return result
+
+
+def median_per_point(values: Float[np.ndarray, " n"], tracks: Tracks) -> Float[np.ndarray, " p"]:
+    """(P,) upper median over the observations of every point."""
+    order = np.lexsort((values, tracks.point))
+    return values[order][tracks.starts + np.bincount(tracks.point) // 2]
+
+
+def _widest_angles(tracks: Tracks, Ts: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    """(P,) widest angle between rays to a point, over all pairs of the frames that see it."""
+    rays = xyz[tracks.point] - Ts[tracks.frame, :3, 3]
+    rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
+    table = np.zeros((tracks.num_points, tracks.num_frames, 3))
+    table[tracks.point, tracks.frame] = rays
+    seen = np.zeros((tracks.num_points, tracks.num_frames), dtype=bool)
+    seen[tracks.point, tracks.frame] = True
+    squared = 2 - 2 * table @ np.swapaxes(table, 1, 2)  # |a - b|^2, exact to 1e-8 rad
+    squared = np.where(seen[:, :, None] & seen[:, None, :], squared, 0).max(axis=(1, 2))
+    return 2 * np.arcsin(np.clip(np.sqrt(np.maximum(squared, 0)) / 2, 0, 1))
+
+
+def _colours(tracks: Tracks, frames_u8: np.ndarray | None) -> np.ndarray:
+    """(P, 3) colour of the middle observation."""
+    if frames_u8 is None:
+        return np.full((tracks.num_points, 3), 128, np.uint8)
+    h, w = tracks.image_size
+    middle = tracks.starts + np.bincount(tracks.point) // 2
+    x, y = np.floor(tracks.xy[middle]).astype(np.int64).T
+    return frames_u8[tracks.frame[middle], np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)]
