@@ -18,6 +18,9 @@ SIZE_MULTIPLE = 32
 SIZE_BUCKETS = ((128, 128), (96, 128), (128, 96), (96, 160), (160, 96))
 """The (h, w) the embedded model is trained at; an upload takes the one nearest to its aspect ratio."""
 
+FOOTAGE_SIDE = 448
+"""Pixels: longest side of a clip's footage, the uncropped frames in which points are tracked and depth is found."""
+
 
 def checkpoint_path(name_or_path: str | Path | None = None) -> Path:
     """Folder of a checkpoint in diffusers layout; `None` is the embedded one.

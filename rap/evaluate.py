@@ -18,8 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from rap import metrics
-from rap.config import checkpoint_path
+from rap.config import NUM_FRAMES, checkpoint_path
 from rap.data import Clip, load_clip
+from rap.data.clip import open_upload
 from rap.data.dataset import ClipStore, relative_cameras
 from rap.errors import InputError
 from rap.geometry import Trajectory
@@ -88,19 +89,20 @@ def _groups(args: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
 
 
 def _windows(folder: Path, stride: int) -> Iterator[Clip]:
-    """Windows of 17 frames that overlap by half."""
-    start, step = 0, 8 * stride
-    while True:
-        try:
-            clip = load_clip(folder, start=start, stride=stride)
-        except InputError:
-            if start == 0:
-                raise
-            return
+    """Windows of 17 frames that overlap by half.
+
+    Raises:
+        InputError: the folder is too short for one, a picture cannot be read, or there are no known cameras. Fewer
+            windows than the folder holds would be figures of other clips.
+    """
+    last = open_upload(folder).source.count - 1
+    # The first window is always tried: its refusal says what would do.
+    for start in range(0, max(1, last - stride * (NUM_FRAMES - 1) + 1), NUM_FRAMES // 2 * stride):
+        clip = load_clip(folder, start=start, stride=stride)
         if clip.trajectory is None:
-            raise InputError(f"{folder}: no known cameras; a transforms.json in or beside the folder is needed")
+            why = "; ".join(note for note in clip.notes if "reference cameras" in note)
+            raise InputError(f"{folder}: no known cameras; {why or 'a transforms.json in or beside it is needed'}")
         yield clip
-        start += step
 
 
 def _synthetic(folder: Path, count: int, seed: int) -> Iterator[Clip]:

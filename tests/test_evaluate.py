@@ -9,6 +9,7 @@ from rap.config import ASSETS
 from rap.data import load_clip, write_frames
 from rap.errors import InputError
 from rap.formats import nerfstudio, read
+from rap.geometry import Trajectory
 
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 
@@ -43,3 +44,16 @@ def test_nothing_to_evaluate_and_unknown_cameras_are_refused(folder):
     (folder.parent / "transforms.json").unlink()
     with pytest.raises(InputError, match="no known cameras"):
         evaluate.main([str(folder), "--stride", "1"])
+
+
+def test_a_broken_frame_is_named_instead_of_shortening_the_clip(folder):
+    for i in range(17, 25):  # a second window of 17
+        (folder / f"{i:04d}.png").write_bytes((folder / f"{i - 16:04d}.png").read_bytes())
+    cameras = read(folder.parent / "transforms.json")
+    again = list(range(17)) + list(range(1, 9))
+    longer = Trajectory(cameras.Ts_world_camera[again], cameras.intrinsics[again], cameras.image_size)
+    nerfstudio.write(folder.parent / "transforms.json", longer, [f"frames/{i:04d}.png" for i in range(25)])
+    assert [clip.frame_indices[0] for clip in evaluate._windows(folder, 1)] == [0, 8]
+    (folder / "0024.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"^0024\.png: not a picture"):
+        list(evaluate._windows(folder, 1))

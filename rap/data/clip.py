@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -14,18 +15,39 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from rap.config import NUM_FRAMES, SIZE_BUCKETS
-from rap.data.images import crop_and_resize, crop_box, existing_file, folder_images, open_image, sizes_in_words
-from rap.data.reference import PICTURE_FOLDERS, pictures_named_in, reference_trajectory, transforms_beside
+from rap.config import FOOTAGE_SIDE, NUM_FRAMES, SIZE_BUCKETS
+from rap.data.images import (
+    FOCAL_35MM,
+    crop_and_resize,
+    crop_box,
+    existing_file,
+    folder_images,
+    fov_y_from_focal_35mm,
+    open_image,
+    reduce_picture,
+    reduced_size,
+    sizes_in_words,
+)
+from rap.data.reference import (
+    PICTURE_FOLDERS,
+    fitted_intrinsics,
+    pictures_named_in,
+    reference_trajectory,
+    transforms_beside,
+    unfitted_intrinsics,
+)
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
-from rap.geometry import Trajectory
+from rap.geometry import Trajectory, resize_intrinsics
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
 
 LITTLE_USED = 0.4
 """Below this used part of the picture the crop is worth a note."""
+
+SAME_FOCAL = 0.02
+"""Focal lengths that EXIF gives as whole numbers agree up to this ratio."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +64,11 @@ class Clip:
         name: what the upload is called, without suffix.
         notes: sentences on everything that was done to the upload which its owner may not expect.
         upload_size: (h, w) in pixels of the first frame as uploaded, before crop and resize; None for frames made here.
+        footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, long side at most FOOTAGE_SIDE pixels and
+            never enlarged, for what needs resolution rather than the model's sizes (tracks, depth, warping); None
+            where frames_u8 is all there is, or where the pictures have different sizes.
+        exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
+            35 mm focal length and all agree; None otherwise, and for videos.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -52,20 +79,22 @@ class Clip:
     name: str = ""
     notes: tuple[str, ...] = ()
     upload_size: tuple[int, int] | None = None
+    footage_u8: UInt8[np.ndarray, "T H W 3"] | None = None
+    exif_fov_y_rad: float | None = None
 
     def __post_init__(self) -> None:
-        frames = np.asarray(self.frames_u8)
-        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or frames.shape[0] == 0:
-            raise ValueError(f"frames_u8 must be (T, h, w, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}")
+        frames = _checked(self.frames_u8, "frames_u8")
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"fps must be positive, got {self.fps}")
         for field in ("trajectory", "frame_indices", "frame_names"):
             value = getattr(self, field)
             if value is not None and len(value) not in (0, len(frames)):
                 raise ValueError(f"{field} must have one entry for each of the {len(frames)} frames, got {len(value)}")
-        frames = frames.view()
-        frames.flags.writeable = False
         object.__setattr__(self, "frames_u8", frames)
+        if self.footage_u8 is not None:
+            footage = _checked(self.footage_u8, "footage_u8")
+            _check_footage(footage, len(frames), self.upload_size)
+            object.__setattr__(self, "footage_u8", footage)
 
     def __len__(self) -> int:
         return len(self.frames_u8)
@@ -75,6 +104,48 @@ class Clip:
         """(h, w) in pixels."""
         return self.frames_u8.shape[1], self.frames_u8.shape[2]
 
+    @property
+    def footage(self) -> UInt8[np.ndarray, "T H W 3"]:
+        """The frames at the best resolution that is kept, uncropped where they were cropped."""
+        return self.frames_u8 if self.footage_u8 is None else self.footage_u8
+
+    @property
+    def footage_size(self) -> tuple[int, int]:
+        """(H, W) of the footage in pixels."""
+        return self.footage.shape[1], self.footage.shape[2]
+
+    def on_footage(self, trajectory: Trajectory) -> Trajectory:
+        """Cameras of the frames, of whatever number, as cameras of the footage: crop and resize undone.
+
+        Poses stay; intrinsics go from pixels of `image_size` to pixels of `footage_size`.
+
+        Raises:
+            ValueError: the trajectory is not in pixels of the frames.
+        """
+        _check_pixels(trajectory, self.image_size, "frames")
+        if self.footage_u8 is None:
+            return trajectory
+        upload = self.upload_size or self.footage_size
+        whole = unfitted_intrinsics(trajectory.intrinsics, upload, self.image_size)
+        return replace(
+            trajectory,
+            intrinsics=resize_intrinsics(whole, upload, self.footage_size),
+            image_size=self.footage_size,
+        )
+
+    def on_frames(self, trajectory: Trajectory) -> Trajectory:
+        """Cameras of the footage as cameras of the frames; undoes `on_footage`.
+
+        Raises:
+            ValueError: the trajectory is not in pixels of the footage.
+        """
+        _check_pixels(trajectory, self.footage_size, "footage")
+        if self.footage_u8 is None:
+            return trajectory
+        upload = self.upload_size or self.footage_size
+        intrinsics = fitted_intrinsics(trajectory.intrinsics, self.footage_size, upload, self.image_size)
+        return replace(trajectory, intrinsics=intrinsics, image_size=self.image_size)
+
     def cropped_fov_y_rad(self, fov_y_rad: float) -> float:
         """Vertical field of view of the clip's frames, given that of the upload: the crop may have narrowed it.
 
@@ -83,10 +154,7 @@ class Clip:
         """
         if not 0 < fov_y_rad < math.pi:
             raise ValueError(f"fov_y_rad must lie in (0, pi), got {fov_y_rad}; degrees?")
-        if self.upload_size is None:
-            return fov_y_rad
-        _, _, box_h, _ = crop_box(self.upload_size, self.image_size)
-        return 2 * math.atan(math.tan(fov_y_rad / 2) * box_h / self.upload_size[0])
+        return fov_y_rad if self.upload_size is None else _cropped_fov(fov_y_rad, self.upload_size, self.image_size)
 
     @cached_property
     def hash(self) -> str:
@@ -94,6 +162,41 @@ class Clip:
         digest = hashlib.sha256(repr((self.frames_u8.shape, float(self.fps))).encode())
         digest.update(np.ascontiguousarray(self.frames_u8).data)
         return digest.hexdigest()[:16]
+
+
+def _checked(pictures_u8: np.ndarray, name: str) -> np.ndarray:
+    """A read-only view of a film."""
+    pictures = np.asarray(pictures_u8)
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8 or 0 in pictures.shape:
+        raise ValueError(f"{name} must be (T, h, w, 3) uint8 with T >= 1, got {pictures.shape} {pictures.dtype}")
+    pictures = pictures.view()
+    pictures.flags.writeable = False
+    return pictures
+
+
+def _check_footage(footage: np.ndarray, count: int, upload_size: tuple[int, int] | None) -> None:
+    if len(footage) != count:
+        raise ValueError(f"footage_u8 must have one picture for each of the {count} frames, got {len(footage)}")
+    if upload_size is None:
+        return
+    h, w = footage.shape[1:3]
+    scale = max(h, w) / max(upload_size)
+    if abs(h - scale * upload_size[0]) > 1 or abs(w - scale * upload_size[1]) > 1:
+        raise ValueError(
+            f"footage_u8 must show the whole upload of (h, w) = {upload_size} and so have its shape, got {(h, w)}"
+        )
+
+
+def _check_pixels(trajectory: Trajectory, size: tuple[int, int], name: str) -> None:
+    if trajectory.image_size != size:
+        raise ValueError(
+            f"trajectory.image_size must be that of the clip's {name}, (h, w) = {size}, got {trajectory.image_size}"
+        )
+
+
+def _cropped_fov(fov_y_rad: float, upload_size: tuple[int, int], size: tuple[int, int]) -> float:
+    _, _, box_h, _ = crop_box(upload_size, size)
+    return 2 * math.atan(math.tan(fov_y_rad / 2) * box_h / upload_size[0])
 
 
 def fit_size(h: int, w: int) -> tuple[int, int]:
@@ -145,11 +248,9 @@ def load_clip(
             count = source.recount()  # before a refusal: metadata may claim too few
             indices = choose_frames(count, num_frames, start, stride, name=source.name)
         wanted = sorted(set(indices))
-        sizes: list[tuple[int, int]] = []
-        pictures, end = source.read(wanted, partial(_shrink, sizes=sizes, size=size), to_end=stride is None)
+        pictures, end = source.read(wanted, Shrink(size), to_end=stride is None)
         if len(pictures) == len(wanted) and end in (None, count):
-            kept = {i: (picture, old) for i, picture, old in zip(wanted, pictures, sizes, strict=True)}
-            return _clip(upload, indices, end, kept)
+            return _clip(upload, indices, end, dict(zip(wanted, pictures, strict=True)))
         if not end:
             raise InputError(f"{source.name}: no frame of the video can be decoded; convert it to H.264 MP4")
         count = end
@@ -175,7 +276,8 @@ def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Up
         if len(path) == 0:
             raise InputError("no pictures given; give at least one")
         pictures = [existing_file(item) for item in path]
-        return Upload(pictures[0].stem, PictureList(pictures, pictures[0].name))
+        name = _common_name(pictures)
+        return Upload(name, PictureList(pictures, pictures[0].name if len(pictures) == 1 else name))
     path = Path(path)
     if path.is_dir():
         return _open_folder(path)
@@ -199,9 +301,26 @@ def _open_folder(folder: Path) -> Upload:
         raise InputError(
             f"{folder}: no pictures in this folder ({found}); give a folder of JPEG or PNG files, or a video file"
         )
-    whole = folder.resolve()
-    name = whole.parent.name if whole.name.startswith(PICTURE_FOLDERS) else whole.name
+    name = _folder_name(folder)
     return Upload(name, PictureList(pictures, folder.name or name), transforms)
+
+
+def _folder_name(folder: Path) -> str:
+    whole = folder.resolve()
+    return whole.parent.name if whole.name.startswith(PICTURE_FOLDERS) else whole.name
+
+
+def _common_name(pictures: Sequence[Path]) -> str:
+    """What a list of pictures is called: their folder; without a common one, the beginning that all names share.
+
+    An upload through a browser may put each file into a folder of its own, whose name tells nothing.
+    """
+    if len(pictures) == 1:
+        return pictures[0].stem
+    if len({picture.resolve().parent for picture in pictures}) == 1:
+        return _folder_name(pictures[0].parent) or "pictures"
+    shared = os.path.commonprefix([picture.stem for picture in pictures])
+    return shared.rstrip("0123456789-_. ") or "pictures"
 
 
 def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *, name: str) -> tuple[int, ...]:
@@ -233,30 +352,46 @@ def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *
     )
 
 
-def _shrink(
-    image: Image.Image, *, sizes: list[tuple[int, int]], size: tuple[int, int] | None
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Crop and resize one picture, the size of all being set by the first; its own size is added to `sizes`."""
-    sizes.append((image.height, image.width))
-    return crop_and_resize(image, size or fit_size(*sizes[0]))
+@dataclass(frozen=True)
+class Shrunk:
+    """What is kept of one picture: the model's frame, the footage, its own (h, w), its 35 mm focal length in mm."""
+
+    frame_u8: UInt8[np.ndarray, "h w 3"]
+    footage_u8: UInt8[np.ndarray, "H W 3"]
+    size: tuple[int, int]
+    focal_35mm: float | None
+
+
+@dataclass
+class Shrink:
+    """Makes the frame and the footage of each picture in the one moment it is held; the first sets the frames' size."""
+
+    size: tuple[int, int] | None
+
+    def __call__(self, image: Image.Image) -> Shrunk:
+        whole = image.height, image.width
+        self.size = self.size or fit_size(*whole)
+        footage = reduce_picture(image, reduced_size(whole, FOOTAGE_SIDE))
+        return Shrunk(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
 
 
 def _clip(
     upload: Upload,
     indices: tuple[int, ...],
     count: int | None,
-    kept: dict[int, tuple[np.ndarray, tuple[int, int]]],
+    kept: dict[int, Shrunk],
 ) -> Clip:
     source = upload.source
-    frames_u8 = np.stack([kept[i][0] for i in indices])
-    sizes = [kept[i][1] for i in indices]
+    pictures = [kept[i] for i in indices]
+    frames_u8 = np.stack([picture.frame_u8 for picture in pictures])
+    sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
     span = indices[-1] - indices[0]
     fps = source.fps * (len(indices) - 1) / span if span else source.fps
     trajectory, notes = None, ()
     if upload.transforms is not None and isinstance(source, PictureList):
-        pictures = [source.paths[i] for i in indices]
-        trajectory, notes = reference_trajectory(upload.transforms, pictures, sizes, size, fps)
+        paths = [source.paths[i] for i in indices]
+        trajectory, notes = reference_trajectory(upload.transforms, paths, sizes, size, fps)
     return Clip(
         frames_u8,
         fps,
@@ -266,7 +401,20 @@ def _clip(
         name=upload.name,
         notes=(*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes),
         upload_size=sizes[0],
+        footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
+        exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
     )
+
+
+def _exif_fov_y_rad(pictures: Sequence[Shrunk], size: tuple[int, int]) -> float | None:
+    """The one vertical field of view that all pictures' EXIF gives for the cropped frames; None without such a one."""
+    found = []
+    for picture in pictures:
+        if picture.focal_35mm is None:
+            return None
+        found.append(_cropped_fov(fov_y_from_focal_35mm(picture.focal_35mm, picture.size), picture.size, size))
+    half = np.tan(np.array(found) / 2)
+    return float(np.median(found)) if half.max() <= (1 + SAME_FOCAL) * half.min() else None
 
 
 def _sampling_notes(name: str, indices: tuple[int, ...], count: int | None) -> tuple[str, ...]:

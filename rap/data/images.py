@@ -7,7 +7,9 @@ first picture is taken. Embedded colour profiles are not applied.
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 import warnings
 from collections.abc import Sequence
 from os import PathLike
@@ -58,6 +60,21 @@ _UPRIGHT = {
     8: (Image.Transpose.ROTATE_90,),
 }
 _EXIF_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_EXIF_FOCAL_35MM = 0xA405
+_EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
+
+FOCAL_35MM = "focal_35mm"
+"""Key of a decoded picture's `info`: its focal length in mm as on 35 mm film, where EXIF states a plausible one."""
+
+DIAGONAL_35MM = math.hypot(36.0, 24.0)
+"""mm, of a frame of 35 mm film."""
+
+PLAUSIBLE_FOCAL_35MM = (4.0, 2000.0)
+"""mm; 0 is EXIF's own word for unknown (EXIF 2.32, tag 41989)."""
+
+SAME_ASPECT = 0.02
+"""A picture whose sides differ by less than this ratio from those EXIF states was resized, not cropped."""
 
 
 def open_image(path: Path) -> Image.Image | None:
@@ -117,20 +134,53 @@ def read_image(path: str | PathLike[str]) -> Image.Image:
 
 
 def decoded(image: Image.Image, name: str) -> Image.Image:
-    """The current picture of an opened file as upright 8-bit RGB.
+    """The current picture of an opened file as upright 8-bit RGB; `info[FOCAL_35MM]` where its EXIF tells that.
 
     Raises:
         InputError: the data are damaged or cut off, or hold values of unknown range.
     """
     try:
         image.load()
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        exif = image.getexif()
+        orientation = exif.get(_EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as error:
         raise InputError(f"{name}: the picture is damaged or cut off ({error}); export it again") from error
     rgb = to_rgb(image, name)
     for transposition in _UPRIGHT.get(orientation, ()):
         rgb = rgb.transpose(transposition)
+    focal_35mm = _focal_35mm(exif, image.size)
+    if focal_35mm is not None:
+        rgb.info[FOCAL_35MM] = focal_35mm
     return rgb
+
+
+def _focal_35mm(exif: Image.Exif, stored_size: tuple[int, int]) -> float | None:
+    """FocalLengthIn35mmFilm in mm; None where it is absent, implausible, or of a picture that was cropped since."""
+    try:
+        tags = exif.get_ifd(_EXIF_IFD)
+        focal = float(tags.get(_EXIF_FOCAL_35MM, 0))
+        taken = float(tags.get(_EXIF_WIDTH, 0)), float(tags.get(_EXIF_HEIGHT, 0))
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, struct.error):
+        return None  # Pillow raises any of these for a damaged directory; the picture itself is whole
+    if not PLAUSIBLE_FOCAL_35MM[0] <= focal <= PLAUSIBLE_FOCAL_35MM[1]:
+        return None
+    if min(taken) > 0:
+        # Some writers state the sides as shown rather than as stored, so only long and short side are compared.
+        aspects = [max(sides) / min(sides) for sides in (taken, stored_size)]
+        if not abs(aspects[0] / aspects[1] - 1) <= SAME_ASPECT:
+            return None
+    return focal
+
+
+def fov_y_from_focal_35mm(focal_35mm: float, size: tuple[int, int]) -> float:
+    """Vertical field of view in radians of an upright picture of (h, w) that shows all the camera took.
+
+    The equivalent focal length compares DIAGONALS (CIPA DCG-001, 2005): focal / diagonal of the picture, both in
+    pixels, is focal_35mm / 43.27 mm, whatever the aspect ratio. The value is a whole number of mm as a rule, so it is
+    good to about 2 %.
+    """
+    focal_px = focal_35mm * math.hypot(*size) / DIAGONAL_35MM
+    return 2 * math.atan(size[0] / (2 * focal_px))
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -210,6 +260,26 @@ def crop_and_resize(image: Image.Image, size: tuple[int, int]) -> UInt8[np.ndarr
         reducing_gap=3.0,
     )
     return np.array(resized, dtype=np.uint8)
+
+
+def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """(h, w) with the same aspect ratio, up to rounding, and sides of at most `longest` pixels; never larger."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def reduce_picture(image: Image.Image, size: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """A whole RGB picture at a smaller (h, w): each pixel the mean of the area it covers, parts of pixels included.
+
+    Pillow's box filter takes pixels wholly or not at all, which shifts edges by up to half a pixel of the original,
+    more than the tracker's own error.
+    """
+    import cv2
+
+    whole = np.array(image, dtype=np.uint8)
+    if whole.shape[:2] == tuple(size):
+        return whole
+    return cv2.resize(whole, (size[1], size[0]), interpolation=cv2.INTER_AREA)
 
 
 def raxels_to_u8(raxels: Float[np.ndarray, "T 3 h w"]) -> UInt8[np.ndarray, "T h w 3"]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from rap import formats
 from rap.data.images import IMAGE_SUFFIXES, crop_box, natural_key
@@ -89,7 +91,9 @@ def reference_trajectory(
             note = f"{TRANSFORMS} is for pictures of {w} x {h}, but {path.name} has {picture_w} x {picture_h}"
             return None, (*notes, f"{note}: used without reference cameras")
     kept = [row for row in rows if row is not None]
-    intrinsics = [_fitted(whole.intrinsics[row], (h, w), old, size) for row, old in zip(kept, sizes, strict=True)]
+    intrinsics = [
+        fitted_intrinsics(whole.intrinsics[row], (h, w), old, size) for row, old in zip(kept, sizes, strict=True)
+    ]
     trajectory = Trajectory(whole.Ts_world_camera[kept], np.stack(intrinsics), size, fps=fps)
     return trajectory.relative_to(0), notes
 
@@ -97,18 +101,34 @@ def reference_trajectory(
 def fit_trajectory(trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
     """The same path for pictures that are centre-cropped and resized to `size` (h, w) as `load_clip` does it."""
     old = trajectory.image_size
-    intrinsics = np.stack([_fitted(row, old, old, size) for row in trajectory.intrinsics])
+    intrinsics = fitted_intrinsics(trajectory.intrinsics, old, old, size)
     return dataclasses.replace(trajectory, intrinsics=intrinsics, image_size=size)
 
 
-def _fitted(
-    intrinsics: np.ndarray, stated: tuple[int, int], picture: tuple[int, int], size: tuple[int, int]
-) -> np.ndarray:
-    """Intrinsics in pixels of `stated` -> of the `picture` as it is on disk -> cropped -> of `size`."""
+def fitted_intrinsics(
+    intrinsics: Float[ArrayLike, "*batch 4"],
+    stated: tuple[int, int],
+    picture: tuple[int, int],
+    size: tuple[int, int],
+) -> Float[np.ndarray, "*batch 4"]:
+    """Intrinsics in pixels of `stated` -> of the `picture` as it is on disk -> centre-cropped -> of `size`, all (h, w).
+
+    `stated` shows the whole picture, perhaps at another resolution.
+    """
     top, left, box_h, box_w = crop_box(picture, size)
     h, w = size
     cropped = crop_intrinsics(resize_intrinsics(intrinsics, stated, picture), top, left)
     return cropped * np.array([w / box_w, h / box_h, w / box_w, h / box_h])
+
+
+def unfitted_intrinsics(
+    intrinsics: Float[ArrayLike, "*batch 4"], picture: tuple[int, int], size: tuple[int, int]
+) -> Float[np.ndarray, "*batch 4"]:
+    """Intrinsics in pixels of `size` -> of the whole `picture` it was centre-cropped from, both (h, w)."""
+    top, left, box_h, box_w = crop_box(picture, size)
+    h, w = size
+    cropped = np.asarray(intrinsics, dtype=np.float64) * np.array([box_w / w, box_h / h, box_w / w, box_h / h])
+    return crop_intrinsics(cropped, -top, -left)
 
 
 def _rows(transforms: Path, pictures: Sequence[Path]) -> list[int | None]:

@@ -568,3 +568,20 @@ def test_write_video_refuses() -> None:
         write_video("a.mp4", frames, 0.0)
     with pytest.raises(ValueError, match="T >= 1"):
         write_video("a.mp4", frames[:0], 8.0)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_pictures_is_called_after_what_they_share(tmp_path: Path) -> None:
+    def named(*paths: str) -> str:
+        for path in paths:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32)).save(tmp_path / path)
+        return load_clip([tmp_path / path for path in paths], num_frames=len(paths)).name
+
+    assert named("kitchen/0000.png", "kitchen/0001.png") == "kitchen"
+    assert named("hall/frames/0000.png", "hall/frames/0001.png") == "hall"
+    assert named("u1/kitchen_0000.png", "u2/kitchen_0012.png") == "kitchen"  # uploaded, a folder each
+    assert named("u3/0000.png", "u4/0001.png") == "pictures"
+    assert named("kitchen/0000.png") == "0000"
