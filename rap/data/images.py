@@ -157,7 +157,9 @@ def decoded(image: Image.Image, name: str) -> Image.Image:
 def _focal_35mm(exif: Image.Exif, stored_size: tuple[int, int]) -> float | None:
     """FocalLengthIn35mmFilm in mm; None where it is absent, implausible, or of a picture that was cropped since."""
     try:
-        tags = exif.get_ifd(_EXIF_IFD)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of some kinds of damage and raises for others
+            tags = exif.get_ifd(_EXIF_IFD)
         focal = float(tags.get(_EXIF_FOCAL_35MM, 0))
         taken = float(tags.get(_EXIF_WIDTH, 0)), float(tags.get(_EXIF_HEIGHT, 0))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, struct.error):
