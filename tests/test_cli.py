@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,13 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
-from rap import cli, formats
-from rap.cli import generate, model, options, roundtrip
-from rap.data import load_clip, write_video
+from rap import cli, formats, scene
+from rap.cli import cameras, generate, model, options, roundtrip
+from rap.data import Clip, load_clip, write_video
 from rap.geometry import PRESETS, Trajectory, preset
+from rap.geometry.refine import Refinement, RefinementReport
+from rap.geometry.tracks import PointCloud
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip
+from rap.scene import Preview, VideoHints
 
 
 class FakePipeline:
@@ -56,8 +61,53 @@ def orbit(count: int, size: tuple[int, int]) -> Trajectory:
     return preset("orbit-left", num_frames=count, image_size=size)
 
 
+class FakeScene:
+    """Shows the left half of every frame; remembers what it was made of and the paths it was asked for."""
+
+    made: list[FakeScene] = []
+
+    def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
+        self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []
+        self.made.append(self)
+
+    def _mask(self, path: Trajectory, size: tuple[int, int]) -> np.ndarray:
+        self.paths.append(path)
+        return np.broadcast_to(np.arange(size[1]) < size[1] // 2, (len(path), *size))
+
+    def preview(self, path: Trajectory) -> Preview:
+        mask = self._mask(path, (134, 224))
+        return Preview(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 200, mask)
+
+    def hints(self, path: Trajectory) -> VideoHints:
+        mask = self._mask(path, path.image_size)
+        return VideoHints(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 200, mask.astype(np.float64))
+
+    def coloured_points(self, min_confidence: float) -> tuple[np.ndarray, np.ndarray]:
+        xyz = np.random.default_rng(0).normal(size=(50, 3))
+        return xyz, np.full((50, 3), int(100 * min_confidence), dtype=np.uint8)
+
+
+def report(verdict: str = "refined") -> RefinementReport:
+    return RefinementReport(verdict, "Because.", "frames", "model", 3.0, 0.4, 900, 200, 1.1, 0.5)  # type: ignore[arg-type]
+
+
+def fake_refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None) -> Refinement:
+    """Moves twice as far."""
+    return Refinement(trajectory.scaled(2.0), report(), None, None)
+
+
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakePipeline:
+def geometry(monkeypatch: pytest.MonkeyPatch) -> type[FakeScene]:
+    """Refinement that doubles the motion, scenes that show the left half."""
+    monkeypatch.setattr(scene, "refine", fake_refine)
+    monkeypatch.setattr(scene, "build_scene", FakeScene)
+    monkeypatch.setattr(scene, "picture_scene", FakeScene)
+    monkeypatch.setattr(FakeScene, "made", [])
+    return FakeScene
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch, geometry) -> FakePipeline:
     fake = FakePipeline()
     monkeypatch.setattr(model, "load_pipeline", lambda checkpoint, device: fake)
     return fake
@@ -97,8 +147,10 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_estimate(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run_json(capsys, "estimate", film, "--out", out, "--frames", 9, "--seed", 5, "--steps", 3)
+    arguments = "estimate", film, "--no-refine", "--out", out, "--frames", 9, "--seed", 5, "--steps", 3
+    result = run_json(capsys, *arguments)
     assert result == json.loads((out / "result.json").read_text())
+    assert not result["refined"] and result["refinement"] is None and result["predicted"] is None
     assert result["clip"]["frame_indices"] == [0, 5, 10, 15, 20, 24, 29, 34, 39] and result["errors"] is None
     assert formats.read(out / "trajectory.npz") == orbit(9, (96, 160))
     written = formats.read(out / "transforms.json")
@@ -111,6 +163,40 @@ def test_estimate(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) ->
     assert (task.steps, task.seed, task.fov_y_rad, task.fps) == (3, 5, None, clip.fps)
 
 
+def test_estimate_refines(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run_json(capsys, "estimate", film, "--out", out, "--frames", 9)
+    assert result["refined"] and result["refinement"] == dataclasses.asdict(report())
+    predicted = orbit(9, (96, 160))
+    assert formats.read(out / "trajectory.npz") == predicted.scaled(2.0)
+    assert formats.read(out / "predicted_trajectory.npz") == predicted
+    assert result["trajectory"]["path_length"] == pytest.approx(2 * result["predicted"]["path_length"])
+    assert {"predicted_transforms", "predicted_trajectory"} <= set(result["files"])
+    run_json(capsys, "estimate", film, "--no-refine", "--out", out, "--frames", 9)
+    assert not list(out.glob("predicted_*"))  # the earlier run's
+
+
+def test_estimate_says_why_it_could_not_refine(
+    capsys, pipeline: FakePipeline, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    unchanged = lambda clip, trajectory, fov: Refinement(trajectory, report("no_parallax"), None, None)  # noqa: E731
+    monkeypatch.setattr(scene, "refine", unchanged)
+    result = run_json(capsys, "estimate", film, "--out", tmp_path / "out", "--frames", 5)
+    assert not result["refined"] and result["refinement"]["verdict"] == "no_parallax"
+    assert result["predicted"] is None and "predicted_trajectory" not in result["files"]
+
+
+def test_a_focal_length_by_exif_is_known(capsys, pipeline: FakePipeline, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 26
+    for i in range(5):
+        Image.new("RGB", (160, 96), (i, 0, 0)).save(tmp_path / f"{i}.jpg", exif=exif)
+    result = run_json(capsys, "estimate", tmp_path, "--frames", 5, "--out", tmp_path / "out")
+    assert np.radians(result["clip"]["exif_fov_y_deg"]) == pipeline.tasks[0].fov_y_rad
+    run_json(capsys, "estimate", tmp_path, "--frames", 5, "--fov-y-deg", 60, "--out", tmp_path / "out")
+    assert pipeline.tasks[1].fov_y_rad == pytest.approx(np.radians(60))
+
+
 def test_estimate_compares_with_a_reference(capsys, pipeline: FakePipeline, tmp_path: Path) -> None:
     reference = orbit(5, (96, 160)).scaled(3.0)
     (tmp_path / "frames").mkdir()
@@ -120,7 +206,8 @@ def test_estimate_compares_with_a_reference(capsys, pipeline: FakePipeline, tmp_
     result = run_json(capsys, "estimate", tmp_path / "frames", "--frames", 5, "--out", tmp_path / "out")
     errors = result["errors"]
     assert errors["pairs"]["auc30"] == 1.0 and errors["pairs"]["rotation_deg_mean"] < 1e-4
-    assert errors["path"]["ate"] < 1e-6 and errors["path"]["alignment_scale"] == pytest.approx(3.0)
+    assert errors["path"]["ate"] < 1e-6 and errors["path"]["alignment_scale"] == pytest.approx(3.0 / 2)
+    assert result["predicted_errors"]["path"]["alignment_scale"] == pytest.approx(3.0)
     assert "scale-aligned" in errors["path"]["protocol"] and "all frame pairs" in errors["pairs"]["protocol"]
 
 
@@ -164,6 +251,121 @@ def test_generate_from_several_pictures(capsys, pipeline: FakePipeline, picture:
     assert run_json(capsys, *arguments)["source_indices"] == [0, 8, 16]
     assert run_json(capsys, *arguments, "--at", 4, 0, 2)["source_indices"] == [4, 0, 2]
     assert pipeline.tasks[1].source_frames_u8.shape == (3, 96, 128, 3)
+
+
+# --- geometry ---------------------------------------------------------------------------------------------------------
+
+
+def test_preview_of_a_film(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run_json(capsys, "preview", film, "--preset", "arc-left", "--frames", 9, "--out", out)
+    assert result["coverage"] == 0.5 and result["coverage_of_frames"] == [0.5] * 9 and result["path"] == "arc-left"
+    (task,), (made,) = pipeline.tasks, geometry.made
+    assert isinstance(task, EstimateTask) and result["cameras"]["refined"]
+    refined = orbit(9, (96, 160)).scaled(2.0)
+    assert made.trajectory == refined and len(made.clip) == 9
+    fov_y_rad = float(refined.fov_y_rad[0])
+    assert made.paths == [preset("arc-left", num_frames=9, image_size=(96, 160), fov_y_rad=fov_y_rad)]
+    assert formats.read(out / "clip_trajectory.npz") == refined and len(list((out / "clip").glob("*.png"))) == 9
+    assert formats.read(out / "predicted_clip_trajectory.npz") == orbit(9, (96, 160))
+    assert formats.read(out / "trajectory.npz").image_size == (134, 224) and (out / "video.mp4").is_file()
+    assert np.asarray(Image.open(out / "frames/0003.png"))[0, [0, 223]].tolist() == [[200] * 3, [0] * 3]
+    cloud = trimesh.load(out / "points.ply")
+    assert b"format binary" in (out / "points.ply").read_bytes()[:40]
+    np.testing.assert_allclose(cloud.vertices, made.coloured_points(0.5)[0], atol=1e-6)
+    assert (np.asarray(cloud.colors)[:, :3] == 50).all()
+
+
+def test_preview_along_the_own_path(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    result = run_json(capsys, "preview", film, "--frames", 5, "--no-refine", "--out", tmp_path / "out")
+    assert geometry.made[0].paths == [orbit(5, (96, 160))] and result["path"] == "own"
+
+
+def test_preview_under_cameras_of_a_file(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """They are used as they are, but for the unit of length: paths from files come along, presets do not."""
+    measured: list[Trajectory] = []
+
+    def found_at_four(clip: Clip, trajectory: Trajectory) -> cameras.ClipCameras:
+        measured.append(trajectory)
+        return cameras.ClipCameras(trajectory.scaled(0.25), scale=0.25)
+
+    monkeypatch.setattr(cameras, "_measured", found_at_four)
+    given = orbit(5, (96, 160)).scaled(3.0)
+    formats.write(tmp_path / "cameras.npz", given)
+    arguments = "preview", film, "--frames", 5, "--cameras", tmp_path / "cameras.npz", "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--trajectory", tmp_path / "cameras.npz")
+    assert pipeline.tasks == [] and result["cameras"]["refinement"] is None
+    np.testing.assert_allclose(measured[0].Ts_world_camera, given.Ts_world_camera, atol=1e-12)
+    (made,) = geometry.made  # the same file twice is the clip's own path
+    np.testing.assert_array_equal(made.paths[0].Ts_world_camera, made.trajectory.Ts_world_camera)
+    run_json(capsys, *arguments, "--preset", "truck-left")
+    truck = preset("truck-left", num_frames=5, image_size=(96, 160))
+    np.testing.assert_allclose(geometry.made[1].paths[0].centres, truck.centres, atol=1e-12)
+    assert run_json(capsys, *arguments, "--refine")["cameras"]["refined"]
+
+
+def test_cameras_of_every_frame_of_the_input(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(cameras, "_measured", lambda clip, trajectory: cameras.ClipCameras(trajectory))
+    whole = orbit(40, (540, 960))
+    formats.write(tmp_path / "cameras.npz", whole)
+    arguments = "preview", film, "--cameras", tmp_path / "cameras.npz", "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--frames", 5, "--start", 4, "--stride", 8)
+    expected = whole.relative_to(4).Ts_world_camera[[4, 12, 20, 28, 36]]
+    np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
+    assert result["notes"] == ["cameras.npz: its 40 cameras are taken to be those of the input's frames, from 0"]
+    formats.write(tmp_path / "cameras.npz", orbit(20, (540, 960)))
+    assert "has 20 cameras, but the clip has 17 frames, up to number 39 of the input" in refused(capsys, *arguments)
+
+
+def test_preview_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path: Path) -> None:
+    arguments = "preview", picture, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--preset", "truck-left", "--fov-y-deg", 40)
+    assert result["coverage"] == 0.5 and result["cameras"] is None and pipeline.tasks == []
+    (made,) = geometry.made
+    asked = preset("truck-left", num_frames=17, image_size=(96, 128), fov_y_rad=np.radians(40))
+    assert made.trajectory == asked and made.paths == [asked] and len(made.clip) == 1
+    assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 0).all()  # any confidence
+    assert "one picture has no path of its own; give --preset or --trajectory" in refused(capsys, *arguments)
+    assert "one picture is its own world" in refused(capsys, *arguments, "--preset", "static", "--refine")
+
+
+def test_generate_hands_the_clip_on_as_hints(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path
+) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--frames", 9, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--steps", 7)
+    estimate, task = pipeline.tasks
+    assert (estimate.steps, task.steps) == (None, 7)
+    assert (task.source_frames_u8 == load_clip(film, num_frames=9).frames_u8[:1]).all()
+    assert task.hints.mask.shape == (9, 96, 160) and geometry.made[0].paths == [task.trajectory]
+    assert result["hints"]["coverage"] == 0.5 and result["cameras"]["refined"] and result["clip"]["num_frames"] == 9
+
+
+def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--model-only", "--start", 3)
+    (task,) = pipeline.tasks
+    assert task.hints is None and geometry.made == [] and result["hints"] is None and result["cameras"] is None
+    assert (task.source_frames_u8 == load_clip(film, num_frames=1, start=3, stride=1).frames_u8).all()
+    assert "--cameras and --refine belong to the hints" in refused(capsys, *arguments, "--model-only", "--refine")
+
+
+def test_hints_of_a_picture_are_a_plane(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path) -> None:
+    arguments = "generate", picture, "--preset", "arc-left", "--out", tmp_path / "out"
+    assert run_json(capsys, *arguments)["hints"] is None and geometry.made == []
+    assert run_json(capsys, *arguments, "--hints")["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
+
+
+def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> None:
+    start = "generate", picture, picture, "--preset", "static"
+    assert "of several pictures the cameras are not known" in refused(capsys, *start, "--hints")
+    assert "not of several pictures" in refused(capsys, *start, "--start", 3)
+    assert "--at is for pictures" in refused(capsys, "generate", film, "--preset", "static", "--at", 4)
+    assert "--amplitude belongs to --preset" in refused(capsys, "preview", film, "--amplitude", 2)
 
 
 def test_imagine(capsys, pipeline: FakePipeline, picture: Path, tmp_path: Path) -> None:
@@ -357,7 +559,7 @@ def test_help_names_every_command_and_loads_no_torch() -> None:
     code = "import sys; sys.argv = ['rap', '--help']; import rap.cli\ntry: rap.cli.main()\nexcept SystemExit: pass\n"
     code += "assert not {'torch', 'diffusers', 'scipy', 'av'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("estimate", "generate", "imagine", "roundtrip", "check", "synthetic", "train", "bench"):
+    for command in ("estimate", "preview", "generate", "imagine", "roundtrip", "check", "synthetic", "train", "bench"):
         assert any(line.split()[:1] == [command] for line in done.stdout.splitlines())
 
 
@@ -395,7 +597,7 @@ def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Pa
     of_a_film = run_json(
         capsys, "generate", film, "--preset", "arc-left", "--frames", 5, "--steps", 1, "--out", tmp_path / "f"
     )
-    assert of_a_film["clip"]["num_frames"] == 1 and of_a_film["clip"]["frame_indices"] == [0]
+    assert of_a_film["clip"]["num_frames"] == 5 and of_a_film["hints"] is not None  # noise: nothing can be tracked
     run_json(capsys, "imagine", film, "--frames", 5, "--steps", 1, "--out", tmp_path / "if")
     run_json(capsys, "imagine", picture, "--frames", 5, "--steps", 2, "--out", tmp_path / "i")
     loop = run_json(capsys, "roundtrip", film, "--frames", 5, "--steps", 2, "--out", tmp_path / "r")["closed_loop"]

@@ -1,13 +1,12 @@
-"""`rap estimate`: the camera trajectory of a video or a folder of frames."""
+"""`rap estimate`: the camera trajectory of a video or a folder of frames, refined on tracks unless that is off."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rap.cli import model, options, results
+from rap.cli import cameras, model, options, results
 from rap.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,12 +18,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("estimate", help="find the camera trajectory of a video", description=__doc__)
     parser.add_argument("input", type=Path, metavar="VIDEO|FOLDER", help="a video, or frames in name order")
     options.add_sampling(parser)
+    cameras.add_refine(parser, "yes")
     options.add_common(parser)
     parser.set_defaults(run=run)
 
 
 def load_film(chosen: argparse.Namespace) -> tuple[Clip, float | None]:
-    """The clip that the options choose, and the field of view of its frames where the user knows it.
+    """The clip that the options choose, and the field of view of its frames where the user or EXIF knows it.
 
     Raises:
         InputError: the input cannot be used, or is a single picture.
@@ -37,30 +37,23 @@ def load_film(chosen: argparse.Namespace) -> tuple[Clip, float | None]:
             f"{chosen.input.name}: holds a single frame, but a camera path needs at least two; "
             "give a video or a folder of frames, or let `rap imagine` invent a path for a picture"
         )
-    known = chosen.fov_y_deg
-    return clip, None if known is None else clip.cropped_fov_y_rad(math.radians(known))
+    return clip, cameras.known_fov_y_rad(chosen, clip)
 
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Load, estimate, write; compare where the folder has reference cameras."""
+    """Load, estimate, refine, write; compare where the folder has reference cameras."""
     clip, fov_y_rad = load_film(chosen)
     folder = results.ResultFolder(chosen.out, "estimate", clip.name, [chosen.input])
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
-    from rap.pipeline import EstimateTask
-
-    task = EstimateTask(clip.frames_u8, fps=clip.fps, fov_y_rad=fov_y_rad, steps=chosen.steps, seed=chosen.seed)
-    output = model.run_task(pipeline, task, "estimate")
-    assert output.trajectory is not None
-    folder.write_cameras(output.trajectory, folder.write_frames(clip.frames_u8))
-    folder.write_raxels(output.raxels)
-    reference = clip.trajectory
+    found = cameras.predicted_cameras(chosen, clip, pipeline, fov_y_rad)
+    cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8))
+    folder.write_raxels(None if found.output is None else found.output.raxels)
     return folder.finish(
         {
             "command": "estimate",
             "input": str(chosen.input),
             "clip": results.clip_fields(clip),
             "seed": chosen.seed,
-            "trajectory": results.trajectory_fields(output.trajectory),
-            "errors": None if reference is None else results.camera_errors(output.trajectory, reference),
+            **cameras.camera_fields(found, clip),
         }
     )

@@ -1,21 +1,25 @@
-"""`rap generate`: a video from picture(s) along a given camera trajectory."""
+"""`rap generate`: a video from picture(s) along a given camera trajectory.
+
+Of a video or a folder the first frame is the source, and the others are not lost: the clip's cameras are found, and
+what its frames show along the path is handed to the model as a hint (--hints), unless --model-only.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rap.cli import model, options, results
+from rap.cli import cameras, model, options, results
 from rap.errors import InputError
 
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
+    from rap.scene import VideoHints
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -28,12 +32,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="IMAGE",
         help="source picture(s), or a video's first frame",
     )
-    path = parser.add_mutually_exclusive_group(required=True)
-    path.add_argument(
-        "--trajectory", type=Path, metavar="FILE", help="camera file in any format that `rap check` reads"
-    )
-    path.add_argument("--preset", metavar="NAME", help="static, arc-left, zoom-in, orbit-right ...")
-    parser.add_argument("--amplitude", type=options.amplitude, metavar="A", help="size of a preset (default: 1)")
+    add_path(parser, required=True)
     parser.add_argument(
         "--at",
         type=options.natural,
@@ -41,24 +40,50 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="frame at which each source picture stands (default: the first; several are spread over all frames)",
     )
-    options.add_frames(parser)
-    options.add_fov(parser, "vertical field of view of the pictures in degrees, for presets and files without one")
+    options.add_sampling(parser, "vertical field of view of the input in degrees (default: EXIF's, or found, or 55)")
+    hints = parser.add_mutually_exclusive_group()
+    hints.add_argument(
+        "--hints",
+        action="store_true",
+        default=None,
+        help="hand the model what the input shows along the path (default for a video or folder)",
+    )
+    hints.add_argument(
+        "--model-only", dest="hints", action="store_false", help="first frame and path are all the model gets"
+    )
+    cameras.add_cameras(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
 
 
+def add_path(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """--trajectory, --preset, --amplitude"""
+    path = parser.add_mutually_exclusive_group(required=required)
+    path.add_argument(
+        "--trajectory", type=Path, metavar="FILE", help="camera file in any format that `rap check` reads"
+    )
+    path.add_argument("--preset", metavar="NAME", help="static, arc-left, zoom-in, orbit-right ...")
+    parser.add_argument("--amplitude", type=options.amplitude, metavar="A", help="size of a preset (default: 1)")
+
+
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load pictures and path, generate, write."""
-    if chosen.amplitude is not None and chosen.preset is None:
-        raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
+    check_options(chosen)
     source_indices = source_frames(len(chosen.images), chosen.at, chosen.frames)
-    clip = load_sources(chosen.images)
-    trajectory, notes = chosen_trajectory(chosen, clip)
+    clip = load_input(chosen)
+    hinted = bool(chosen.hints) if len(clip) == 1 else len(chosen.images) == 1
+    if not hinted and (chosen.cameras is not None or chosen.refine is not None):
+        raise InputError("--cameras and --refine belong to the hints of a video or folder")
+    chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
+    found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
+    trajectory, notes = path_in_clip(chosen, clip, found)
+    hints = make_hints(chosen, clip, found, trajectory) if hinted else None
     from rap.pipeline import GenerateTask
 
-    task = GenerateTask(clip.frames_u8, trajectory, source_indices, steps=chosen.steps, seed=chosen.seed)
+    sources = clip.frames_u8[:1] if hinted else clip.frames_u8
+    task = GenerateTask(sources, trajectory, source_indices, steps=chosen.steps, seed=chosen.seed, hints=hints)
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None
     folder.write_video(output.frames_u8, trajectory.fps)
@@ -72,18 +97,79 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "source_indices": list(source_indices),
             "seed": chosen.seed,
             "trajectory": results.trajectory_fields(output.trajectory or trajectory),
+            "cameras": None if found is None else cameras.camera_fields(found, clip),
+            "hints": None if hints is None else results.coverage_fields(hints.mask),
             "notes": notes,
         }
     )
 
 
-def load_sources(paths: list[Path]) -> Clip:
-    """The source frames: pictures as they are; of a single video or folder its first frame."""
+def check_options(chosen: argparse.Namespace) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: with the option's name and where it belongs.
+    """
+    if chosen.amplitude is not None and chosen.preset is None:
+        raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
+    if len(chosen.images) > 1 and (chosen.start or chosen.stride):
+        raise InputError("--start and --stride choose frames of one video or folder, not of several pictures")
+    if len(chosen.images) > 1 and chosen.hints:
+        raise InputError(
+            "--hints needs a video, a folder or one picture; of several pictures the cameras are not known"
+        )
+
+
+def load_input(chosen: argparse.Namespace) -> Clip:
+    """The source pictures; of a single video or folder all frames of the clip where hints are to be had from them.
+
+    Raises:
+        InputError: unreadable, or --at for the frames of a clip.
+    """
+    from rap.data import load_clip
+
+    if len(chosen.images) > 1 or chosen.hints is False:
+        return load_sources(chosen.images, chosen.start)
+    clip = load_clip(chosen.images[0], num_frames=chosen.frames, start=chosen.start, stride=chosen.stride)
+    if chosen.at is not None and (len(clip) > 1 or chosen.hints):
+        raise InputError("--at is for pictures without hints: with them the input's first frame is the path's first")
+    return clip
+
+
+def load_sources(paths: list[Path], start: int = 0) -> Clip:
+    """The source frames: pictures as they are; of a single video or folder one frame, the first by default."""
     from rap.data import load_clip
 
     if len(paths) == 1:
-        return load_clip(paths[0], num_frames=1, stride=1)
+        return load_clip(paths[0], num_frames=1, start=start, stride=1)
     return load_clip(paths, num_frames=len(paths))
+
+
+def path_in_clip(
+    chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None
+) -> tuple[Trajectory, list[str]]:
+    """The path of the options in the world and the unit of length of the clip's cameras, and notes.
+
+    A preset gets the clip's field of view. A path from a file is taken to be in the unit of the file of cameras, where
+    there is one, else in that of everything here (median depth of the source view).
+    """
+    if found is None:
+        return chosen_trajectory(chosen, clip)
+    trajectory, notes = chosen_trajectory(chosen, clip, float(found.trajectory.fov_y_rad[0]))
+    if chosen.preset is None:
+        trajectory = trajectory.scaled(found.scale)
+    return trajectory, [*found.notes, *notes]
+
+
+def make_hints(
+    chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None, trajectory: Trajectory
+) -> VideoHints:
+    """What the clip shows along the path; a single picture is the plane at unit depth."""
+    from rap import scene
+
+    if found is None:
+        return scene.picture_scene(clip, trajectory).hints(trajectory)
+    return cameras.make_scene(clip, found, model.device_name(chosen.device)).hints(trajectory)
 
 
 def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple[int, ...]:
@@ -104,8 +190,13 @@ def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple
     return tuple(at)
 
 
-def chosen_trajectory(chosen: argparse.Namespace, clip: Clip) -> tuple[Trajectory, list[str]]:
+def chosen_trajectory(
+    chosen: argparse.Namespace, clip: Clip, found_fov_y_rad: float | None = None
+) -> tuple[Trajectory, list[str]]:
     """The path of the options, for frames of the clip's size, and notes on what was done to it.
+
+    Args:
+        found_fov_y_rad: vertical field of view of the clip's frames, for want of the user's.
 
     Raises:
         InputError: no such preset, or a camera file that cannot be used.
@@ -113,14 +204,14 @@ def chosen_trajectory(chosen: argparse.Namespace, clip: Clip) -> tuple[Trajector
     from rap import geometry
     from rap.data import fit_trajectory
 
-    fov_y_rad = None if chosen.fov_y_deg is None else clip.cropped_fov_y_rad(math.radians(chosen.fov_y_deg))
+    fov_y_rad = cameras.known_fov_y_rad(chosen, clip) if found_fov_y_rad is None else found_fov_y_rad
     if chosen.preset is not None:
         if chosen.preset not in geometry.PRESETS:
             raise InputError(f"--preset {chosen.preset}: no such preset; choose from {', '.join(geometry.PRESETS)}")
         given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad}
         values = {key: value for key, value in given.items() if value is not None}
         return geometry.preset(chosen.preset, num_frames=chosen.frames, image_size=clip.image_size, **values), []
-    trajectory, notes = _read(chosen.trajectory, clip.image_size, fov_y_rad)
+    trajectory, notes = _read(chosen, clip.image_size, fov_y_rad)
     if len(trajectory) != chosen.frames:
         notes.append(f"{chosen.trajectory.name}: its {len(trajectory)} cameras are resampled to {chosen.frames} frames")
         trajectory = geometry.resample(trajectory, chosen.frames)
@@ -128,14 +219,17 @@ def chosen_trajectory(chosen: argparse.Namespace, clip: Clip) -> tuple[Trajector
     return trajectory.relative_to(0), notes
 
 
-def _read(path: Path, image_size: tuple[int, int], fov_y_rad: float | None) -> tuple[Trajectory, list[str]]:
+def _read(
+    chosen: argparse.Namespace, image_size: tuple[int, int], fov_y_rad: float | None
+) -> tuple[Trajectory, list[str]]:
     from rap.cli.check import read_with_notes
 
-    chosen, trajectory, notes = read_with_notes(path, image_size=image_size, fov_y_rad=fov_y_rad)
-    if fov_y_rad is not None and "fov_y_rad" not in chosen.options:
+    path: Path = chosen.trajectory
+    found, trajectory, notes = read_with_notes(path, image_size=image_size, fov_y_rad=fov_y_rad)
+    if chosen.fov_y_deg is not None and "fov_y_rad" not in found.options:
         notes.append(f"{path.name}: has its own field of view; --fov-y-deg is not used")
     return trajectory, notes
 
 
 def _inputs(chosen: argparse.Namespace) -> list[Path]:
-    return [*chosen.images, *([chosen.trajectory] if chosen.trajectory else [])]
+    return [*chosen.images, *(path for path in (chosen.trajectory, chosen.cameras) if path is not None)]

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from rap.pipeline import RaPOutput, RaPPipeline, Task
 
 
+def device_name(device: str | None) -> str:
+    """The device asked for, else the GPU, if there is one."""
+    import torch
+
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
     """The pipeline of a checkpoint on a device; None is the embedded one on the GPU, if there is one.
 
@@ -25,7 +32,7 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
 
     from rap.pipeline import RaPPipeline
 
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = device_name(device)
     try:
         torch.empty(1, device=name)
     except (

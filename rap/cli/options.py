@@ -35,19 +35,17 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """Which frames of a video are used."""
+FOV_HELP = "vertical field of view of the input in degrees, where known (default: EXIF's, or the model finds it)"
+
+
+def add_sampling(parser: argparse.ArgumentParser, fov_help: str = FOV_HELP) -> None:
+    """Which frames of a video are used, and its field of view."""
     add_frames(parser)
     parser.add_argument("--start", type=natural, default=0, metavar="N", help="first frame used, from 0 (default: 0)")
     parser.add_argument(
         "--stride", type=positive, metavar="N", help="use every N-th frame (default: cover the whole input evenly)"
     )
-    add_fov(parser, "vertical field of view of the input in degrees, where known (default: the model finds it)")
-
-
-def add_fov(parser: argparse.ArgumentParser, help_text: str) -> None:
-    """--fov-y-deg"""
-    parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=help_text)
+    parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=fov_help)
 
 
 def natural(text: str) -> int:

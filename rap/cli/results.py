@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
 
+PICTURES = ("frames", "clip", "raxels")
+"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps."""
+
 PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
 PATH_PROTOCOL = (
     "poses relative to the first frame; r_err in radians, t_err with each path's translations divided by its largest, "
@@ -41,17 +44,17 @@ class ResultFolder:
         _check_folder(self.path, inputs)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for picture in (*self.path.glob("frames/*.png"), *self.path.glob("raxels/*.png")):
-                picture.unlink()  # of the earlier run, which may have had more of them
+            for old in _earlier_files(self.path):
+                old.unlink()
         except OSError as error:
             raise InputError(f"--out {self.path}: cannot be written ({error.strerror})") from error
 
-    def write_frames(self, frames_u8: np.ndarray) -> tuple[str, ...]:
-        """frames/0000.png ...; returns the names as transforms.json wants them."""
+    def write_frames(self, frames_u8: np.ndarray, kind: str = "frames") -> tuple[str, ...]:
+        """frames/0000.png ...; returns the names as transforms.json wants them. `kind` is one of PICTURES."""
         from rap.data import write_frames
 
-        self.files["frames"] = "frames"
-        return tuple(f"frames/{name}" for name in write_frames(self.path / "frames", frames_u8))
+        self.files[kind] = kind
+        return tuple(f"{kind}/{name}" for name in write_frames(self.path / kind, frames_u8))
 
     def write_raxels(self, raxels: np.ndarray | None) -> None:
         """raxels/0000.png ..., when there are any."""
@@ -80,6 +83,15 @@ class ResultFolder:
             formats.write(self.path / name, trajectory, frame_names)
             self.files[key] = name
 
+    def write_points(self, xyz: np.ndarray, colours_u8: np.ndarray, name: str = "points.ply") -> None:
+        """(N, 3) points and RGB colours as binary PLY, in the world of the cameras (+y down); no file for none."""
+        if len(xyz) == 0:
+            return
+        import trimesh
+
+        trimesh.PointCloud(xyz, colours_u8).export(self.path / name)
+        self.files[Path(name).stem] = name
+
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Add the folder, the files and the time to a result, and write it."""
         result = finite(
@@ -106,6 +118,17 @@ def _check_folder(out: Path, inputs: Iterable[Path]) -> None:
             raise InputError(f"--out {out}: holds the input {path}, which would be overwritten; name another folder")
 
 
+def _earlier_files(out: Path) -> list[Path]:
+    """What an earlier run wrote and this one may not overwrite: it may have had more pictures, or other cameras."""
+    pictures = [picture for kind in PICTURES for picture in out.glob(f"{kind}/*.png")]
+    try:
+        listed = json.loads((out / RESULT).read_text(encoding="utf-8"))["files"].values()
+    except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError):
+        return pictures  # a new folder, or a result that someone has edited
+    names = {name for name in listed if isinstance(name, str) and Path(name).name == name}
+    return pictures + [out / name for name in sorted(names) if (out / name).is_file()]
+
+
 def clip_fields(clip: Clip) -> dict[str, Any]:
     """What a result says of its input clip."""
     return {
@@ -116,6 +139,8 @@ def clip_fields(clip: Clip) -> dict[str, Any]:
         "image_size": list(clip.image_size),
         "fps": clip.fps,
         "clip_hash": clip.hash,
+        "footage_size": list(clip.footage_size),
+        "exif_fov_y_deg": None if clip.exif_fov_y_rad is None else math.degrees(clip.exif_fov_y_rad),
         "notes": list(clip.notes),
     }
 
@@ -135,6 +160,12 @@ def trajectory_fields(trajectory: Trajectory) -> dict[str, Any]:
         "largest_rotation_deg": float(np.degrees(se3.rotation_angle(T_first_camera[:, :3, :3])).max()),
         "hash": trajectory.hash,
     }
+
+
+def coverage_fields(mask: np.ndarray) -> dict[str, Any]:
+    """Share of the pixels that the input has shown, of (T, H, W) masks: of all frames together and of each."""
+    of_frames = mask.astype(np.float64).mean(axis=(1, 2))
+    return {"coverage": float(of_frames.mean()), "coverage_of_frames": [round(float(c), 4) for c in of_frames]}
 
 
 def camera_errors(predicted: Trajectory, reference: Trajectory) -> dict[str, Any]:

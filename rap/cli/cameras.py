@@ -1,0 +1,193 @@
+"""Cameras of a clip, for the commands that look at its geometry: from a file or predicted, refined on tracks or not."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rap.cli import model, results
+from rap.errors import InputError
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+    from rap.geometry import Trajectory
+    from rap.geometry.refine import RefinementReport
+    from rap.geometry.tracks import PointCloud
+    from rap.pipeline import RaPOutput, RaPPipeline
+    from rap.scene import Scene
+
+
+@dataclass(frozen=True)
+class ClipCameras:
+    """The cameras of a clip's frames and what is known of them.
+
+    Attributes:
+        trajectory: the best there are; world = first frame, unit of length = median depth of its points.
+        predicted: those of the model, before refinement; None where the cameras came from a file.
+        report: of the refinement; None without one.
+        points: triangulated on the way, in the world of `trajectory`; None where there is no parallax.
+        scale: factor from the unit of length of the cameras' file to that of `trajectory`; 1 for predicted ones.
+        notes: sentences on what was done to a file of cameras.
+        output: the model's.
+    """
+
+    trajectory: Trajectory
+    predicted: Trajectory | None = None
+    report: RefinementReport | None = None
+    points: PointCloud | None = None
+    scale: float = 1.0
+    notes: list[str] = field(default_factory=list)
+    output: RaPOutput | None = None
+
+    @property
+    def replaced(self) -> Trajectory | None:
+        """The predicted cameras, where `trajectory` is no longer these."""
+        return None if self.predicted == self.trajectory else self.predicted
+
+
+def add_refine(parser: argparse.ArgumentParser, default: str) -> None:
+    """--refine, --no-refine"""
+    parser.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        help=f"fit the cameras to points tracked through the whole frames (default: {default})",
+    )
+
+
+def add_cameras(parser: argparse.ArgumentParser) -> None:
+    """--cameras, --refine, --no-refine"""
+    parser.add_argument(
+        "--cameras",
+        type=Path,
+        metavar="FILE",
+        help="cameras of the clip's frames, as `rap estimate` writes them (default: the model predicts them)",
+    )
+    add_refine(parser, "for predicted cameras, not for those of a file")
+
+
+def known_fov_y_rad(chosen: argparse.Namespace, clip: Clip) -> float | None:
+    """Vertical field of view of the clip's frames: the user's, else by EXIF, else None."""
+    if chosen.fov_y_deg is None:
+        return clip.exif_fov_y_rad
+    return clip.cropped_fov_y_rad(math.radians(chosen.fov_y_deg))
+
+
+def clip_cameras(chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline | None) -> ClipCameras:
+    """Cameras as the options of `add_cameras` ask for them; the pipeline may be None when a file is given.
+
+    Raises:
+        InputError: a file of cameras that cannot be used, or not for this clip.
+    """
+    known = known_fov_y_rad(chosen, clip)
+    if chosen.cameras is None:
+        assert pipeline is not None
+        return predicted_cameras(chosen, clip, pipeline, known)
+    given, notes = cameras_of_frames(chosen.cameras, clip, known)
+    if chosen.refine:
+        # Points need no unit; but the file's is needed to bring paths in that unit along.
+        scale = _measured(clip, given).scale
+        return dataclasses.replace(_refined(clip, given, known), scale=scale, notes=notes)
+    return dataclasses.replace(_measured(clip, given), notes=notes)
+
+
+def predicted_cameras(
+    chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline, known_fov: float | None
+) -> ClipCameras:
+    """The model's cameras, refined unless the options say otherwise."""
+    from rap.pipeline import EstimateTask
+
+    steps = chosen.steps if chosen.command == "estimate" else None  # elsewhere the steps are those of the video
+    task = EstimateTask(clip.frames_u8, fps=clip.fps, fov_y_rad=known_fov, steps=steps, seed=chosen.seed)
+    output = model.run_task(pipeline, task, "estimate")
+    assert output.trajectory is not None
+    if chosen.refine is False:
+        return ClipCameras(output.trajectory, output.trajectory, output=output)
+    found = _refined(clip, output.trajectory, known_fov)
+    return dataclasses.replace(found, predicted=output.trajectory, output=output)
+
+
+def cameras_of_frames(path: Path, clip: Clip, fov_y_rad: float | None) -> tuple[Trajectory, list[str]]:
+    """The cameras that a file gives for the clip's frames; world = the first one's, unit of length = the file's.
+
+    A file with one camera for each frame of the clip gives these; one for the whole upload, those of its frames that
+    the clip took.
+
+    Raises:
+        InputError: malformed, or too few cameras.
+    """
+    from rap.cli.check import read_with_notes
+    from rap.data import fit_trajectory
+
+    _, whole, notes = read_with_notes(path, image_size=clip.image_size, fov_y_rad=fov_y_rad)
+    indices = list(range(len(clip)))
+    if len(whole) != len(clip):
+        if not clip.frame_indices or len(whole) <= max(clip.frame_indices):
+            raise InputError(
+                f"--cameras {path}: has {len(whole)} cameras, but the clip has {len(clip)} frames, up to number "
+                f"{max(clip.frame_indices, default=len(clip) - 1)} of the input; "
+                "give a camera for each frame of the clip, or for each frame of the input"
+            )
+        indices = list(clip.frame_indices)
+        notes.append(f"{path.name}: its {len(whole)} cameras are taken to be those of the input's frames, from 0")
+    picked = dataclasses.replace(
+        whole, Ts_world_camera=whole.Ts_world_camera[indices], intrinsics=whole.intrinsics[indices], source=0
+    )
+    fitted = fit_trajectory(picked, clip.image_size).relative_to(0)
+    return dataclasses.replace(fitted, fps=clip.fps), notes
+
+
+def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> ClipCameras:
+    from rap import scene
+
+    found = scene.refine(clip, trajectory, known_fov)
+    return ClipCameras(found.trajectory, report=found.report, points=found.points)
+
+
+def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:
+    """Cameras as they are, in the unit of length that everything else expects: median depth of the first view."""
+    from rap.geometry.tracks import track_points, triangulate
+
+    footage = clip.on_footage(trajectory)
+    tracks = track_points(clip.footage)
+    points = triangulate(tracks, footage.Ts_world_camera, footage.intrinsics, clip.footage).kept()
+    seen = points.where(np.isin(points.point, tracks.point[tracks.frame == 0]))
+    depths = seen.in_front_depths(trajectory.Ts_world_camera[0])
+    if len(depths) == 0:
+        return ClipCameras(trajectory)  # no parallax: no unit to be had, and none needed
+    scale = 1 / float(np.median(depths))
+    return ClipCameras(trajectory.scaled(scale), points=points.transformed(np.eye(4), scale), scale=scale)
+
+
+def make_scene(clip: Clip, found: ClipCameras, device: str) -> Scene:
+    """The clip lifted into 3D under its cameras."""
+    from rap import scene
+
+    return scene.build_scene(clip, found.trajectory, found.points, device=device)
+
+
+def write_cameras(folder: results.ResultFolder, found: ClipCameras, names: tuple[str, ...], stem: str = "") -> None:
+    """The cameras; when refinement changed them, the predicted ones beside them."""
+    folder.write_cameras(found.trajectory, names, stem)
+    if found.replaced is not None:
+        folder.write_cameras(found.replaced, names, f"predicted_{stem}")
+
+
+def camera_fields(found: ClipCameras, clip: Clip) -> dict[str, Any]:
+    """What a result says of the clip's cameras; errors only where the clip has reference cameras."""
+    reference, predicted, report = clip.trajectory, found.replaced, found.report
+    return {
+        "trajectory": results.trajectory_fields(found.trajectory),
+        "refined": report is not None and report.verdict == "refined",
+        "refinement": None if report is None else dataclasses.asdict(report),
+        "predicted": None if predicted is None else results.trajectory_fields(predicted),
+        "errors": None if reference is None else results.camera_errors(found.trajectory, reference),
+        "predicted_errors": (
+            None if reference is None or predicted is None else results.camera_errors(predicted, reference)
+        ),
+    }

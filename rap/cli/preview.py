@@ -1,0 +1,101 @@
+"""`rap preview`: what a video, or one picture, shows along a camera path by its geometry alone, without generation.
+
+Cameras are found and refined, source frames are lifted by depth and warped into the path; what they have not seen
+stays a hole (grey checks). A single picture is a plane at unit depth. Without a path a video is shown along its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rap.cli import cameras, generate, model, options, results
+from rap.errors import InputError
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+    from rap.geometry import Trajectory
+    from rap.scene import Scene
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """`rap preview`"""
+    parser = commands.add_parser("preview", help="warp a video along a camera trajectory", description=__doc__)
+    parser.add_argument(
+        "input", type=Path, metavar="VIDEO|FOLDER|IMAGE", help="a video, frames in name order, a picture"
+    )
+    generate.add_path(parser, required=False)
+    options.add_sampling(parser)
+    cameras.add_cameras(parser)
+    options.add_common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Load, find cameras and depth, warp, write."""
+    clip = load(chosen)
+    inputs = [path for path in (chosen.input, chosen.trajectory, chosen.cameras) if path is not None]
+    folder = results.ResultFolder(chosen.out, "preview", clip.name, inputs)
+    if len(clip) == 1:
+        found, scene, path, notes = None, *picture(chosen, clip)
+    else:
+        pipeline = model.load_pipeline(chosen.checkpoint, chosen.device) if chosen.cameras is None else None
+        found = cameras.clip_cameras(chosen, clip, pipeline)
+        scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
+        path, notes = (
+            (found.trajectory, found.notes) if own_path(chosen) else generate.path_in_clip(chosen, clip, found)
+        )
+    shown = scene.preview(path)
+    folder.write_video(shown.frames_u8, path.fps)
+    folder.write_cameras(path.resized(shown.frames_u8.shape[1:3]), folder.write_frames(shown.frames_u8))
+    # A plane is a guess everywhere (confidence 0), but it is all there is of a picture.
+    folder.write_points(*scene.coloured_points(min_confidence=0.0 if found is None else 0.5))
+    if found is not None:
+        cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8, "clip"), "clip_")
+    return folder.finish(
+        {
+            "command": "preview",
+            "input": str(chosen.input),
+            "clip": results.clip_fields(clip),
+            "path": chosen.preset or (str(chosen.trajectory) if chosen.trajectory else "own"),
+            "seed": chosen.seed,
+            "trajectory": results.trajectory_fields(path),
+            "cameras": None if found is None else cameras.camera_fields(found, clip),
+            **results.coverage_fields(shown.mask),
+            "notes": notes,
+        }
+    )
+
+
+def own_path(chosen: argparse.Namespace) -> bool:
+    """Whether the options name no path, so that the clip is shown along its own cameras."""
+    return chosen.preset is None and chosen.trajectory is None
+
+
+def load(chosen: argparse.Namespace) -> Clip:
+    """The clip, its options checked before anything is computed.
+
+    Raises:
+        InputError: options that do not go together, a picture without a path, input or path that cannot be used.
+    """
+    from rap.data import load_clip
+
+    if chosen.amplitude is not None and chosen.preset is None:
+        raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
+    clip = load_clip(chosen.input, num_frames=chosen.frames, start=chosen.start, stride=chosen.stride)
+    if len(clip) == 1 and own_path(chosen):
+        raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
+    if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):
+        raise InputError("--cameras and --refine are for a video or folder; one picture is its own world")
+    if not own_path(chosen):
+        generate.chosen_trajectory(chosen, clip)
+    return clip
+
+
+def picture(chosen: argparse.Namespace, clip: Clip) -> tuple[Scene, Trajectory, list[str]]:
+    """One picture as the plane at unit depth, the path, and notes."""
+    from rap.scene import picture_scene
+
+    path, notes = generate.chosen_trajectory(chosen, clip)
+    return picture_scene(clip, path), path, notes
