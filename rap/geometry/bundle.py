@@ -24,9 +24,9 @@ SCALE_PER_MEDIAN = 1.5
 FIRST_DAMPING = 1e-3
 MAX_DAMPING = 1e6
 ENOUGH = 1e-4  # relative decrease of the cost below which an iteration counts as the last but one
-PRIOR_OBSERVATIONS = (
-    50.0  # how many observations a prior of one sigma outweighs: errors along a track are not independent
-)
+MIN_NOISE_PX = 0.05  # no tracks are better
+# Observations that a prior of one sigma outweighs: errors along a track, and of neighbours, are not independent
+PRIOR_OBSERVATIONS = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,19 @@ class Bundle:
     iterations: int
 
 
+@dataclass(frozen=True)
+class _Kernel:
+    """Scale of the robust kernel, and the noise that a prior is weighed against; both px, from the median residual."""
+
+    scale: float
+    noise: float
+
+    @staticmethod
+    def of(median_px: float, largest_px: float) -> _Kernel:
+        scale = float(np.clip(SCALE_PER_MEDIAN * median_px, MIN_SCALE_PX, largest_px))
+        return _Kernel(scale, float(np.clip(median_px, MIN_NOISE_PX, largest_px)))
+
+
 @dataclass(frozen=True, eq=False)
 class _State:
     """What is adjusted; `log_focal` multiplies all focal lengths by its exponential."""
@@ -74,7 +87,7 @@ class _Problem:
     free: np.ndarray  # (6 T + 1,) mask over camera parameters: six a frame, then the focal length
     by_frame: np.ndarray  # order of the observations by frame
     prior: tuple[float, float] | None  # mean and sigma of log_focal
-    points: bool
+    at_infinity: bool
 
     def lenses(self, log_focal: float) -> np.ndarray:
         return self.intrinsics * np.array([np.exp(log_focal), np.exp(log_focal), 1, 1])
@@ -118,11 +131,12 @@ def bundle_adjust(
         none = np.zeros(0)
         return Bundle(Ts, rows, np.zeros((0, 3)), none, none, none, MIN_SCALE_PX, 0.0, 0)
     state = _State(Ts, _start(problem, Ts, points, at_infinity), 0.0)
-    state, scale, accepted = _minimise(problem, state, iterations)
+    state, kernel, accepted = _minimise(problem, state, iterations)
+    scale = kernel.scale
     error, z = _errors(problem, state)
     squared = (error**2).sum(axis=1)
     weight = np.where(z > 0, 1 / (1 + squared / scale**2) ** 2, 0)
-    cost = _cost(problem, state, scale) / len(tracks)
+    cost = _cost(problem, state, kernel) / len(tracks)
     residual_px = np.where(z > 0, np.sqrt(squared), np.inf)
     lenses = problem.lenses(state.log_focal)
     charts = state.charts
@@ -141,7 +155,7 @@ def _problem(tracks, rows, fixed, focal, focal_prior, at_infinity) -> _Problem:
         now = np.mean(np.log(np.tan(fov_y_from_intrinsics(rows, tracks.image_size[0]) / 2)))
         prior = (float(now - np.log(np.tan(fov_y_rad / 2))), float(sigma))
     by_frame = np.argsort(tracks.frame, kind="stable")
-    return _Problem(tracks, rows, np.append(free.ravel(), focal == "shared"), by_frame, prior, not at_infinity)
+    return _Problem(tracks, rows, np.append(free.ravel(), focal == "shared"), by_frame, prior, at_infinity)
 
 
 def _start(problem: _Problem, Ts: np.ndarray, points: ArrayLike | None, at_infinity: bool) -> Charts:
@@ -179,33 +193,32 @@ def _errors(problem: _Problem, state: _State) -> tuple[np.ndarray, np.ndarray]:
     return Y[:, :2] / z[:, None] * lenses[:, :2] + lenses[:, 2:] - tracks.xy, z
 
 
-def _cost(problem: _Problem, state: _State, scale: float) -> float:
+def _cost(problem: _Problem, state: _State, kernel: _Kernel) -> float:
     """Robust cost in px^2, the prior included."""
     error, z = _errors(problem, state)
-    squared = (error**2).sum(axis=1) / scale**2
-    cost = float(np.where(z > 0, squared / (1 + squared), 1).sum()) * scale**2
+    squared = (error**2).sum(axis=1) / kernel.scale**2
+    cost = float(np.where(z > 0, squared / (1 + squared), 1).sum()) * kernel.scale**2
     if problem.prior is not None:
         mean, sigma = problem.prior
-        cost += PRIOR_OBSERVATIONS * scale**2 * ((state.log_focal - mean) / sigma) ** 2
+        cost += PRIOR_OBSERVATIONS * kernel.noise**2 * ((state.log_focal - mean) / sigma) ** 2
     return cost
 
 
-def _scale(problem: _Problem, state: _State) -> float:
+def _kernel(problem: _Problem, state: _State) -> _Kernel:
     error, z = _errors(problem, state)
     residual = np.where(z > 0, np.linalg.norm(error, axis=1), np.inf)
-    return float(np.clip(SCALE_PER_MEDIAN * np.median(residual), MIN_SCALE_PX, max(problem.tracks.image_size)))
+    return _Kernel.of(float(np.median(residual)), max(problem.tracks.image_size))
 
 
-def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State, float, int]:
+def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State, _Kernel, int]:
     """Damped steps until the cost stops falling or no damping helps."""
     damping, accepted = FIRST_DAMPING, 0
-    scale = _scale(problem, state)
-    cost = _cost(problem, state, scale)
-    blocks = None
+    kernel = _kernel(problem, state)
+    cost, blocks = _cost(problem, state, kernel), None
     for _ in range(iterations):
-        blocks = blocks or _blocks(problem, state, scale)
-        candidate = _step(problem, state, blocks, damping)
-        new_cost = _cost(problem, candidate, scale)
+        blocks = blocks or _blocks(problem, state, kernel)
+        candidate = _step(problem, state, blocks, kernel, damping)
+        new_cost = _cost(problem, candidate, kernel)
         if not new_cost < cost:
             damping *= 10
             if damping > MAX_DAMPING:
@@ -213,13 +226,13 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
             continue
         decrease = (cost - new_cost) / max(cost, 1e-12)
         state, damping, accepted, blocks = candidate, max(damping / 10, 1e-9), accepted + 1, None
-        new_scale = _scale(problem, state)
-        settled = decrease < ENOUGH and new_scale > 0.99 * scale
-        scale = min(scale, new_scale)
-        cost = _cost(problem, state, scale)
+        new_kernel = _kernel(problem, state)
+        settled = decrease < ENOUGH and new_kernel.scale > 0.99 * kernel.scale
+        kernel = new_kernel if new_kernel.scale <= kernel.scale else kernel
+        cost = _cost(problem, state, kernel)
         if settled:
             break
-    return state, scale, accepted
+    return state, kernel, accepted
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +246,7 @@ class _Blocks:
     coupling: np.ndarray
 
 
-def _blocks(problem: _Problem, state: _State, scale: float) -> _Blocks:
+def _blocks(problem: _Problem, state: _State, kernel: _Kernel) -> _Blocks:
     """Gauss-Newton normal equations, weighed by the kernel, over all camera parameters."""
     tracks, T = problem.tracks, problem.tracks.num_frames
     M, Y = _camera_points(problem, state)
@@ -242,12 +255,13 @@ def _blocks(problem: _Problem, state: _State, scale: float) -> _Blocks:
     lenses = problem.lenses(state.log_focal)[tracks.frame]
     projected = plane * lenses[:, :2]
     error = projected + lenses[:, 2:] - tracks.xy
-    weight = np.where(z > 0, 1 / (1 + (error**2).sum(axis=1) / scale**2) ** 2, 0)
+    weight = np.where(z > 0, 1 / (1 + (error**2).sum(axis=1) / kernel.scale**2) ** 2, 0)
     root, per_z = np.sqrt(weight)[:, None], (lenses[:, :2] / z[:, None])[:, :, None]
     # d projection = f / z (dY_xy - plane dY_z); dY = M columns for the point, -(rho dt + phi x Y) for the camera
     columns = M[:, :, [0, 1, 3]]
     by_point = (columns[:, :2] - plane[:, :, None] * columns[:, 2:]) * per_z * root[:, :, None]
     rho = state.charts.uvr[tracks.point, 2]
+    by_point[:, :, 2] *= not problem.at_infinity
     turned = _cross_columns(Y)
     by_turn = (turned[:, :2] - plane[:, :, None] * turned[:, 2:]) * per_z
     by_shift = np.zeros_like(by_turn)
@@ -293,35 +307,29 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:, 0, :, None] * b[:, 0, None, :] + a[:, 1, :, None] * b[:, 1, None, :]
 
 
-def _step(problem: _Problem, state: _State, blocks: _Blocks, damping: float) -> _State:
+def _step(problem: _Problem, state: _State, blocks: _Blocks, kernel: _Kernel, damping: float) -> _State:
     """The damped Gauss-Newton step, points eliminated by the Schur complement."""
     free, T = problem.free, problem.tracks.num_frames
     cameras, gradient = blocks.cameras.copy(), blocks.camera_gradient.copy()
     if problem.prior is not None:
         mean, sigma = problem.prior
-        pull = PRIOR_OBSERVATIONS * _scale(problem, state) ** 2 / sigma**2
+        pull = PRIOR_OBSERVATIONS * kernel.noise**2 / sigma**2
         cameras[-1, -1] += pull
         gradient[-1] += pull * (state.log_focal - mean)
     cameras, gradient = cameras[np.ix_(free, free)], gradient[free]
     diagonal = np.einsum("ii->i", cameras)
     diagonal += damping * diagonal + 1e-9
-    coupling, inverse = blocks.coupling[:, free], None
-    if problem.points:
-        inverse = _damped_inverse(blocks.points, damping)
-        scaled = coupling @ inverse
-        flat = scaled.transpose(1, 0, 2).reshape(len(gradient), -1)
-        cameras = cameras - flat @ coupling.transpose(1, 0, 2).reshape(len(gradient), -1).T
-        gradient = gradient - flat @ blocks.point_gradient.ravel()
+    coupling, inverse = blocks.coupling[:, free], _damped_inverse(blocks.points, damping)
+    flat = (coupling @ inverse).transpose(1, 0, 2).reshape(len(gradient), -1)
+    cameras = cameras - flat @ coupling.transpose(1, 0, 2).reshape(len(gradient), -1).T
+    gradient = gradient - flat @ blocks.point_gradient.ravel()
     moved = np.zeros(len(free))
     moved[free] = -np.linalg.solve(cameras, gradient)
-    charts = state.charts
-    if inverse is not None:
-        rest = blocks.point_gradient + np.einsum("pci,c->pi", coupling, moved[free])
-        uvr = charts.uvr - (inverse @ rest[..., None])[..., 0]
-        uvr[:, 2] = np.maximum(uvr[:, 2], MIN_INVERSE_DEPTH)
-        charts = replace(charts, uvr=uvr)
+    rest = blocks.point_gradient + np.einsum("pci,c->pi", coupling, moved[free])
+    uvr = state.charts.uvr - (inverse @ rest[..., None])[..., 0]
+    uvr[:, 2] = 0 if problem.at_infinity else np.maximum(uvr[:, 2], MIN_INVERSE_DEPTH)
     Ts = state.Ts @ se3.exp(moved[:-1].reshape(T, 6))
-    return _State(Ts, charts, state.log_focal + float(np.clip(moved[-1], -0.3, 0.3)))
+    return _State(Ts, replace(state.charts, uvr=uvr), state.log_focal + float(np.clip(moved[-1], -0.3, 0.3)))
 
 
 def _damped_inverse(points: np.ndarray, damping: float) -> np.ndarray:

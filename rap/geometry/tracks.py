@@ -324,8 +324,6 @@ def locate(
     uvr = np.concatenate([uv, np.full((len(uv), 1), MIN_INVERSE_DEPTH)], axis=1)
     charts = Charts(Ts[tracks.frame[anchors]], uvr)
     charts = replace(charts, uvr=_linear_inverse_depth(tracks, Ts, intrinsics, charts))
-    residual_px = np.full(len(tracks), np.inf)
-    in_front = np.zeros(len(tracks), dtype=bool)
     best = charts.uvr.copy()
     best_px = np.full(tracks.num_points, np.inf)
     for _ in range(ROUNDS):
@@ -337,7 +335,10 @@ def locate(
         scale = np.maximum(1.5 * np.where(np.isfinite(score), score, 1e3), 0.5)[tracks.point]
         weight = np.where(z > 0, 1 / (1 + (np.minimum(now_px, 1e6) / scale) ** 2) ** 2, 0)
         charts = replace(charts, uvr=_gauss_newton(tracks, charts.uvr, error, jacobian, weight))
-    charts = replace(charts, uvr=best)
+    error, _, z = project_charts(tracks, Ts, intrinsics, charts)
+    last_px = median_per_point(np.where(z > 0, np.linalg.norm(error, axis=1), np.inf), tracks)
+    worse = ~(last_px < 1.2 * best_px + 0.05)  # the last round is the minimum, unless it ran away
+    charts = replace(charts, uvr=np.where(worse[:, None], best, charts.uvr))
     error, _, z = project_charts(tracks, Ts, intrinsics, charts)
     in_front = z > 0
     residual_px = np.where(in_front, np.linalg.norm(error, axis=1), np.inf)

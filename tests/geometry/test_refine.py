@@ -1,0 +1,150 @@
+"""Refinement gives drifted paths back, and says honestly when the frames cannot tell."""
+
+import numpy as np
+import pytest
+from analytic_scenes import Plane, Sphere, World, path
+
+from rap.geometry import se3
+from rap.geometry.refine import refine_trajectory
+from rap.geometry.trajectory import Trajectory
+from rap.metrics import pose_errors
+
+SCENE = World((Plane((0.3, 0.1, 1.0), 1.6), Sphere((-0.25, 0.1, 1.0), 0.25), Sphere((0.3, -0.1, 1.2), 0.3)))
+ARC = path((0.4, -0.05, 0.1), (0.05, -0.35, 0.02))
+
+
+def drifted(trajectory, degrees=1.0, share=0.05):
+    """A smooth drift that grows to this size from the source on."""
+    s = np.linspace(0, 1, len(trajectory)) - trajectory.source / (len(trajectory) - 1)
+    xi = s[:, None] * np.array([share, -share, share, *np.deg2rad([degrees, -degrees, degrees])])
+    return Trajectory(
+        trajectory.Ts_world_camera @ se3.exp(xi), trajectory.intrinsics, trajectory.image_size, source=trajectory.source
+    )
+
+
+def refine(world, trajectory, start=None, **options):
+    frames, _ = world.look(trajectory)
+    return refine_trajectory(frames, drifted(trajectory) if start is None else start, trust_focal=True, **options)
+
+
+@pytest.mark.parametrize("source", [0, 4])
+def test_drift_is_taken_back(source):
+    trajectory = ARC.relative_to(source)
+    frames, depths = SCENE.look(trajectory)
+    start = drifted(trajectory)
+    found = refine_trajectory(frames, start, trust_focal=True)
+    before = pose_errors(start.Ts_world_camera, trajectory.Ts_world_camera)
+    after = pose_errors(found.trajectory.Ts_world_camera, trajectory.Ts_world_camera)
+    assert found.report.verdict == "refined" and found.report.start == "prediction"
+    assert after.rotation_deg.mean() < 0.25 * before.rotation_deg.mean()
+    assert found.report.residual_after_px < 0.3 * found.report.residual_before_px
+    assert (found.trajectory.Ts_world_camera[source] == np.eye(4)).all() and found.trajectory.source == source
+    # the unit of length: seen from the source, the median point lies at distance 1
+    good = found.points.kept()
+    seen = np.isin(good.point, found.tracks.point[found.tracks.frame == source])
+    np.testing.assert_allclose(np.median(good.where(seen).in_front_depths(np.eye(4))), 1, atol=0.1)
+    scale = found.trajectory.centres[-source - 1] / np.linalg.norm(trajectory.centres[-source - 1])
+    np.testing.assert_allclose(1 / np.linalg.norm(scale), np.median(depths[source]), rtol=0.2)
+
+
+def test_forward_motion():
+    found = refine(SCENE, path((0.02, 0.01, 0.5)))
+    assert found.report.verdict == "refined"
+    direction = found.trajectory.centres[-1] / np.linalg.norm(found.trajectory.centres[-1])
+    assert np.rad2deg(np.arccos(direction[2])) < 6
+
+
+def test_a_pan_shows_no_parallax():
+    trajectory = path(None, (0.02, -0.3, 0.05))
+    found = refine(SCENE, trajectory)
+    assert found.report.verdict == "no_parallax" and found.points is None
+    assert "Rotations were refined, translations set to zero" in found.report.reason
+    assert (found.trajectory.centres == 0).all()
+    off = se3.inverse(found.trajectory.Ts_world_camera) @ trajectory.Ts_world_camera
+    assert np.rad2deg(se3.rotation_angle(off[:, :3, :3])).max() < 0.3
+
+
+def test_a_camera_at_rest():
+    found = refine(SCENE, path())
+    assert found.report.verdict == "no_parallax" and "rests" in found.report.reason
+    np.testing.assert_allclose(found.trajectory.Ts_world_camera, np.eye(4) * np.ones((9, 1, 1)), atol=2e-3)
+
+
+def test_a_thing_that_moves_before_a_camera_at_rest_is_no_camera_motion():
+    s = np.linspace(0, 1, 9)[:, None]
+    world = World((Sphere((-0.2, 0, 1.0), 0.2), Plane(offset=1.8)), {0: s * np.array([0.4, 0.05, 0.0])})
+    found = refine(world, path())
+    assert found.report.verdict == "no_parallax"
+    assert np.rad2deg(se3.rotation_angle(found.trajectory.Ts_world_camera[:, :3, :3])).max() < 0.3
+
+
+def test_a_thing_that_moves_does_not_bend_the_path():
+    s = np.linspace(0, 1, 9)[:, None]
+    surfaces = (*SCENE.surfaces, Sphere((0, 0.15, 0.8), 0.12))
+    world = World(surfaces, {3: s * np.array([-0.2, -0.3, 0.1])})
+    found = refine(world, ARC)
+    error = pose_errors(found.trajectory.Ts_world_camera, ARC.Ts_world_camera)
+    assert found.report.verdict == "refined" and error.rotation_deg.mean() < 0.4
+
+
+@pytest.mark.parametrize("frames", [np.zeros((9, 96, 128, 3), np.uint8), np.full((9, 96, 128, 3), 255, np.uint8)])
+def test_frames_without_texture(frames):
+    start = drifted(ARC)
+    found = refine_trajectory(frames, start)
+    assert found.report.verdict == "too_few_tracks" and found.trajectory == start and found.tracks is None
+    assert "Only 0 points" in found.report.reason
+
+
+def test_noise_is_not_explained():
+    frames = np.random.default_rng(0).integers(0, 255, (9, 96, 128, 3), dtype=np.uint8)
+    start = drifted(ARC)
+    found = refine_trajectory(frames, start)
+    assert found.report.verdict in ("too_few_tracks", "diverged") and found.trajectory == start
+
+
+def test_one_frame():
+    start = path(num_frames=1) if False else Trajectory(np.eye(4)[None], ARC.intrinsics[:1], ARC.image_size)
+    found = refine_trajectory(SCENE.look(start)[0], start)
+    assert found.report.verdict == "too_few_tracks" and found.trajectory == start
+    assert found.report.reason == "One frame shows no motion; the given trajectory is kept."
+
+
+def test_two_frames():
+    trajectory = path((0.25, 0, 0), (0, -0.2, 0), num_frames=2)
+    found = refine(SCENE, trajectory)
+    assert found.report.verdict == "refined"
+    error = pose_errors(found.trajectory.Ts_world_camera, trajectory.Ts_world_camera)
+    assert error.rotation_deg.mean() < 0.7 and error.direction_deg.mean() < 5
+
+
+def test_black_frames_at_the_end_keep_their_given_motion():
+    frames, _ = SCENE.look(ARC)
+    frames[7:] = 0
+    start = drifted(ARC)
+    found = refine_trajectory(frames, start, trust_focal=True)
+    assert found.report.verdict == "refined" and "Frames [7, 8]" in found.report.reason
+    given, new = (se3.inverse(t.Ts_world_camera[6]) @ t.Ts_world_camera[8] for t in (start, found.trajectory))
+    np.testing.assert_allclose(given[:3, :3], new[:3, :3], atol=1e-9)
+
+
+def test_where_the_focal_length_comes_from():
+    frames, _ = SCENE.look(ARC)
+    wide = Trajectory(ARC.Ts_world_camera, ARC.intrinsics * [0.8, 0.8, 1, 1], ARC.image_size)
+    given = refine_trajectory(frames, wide, known_fov_y_rad=float(ARC.fov_y_rad[0]), initialise=False)
+    assert given.report.focal_source == "given"
+    np.testing.assert_allclose(given.trajectory.intrinsics, ARC.intrinsics)
+    np.testing.assert_allclose(given.report.focal_change, 1 / 0.8)
+    free = refine_trajectory(frames, wide, initialise=False)
+    assert free.report.focal_source == "self-calibrated" and free.report.verdict == "refined"
+    assert abs(np.log(free.trajectory.intrinsics[0, 0] / ARC.intrinsics[0, 0])) < abs(np.log(0.8))
+    assert refine_trajectory(frames, wide, trust_focal=True, initialise=False).report.focal_source == "model"
+
+
+def test_arguments_are_checked():
+    frames, _ = SCENE.look(path(num_frames=2))
+    with pytest.raises(ValueError, match="one camera a frame, got 9 for 2 frames"):
+        refine_trajectory(frames, ARC)
+    with pytest.raises(ValueError, match="pixels of the frames"):
+        refine_trajectory(frames, path(num_frames=2).resized((48, 64)))
+    with pytest.raises(ValueError, match="uint8"):
+        refine_trajectory(frames / 255.0, path(num_frames=2))
