@@ -9,6 +9,9 @@ machine's.
     estimate   predicting a clip's trajectory against regenerating it with 20 steps                         <= 0.1
     page       `python app.py` until it answers GET / against `import gradio` in a fresh interpreter        <= 3 s
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
+
+`rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
+own (`rap.bench.geometry`).
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ REGENERATE_STEPS = 20
 PREDICTIONS = 10
 SESSIONS = 10
 PAGE_TIMEOUT_S = 60.0
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "app.py"
 SESSION_PROGRAM = ROOT / "benchmarks" / "session_memory.py"
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table.mp4"
@@ -85,6 +88,11 @@ class Figure:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks named on the command line; returns 1 when a demand is missed."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["geometry"]:
+        from rap.bench import geometry
+
+        return geometry.main(argv[1:])
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []
@@ -362,7 +370,3 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Figure]] = {
     "page": page,
     "session": session,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())
