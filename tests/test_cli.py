@@ -316,9 +316,22 @@ def test_cameras_of_every_frame_of_the_input(
     result = run_json(capsys, *arguments, "--frames", 5, "--start", 4, "--stride", 8)
     expected = whole.relative_to(4).Ts_world_camera[[4, 12, 20, 28, 36]]
     np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
-    assert result["notes"] == ["cameras.npz: its 40 cameras are taken to be those of the input's frames, from 0"]
+    assert result["notes"] == ["cameras.npz: its 40 cameras are taken to be those of the input's frames"]
     formats.write(tmp_path / "cameras.npz", orbit(20, (540, 960)))
     assert "has 20 cameras, but the clip has 17 frames, up to number 39 of the input" in refused(capsys, *arguments)
+
+
+def test_cameras_are_matched_by_name(capsys, pipeline: FakePipeline, geometry, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(cameras, "_measured", lambda clip, trajectory: cameras.ClipCameras(trajectory))
+    (tmp_path / "some").mkdir()
+    for i in range(3, 8):  # of ten pictures the cameras are known, five of them are given
+        Image.new("RGB", (160, 96), (i, 0, 0)).save(tmp_path / f"some/{i}.png")
+    whole = orbit(10, (96, 160))
+    formats.write(tmp_path / "transforms.json", whole, [f"images/{i}.png" for i in range(10)])
+    arguments = "preview", tmp_path / "some", "--cameras", tmp_path / "transforms.json", "--out", tmp_path / "out"
+    assert "of its 10 cameras those of the same names" in run_json(capsys, *arguments, "--frames", 5)["notes"][0]
+    expected = whole.relative_to(3).Ts_world_camera[3:8]
+    np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
 
 
 def test_preview_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path: Path) -> None:

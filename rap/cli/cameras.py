@@ -115,8 +115,8 @@ def predicted_cameras(
 def cameras_of_frames(path: Path, clip: Clip, fov_y_rad: float | None) -> tuple[Trajectory, list[str]]:
     """The cameras that a file gives for the clip's frames; world = the first one's, unit of length = the file's.
 
-    A file with one camera for each frame of the clip gives these; one for the whole upload, those of its frames that
-    the clip took.
+    A file with one camera for each frame of the clip gives these; another one those of the same file names, or, when
+    it has cameras for the whole input, those of the frames that the clip took.
 
     Raises:
         InputError: malformed, or too few cameras.
@@ -127,19 +127,29 @@ def cameras_of_frames(path: Path, clip: Clip, fov_y_rad: float | None) -> tuple[
     _, whole, notes = read_with_notes(path, image_size=clip.image_size, fov_y_rad=fov_y_rad)
     indices = list(range(len(clip)))
     if len(whole) != len(clip):
-        if not clip.frame_indices or len(whole) <= max(clip.frame_indices):
-            raise InputError(
-                f"--cameras {path}: has {len(whole)} cameras, but the clip has {len(clip)} frames, up to number "
-                f"{max(clip.frame_indices, default=len(clip) - 1)} of the input; "
-                "give a camera for each frame of the clip, or for each frame of the input"
-            )
-        indices = list(clip.frame_indices)
-        notes.append(f"{path.name}: its {len(whole)} cameras are taken to be those of the input's frames, from 0")
+        indices, note = _taken(path, len(whole), clip)
+        notes.append(note)
     picked = dataclasses.replace(
         whole, Ts_world_camera=whole.Ts_world_camera[indices], intrinsics=whole.intrinsics[indices], source=0
     )
     fitted = fit_trajectory(picked, clip.image_size).relative_to(0)
     return dataclasses.replace(fitted, fps=clip.fps), notes
+
+
+def _taken(path: Path, count: int, clip: Clip) -> tuple[list[int], str]:
+    """Which of a file's cameras are those of the clip's frames, and a note that says how that was decided."""
+    from rap import formats
+
+    rows = {Path(name).name: row for row, name in enumerate(formats.read_frame_names(path))}
+    if clip.frame_names and len(rows) == count and rows.keys() >= set(clip.frame_names):
+        return [rows[name] for name in clip.frame_names], f"{path.name}: of its {count} cameras those of the same names"
+    last = max(clip.frame_indices, default=len(clip) - 1)
+    if not clip.frame_indices or count <= last:
+        raise InputError(
+            f"--cameras {path}: has {count} cameras, but the clip has {len(clip)} frames, up to number {last} of the "
+            "input; give a camera for each frame of the clip, or for each frame of the input"
+        )
+    return list(clip.frame_indices), f"{path.name}: its {count} cameras are taken to be those of the input's frames"
 
 
 def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> ClipCameras:
