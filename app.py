@@ -35,10 +35,9 @@ class Running:
     sessions: Future[Sessions]
 
     def close(self) -> None:
-        """End sessions, worker and server."""
+        """End sessions, workers and server."""
         sessions = self.sessions.result()
         sessions.close()
-        sessions.worker.close()
         self.hub.close_all()
         self.demo.close(verbose=False)
 
@@ -120,10 +119,11 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
 
 def _open_sessions(sessions: Future[Sessions], hub: Hub, num_frames: int, load: Callable[[], Any]) -> None:
     try:
+        from ui.geometry import GeometryWorker
         from ui.jobs import Worker
         from ui.session import Options, Sessions
 
-        sessions.set_result(Sessions(Worker(load), hub, Options(num_frames)))
+        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, Options(num_frames)))
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)
         raise

@@ -9,12 +9,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from rap.data import Clip
 from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
+
+if TYPE_CHECKING:
+    from rap.geometry.refine import RefinementReport
 
 HISTORY_LIMIT = 100
 """Edits that can be undone; the oldest fall off."""
@@ -41,10 +45,15 @@ class SoftDrag:
 
 @dataclass(frozen=True)
 class Settings:
-    """What besides the path decides how a take comes out; `None` steps are the checkpoint's own."""
+    """What besides the path decides how a take comes out; `None` steps are the checkpoint's own.
+
+    Args:
+        with_geometry: the model was handed what the clip shows along the path.
+    """
 
     seed: int = 0
     steps: int | None = None
+    with_geometry: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +86,7 @@ class Take:
 
 def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
     """16 hex characters that name what a take is made from."""
-    parts = (clip_hash, trajectory.hash, str(settings.seed), str(settings.steps))
+    parts = (clip_hash, trajectory.hash, str(settings.seed), str(settings.steps), str(settings.with_geometry))
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
@@ -96,6 +105,8 @@ class Document:
     Args:
         predicted: the model's own path, never overwritten.
         prediction_follows_clip: `predicted` was estimated from the clip, not imagined.
+        refined: `predicted` after it was fitted to the clip's tracks; None where that was not done or failed.
+        report: what came of the refinement, also where it failed.
         edited: the path that is shown, generated along and exported: these very numbers.
         follows_clip: `edited` is the clip's own path, or comes from it by edits; not a preset, not an imagined path.
         past, future: earlier and undone values of `edited`, the newest last.
@@ -105,6 +116,8 @@ class Document:
     clip: Clip | None = None
     predicted: Trajectory | None = None
     prediction_follows_clip: bool = False
+    refined: Trajectory | None = None
+    report: RefinementReport | None = None
     edited: Trajectory | None = None
     follows_clip: bool = False
     takes: tuple[Take, ...] = ()
@@ -119,6 +132,23 @@ class Document:
     def source(self) -> int:
         """The frame whose camera is the world, and whose picture a take starts from."""
         return 0 if self.edited is None else self.edited.source
+
+    @property
+    def best(self) -> Trajectory | None:
+        """The refined path where there is one, else the prediction: what edits start from."""
+        return self.predicted if self.refined is None else self.refined
+
+    @property
+    def comparison(self) -> Trajectory | None:
+        """The path to draw behind the edited one: where its edits start from, or what it was before it was refined."""
+        if self.refined is not None and _same(self.edited, self.refined):
+            return self.predicted
+        return None if _same(self.edited, self.best) else self.best
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the path is still the predicted or the refined one, and no hand is on it."""
+        return self.drag_origin is None and (_same(self.edited, self.predicted) or _same(self.edited, self.refined))
 
     @property
     def take(self) -> Take | None:
@@ -147,7 +177,28 @@ def with_prediction(document: Document, predicted: Trajectory, follows_clip: boo
         follows_clip: it was estimated from the clip's frames; False for one imagined together with a video.
     """
     document = with_path(document, predicted, follows_clip)
-    return replace(document, predicted=predicted, prediction_follows_clip=follows_clip)
+    return replace(document, predicted=predicted, prediction_follows_clip=follows_clip, refined=None, report=None)
+
+
+def with_refinement(document: Document, trajectory: Trajectory, report: RefinementReport) -> Document:
+    """Keep what came of refining the prediction; a path that nobody has touched yet becomes the refined one.
+
+    That is no edit of its own: prediction and refinement are one step for the person, and the raw prediction stays
+    within reach by `reset_to_predicted`. A path that was edited meanwhile stays as it is.
+
+    Raises:
+        ValueError: nothing has been predicted.
+    """
+    if document.predicted is None:
+        raise ValueError("there is no prediction to refine; press Predict first")
+    untouched = document.is_untouched
+    refined = trajectory if report.verdict in ("refined", "no_parallax") else None  # the latter: turns are refined
+    document = replace(document, refined=refined, report=report)
+    if not untouched:
+        return document
+    return select(
+        replace(document, edited=document.best, follows_clip=document.prediction_follows_clip), document.selected
+    )
 
 
 def with_path(document: Document, trajectory: Trajectory, follows_clip: bool) -> Document:
@@ -172,8 +223,8 @@ def with_preset(document: Document, name: str, amplitude: float, num_frames: int
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
     clip = _require_clip(document)
     fov_y_rad = DEFAULT_FOV_Y_RAD
-    if document.predicted is not None:
-        fov_y_rad = float(document.predicted.fov_y_rad[document.predicted.source])
+    if document.best is not None:
+        fov_y_rad = float(document.best.fov_y_rad[document.best.source])
     image_size = (clip.frames_u8.shape[1], clip.frames_u8.shape[2])
     path = preset(
         name, num_frames=num_frames, image_size=image_size, fov_y_rad=fov_y_rad, amplitude=amplitude, fps=clip.fps
@@ -249,6 +300,17 @@ def reset_to_predicted(document: Document) -> Document:
     return with_path(document, document.predicted, document.prediction_follows_clip)
 
 
+def reset_to_refined(document: Document) -> Document:
+    """The refined prediction again, as an edit.
+
+    Raises:
+        ValueError: nothing has been refined.
+    """
+    if document.refined is None:
+        raise ValueError("there is no refined path to go back to; press Refine first")
+    return with_path(document, document.refined, document.prediction_follows_clip)
+
+
 def with_take(document: Document, take: Take) -> Document:
     """A finished take is kept and shown."""
     return replace(document, takes=(*document.takes, take), shown_take=take.number)
@@ -277,6 +339,10 @@ def _dragged(document: Document, index: int, T_world_camera: Float64[np.ndarray,
     if document.soft.on:
         return soft_drag(origin, index, T_world_camera, document.soft.radius)
     return replace_pose(origin, index, T_world_camera)
+
+
+def _same(a: Trajectory | None, b: Trajectory | None) -> bool:
+    return a is not None and b is not None and a.hash == b.hash
 
 
 def _require_clip(document: Document) -> Clip:

@@ -33,10 +33,11 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A task and who asked for it.
+    """A task and who asked for it. Numbers are unique in the process, whatever the worker.
 
     Args:
         task: what the pipeline's `stream` takes.
+        prepare: finishes the task; called in the worker's thread when it is the job's turn.
         keep: makes the result of the pipeline's output, files and all; called in the worker's thread.
         report: gets every message about the job, from the worker's thread or from the thread that cancels.
     """
@@ -44,6 +45,7 @@ class Job:
     task: Any
     keep: Callable[[Any], Any]
     report: Callable[[JobMessage], None]
+    prepare: Callable[[Any], Any] | None = None
     number: int = field(default_factory=lambda: next(_numbers))
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -55,9 +57,10 @@ class Worker:
 
     Args:
         load: gives the pipeline. When it fails, every job tries again and reports the failure as its own.
+        name: of the thread.
     """
 
-    def __init__(self, load: Callable[[], Pipeline]) -> None:
+    def __init__(self, load: Callable[[], Pipeline], name: str = "rap-worker") -> None:
         self._load = load
         self._pipeline: Pipeline | None = None
         self._line: deque[Job] = deque()
@@ -65,7 +68,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._rates: dict[type, float] = {}
-        self._thread = threading.Thread(target=self._work, name="rap-worker", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
@@ -111,7 +114,7 @@ class Worker:
         try:
             self._pipeline = self._load()
         except Exception:  # the thread must live on; the next job tries again and reports what it meets
-            logger.exception("the model could not be loaded")
+            logger.exception("%s: what it works with could not be loaded", self._thread.name)
         while (job := self._next()) is not None:
             try:
                 message = self._run(job)
@@ -136,8 +139,12 @@ class Worker:
     def _run(self, job: Job) -> JobMessage:
         if self._pipeline is None:
             self._pipeline = self._load()
-        started = time.monotonic()
-        generator = self._pipeline.stream(job.task)
+        asked = started = time.monotonic()
+        task = job.task
+        if job.prepare is not None:
+            task = job.prepare(task)
+            started = time.monotonic()
+        generator = self._pipeline.stream(task)
         try:
             for progress in generator:
                 if job.cancelled.is_set():
@@ -145,7 +152,7 @@ class Worker:
                 seconds = time.monotonic() - started
                 if progress.done:
                     self._rates[type(job.task)] = seconds / max(progress.steps, 1)
-                    return JobDone(job.number, job.keep(progress.output), seconds)
+                    return JobDone(job.number, job.keep(progress.output), seconds + started - asked)
                 rate = seconds / progress.step if progress.step else None
                 _tell(job, JobProgress(job.number, progress.step, progress.steps, rate, progress.frames_u8))
         finally:
@@ -155,7 +162,8 @@ class Worker:
     def _tell_places(self) -> None:
         with self._changed:
             waiting, busy = list(self._line), self._running is not None
-            reason = "the model to load" if self._pipeline is None and not busy else "the jobs before it"
+            loading = self._pipeline is None and not busy
+        reason = "the model to load" if loading else "the jobs before it" if busy else ""
         for place, job in enumerate(waiting, start=int(busy)):
             _tell(job, JobQueued(job.number, place, reason))
 

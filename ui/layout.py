@@ -63,6 +63,12 @@ class InputPanel:
     clip: gr.HTML
     notice: gr.HTML
     predict: gr.Button
+    cancel: gr.Button
+    auto_refine: gr.Checkbox
+    refine: gr.Button
+    fov: gr.Number
+    progress: gr.HTML
+    verdict: gr.HTML
     imagine: gr.Button
     preset: gr.Dropdown
     amplitude: gr.Slider
@@ -76,7 +82,9 @@ class PathPanel:
     undo: gr.Button
     redo: gr.Button
     reset: gr.Button
+    to_refined: gr.Button
     overview: gr.Button
+    dense: gr.Checkbox
     soft: gr.Checkbox
     radius: gr.Slider
     viewport: gr.HTML
@@ -95,11 +103,14 @@ class ResultPanel:
 
     video: gr.Video
     caption: gr.HTML
+    preview: gr.HTML
+    preview_line: gr.HTML
     takes: gr.Radio
     progress: gr.HTML
     notice: gr.HTML
     steps: gr.Number
     seed: gr.Number
+    use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
     cancel: gr.Button
@@ -207,7 +218,20 @@ def input_panel() -> InputPanel:
                 examples.append((gr.Button(clip.stem.replace("_", " "), size="sm", min_width=60), clip))
     clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
     notice = gr.HTML(elem_id="rap-input-notice", padding=False)
-    predict = gr.Button("Starting …", variant="primary", interactive=False, elem_id="rap-predict")
+    with gr.Row(elem_classes="rap-pair"):
+        predict = gr.Button(
+            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
+        )
+        cancel = gr.Button("Cancel", variant="stop", visible=False, scale=3, min_width=80, elem_id="rap-cancel-input")
+    with gr.Row(elem_classes="rap-pair"):
+        auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
+        refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
+    fov = gr.Number(
+        None, label="Field of view (deg)", placeholder="if known", minimum=0, maximum=170, step=1,
+        elem_id="rap-fov", elem_classes="rap-inline",
+    )  # fmt: skip
+    progress = gr.HTML(elem_id="rap-input-progress", padding=False)
+    verdict = gr.HTML(elem_id="rap-verdict", padding=False)
     imagine = gr.Button("Starting …", interactive=False, elem_id="rap-imagine")
     with gr.Group():
         preset = gr.Dropdown(
@@ -215,17 +239,21 @@ def input_panel() -> InputPanel:
         )
         amplitude = _small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
     apply = gr.Button("Starting …", interactive=False, elem_id="rap-apply")
-    return InputPanel(files, tuple(examples), clip, notice, predict, imagine, preset, amplitude, apply)
+    return InputPanel(
+        files, tuple(examples), clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
+        preset, amplitude, apply,
+    )  # fmt: skip
 
 
 def path_panel() -> PathPanel:
     """History and drag settings over the viewport; looking through a camera and the plots under it."""
     with gr.Row(elem_classes="rap-toolbar"):
-        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-undo")
-        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-redo")
-        reset = gr.Button("Starting …", size="sm", interactive=False, min_width=150, elem_id="rap-reset")
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=90, elem_id="rap-undo")
+        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-redo")
+        reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
+        to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
-        radius = _small_slider("Reach in frames", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=200)
+        radius = _small_slider("Reach in frames", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=170)
     with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
         viewport = gr.HTML(
             "",
@@ -246,28 +274,33 @@ def path_panel() -> PathPanel:
         table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
     with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
         overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
+        dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
         frame = _small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
     line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
     return PathPanel(
-        undo, redo, reset, overview, soft, radius, viewport, hint, figure, table, line, notice, motion, frame
-    )
+        undo, redo, reset, to_refined, overview, dense, soft, radius, viewport, hint, figure, table, line, notice,
+        motion, frame,
+    )  # fmt: skip
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
     """The take on show, the job, and the export."""
     video = gr.Video(
-        label="Result", autoplay=True, loop=True, interactive=False, height=250, buttons=["download"],
+        label="Result", autoplay=True, loop=True, interactive=False, height=200, buttons=["download"],
         elem_id="rap-video",
     )  # fmt: skip
     caption = gr.HTML(elem_id="rap-caption", padding=False)
     takes = gr.Radio([], label="Takes", visible=False, elem_id="rap-takes")
-    with gr.Row():
+    preview = gr.HTML(elem_id="rap-preview", padding=False)
+    preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
+    with gr.Row(elem_classes="rap-settings"):
         steps_box = gr.Number(
-            steps or 0, label="Steps (0: model's own)", precision=0, minimum=0, maximum=1000, min_width=80,
+            steps, label="Steps", placeholder="model's own", precision=0, minimum=1, maximum=1000, min_width=70,
             elem_id="rap-steps",
         )  # fmt: skip
-        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=80, elem_id="rap-seed")
+        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=60, elem_id="rap-seed")
+        use_geometry = gr.Checkbox(True, label="With geometry", min_width=125, elem_id="rap-use-geometry")
     cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
@@ -282,8 +315,8 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return ResultPanel(
-        video, caption, takes, progress, notice, steps_box, seed_box, cost, regenerate, cancel, file_format, export,
-        download,
+        video, caption, preview, preview_line, takes, progress, notice, steps_box, seed_box, use_geometry, cost,
+        regenerate, cancel, file_format, export, download,
     )  # fmt: skip
 
 
@@ -336,6 +369,14 @@ class Page:
     def predict(self, session_id: str, seen: Seen, seed: float | None) -> Iterator[list[Any]]:
         """Predict, to its end."""
         yield from self._run(session_id, seen, msg.Predict(seed=int(seed or 0)))
+
+    def refine(self, session_id: str, seen: Seen) -> Iterator[list[Any]]:
+        """Refine the prediction, to its end."""
+        yield from self._run(session_id, seen, msg.Refine())
+
+    def switch(self, message: Callable[[Any], msg.Message], session_id: str, seen: Seen, value: Any) -> list[Any]:
+        """A widget whose value is a message's only field."""
+        return self._dispatch(session_id, seen, message(value))
 
     def imagine(self, session_id: str, seen: Seen, steps: float | None, seed: float | None) -> Iterator[list[Any]]:
         """Imagine, to its end."""
@@ -410,7 +451,7 @@ class Page:
             drawn = self.draw(session, seen)
             seen = drawn[0]
             yield drawn
-            if state.job is None or session.closed:
+            if not state.busy or session.closed:
                 return
             session.wait(state.version, FOLLOW_S)
 
@@ -421,6 +462,12 @@ def input_parts(panel: InputPanel) -> Sequence[Part]:
         Part(panel.clip, lambda s: (s.state.document.clip,), panels.clip_card),
         Part(panel.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
         _button(panel.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
+        Part(panel.cancel, lambda s: (panels.input_cancel_button(s.state.job, s.state.geometry.job),), _maybe_button),
+        Part(panel.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
+        _button(panel.refine, lambda s: panels.refine_button(s.state.document, s.state.geometry)),
+        Part(panel.fov, lambda s: (s.known_fov_y_deg, s.state.document.clip is not None), _fov_field),
+        Part(panel.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
+        Part(panel.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
         _button(panel.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
         _button(panel.apply, lambda s: panels.preset_button(s.state.document)),
     )
@@ -432,6 +479,8 @@ def path_parts(panel: PathPanel) -> Sequence[Part]:
         _button(panel.undo, lambda s: panels.undo_button(s.state.document)),
         _button(panel.redo, lambda s: panels.redo_button(s.state.document)),
         _button(panel.reset, lambda s: panels.reset_button(s.state.document)),
+        Part(panel.to_refined, lambda s: (panels.refined_button(s.state.document),), _maybe_button),
+        Part(panel.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
         Part(panel.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
         Part(panel.radius, lambda s: (s.state.document.soft.radius,), _slider),
         Part(panel.viewport, lambda s: (s.id,), gr.HTML),
@@ -451,7 +500,10 @@ def result_parts(panel: ResultPanel) -> Sequence[Part]:
         Part(panel.video, lambda s: (s.state.document.take,), _video),
         Part(panel.caption, lambda s: (panels.take_caption(s.state.document),), gr.HTML),
         Part(panel.takes, _take_values, _takes),
-        Part(panel.progress, lambda s: (s.state.job,), panels.progress_card),
+        Part(panel.preview, lambda s: (s.state.geometry.preview,), panels.preview_video),
+        Part(panel.preview_line, _preview_words, gr.HTML),
+        Part(panel.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
+        Part(panel.progress, lambda s: (s.state.job,), panels.result_progress),
         Part(panel.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
         Part(panel.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
         _button(panel.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
@@ -493,9 +545,17 @@ def wire(demo: gr.Blocks, page: Page, session_id: gr.State, seen: gr.State) -> N
         (path.undo, msg.Undo()),
         (path.redo, msg.Redo()),
         (path.reset, msg.ResetToPredicted()),
-        (result.cancel, msg.Cancel()),
+        (path.to_refined, msg.ResetToRefined()),
+        (inputs.cancel, msg.Cancel("input")),
+        (result.cancel, msg.Cancel("result")),
     ):
         button.click(partial(page.send, message), here, **draws)
+    inputs.refine.click(page.refine, here, **draws)
+    inputs.auto_refine.input(partial(page.switch, msg.SetRefine), [*here, inputs.auto_refine], **draws)
+    for event in (inputs.fov.submit, inputs.fov.blur):
+        event(partial(page.switch, msg.SetFieldOfView), [*here, inputs.fov], **draws)
+    path.dense.input(partial(page.switch, msg.SetDensePoints), [*here, path.dense], **draws)
+    result.use_geometry.input(partial(page.switch, msg.SetUseGeometry), [*here, result.use_geometry], **draws)
     path.soft.input(page.soft_drag, [*here, path.soft, path.radius], **draws)
     path.radius.release(page.soft_drag, [*here, path.soft, path.radius], **draws)
     path.overview.click(page.overview, session_id, None, **quiet)
@@ -513,6 +573,27 @@ def _button(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part
     return Part(component, lambda s: (look(s),), lambda look: gr.Button(look.label, interactive=look.enabled))
 
 
+def _maybe_button(look: ButtonLook | None) -> Any:
+    return gr.Button(visible=False) if look is None else gr.Button(look.label, interactive=look.enabled, visible=True)
+
+
+def _fov_field(fov_y_deg: float | None, has_clip: bool) -> Any:
+    return gr.Number(None if fov_y_deg is None else round(fov_y_deg, 2), interactive=has_clip)
+
+
+def _has_dense(session: Session) -> bool:
+    scene = session.state.geometry.scene
+    return scene is not None and scene.dense is not None
+
+
+def _dense_box(on: bool, available: bool) -> Any:
+    return gr.Checkbox(on, label="Dense points" if available else "Dense points (needs depth)", interactive=available)
+
+
+def _preview_words(session: Session) -> tuple[str]:
+    return (panels.preview_line(session.state.geometry, session.state.document.edited is not None),)
+
+
 def _small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
     """A slider on one line."""
     return gr.Slider(low, high, value, label=label, buttons=[], elem_classes="rap-slider", **options)
@@ -528,8 +609,7 @@ def _slider(value: float) -> Any:
 
 def _path_values(session: Session) -> tuple[Any, ...]:
     document = session.state.document
-    ghost = None if document.predicted is document.edited else document.predicted
-    return document.edited, ghost, document.selected
+    return document.edited, document.comparison, document.selected
 
 
 def _hint_values(session: Session) -> tuple[str]:

@@ -116,6 +116,49 @@ class ResetToPredicted:
 
 
 @dataclass(frozen=True)
+class ResetToRefined:
+    """The edited path becomes the refined prediction again (an edit, too)."""
+
+
+@dataclass(frozen=True)
+class SetRefine:
+    """Whether a path is refined as soon as it has been predicted."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Fit the predicted path to what the clip's frames show."""
+
+
+@dataclass(frozen=True)
+class SetFieldOfView:
+    """The vertical field of view of the upload, in degrees, is known; `None` (or 0): it is not."""
+
+    fov_y_deg: float | None
+
+
+@dataclass(frozen=True)
+class SetDensePoints:
+    """Whether the points of the depth maps are shown."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class SetUseGeometry:
+    """Whether takes are generated with what the clip shows along the path, or by the model alone."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class ShowPreview:
+    """The path has come to rest for a moment: show it by warping alone."""
+
+
+@dataclass(frozen=True)
 class SetSoftDrag:
     """Whether a drag takes the neighbouring frames along, and how many frames to each side (radius > 0)."""
 
@@ -133,7 +176,13 @@ class Regenerate:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Stop the session's job, queued or running."""
+    """Stop the session's jobs, queued or running.
+
+    Args:
+        place: only those that are shown in this panel ("input" or "result"); `None`: all.
+    """
+
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +250,15 @@ class Refused:
 
 
 JobMessage = JobQueued | JobProgress | JobDone | JobFailed | JobCancelled
+
+
+@dataclass(frozen=True, eq=False)
+class FromGeometry:
+    """Word of a job of the geometry's own worker."""
+
+    message: JobMessage
+
+
 Message = (
     Gesture
     | Upload
@@ -211,10 +269,18 @@ Message = (
     | Undo
     | Redo
     | ResetToPredicted
+    | ResetToRefined
+    | SetRefine
+    | Refine
+    | SetFieldOfView
+    | SetDensePoints
+    | SetUseGeometry
+    | ShowPreview
     | SetSoftDrag
     | Regenerate
     | Cancel
     | ShowTake
     | Refused
     | JobMessage
+    | FromGeometry
 )

@@ -17,13 +17,26 @@ from PIL import Image
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
+    from rap.geometry.refine import RefinementReport
     from ui.document import Document, Take
-    from ui.session import JobStatus, Notice
+    from ui.state import Geometry, GeometryJob, JobStatus, Notice, PreviewClip
 
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
 NO_PATH = '<div class="rap-note">No path yet</div>'
 JOB_TITLES = {"predict": "Predicting the camera path", "imagine": "Imagining", "regenerate": "Regenerating"}
+VERDICTS = {
+    "refined": "Refined",
+    "no_parallax": "Turns refined: no parallax",
+    "too_few_tracks": "Not refined: too few tracks",
+    "diverged": "Not refined: no better fit",
+}
+FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
+KNOWN_FROM = {
+    "refined": "refined cameras",
+    "predicted": "cameras as predicted, not refined",
+    "one image": "one image: a plane at unit depth, so nothing in it moves against the rest",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ def progress_card(job: JobStatus | None) -> str:
         return ""
     if job.phase == "queued":
         ahead = "" if job.place == 0 else f" ({job.place} ahead)"
-        detail, share = f"waiting for {job.waiting_for}{ahead}", 0.0
+        detail, share = f"waiting for {job.waiting_for}{ahead}" if job.waiting_for else "begins", 0.0
     elif job.phase == "cancelling":
         detail, share = "stopping after this step", job.step / max(job.steps, 1)
     else:
@@ -85,6 +98,82 @@ def progress_card(job: JobStatus | None) -> str:
         f'<div class="rap-progress" role="status"><div><b>{JOB_TITLES[job.kind]}</b> {escape(detail)}</div>'
         f'<div class="rap-bar"><i style="width:{100 * share:.0f}%"></i></div>{preview}</div>'
     )
+
+
+def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> str:
+    """What is at work on the path: prediction or imagination, refinement, depth."""
+    shown = job if job is not None and job.panel == "input" else None
+    return progress_card(shown) + geometry_progress(geometry_job)
+
+
+def result_progress(job: JobStatus | None) -> str:
+    """What is at work on a take."""
+    return progress_card(job if job is not None and job.panel == "result" else None)
+
+
+def geometry_progress(job: GeometryJob | None) -> str:
+    """The refinement or the depth at work: too short to be counted, so the bar only says that it moves."""
+    if job is None:
+        return ""
+    if job.kind == "refine":
+        title, detail = "Refining the path", "tracks, then cameras and points together"
+    else:
+        title, detail = "Depth of the clip", "for points, preview and regeneration"
+    if job.phase == "queued":
+        detail = "waiting for the jobs before it" + (f" ({job.place} ahead)" if job.place > 1 else "")
+    elif job.phase == "cancelling":
+        detail = "stopping after this part"
+    return (
+        f'<div class="rap-progress" role="status"><div><b>{title}</b> {detail}</div>'
+        '<div class="rap-bar rap-busy"><i></i></div></div>'
+    )
+
+
+def verdict_card(report: RefinementReport | None) -> str:
+    """What came of the refinement, with its figures."""
+    if report is None:
+        return ""
+    kind = "fresh" if report.verdict == "refined" else "stale"
+    facts = [f"{report.num_points} points, tracked {report.num_tracks} times"]
+    if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
+        facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
+    facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
+    if report.verdict == "refined" and abs(report.focal_change - 1) >= 0.005:
+        facts[-1] += f", × {report.focal_change:.2f}"
+    if report.verdict == "refined" and report.start == "frames":
+        facts.append("started from the frames alone, which fitted better than the prediction")
+    facts.append(duration(report.seconds))
+    badge = f'<span class="rap-badge rap-{kind}">{VERDICTS.get(report.verdict, escape(report.verdict))}</span>'
+    reason = f'<div class="rap-fact">{escape(report.reason)}</div>'
+    return f'<div class="rap-verdict">{badge}{reason}<div class="rap-note">{" · ".join(facts)}</div></div>'
+
+
+def preview_video(preview: PreviewClip | None) -> str:
+    """The geometry preview, playing; empty before there is one."""
+    if preview is None:
+        return ""
+    source = base64.b64encode(preview.mp4).decode()
+    return (
+        '<video class="rap-preview" autoplay loop muted playsinline controls aria-label="geometry preview" '
+        f'src="data:video/mp4;base64,{source}"></video>'
+    )
+
+
+def preview_line(geometry: Geometry, has_path: bool) -> str:
+    """What the geometry preview shows, or what it waits for."""
+    preview = geometry.preview
+    if not has_path:
+        facts = "the path by warping the clip alone; it needs a path"
+    elif geometry.job is not None:
+        facts = "waits for the refinement" if geometry.job.kind == "refine" else "waits for the clip's depth"
+    elif preview is None:
+        facts = "on its way"
+    else:
+        seen = f"{preview.coverage:.0%} of the pixels were seen by the clip"
+        facts = f"{seen} · {KNOWN_FROM[preview.known_from]} · {duration(preview.seconds)}"
+        if geometry.wanted is not None:
+            facts += " · updating"
+    return f'<div class="rap-fact"><b>Geometry preview</b> {facts}</div>'
 
 
 def duration(seconds: float) -> str:
@@ -108,18 +197,26 @@ def take_caption(document: Document) -> str:
     take = document.take
     if take is None:
         return ""
-    facts = f"Take {take.number}, {take.origin} · seed {take.settings.seed} · {steps_words(take)} · "
-    facts += duration(take.seconds)
+    facts = [f"Take {take.number}, {take.origin}", f"seed {take.settings.seed}", steps_words(take)]
+    facts += [*geometry_words(take), duration(take.seconds)]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
     if document.is_stale(take):
         state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
-    return f'<div class="rap-fact">{facts}</div>{state} {mark}'
+    return f'<div class="rap-fact">{" · ".join(facts)}</div>{state} {mark}'
 
 
 def take_label(document: Document, take: Take) -> str:
     """A take's name in the list of takes."""
-    return f"{take.number} · stale" if document.is_stale(take) else f"{take.number}"
+    words = [str(take.number), *geometry_words(take), *(["stale"] if document.is_stale(take) else [])]
+    return " · ".join(words)
+
+
+def geometry_words(take: Take) -> list[str]:
+    """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
+    if take.origin != "regenerated":
+        return []
+    return ["with geometry" if take.settings.with_geometry else "model only"]
 
 
 def steps_words(take: Take) -> str:
@@ -149,6 +246,8 @@ def path_line(document: Document) -> str:
     if document.predicted is not None:
         untouched = "as predicted" if document.prediction_follows_clip else "as imagined"
         origin = untouched if path.hash == document.predicted.hash else "edited"
+    if document.refined is not None and path.hash == document.refined.hash:
+        origin = "as refined"
     chosen = "click a frustum to select it" if document.selected is None else f"frame {document.selected} selected"
     if document.selected is not None and document.selected == path.source:
         chosen += " (the source: it stays at the origin)"
@@ -164,6 +263,15 @@ def predict_button(document: Document, job: JobStatus | None) -> ButtonLook:
     if len(document.clip) < 2:
         return ButtonLook("Predict path (needs more frames)", False)
     return _unless_busy("Predict path", job)
+
+
+def refine_button(document: Document, geometry: Geometry) -> ButtonLook:
+    """Needs a path predicted from the clip, and no refinement at work."""
+    if document.predicted is None or not document.prediction_follows_clip:
+        return ButtonLook("Refine (needs Predict)", False)
+    if geometry.job is not None and geometry.job.kind == "refine":
+        return ButtonLook("Refining …", False)
+    return ButtonLook("Refine now" if document.report is None else "Refine again", True)
 
 
 def imagine_button(document: Document, job: JobStatus | None) -> ButtonLook:
@@ -188,12 +296,21 @@ def regenerate_button(document: Document, job: JobStatus | None) -> ButtonLook:
 
 
 def cancel_button(job: JobStatus | None) -> ButtonLook:
-    """Needs a job that is not already stopping."""
-    if job is None:
+    """Needs a regeneration that is not already stopping."""
+    if job is None or job.panel != "result":
         return ButtonLook("Cancel (no job)", False)
     if job.phase == "cancelling":
         return ButtonLook("Stopping …", False)
     return ButtonLook("Cancel", True)
+
+
+def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None) -> ButtonLook | None:
+    """Only there while something is at work on the path."""
+    shown = [geometry_job] if job is None or job.panel != "input" else [job, geometry_job]
+    phases = [entry.phase for entry in shown if entry is not None]
+    if not phases:
+        return None
+    return ButtonLook("Stopping …", False) if set(phases) == {"cancelling"} else ButtonLook("Cancel", True)
 
 
 def undo_button(document: Document) -> ButtonLook:
@@ -215,6 +332,15 @@ def reset_button(document: Document) -> ButtonLook:
     if document.edited is not None and document.edited.hash == document.predicted.hash:
         return ButtonLook("Reset (as predicted)", False)
     return ButtonLook("Reset to predicted", True)
+
+
+def refined_button(document: Document) -> ButtonLook | None:
+    """Only there when a refinement has succeeded; needs a path that differs from it."""
+    if document.refined is None:
+        return None
+    if document.edited is not None and document.edited.hash == document.refined.hash:
+        return ButtonLook("Reset (as refined)", False)
+    return ButtonLook("Reset to refined", True)
 
 
 def export_button(document: Document) -> ButtonLook:

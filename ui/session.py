@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, singledispatchmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -28,58 +28,15 @@ from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
 from ui.document import Document, Settings, Take
+from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
+from ui.state import Change, Geometry, JobKind, JobStatus, Notice, State
 from ui.viewport import Viewport, ViewportScene
 
 logger = logging.getLogger(__name__)
 
-JobKind = Literal["predict", "imagine", "regenerate"]
-JobPhase = Literal["queued", "running", "cancelling"]
-
 TASK_TYPES: dict[JobKind, type] = {"predict": EstimateTask, "imagine": JointTask, "regenerate": GenerateTask}
-
-
-@dataclass(frozen=True, eq=False)
-class JobStatus:
-    """The session's one job, as last heard of."""
-
-    number: int
-    kind: JobKind
-    settings: Settings
-    phase: JobPhase = "queued"
-    place: int = 0
-    waiting_for: str = "the model to load"
-    step: int = 0
-    steps: int = 0
-    seconds_per_step: float | None = None
-    preview_u8: np.ndarray | None = None
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds left by the measured seconds per step; None before there is a measure."""
-        if self.seconds_per_step is None or self.phase != "running":
-            return None
-        return self.seconds_per_step * (self.steps - self.step)
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A sentence for the person, shown in the panel `place` ("input", "path" or "result")."""
-
-    place: str
-    text: str
-    is_error: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """All of a session that can be seen. `version` counts the changes."""
-
-    document: Document
-    job: JobStatus | None = None
-    notice: Notice | None = None
-    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,20 +46,17 @@ class Options:
     num_frames: int = NUM_FRAMES
 
 
-Change = tuple[State, Callable[[], None] | None]
-"""The next state, and what to do outside the lock once it is set."""
-
-
 class Session:
     """One person's document, viewport, files and job.
 
     Args:
         worker: runs the model for all sessions.
+        geometry: refines paths and renders previews for all sessions.
         hub: serves the session's viewport under `id`.
         options: what the command line decided.
     """
 
-    def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
+    def __init__(self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options) -> None:
         self._worker, self._hub, self._options = worker, hub, options
         self._state = State(Document())
         self._changed = threading.Condition(threading.RLock())
@@ -110,6 +64,7 @@ class Session:
         self._closing, self._closed = False, False
         self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
         self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
+        self._geometry = GeometryDesk(geometry, self.dispatch, self.folder)
         self.viewport = Viewport(self.dispatch)
         self.id: str = hub.open(self.viewport, self)
 
@@ -140,18 +95,20 @@ class Session:
         with self._changed:
             if self._closing:
                 return
+            before = self._state
             try:
-                state, effect = self._reduce(message, self._state)
+                state, effect = self._reduce(message, before)
             except ValueError as error:
-                state, effect = _refuse(self._state, _PLACES.get(type(message), "path"), str(error)), None
-            if state is self._state:
+                state, effect = _refuse(before, _PLACES.get(type(message), "path"), str(error)), None
+            if state is before:
                 return
-            self._state = replace(state, version=self._state.version + 1)
+            self._state = replace(state, version=before.version + 1)
             self._changed.notify_all()
         if effect is not None:
             effect()
+        self._geometry.notice_change(before, state)
         self._draw()
-        if isinstance(message, msg.Select | msg.DragEnd):
+        if isinstance(message, msg.Select | msg.DragEnd | msg.FromGeometry | msg.ShowPreview):
             self._hub.publish(self.id, {"notify": True, "version": self._state.version})
 
     def wait(self, version: int, timeout_s: float) -> State:
@@ -163,6 +120,11 @@ class Session:
     def seconds_per_step(self, kind: JobKind) -> float | None:
         """Measured on this machine in the last job of this kind, anybody's; None before the first."""
         return self._worker.seconds_per_step(TASK_TYPES[kind])
+
+    @property
+    def known_fov_y_deg(self) -> float | None:
+        """Vertical field of view of the upload, in degrees, where the file or the person says it."""
+        return upload_fov_y_deg(self._state.document.clip, self._state.geometry.known_fov_y_rad)
 
     def export(self, format_name: str) -> Path:
         """Write the edited path into the session's folder; a format of several files becomes a zip.
@@ -189,11 +151,12 @@ class Session:
             if self._closing:
                 return
             self._closing = True
-            job = self._state.job
-            self._state = State(Document(), version=self._state.version + 1)
+            state = self._state
+            self._state = State(Document(), version=state.version + 1)
             self._changed.notify_all()
-        if job is not None:
-            self._worker.cancel(job.number)
+        if state.job is not None:
+            self._worker.cancel(state.job.number)
+        self._geometry.close(state)
         self._hub.close(self.id)
         with self._draw_lock:
             self.viewport.close()
@@ -214,15 +177,20 @@ class Session:
         with self._draw_lock:
             if self._closing:
                 return
-            document = self._state.document  # read under the lock: the last draw shows the last state
+            document, geometry = self._state.document, self._state.geometry  # under the lock: the last draw is the last
+            dense = geometry.scene.dense if geometry.dense_on and geometry.scene is not None else None
             self.viewport.draw(
                 ViewportScene(
                     trajectory=document.edited,
-                    ghost=document.predicted if document.predicted is not document.edited else None,
+                    ghost=document.best if document.best is not document.edited else None,
+                    raw=document.predicted if document.refined is not None else None,
                     thumbnails=self._thumbnails(document),
                     selected=document.selected,
                     source=document.source,
                     soft_radius=document.soft.radius if document.soft.on else 0.0,
+                    points=geometry.sparse if dense is None else None,
+                    dense=dense,
+                    home=document.best,
                 )
             )
 
@@ -252,8 +220,15 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.ClipRead, state: State) -> Change:
-        clip = message.clip
-        return State(doc.with_clip(state.document, clip), version=state.version), self._stopper(state)
+        clip, before = message.clip, state.geometry
+        geometry = Geometry(
+            refine_on=before.refine_on,
+            use_on=len(clip) > 1,
+            dense_on=before.dense_on,
+            known_fov_y_rad=clip.exif_fov_y_rad,
+        )
+        stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
+        return State(doc.with_clip(state.document, clip), geometry, version=state.version), stop
 
     @_reduce.register
     def _(self, message: msg.Refused, state: State) -> Change:
@@ -293,6 +268,10 @@ class Session:
         return replace(state, document=doc.reset_to_predicted(state.document), notice=None), None
 
     @_reduce.register
+    def _(self, message: msg.ResetToRefined, state: State) -> Change:
+        return replace(state, document=doc.reset_to_refined(state.document), notice=None), None
+
+    @_reduce.register
     def _(self, message: msg.SetSoftDrag, state: State) -> Change:
         return replace(state, document=doc.with_soft_drag(state.document, message.on, message.radius)), None
 
@@ -305,7 +284,13 @@ class Session:
         clip = _clip(state)
         if len(clip) < 2:
             raise InputError(f"{clip.name}: one picture has no motion to predict; press Imagine or apply a preset")
-        task = EstimateTask(clip.frames_u8, fps=clip.fps, steps=message.steps, seed=message.seed)
+        task = EstimateTask(
+            clip.frames_u8,
+            fps=clip.fps,
+            fov_y_rad=state.geometry.known_fov_y_rad,
+            steps=message.steps,
+            seed=message.seed,
+        )
         return self._start("predict", task, Settings(message.seed, message.steps), _kept_trajectory, state)
 
     @_reduce.register
@@ -322,19 +307,52 @@ class Session:
         clip, path = _clip(state), state.document.edited
         if path is None:
             raise InputError("there is no path to generate along yet; press Predict or apply a preset first")
-        settings = Settings(message.seed, message.steps)
+        hinted = self._geometry.hinted(state)
+        settings = Settings(message.seed, message.steps, with_geometry=hinted is not None)
         source = min(path.source, len(clip) - 1)
         task = GenerateTask(
             clip.frames_u8[source : source + 1], path, (path.source,), steps=message.steps, seed=message.seed
         )
         keep = partial(self._keep_take, "regenerated", clip.hash, settings, len(state.document.takes) + 1)
-        return self._start("regenerate", task, settings, keep, state)
+        return self._start("regenerate", task, settings, keep, state, hinted)
 
     @_reduce.register
     def _(self, message: msg.Cancel, state: State) -> Change:
-        if state.job is None:
-            return state, None
-        return replace(state, job=replace(state.job, phase="cancelling")), self._stopper(state)
+        stop_geometry = stop_model = None
+        if message.place != "result":
+            state, stop_geometry = self._geometry.cancel(state)
+        if state.job is not None and message.place in (None, state.job.panel):
+            state, stop_model = replace(state, job=replace(state.job, phase="cancelling")), self._stopper(state)
+        return state, partial(_both, stop_geometry, stop_model)
+
+    @_reduce.register
+    def _(self, message: msg.Refine, state: State) -> Change:
+        return self._geometry.refine(replace(state, notice=None))
+
+    @_reduce.register
+    def _(self, message: msg.ShowPreview, state: State) -> Change:
+        return self._geometry.preview(state)
+
+    @_reduce.register
+    def _(self, message: msg.FromGeometry, state: State) -> Change:
+        return self._geometry.reduce(message.message, state)
+
+    @_reduce.register
+    def _(self, message: msg.SetRefine, state: State) -> Change:
+        return replace(state, geometry=replace(state.geometry, refine_on=message.on)), None
+
+    @_reduce.register
+    def _(self, message: msg.SetUseGeometry, state: State) -> Change:
+        return replace(state, geometry=replace(state.geometry, use_on=message.on)), None
+
+    @_reduce.register
+    def _(self, message: msg.SetDensePoints, state: State) -> Change:
+        return replace(state, geometry=replace(state.geometry, dense_on=message.on)), None
+
+    @_reduce.register
+    def _(self, message: msg.SetFieldOfView, state: State) -> Change:
+        geometry = with_known_fov(state.geometry, state.document.clip, message.fov_y_deg)
+        return replace(state, geometry=geometry, notice=None), None
 
     @_reduce.register
     def _(self, message: msg.JobQueued, state: State) -> Change:
@@ -363,12 +381,11 @@ class Session:
         if job is None or job.number != message.job:
             return state, None
         if job.kind == "predict":
-            text = f"Predicted {len(message.result)} cameras in {message.seconds:.1f} s."
-            document = doc.with_prediction(document, message.result)
-            return replace(state, document=document, job=None, notice=Notice("path", text)), None
+            return self._predicted(message.result, message.seconds, state)
         take = replace(message.result, seconds=message.seconds)
         if job.kind == "imagine":
             document = doc.with_prediction(document, take.trajectory, follows_clip=False)
+            state = replace(state, geometry=_unknown(state.geometry))
         text = f"Take {take.number} is ready after {message.seconds:.1f} s."
         return replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text)), None
 
@@ -377,21 +394,38 @@ class Session:
         job = state.job
         if job is None or job.number != message.job:
             return state, None
-        return _refuse(replace(state, job=None), _JOB_PLACES[job.kind], message.text), None
+        return _refuse(replace(state, job=None), job.panel, message.text), None
 
     @_reduce.register
     def _(self, message: msg.JobCancelled, state: State) -> Change:
         job = state.job
         if job is None or job.number != message.job:
             return state, None
-        return replace(state, job=None, notice=Notice(_JOB_PLACES[job.kind], "Cancelled; nothing was kept.")), None
+        return replace(state, job=None, notice=Notice(job.panel, "Cancelled; nothing was kept.")), None
+
+    def _predicted(self, trajectory: Trajectory, seconds: float, state: State) -> Change:
+        notice = Notice("path", f"Predicted {len(trajectory)} cameras in {seconds:.1f} s.")
+        document, stop = doc.with_prediction(state.document, trajectory), self._geometry.stopper(state)
+        state = replace(state, document=document, geometry=_unknown(state.geometry), job=None, notice=notice)
+        start = None
+        if state.geometry.refine_on:
+            state, start = self._geometry.refine(state)
+        return state, partial(_both, stop, start)
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
-    def _start(self, kind: JobKind, task: Any, settings: Settings, keep: Callable[[Any], Any], state: State) -> Change:
+    def _start(
+        self,
+        kind: JobKind,
+        task: Any,
+        settings: Settings,
+        keep: Callable[[Any], Any],
+        state: State,
+        prepare: Callable[[Any], Any] | None = None,
+    ) -> Change:
         if state.job is not None:
             raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
-        job = Job(task, keep, self.dispatch)
+        job = Job(task, keep, self.dispatch, prepare)
         status = JobStatus(job.number, kind, settings)
         return replace(state, job=status, notice=None), partial(self._worker.submit, job)
 
@@ -415,10 +449,11 @@ _PLACES: dict[type, str] = {
     msg.ClipRead: "input",
     msg.Predict: "input",
     msg.Imagine: "input",
+    msg.Refine: "input",
+    msg.SetFieldOfView: "input",
     msg.Regenerate: "result",
     msg.ShowTake: "result",
 }
-_JOB_PLACES: dict[JobKind, str] = {"predict": "input", "imagine": "input", "regenerate": "result"}
 
 
 def _refuse(state: State, place: str, text: str) -> State:
@@ -429,6 +464,17 @@ def _clip(state: State) -> Clip:
     if state.document.clip is None:
         raise InputError("there is no clip yet; give a video or an image first")
     return state.document.clip
+
+
+def _unknown(geometry: Geometry) -> Geometry:
+    """What remains when a new prediction makes points, scene and preview those of another path."""
+    return replace(geometry, cloud=None, sparse=None, scene=None, job=None, preview=None, wanted=None)
+
+
+def _both(*effects: Callable[[], None] | None) -> None:
+    for effect in effects:
+        if effect is not None:
+            effect()
 
 
 def _kept_trajectory(output: Any) -> Trajectory:
@@ -443,11 +489,12 @@ class Sessions:
     """All sessions of the process. One is freed when its page has been gone for the hub's grace time.
 
     Args:
+        worker, geometry: closed by `close`.
         hub: its `on_expired` becomes this object's.
     """
 
-    def __init__(self, worker: Worker, hub: Hub, options: Options) -> None:
-        self.worker = worker
+    def __init__(self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options) -> None:
+        self.worker, self._geometry = worker, geometry
         self._hub, self._options = hub, options
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
@@ -465,7 +512,7 @@ class Sessions:
         with self._lock:
             session = self._sessions.get(wanted)
             if session is None:
-                session = Session(self.worker, self._hub, self._options)
+                session = Session(self.worker, self._geometry, self._hub, self._options)
                 self._sessions[session.id] = session
         self._hub.touch(session.id)
         return session
@@ -485,6 +532,8 @@ class Sessions:
             session.close()
 
     def close(self) -> None:
-        """Free every session."""
+        """Free every session and end the workers."""
         for session_id in list(self._sessions):
             self.free(session_id)
+        self.worker.close()
+        self._geometry.close()

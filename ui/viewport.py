@@ -18,10 +18,12 @@ from jaxtyping import Float, Float64, UInt8
 
 from rap.geometry import Trajectory, se3
 from ui.messages import Drag, DragEnd, DragStart, Gesture, Select
+from ui.state import Points
 
 SOURCE_COLOUR = (30, 30, 34)
 SELECTED_COLOUR = (214, 20, 150)
 GHOST_COLOUR = (168, 172, 180)
+RAW_COLOUR = (196, 199, 206)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
 TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
 
@@ -33,6 +35,10 @@ OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
+POINT_SIZE = 0.012  # of triangulated points: a tenth of a frustum
+DENSE_POINT_SIZE = 0.007  # about a pixel of a depth map, at the source view's median depth
+CLICK_TOLERANCE = 0.01  # share of the canvas within which two reports are of one click
+VIEW_TOLERANCE = 0.02  # share of the distance to what is looked at, below which a camera has not been moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +47,15 @@ class ViewportScene:
 
     Args:
         trajectory: the edited path, one frustum per frame.
-        ghost: the raw prediction, drawn faint behind it.
+        ghost: the path that edits start from, drawn faint behind it.
         thumbnails: one (h, w, 3) uint8 image per frame of the trajectory, shown on its frustum.
         selected: frame that carries the gizmo.
         source: frame that is marked and cannot be dragged.
         soft_radius: reach of a drag in frames; frusta inside it are drawn bolder.
+        raw: the prediction before it was refined, drawn thinner still.
+        points: triangulated points of the scene.
+        dense: points of its depth maps.
+        home: the path that is brought into view when it is a new one.
     """
 
     trajectory: Trajectory | None = None
@@ -54,6 +64,10 @@ class ViewportScene:
     selected: int | None = None
     source: int = 0
     soft_radius: float = 0.0
+    raw: Trajectory | None = None
+    points: Points | None = None
+    dense: Points | None = None
+    home: Trajectory | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def overview(scene: ViewportScene) -> Overview:
     `OVERVIEW_ASPECT` allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
     """
     points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
-    for trajectory in (scene.trajectory, scene.ghost):
+    for trajectory in (scene.trajectory, scene.ghost, scene.raw):
         if trajectory is not None:
             points.append(trajectory.centres)
     if scene.trajectory is not None:
@@ -165,10 +179,38 @@ class _Lines:
             )
 
 
+class _Cloud:
+    """One named set of coloured points, sent when it is another object than before."""
+
+    def __init__(self, server: viser.ViserServer, name: str, point_size: float):
+        self._server, self._name, self._point_size = server, name, point_size
+        self._handle: viser.PointCloudHandle | None = None
+        self._points: Points | None = None
+
+    def draw(self, points: Points | None) -> None:
+        """Show `points`; None takes them away."""
+        if points is self._points:
+            return
+        self._points = points
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+        if points is not None:
+            self._handle = self._server.scene.add_point_cloud(
+                self._name,
+                points.xyz.astype(np.float32),
+                points.colours_u8,
+                point_size=self._point_size,
+                point_shape="circle",
+                point_shading="flat",
+                precision="float32",
+            )
+
+
 class _Frusta:
     """One clickable frustum per frame of the edited path, updated in place."""
 
-    def __init__(self, server: viser.ViserServer, on_click: Callable[[int], None]):
+    def __init__(self, server: viser.ViserServer, on_click: Callable[[int, tuple[float, float]], None]):
         self._server, self._on_click = server, on_click
         self._handles: list[viser.CameraFrustumHandle] = []
         self._thumbnails: list[np.ndarray | None] = []
@@ -230,8 +272,8 @@ class _Frusta:
             self._handles[index].image = image
             self._thumbnails[index] = image
 
-    async def _clicked(self, index: int, _event: viser.SceneNodePointerEvent) -> None:
-        self._on_click(index)
+    async def _clicked(self, index: int, event: viser.SceneNodePointerEvent) -> None:
+        self._on_click(index, event.screen_pos)
 
 
 class _Gizmo:
@@ -290,7 +332,10 @@ class _Gizmo:
 
 
 class _Surroundings:
-    """What makes the space readable: the source's picture at unit depth, a floor grid, the source camera's axes."""
+    """What makes the space readable: the source's picture at unit depth, a floor grid, the source camera's axes.
+
+    Where the scene's own points are shown, the picture would only hide those behind it, and goes.
+    """
 
     def __init__(self, server: viser.ViserServer):
         self._server = server
@@ -317,10 +362,13 @@ class _Surroundings:
     def draw(self, scene: ViewportScene) -> None:
         """Stand the source frame's thumbnail at z-depth 1 before the source camera, the floor at its lower edge."""
         trajectory = scene.trajectory
-        if trajectory is None or scene.thumbnails is None:
+        has_points = scene.points is not None or scene.dense is not None
+        if trajectory is None or scene.thumbnails is None or has_points:
             if self._plane is not None:
                 self._plane.remove()
                 self._plane, self._image = None, None
+            if trajectory is not None:
+                self._lower_floor(image_corners(trajectory, scene.source, 1.0))
             return
         image, T = scene.thumbnails[scene.source], trajectory.Ts_world_camera[scene.source]
         if image is self._image and self._T is not None and np.array_equal(T, self._T):
@@ -338,7 +386,12 @@ class _Surroundings:
             position=corners.mean(axis=0),
             cast_shadow=False,
         )
-        self._grid.position = (0.0, float(corners[:, 1].max()), 1.0)
+        self._lower_floor(corners)
+
+    def _lower_floor(self, corners: np.ndarray) -> None:
+        position = (0.0, float(corners[:, 1].max()), 1.0)
+        if tuple(self._grid.position) != position:
+            self._grid.position = position
 
 
 class Viewport:
@@ -357,6 +410,9 @@ class Viewport:
         self._closed = False
         self._depth = FRUSTUM_DEPTH_RANGE[0]
         self._ghost_drawn: tuple[Trajectory | None, float] | None = None
+        self._node_clicked_at: tuple[float, float] | None = None
+        self._listening = False
+        self._views: tuple[Overview, ...] = ()
         self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         self.server.scene.set_up_direction("-y")
         self.server.gui.configure_theme(show_logo=False, show_share_button=False)
@@ -364,6 +420,10 @@ class Viewport:
         self._frusta = _Frusta(self.server, self._clicked)
         self._path = _Lines(self.server, "/path/line", thickness_px=3.0)
         self._ghost = _Lines(self.server, "/ghost", thickness_px=1.0)
+        self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
+        self._raw_drawn: Trajectory | None = None
+        self._points = _Cloud(self.server, "/points", POINT_SIZE)
+        self._dense = _Cloud(self.server, "/dense", DENSE_POINT_SIZE)
         self._gizmo = _Gizmo(self.server, dispatch)
         self._set_initial_camera()
 
@@ -376,7 +436,7 @@ class Viewport:
         """Show `scene`. Idempotent: what has not changed is not sent again. After `close` it does nothing.
 
         The gizmo stands on the selected frame unless that is the source. The first trajectory to appear is brought
-        into view; later ones leave the camera where the user put it (`orbit_view` brings it back).
+        into view, and each new `home` unless the user has moved the camera (`orbit_view` brings it back).
 
         Raises:
             ValueError: `selected` or `source` is no frame of the trajectory, or the thumbnails are too few.
@@ -386,12 +446,17 @@ class Viewport:
             if self._closed:
                 return
             is_first = self._scene.trajectory is None and scene.trajectory is not None
+            is_new = scene.home is not None and scene.home is not self._scene.home
+            is_moved = is_new and self._is_moved()
             self._scene = scene
             with self.server.atomic():
                 self._draw_paths(scene)
                 self._surroundings.draw(scene)
+                self._points.draw(scene.points)
+                self._dense.draw(scene.dense)
                 self._show_all(True)
-            if is_first:
+            self._listen(scene.selected is not None)
+            if is_first or (is_new and not is_moved):
                 self.orbit_view()
 
     def show_frame(self, index: int) -> None:
@@ -443,6 +508,10 @@ class Viewport:
             ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
             self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
             self._ghost_drawn = (scene.ghost, self._depth)
+        if scene.raw is not self._raw_drawn:
+            raw = None if scene.raw is None else _wireframes(scene.raw, self._depth / 2.0)
+            self._raw.draw(raw, np.array(RAW_COLOUR, np.uint8))
+            self._raw_drawn = scene.raw
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
@@ -452,6 +521,7 @@ class Viewport:
     def _show_all(self, visible: bool) -> None:
         self._frusta.show(visible)
         self._ghost.show(visible)
+        self._raw.show(visible)
         trajectory, index = self._scene.trajectory, self._scene.selected
         if not visible or trajectory is None or index is None or index == self._scene.source:
             self._gizmo.draw(None, None)
@@ -462,8 +532,23 @@ class Viewport:
         view = overview(self._scene)
         camera = self.server.initial_camera  # for pages that connect later, and for viser's own "reset view"
         camera.position, camera.look_at, camera.fov = view.position, view.look_at, view.fov_y_rad
+        self._views = (view,)
+
+    def _is_moved(self) -> bool:
+        """Whether a user looks from elsewhere than this viewport has put the camera."""
+        for client in self.server.get_clients().values():
+            at, towards = np.asarray(client.camera.position), np.asarray(client.camera.look_at)
+            near = VIEW_TOLERANCE * np.linalg.norm(towards - at)
+            if not any(
+                np.linalg.norm(at - view.position) < near and np.linalg.norm(towards - view.look_at) < near
+                for view in self._views
+            ):
+                return True
+        return False
 
     def _fly(self, position: np.ndarray, look_at: np.ndarray, up: np.ndarray, fov_y_rad: float) -> None:
+        # the first is for pages that connect later, the last but one for a camera that is still on its way
+        self._views = (self._views[0], *self._views[-1:], Overview(position, look_at))
         for client in self.server.get_clients().values():
             with client.atomic():
                 client.camera.up_direction = up
@@ -471,8 +556,26 @@ class Viewport:
                 client.camera.look_at = look_at
                 client.camera.fov = fov_y_rad
 
-    def _clicked(self, index: int) -> None:
+    def _listen(self, for_clicks: bool) -> None:
+        """Hear clicks beside the frusta only while they mean something: the pointer shows whether they do."""
+        if for_clicks == self._listening:
+            return
+        self._listening = for_clicks
+        if for_clicks:
+            self.server.scene.on_click()(self._clicked_anywhere)  # pyright: ignore[reportArgumentType]  viser awaits it
+        else:
+            self.server.scene.remove_click_callback()
+
+    def _clicked(self, index: int, screen_pos: tuple[float, float]) -> None:
+        self._node_clicked_at = screen_pos
         self._dispatch(Select(index))
+
+    async def _clicked_anywhere(self, event: viser.SceneClickEvent) -> None:
+        # viser reports a click on a frustum here, too, after the frustum's own report
+        at, self._node_clicked_at = self._node_clicked_at, None
+        if at is not None and np.abs(np.subtract(event.screen_pos, at)).max() < CLICK_TOLERANCE:
+            return
+        self._dispatch(Select(None))
 
 
 def _check(scene: ViewportScene) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 
 from rap.data import Clip
-from rap.geometry import preset
+from rap.geometry import preset, scale_motion
+from rap.geometry.refine import Refinement, RefinementReport
+from rap.geometry.tracks import PointCloud
 from rap.pipeline import EstimateTask, GenerateTask, Progress, RaPOutput
 
 SIZE = (96, 128)
@@ -67,6 +70,84 @@ class FakePipeline:
                 yield Progress(step, steps, preview, trajectory, done, output)
         finally:
             self.closed += not ended
+
+
+@dataclass
+class FakeScene:
+    """A scene that shows the clip's first frame along any path and has seen three quarters of each picture."""
+
+    clip: Clip
+    points: PointCloud | None
+    gate: threading.Semaphore | None = None
+    previewed: list = field(default_factory=list)
+
+    def preview(self, trajectory):
+        if self.gate is not None:
+            assert self.gate.acquire(timeout=20)
+        self.previewed.append(trajectory)
+        frames = np.repeat(self.clip.frames_u8[:1], len(trajectory), axis=0)
+        mask = np.ones(frames.shape[:3], bool)
+        mask[:, :, : mask.shape[2] // 4] = False
+        return SimpleNamespace(frames_u8=frames, mask=mask)
+
+    def hints(self, trajectory):
+        preview = self.preview(trajectory)
+        return SimpleNamespace(frames_u8=preview.frames_u8, mask=preview.mask.astype(np.float32))
+
+    def coloured_points(self, max_points=1000, min_confidence=0.5):
+        return np.random.default_rng(0).normal(size=(500, 3)), np.full((500, 3), 90, np.uint8)
+
+
+@dataclass
+class FakeGeometry:
+    """Answers as `rap.scene` does, without looking at a single pixel.
+
+    `verdict` is what refinements come to; `gates` are waited for by the function of that name, before it answers;
+    `calls` tells what was asked for, in order.
+    """
+
+    verdict: str = "refined"
+    gates: dict[str, threading.Semaphore] = field(default_factory=dict)
+    fails_with: Exception | None = None
+    calls: list = field(default_factory=list)
+    scenes: list = field(default_factory=list)
+
+    def refine(self, clip, trajectory, known_fov_y_rad=None):
+        self._answer("refine", known_fov_y_rad)
+        report = RefinementReport(
+            self.verdict, f"That was {self.verdict}.", "prediction", "model", 6.5, 0.5, 900, 120, 1.04, 2.0
+        )
+        if self.verdict != "refined":
+            return Refinement(trajectory, report)
+        return Refinement(scale_motion(trajectory, 0.9), report, cloud())
+
+    def build_scene(self, clip, trajectory, points=None):
+        self._answer("build_scene", points)
+        return self._scene(clip, points)
+
+    def picture_scene(self, clip, trajectory):
+        self._answer("picture_scene", None)
+        return self._scene(clip, None)
+
+    def _answer(self, name, detail):
+        self.calls.append((name, detail))
+        if name in self.gates:
+            assert self.gates[name].acquire(timeout=20)
+        if self.fails_with is not None:
+            raise self.fails_with
+
+    def _scene(self, clip, points):
+        self.scenes.append(FakeScene(clip, points, self.gates.get("preview")))
+        return self.scenes[-1]
+
+
+def cloud(count: int = 200) -> PointCloud:
+    """Points before the source camera, well seen but for one that is very far away."""
+    xyz = np.random.default_rng(1).uniform((-1, -1, 0.5), (1, 1, 2), (count, 3))
+    xyz[-1] = 1e4
+    return PointCloud(
+        xyz, np.full((count, 3), 128, np.uint8), np.full(count, 0.4), np.full(count, 0.1), np.arange(count)
+    )
 
 
 def wait_until(condition, timeout_s: float = 10.0) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from fakes import FakePipeline, clip, moving_frames
+from fakes import FakeGeometry, FakePipeline, clip, moving_frames
 
 from rap.data import write_video
 from rap.geometry import preset
@@ -19,10 +19,12 @@ from ui import document as doc
 from ui import layout, panels, plots
 from ui import messages as msg
 from ui.document import Document, Settings
+from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.panels import ButtonLook
-from ui.session import JobStatus, Notice, Options, Sessions
+from ui.session import Options, Sessions
+from ui.state import JobStatus, Notice
 
 # viser leaves its listening socket, Gradio its event loops to the collector
 pytestmark = [
@@ -45,16 +47,14 @@ def collected():
 @pytest.fixture
 def page():
     hub = Hub()
-    worker = Worker(FakePipeline)
     sessions: Future[Sessions] = Future()
-    sessions.set_result(Sessions(worker, hub, Options()))
+    sessions.set_result(Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), hub, Options()))
     with gr.Blocks() as demo:
         inputs, path, result = layout.input_panel(), layout.path_panel(), layout.result_panel(0, None)
         page = layout.Page(sessions, inputs, path, result)
         layout.wire(demo, page, gr.State(""), gr.State({}))
     yield page
     sessions.result().close()
-    worker.close()
 
 
 def sent(page, drawn):
@@ -82,7 +82,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
 
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
     drawn = page.upload(session_id, seen, [str(tmp_path / "clip.mp4")])
-    assert sent(page, drawn) == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
+    assert sent(page, drawn) == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov"}
     *steps, drawn = page.predict(session_id, drawn[0], 0)
     assert {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"} <= sent(
         page, page.refresh(session_id, {**drawn[0], **{name: () for name in drawn[0]}})

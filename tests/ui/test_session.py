@@ -8,13 +8,14 @@ import zipfile
 
 import numpy as np
 import pytest
-from fakes import FakePipeline, moving_frames, wait_until
+from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
 from PIL import Image
 
 from rap import formats
 from rap.data import load_clip, write_video
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import messages as msg
+from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.session import Options, SessionGone, Sessions
@@ -28,12 +29,13 @@ class App:
     def __init__(self):
         self.pipeline = FakePipeline()
         self.hub = Hub(grace_s=60.0)
-        self.worker = Worker(lambda: self.pipeline)
-        self.sessions = Sessions(self.worker, self.hub, Options())
+        self.backend = FakeGeometry()
+        self.sessions = Sessions(
+            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, Options()
+        )
 
     def close(self):
         self.sessions.close()
-        self.worker.close()
 
 
 @pytest.fixture
@@ -45,7 +47,11 @@ def app():
 
 @pytest.fixture
 def session(app):
-    return app.sessions.open()
+    """A session that leaves predictions as they are; what refining does is tested in test_geometry.py."""
+    session = app.sessions.open()
+    session.dispatch(msg.SetRefine(False))
+    session.dispatch(msg.SetUseGeometry(False))
+    return session
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,18 @@ import gc
 import socket
 import threading
 import time
+from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from viser._messages import Message
 
-from rap.geometry import intrinsics_from_fov, se3
+from rap.geometry import intrinsics_from_fov, replace_pose, se3
 from rap.geometry.trajectory import Trajectory
 from ui.messages import Drag, DragEnd, DragStart, Select
+from ui.state import Points
 from ui.viewport import (
     FRUSTUM_DEPTH_RANGE,
     OVERVIEW_ASPECT,
@@ -222,8 +225,84 @@ def test_only_frames_can_be_flown_to(viewport):
 def test_a_click_selects(viewport, messages):
     viewport.draw(ViewportScene(path()))
     for entry in node(viewport, "/path/frustum_6")._impl.click_cb:
-        asyncio.run(entry.callback(SimpleNamespace()))
+        asyncio.run(entry.callback(SimpleNamespace(screen_pos=(0.4, 0.5))))
     assert messages == [Select(6)]
+
+
+def click_anywhere(viewport, screen_pos):
+    """What viser reports beside the click on a node, for every click."""
+    for entry in list(viewport.server.scene._scene_pointer_cb):
+        asyncio.run(entry.callback(SimpleNamespace(screen_pos=screen_pos)))
+
+
+def test_a_click_beside_the_frusta_clears_the_selection(viewport, messages):
+    viewport.draw(ViewportScene(path()))
+    click_anywhere(viewport, (0.1, 0.1))
+    assert messages == [], "nothing is selected, and the pointer says so"
+    viewport.draw(ViewportScene(path(), selected=2))
+    for entry in node(viewport, "/path/frustum_6")._impl.click_cb:
+        asyncio.run(entry.callback(SimpleNamespace(screen_pos=(0.4, 0.5))))
+    click_anywhere(viewport, (0.402, 0.5))
+    assert messages == [Select(6)], "the same click, reported twice"
+    click_anywhere(viewport, (0.402, 0.5))
+    assert messages == [Select(6), Select(None)]
+    viewport.draw(ViewportScene(path()))
+    click_anywhere(viewport, (0.1, 0.1))
+    assert len(messages) == 2
+
+
+def points(count=50):
+    return Points(np.random.default_rng(0).normal(size=(count, 3)), np.full((count, 3), 100, np.uint8))
+
+
+def test_points_are_sent_once_and_take_the_place_of_the_picture(viewport, sent):
+    trajectory, cloud, dense = path(), points(), points(900)
+    scene = ViewportScene(trajectory, thumbnails=pictures())
+    viewport.draw(scene)
+    assert node(viewport, "/source_plane") is not None and node(viewport, "/points") is None
+    viewport.draw(replace(scene, points=cloud))
+    assert node(viewport, "/points").points.shape == (50, 3) and node(viewport, "/source_plane") is None
+    sent.clear()
+    moved = replace_pose(trajectory, 4, trajectory.Ts_world_camera[5])
+    viewport.draw(replace(scene, trajectory=moved, points=cloud))
+    assert not [message for message in sent if "PointCloud" in type(message).__name__]
+    viewport.draw(replace(scene, dense=dense))
+    assert node(viewport, "/points") is None and node(viewport, "/dense").points.shape == (900, 3)
+    viewport.draw(scene)
+    assert node(viewport, "/dense") is None and node(viewport, "/source_plane") is not None
+
+
+def test_the_raw_prediction_is_a_thin_node_of_its_own(viewport):
+    viewport.draw(ViewportScene(path(), raw=path(step=0.2)))
+    assert node(viewport, "/raw").thickness == 1.0 and node(viewport, "/ghost") is None
+    viewport.draw(ViewportScene(path()))
+    assert node(viewport, "/raw") is None
+
+
+class Client:
+    """A page that looks from somewhere."""
+
+    def __init__(self, position, look_at):
+        self.camera = SimpleNamespace(position=position, look_at=look_at, up_direction=None, fov=None)
+
+    @contextmanager
+    def atomic(self):
+        yield
+
+
+@pytest.mark.parametrize(("moved", "framed"), [(0.0, True), (0.5, False)])
+def test_a_new_prediction_is_framed_unless_the_view_was_moved(viewport, monkeypatch, moved, framed):
+    first = path()
+    viewport.draw(ViewportScene(first, home=first))
+    view = overview(ViewportScene(first))
+    client = Client(view.position + moved, view.look_at)
+    monkeypatch.setattr(viewport.server, "get_clients", lambda: {0: client})
+    second = path(step=0.4)
+    viewport.draw(ViewportScene(path(), home=first))
+    np.testing.assert_allclose(client.camera.position, view.position + moved, err_msg="no new home: left alone")
+    viewport.draw(ViewportScene(second, home=second))
+    wanted = overview(ViewportScene(second)).position if framed else view.position + moved
+    np.testing.assert_allclose(client.camera.position, wanted)
 
 
 def test_a_drag_starts_moves_and_ends_and_keeps_the_gizmo_in_the_hand(viewport, messages, sent):
