@@ -358,6 +358,19 @@ def test_generate_hands_the_clip_on_as_hints(
     assert result["hints"]["coverage"] == 0.5 and result["cameras"]["refined"] and result["clip"]["num_frames"] == 9
 
 
+def test_cameras_that_the_frames_do_not_bear_out_give_no_hints(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    diverged = lambda clip, trajectory, fov: Refinement(trajectory, report("diverged"), None, None)  # noqa: E731
+    monkeypatch.setattr(scene, "refine", diverged)
+    arguments = film, "--preset", "arc-left", "--out", tmp_path / "out"
+    result = run_json(capsys, "generate", *arguments)
+    assert result["hints"] is None and pipeline.tasks[-1].hints is None and geometry.made == []
+    assert result["notes"] == ["no hints, as the clip's cameras are not known: Because."]
+    assert run_json(capsys, "generate", *arguments, "--hints")["hints"] is not None
+    assert "the clip's cameras are a guess: Because." in run_json(capsys, "preview", *arguments)["notes"]
+
+
 def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
     arguments = "generate", film, "--preset", "arc-left", "--out", tmp_path / "out"
     result = run_json(capsys, *arguments, "--model-only", "--start", 3)
@@ -610,7 +623,7 @@ def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Pa
     of_a_film = run_json(
         capsys, "generate", film, "--preset", "arc-left", "--frames", 5, "--steps", 1, "--out", tmp_path / "f"
     )
-    assert of_a_film["clip"]["num_frames"] == 5 and of_a_film["hints"] is not None  # noise: nothing can be tracked
+    assert of_a_film["clip"]["num_frames"] == 5 and of_a_film["cameras"]["refinement"] is not None
     run_json(capsys, "imagine", film, "--frames", 5, "--steps", 1, "--out", tmp_path / "if")
     run_json(capsys, "imagine", picture, "--frames", 5, "--steps", 2, "--out", tmp_path / "i")
     loop = run_json(capsys, "roundtrip", film, "--frames", 5, "--steps", 2, "--out", tmp_path / "r")["closed_loop"]

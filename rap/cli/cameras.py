@@ -46,6 +46,11 @@ class ClipCameras:
     output: RaPOutput | None = None
 
     @property
+    def fits(self) -> bool:
+        """Whether the frames bear the cameras out; cameras that were not held against them are believed."""
+        return self.report is None or self.report.verdict in ("refined", "no_parallax")
+
+    @property
     def replaced(self) -> Trajectory | None:
         """The predicted cameras, where `trajectory` is no longer these."""
         return None if self.predicted == self.trajectory else self.predicted

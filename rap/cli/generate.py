@@ -79,10 +79,13 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
     trajectory, notes = path_in_clip(chosen, clip, found)
+    if found is not None and not found.fits and chosen.hints is None:
+        hinted = False
+        notes.append(f"no hints, as the clip's cameras are not known: {found.report.reason if found.report else ''}")
     hints = make_hints(chosen, clip, found, trajectory) if hinted else None
     from rap.pipeline import GenerateTask
 
-    sources = clip.frames_u8[:1] if hinted else clip.frames_u8
+    sources = clip.frames_u8[: len(source_indices)]
     task = GenerateTask(sources, trajectory, source_indices, steps=chosen.steps, seed=chosen.seed, hints=hints)
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None

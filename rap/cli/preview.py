@@ -46,6 +46,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         path, notes = (
             (found.trajectory, found.notes) if own_path(chosen) else generate.path_in_clip(chosen, clip, found)
         )
+    if found is not None and not found.fits and found.report is not None:
+        notes = [*notes, f"the clip's cameras are a guess: {found.report.reason}"]
     shown = scene.preview(path)
     folder.write_video(shown.frames_u8, path.fps)
     folder.write_cameras(path.resized(shown.frames_u8.shape[1:3]), folder.write_frames(shown.frames_u8))
