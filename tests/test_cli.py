@@ -16,8 +16,9 @@ import pytest
 import trimesh
 from PIL import Image
 
-from rap import cli, formats, scene
+from rap import cli, formats, metrics, scene
 from rap.cli import cameras, generate, model, options, roundtrip
+from rap.config import ASSETS
 from rap.data import Clip, load_clip, write_video
 from rap.geometry import PRESETS, Trajectory, preset
 from rap.geometry.refine import Refinement, RefinementReport
@@ -612,6 +613,24 @@ def test_frame_counts() -> None:
     assert accepted == list(range(5, 40, 4))
 
 
+def test_preview_shows_the_clip_along_its_own_cameras(capsys, tmp_path: Path) -> None:
+    """Nothing is replaced here: tracks, unit of length, depth and warp of a procedural clip under its true cameras."""
+    example, out = ASSETS / "examples" / "arc_around_a_table.mp4", tmp_path / "out"
+    arguments = "preview", example, "--cameras", example.with_suffix(".transforms.json"), "--out", out, "--frames", 9
+    result = run_json(capsys, *arguments)
+    assert result["coverage"] > 0.95 and result["cameras"]["refinement"] is None
+    clip = load_clip(example, num_frames=9)
+    shown = load_clip(out / "frames", num_frames=9, size=clip.image_size).frames_u8
+    hidden = [1, 3, 5, 7]  # the others were lifted
+    assert (
+        metrics.psnr(shown[hidden], clip.frames_u8[hidden])
+        > metrics.psnr(clip.frames_u8[:8:2], clip.frames_u8[hidden]) + 3
+    )
+    cloud = np.asarray(trimesh.load(out / "points.ply").vertices)
+    depths = cloud[:, 2]  # the world is the first camera, and its median depth the unit
+    assert len(cloud) > 1000 and 0.6 < np.median(depths) < 1.6 and depths.min() > 0
+
+
 def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Path) -> None:
     estimated = run_json(capsys, "estimate", film, "--frames", 5, "--out", tmp_path / "e")
     assert estimated["trajectory"]["num_frames"] == 5
@@ -624,6 +643,21 @@ def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Pa
         capsys, "generate", film, "--preset", "arc-left", "--frames", 5, "--steps", 1, "--out", tmp_path / "f"
     )
     assert of_a_film["clip"]["num_frames"] == 5 and of_a_film["cameras"]["refinement"] is not None
+    of_a_picture = run_json(
+        capsys,
+        "generate",
+        picture,
+        "--hints",
+        "--preset",
+        "zoom-in",
+        "--frames",
+        5,
+        "--steps",
+        1,
+        "--out",
+        tmp_path / "p",
+    )
+    assert of_a_picture["hints"]["coverage"] > 0.9
     run_json(capsys, "imagine", film, "--frames", 5, "--steps", 1, "--out", tmp_path / "if")
     run_json(capsys, "imagine", picture, "--frames", 5, "--steps", 2, "--out", tmp_path / "i")
     loop = run_json(capsys, "roundtrip", film, "--frames", 5, "--steps", 2, "--out", tmp_path / "r")["closed_loop"]
