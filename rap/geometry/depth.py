@@ -1,0 +1,448 @@
+"""Depth of every source frame of a clip with known cameras: plane sweep, smoothing, agreement of the views (torch).
+
+Each source is compared with its best neighbours over planes of inverse depth (Collins, A space-sweep approach to true
+multi-image matching, CVPR 1996) by normalised correlation, in the better half of the neighbours, because the others
+may not see what it sees; the cost is smoothed along four paths (`rap.geometry.stereo.semi_global`). Then every source
+knows the depth of the others, and a second round uses it: a neighbour is not asked about points it sees something in
+front of, and a hypothesis pays where a neighbour looks through it at what lies behind (free space, as in Merrell et
+al., Real-time visibility-based fusion of depth maps, ICCV 2007).
+
+All work is done at half resolution; pixels map between cameras as in `rap.geometry.warp`: with d the inverse depth,
+
+    h = K_b R K_a^-1 (x, y, 1) + d K_b t        (x', y') = (h_x, h_y) / h_z        d' = d / h_z
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from rap.geometry import se3
+from rap.geometry.camera import resize_intrinsics
+from rap.geometry.stereo import best_hypothesis, correlation_cost, median_filter, semi_global
+from rap.geometry.tracks import PointCloud
+
+SHRINK = 2
+"""Depth is computed on frames this much smaller: noise averages out, and the sweep costs a quarter."""
+
+FINE = 4
+"""Grey levels are looked up in pictures enlarged so much: a nearest pixel there is as good as interpolation here, and
+seven times faster."""
+
+PLANE_STEP_PX = 0.75
+MIN_PLANES, MAX_PLANES = 16, 96
+
+RANGE_MARGIN = (0.5, 1.35)
+"""Planes reach from so much of the points' 3rd percentile of inverse depth to so much of the 97th."""
+
+MIN_POINTS = 12
+"""With fewer points in view the range comes from a coarse sweep over all depths."""
+
+MIN_PARALLAX_PX = 0.25
+"""Of the widest pair, at half resolution: with less there is no depth to be seen."""
+
+WANTED_PARALLAX_PX = 5.0
+"""Of a neighbour, at half resolution: less is imprecise, more looks different."""
+
+WANTED_ANGLE_RAD = float(np.deg2rad(25.0))
+OUT_OF_VIEW = 1.0  # cost: as of a flat window, no opinion
+PRIOR_WEIGHT, PRIOR_PLANES = 0.25, 8.0
+PRIOR_POINTS = 200
+PRIOR_REACH, PRIOR_COLOUR = 0.06, 0.1  # of the long side; of [0, 1]
+OCCLUDED_PLANES, FREE_PLANES, FREE_RAMP, FREE_COST = 2.5, 2.0, 4.0, 0.8
+CONSISTENT_PX = 1.0  # at half resolution
+NEAR = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMaps:
+    """Depth of S frames.
+
+    Attributes:
+        inverse_depth: (S,h,w) float32, 1 / z-depth in the frame's camera, positive.
+        confidence: (S,h,w) in [0, 1]: whether other frames see the surface at the same place.
+    """
+
+    inverse_depth: Float[Tensor, "S h w"]
+    confidence: Float[Tensor, "S h w"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Views:
+    """The frames at the working resolution.
+
+    Attributes:
+        frames: (S,3,h,w) in [0, 1].
+        grey: (S,h,w).
+        fine: (S,1,FINE h,FINE w) the grey levels to look up.
+        Ts_world_camera, intrinsics: (S,4,4), (S,4) in px of (h, w).
+    """
+
+    frames: Tensor
+    grey: Tensor
+    fine: Tensor
+    Ts_world_camera: np.ndarray
+    intrinsics: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.frames.shape[-2], self.frames.shape[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Sweep:
+    """What is compared: for each source the planes (S,D) of inverse depth and the numbers (S,K) of its neighbours."""
+
+    planes: np.ndarray
+    neighbours: np.ndarray
+
+    @property
+    def step(self) -> np.ndarray:
+        return (self.planes[:, -1] - self.planes[:, 0]) / (self.planes.shape[1] - 1)
+
+
+def plane_sweep(
+    frames: Float[Tensor, "S 3 H W"],
+    Ts_world_camera: Float[np.ndarray, "S 4 4"],
+    intrinsics: Float[np.ndarray, "S 4"],
+    points: PointCloud | None = None,
+    *,
+    num_neighbours: int = 4,
+) -> DepthMaps:
+    """Depth of every frame from all of them.
+
+    One frame, or frames from one place (a pan): a plane at the median depth of the points (at unit depth without
+    points), confidence 0. Parts of a frame that no other frame sees, or without texture, follow the points and their
+    surroundings; their confidence is low.
+
+    Args:
+        frames: colours in [0, 1].
+        Ts_world_camera: camera-to-world poses; their unit is that of the depth.
+        intrinsics: fx, fy, cx, cy in px of (H, W).
+        points: sparse points in the world; they tell the range of depths. None finds it by a coarse sweep.
+        num_neighbours: how many other frames each is compared with.
+
+    Returns:
+        DepthMaps at (H, W), on the frames' device.
+
+    Raises:
+        ValueError: shapes that do not agree.
+    """
+    Ts, K = np.asarray(Ts_world_camera, dtype=np.float64), np.asarray(intrinsics, dtype=np.float64)
+    _check(frames, Ts, K, num_neighbours)
+    H, W = frames.shape[-2:]
+    views = _views(frames.float(), Ts, K, SHRINK)
+    seen = _visible_points(views, points)
+    middle = _median_inverse_depths(seen)
+    if len(frames) == 1 or _widest_parallax_px(views, middle) < MIN_PARALLAX_PX:
+        flat = torch.from_numpy(middle.astype(np.float32)).to(frames.device)[:, None, None].expand(-1, H, W)
+        return DepthMaps(flat.contiguous(), torch.zeros_like(flat))
+    ranges = _ranges_of(seen)
+    if ranges is None:
+        ranges = _coarse_ranges(_views(frames.float(), Ts, K, 2 * SHRINK), num_neighbours)
+    sweep = _plan(views, ranges, np.sqrt(ranges[:, 0] * ranges[:, 1]), num_neighbours)
+    inverse_depth = _depth(views, sweep, _prior_cost(views, sweep, seen))
+    maps = torch.stack([inverse_depth, _consistency(inverse_depth, views, sweep.neighbours)], dim=1)
+    maps = F.interpolate(maps, size=(H, W), mode="bilinear", align_corners=False)
+    return DepthMaps(maps[:, 0], maps[:, 1])
+
+
+# --- cameras ----------------------------------------------------------------------------------------------------------
+
+
+def _views(frames: Tensor, Ts: np.ndarray, intrinsics: np.ndarray, shrink: int) -> _Views:
+    H, W = frames.shape[-2:]
+    size = (max(1, round(H / shrink)), max(1, round(W / shrink)))
+    small = F.interpolate(frames, size=size, mode="area")
+    weights = torch.tensor([0.299, 0.587, 0.114], device=frames.device)
+    grey = (small * weights[:, None, None]).sum(dim=1)
+    fine = F.interpolate(grey[:, None], scale_factor=FINE, mode="bilinear", align_corners=False)
+    return _Views(small, grey, fine, Ts, resize_intrinsics(intrinsics, (H, W), size))
+
+
+def _transfer_matrices(views: _Views, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """K_b R_b_a K_a^-1 (…,3,3) and K_b t_b_a (…,3) of the views a to the views b, by their numbers (…)."""
+    T_b_a = se3.inverse(views.Ts_world_camera[b]) @ views.Ts_world_camera[a]
+    K = np.zeros((len(views.intrinsics), 3, 3))
+    K[:, 0, 0], K[:, 1, 1], K[:, :2, 2], K[:, 2, 2] = *views.intrinsics[:, :2].T, views.intrinsics[:, 2:], 1.0
+    return K[b] @ T_b_a[..., :3, :3] @ np.linalg.inv(K)[a], (K[b] @ T_b_a[..., :3, 3:])[..., 0]
+
+
+def _tensor(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(like.device)
+
+
+def _transfer(
+    views: _Views, a: np.ndarray, b: np.ndarray, inverse_depth: Float[Tensor, "n D _ _"]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where the pixels of views a, at inverse depths (n,D,h,w) or (n,D,1,1), lie in the views b, one b for each a.
+
+    Returns:
+        x', y' in [-1, 1] across the picture, inverse depth there, and whether that is in view; all (n,D,h,w).
+    """
+    h, w = views.size
+    scale = np.array([[2 / w, 0, -1], [0, 2 / h, -1], [0, 0, 1]])
+    A, e = _transfer_matrices(views, a, b)
+    A, e = (_tensor(part, inverse_depth) for part in (scale @ A, e @ scale.T))
+    x = torch.arange(w, device=A.device, dtype=torch.float32) + 0.5
+    y = torch.arange(h, device=A.device, dtype=torch.float32)[:, None] + 0.5
+    A, e = A[..., None, None], e[..., None, None]
+    base = [(A[:, k, 0] * x + (A[:, k, 1] * y + A[:, k, 2]))[:, None] for k in range(3)]
+    hx, hy, hz = (torch.addcmul(base[k], e[:, k, None], inverse_depth) for k in range(3))
+    inverse = 1 / hz.clamp(min=NEAR)
+    x, y = hx.mul_(inverse), hy.mul_(inverse)
+    in_view = (x.abs() <= 1) & (y.abs() <= 1) & (hz > NEAR)
+    return x, y, inverse.mul_(inverse_depth), in_view
+
+
+def _look_up(pictures: Tensor, x: Tensor, y: Tensor, mode: str = "nearest") -> Tensor:
+    """Values (n,D,h,w) of pictures (n,1,h',w') at positions x, y in [-1, 1]."""
+    grid = torch.stack([x, y], dim=-1).flatten(1, 2)
+    values = F.grid_sample(pictures, grid, mode=mode, padding_mode="border", align_corners=False)
+    return values.view(x.shape)
+
+
+# --- points, ranges, neighbours ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Points in view of one camera: position (n,2) px of the working resolution, inverse depth (n,)."""
+
+    xy: np.ndarray
+    inverse_depth: np.ndarray
+
+
+def _visible_points(views: _Views, points: PointCloud | None) -> list[_Seen]:
+    """Of each view the points inside the picture; whether something hides them is not known."""
+    if points is None:
+        return [_Seen(np.zeros((0, 2)), np.zeros(0))] * len(views.grey)
+    h, w = views.size
+    found = []
+    for T, K in zip(views.Ts_world_camera, views.intrinsics, strict=True):
+        at = (points.xyz - T[:3, 3]) @ T[:3, :3]
+        at = at[np.isfinite(at).all(axis=1) & (at[:, 2] > NEAR)]
+        xy = at[:, :2] / at[:, 2:] * K[:2] + K[2:]
+        inside = (xy > 0).all(axis=1) & (xy < [w, h]).all(axis=1)
+        found.append(_Seen(xy[inside], 1 / at[inside, 2]))
+    return found
+
+
+def _median_inverse_depths(seen: list[_Seen]) -> np.ndarray:
+    """(S,) of the points each view sees, of all points where it sees none, 1 where there are none."""
+    together = np.concatenate([view.inverse_depth for view in seen])
+    default = float(np.median(together)) if len(together) else 1.0
+    return np.array([np.median(view.inverse_depth) if len(view.inverse_depth) else default for view in seen])
+
+
+def _ranges_of(seen: list[_Seen]) -> np.ndarray | None:
+    """(S,2) least and greatest inverse depth by the points; those of all views where one sees few; None: too few."""
+    together = np.concatenate([view.inverse_depth for view in seen])
+    if len(together) < MIN_POINTS:
+        return None
+    chosen = [view.inverse_depth if len(view.inverse_depth) >= MIN_POINTS else together for view in seen]
+    return np.array([np.percentile(values, [3, 97]) for values in chosen]) * RANGE_MARGIN
+
+
+def _baselines(views: _Views) -> np.ndarray:
+    centres = views.Ts_world_camera[:, :3, 3]
+    return np.linalg.norm(centres[:, None] - centres, axis=-1)
+
+
+def _widest_parallax_px(views: _Views, inverse_depth: np.ndarray) -> float:
+    focal = views.intrinsics[:, :2].mean(axis=1)
+    return float((_baselines(views).max(axis=1) * focal * inverse_depth).max())
+
+
+def _coarse_ranges(views: _Views, num_neighbours: int) -> np.ndarray:
+    """(S,2) range of inverse depth, from a sweep over everything that moves by up to 1.5 pictures to a neighbour."""
+    baselines = _baselines(views) + np.diag(np.full(len(views.grey), np.inf))
+    nearest = np.maximum(np.sort(baselines, axis=1)[:, 0], 1e-3 * np.where(np.isinf(baselines), 0, baselines).max())
+    closest = 1.5 * max(views.size) / (views.intrinsics[:, :2].mean(axis=1) * nearest)
+    ranges = np.stack([0.002 * closest, closest], axis=1)
+    sweep = _plan(views, ranges, 0.1 * closest, num_neighbours)
+    cost = _neighbour_costs(views, sweep)
+    inverse_depth = best_hypothesis(semi_global(_better_half(cost), views.frames))
+    depth = _planes_to_depth(inverse_depth, sweep)
+    sure = _consistency(depth, views, sweep.neighbours) > 0.5
+    everywhere = depth[sure] if int(sure.sum()) >= MIN_POINTS else depth.flatten()
+    rows = [depth[s][sure[s]] if int(sure[s].sum()) >= 10 * MIN_POINTS else everywhere for s in range(len(depth))]
+    return np.array([np.percentile(row.cpu().numpy(), [2, 98]) for row in rows]) * [0.6, 1.25]
+
+
+def _plan(views: _Views, ranges: np.ndarray, middle: np.ndarray, num_neighbours: int) -> _Sweep:
+    """Neighbours of every source, and so many planes that a step moves a pixel by PLANE_STEP_PX in most of them.
+
+    A neighbour is good when the scene's middle moves by about WANTED_PARALLAX_PX between the two, when they look in
+    similar directions, and when it has much of the picture in view.
+    """
+    count = len(views.grey)
+    a, b = (index.ravel() for index in np.indices((count, count)))
+    _, in_view = _grid_transfer(views, a, b, middle[a])
+    low, high = (_grid_transfer(views, a, b, ranges[a, k])[0] for k in (0, 1))
+    overlap = in_view.mean(axis=1).reshape(count, count)
+    focal = views.intrinsics[:, :2].mean(axis=1)
+    parallax_px = _baselines(views) * (focal * middle)[:, None]
+    R = views.Ts_world_camera[:, :3, :3]
+    angle = se3.rotation_angle(np.swapaxes(R[:, None], -1, -2) @ R[None])
+    score = (overlap + 0.02) * np.exp(
+        -np.abs(np.log((parallax_px + 0.05) / WANTED_PARALLAX_PX)) - 0.5 * (angle / WANTED_ANGLE_RAD) ** 2
+    )
+    np.fill_diagonal(score, -1.0)
+    neighbours = np.argsort(-score, axis=1, kind="stable")[:, : min(num_neighbours, count - 1)]
+    moved_px = np.median(np.linalg.norm(high - low, axis=-1), axis=1).reshape(count, count)
+    typical_px = np.median(np.take_along_axis(moved_px, neighbours, axis=1), axis=1)
+    number = int(np.clip(np.ceil(typical_px.max() / PLANE_STEP_PX), MIN_PLANES, MAX_PLANES))
+    return _Sweep(np.linspace(ranges[:, 0], ranges[:, 1], number, axis=1), neighbours)
+
+
+def _grid_transfer(
+    views: _Views, a: np.ndarray, b: np.ndarray, inverse_depth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where 7 x 7 pixels of views a at inverse depths (n,) lie in views b: (n,49,2) px, (n,49) in view."""
+    h, w = views.size
+    ticks = (np.arange(7) + 0.5) / 7
+    grid = np.stack([*np.meshgrid(ticks * w, ticks * h), np.ones((7, 7))], axis=-1).reshape(-1, 3)
+    A, e = _transfer_matrices(views, a, b)
+    moved = grid @ np.swapaxes(A, -1, -2) + (e * inverse_depth[:, None])[:, None]
+    z = np.maximum(moved[..., 2], 1e-3)
+    xy = moved[..., :2] / z[..., None]
+    in_view = (xy > 0).all(axis=-1) & (xy < [w, h]).all(axis=-1) & (moved[..., 2] > 1e-3)
+    return xy, in_view
+
+
+# --- costs ------------------------------------------------------------------------------------------------------------
+
+
+def _depth(views: _Views, sweep: _Sweep, prior: Tensor) -> Float[Tensor, "S h w"]:
+    """Two rounds of best hypotheses: without and with what the other sources have found."""
+    costs = _neighbour_costs(views, sweep)
+    total = semi_global(_better_half(costs) + prior, views.frames)
+    depth = median_filter(_planes_to_depth(best_hypothesis(total), sweep))
+    costs = _with_visibility(costs, views, sweep, depth)
+    total = semi_global(_better_half(costs) + prior, views.frames)
+    return median_filter(_planes_to_depth(best_hypothesis(total), sweep))
+
+
+def _planes_to_depth(hypothesis: Tensor, sweep: _Sweep) -> Tensor:
+    """Fractions of plane numbers (S,h,w) -> inverse depth."""
+    first, step = (_tensor(part, hypothesis)[:, None, None] for part in (sweep.planes[:, 0], sweep.step))
+    return first + step * hypothesis
+
+
+def _pairs(views: _Views, sweep: _Sweep, inverse_depth: Tensor | None = None) -> Iterator[tuple[np.ndarray, tuple]]:
+    """For each rank of neighbours: their numbers (S,), and where all pixels at all planes lie in them."""
+    sources = np.arange(len(sweep.planes))
+    at = _tensor(sweep.planes, views.grey)[:, :, None, None] if inverse_depth is None else inverse_depth[:, None]
+    for neighbours in sweep.neighbours.T:
+        yield neighbours, _transfer(views, sources, neighbours, at)
+
+
+def _neighbour_costs(views: _Views, sweep: _Sweep) -> list[Float[Tensor, "S D h w"]]:
+    """Correlation cost with each neighbour, OUT_OF_VIEW where it does not see the point."""
+    costs = []
+    for neighbours, (x, y, _, in_view) in _pairs(views, sweep):
+        others = _look_up(views.fine[torch.from_numpy(neighbours)], x, y)
+        cost = correlation_cost(views.grey, others)
+        costs.append(torch.where(in_view, cost, OUT_OF_VIEW))
+    return costs
+
+
+def _better_half(costs: list[Tensor]) -> Tensor:
+    """Mean of the lower half of the neighbours' costs at every pixel and plane: the others may see something else."""
+    if len(costs) <= 2:
+        return torch.stack(costs).amin(dim=0)
+    count = (len(costs) + 1) // 2
+    if count > 2:
+        return torch.stack(costs).topk(count, dim=0, largest=False).values.mean(dim=0)
+    least, second = torch.minimum(costs[0], costs[1]), torch.maximum(costs[0], costs[1])
+    for cost in costs[2:]:
+        second = torch.minimum(second, torch.maximum(least, cost))
+        least = torch.minimum(least, cost)
+    return (least + second).mul_(0.5)
+
+
+def _with_visibility(costs: list[Tensor], views: _Views, sweep: _Sweep, depth: Tensor) -> list[Tensor]:
+    """The costs, knowing all depths: no opinion behind what the neighbour sees, a price before it."""
+    step = _tensor(sweep.step, depth)[:, None, None, None]
+    judged = []
+    for cost, (neighbours, (x, y, there, _)) in zip(costs, _pairs(views, sweep), strict=True):
+        surface = _look_up(depth[torch.from_numpy(neighbours)][:, None], x, y)
+        nearer = surface.sub_(there).div_(step)  # in planes: by how much the neighbour's surface lies before the point
+        free = ((-FREE_PLANES - nearer) * (1 / FREE_RAMP)).clamp_(0, 1)
+        judged.append(torch.where(nearer > OCCLUDED_PLANES, OUT_OF_VIEW, cost.add(free, alpha=FREE_COST)))
+    return judged
+
+
+def _prior_cost(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> Tensor:
+    """Price (S,D,h,w) of leaving the points' depth, spread to pixels near them in place and colour."""
+    value, weight = (torch.stack(maps)[:, None] for maps in zip(*map(_spread, views.frames, seen), strict=True))
+    first, step = (_tensor(part, value)[:, None, None, None] for part in (sweep.planes[:, 0], sweep.step))
+    number = torch.arange(sweep.planes.shape[1], device=value.device)[:, None, None]
+    away = ((number - (value - first) / step).abs() * (1 / PRIOR_PLANES)).clamp(max=1)
+    return PRIOR_WEIGHT * weight * away
+
+
+def _spread(frame: Float[Tensor, "3 h w"], seen: _Seen) -> tuple[Tensor, Tensor]:
+    """Mean inverse depth (h,w) of the points around, nearer in place and colour counting more, and its weight."""
+    h, w = frame.shape[-2:]
+    if len(seen.inverse_depth) == 0:
+        return torch.zeros_like(frame[0]), torch.zeros_like(frame[0])
+    chosen = slice(None, None, -(-len(seen.inverse_depth) // PRIOR_POINTS))
+    xy, inverse_depth = _tensor(seen.xy[chosen], frame), _tensor(seen.inverse_depth[chosen], frame)
+    x = torch.arange(w, device=frame.device) + 0.5
+    y = torch.arange(h, device=frame.device) + 0.5
+    reach = 2 * (PRIOR_REACH * max(h, w)) ** 2
+    far = ((x - xy[:, :1]) ** 2)[:, None] / reach + ((y - xy[:, 1:]) ** 2)[:, :, None] / reach  # (n,h,w)
+    own = frame[:, xy[:, 1].long(), xy[:, 0].long()].T
+    unlike = ((frame[None] - own[:, :, None, None]) ** 2).sum(dim=1) / (2 * PRIOR_COLOUR**2)
+    weight = torch.exp(-far - unlike)
+    total = weight.sum(dim=0)
+    mean = torch.einsum("nhw,n->hw", weight, inverse_depth) / total.clamp(min=1e-12)
+    return mean, total / (total + 0.3)
+
+
+def _consistency(
+    inverse_depth: Float[Tensor, "S h w"], views: _Views, neighbours: np.ndarray
+) -> Float[Tensor, "S h w"]:
+    """Confidence in [0, 1]: exp(-e^2 / 2), e px the way from a source to a neighbour and back by both their depths.
+
+    The mean over the better half of the neighbours (Schoenberger et al., Pixelwise view selection for unstructured
+    multi-view stereo, ECCV 2016, section 4.3: forward-backward reprojection error).
+    """
+    h, w = views.size
+    sources = np.arange(len(inverse_depth))
+    x0 = torch.arange(w, device=inverse_depth.device) + 0.5
+    y0 = torch.arange(h, device=inverse_depth.device)[:, None] + 0.5
+    agreed = []
+    for others in neighbours.T:
+        x, y, _, in_view = (part[:, 0] for part in _transfer(views, sources, others, inverse_depth[:, None]))
+        there = _look_up(inverse_depth[torch.from_numpy(others)][:, None], x[:, None], y[:, None], "bilinear")[:, 0]
+        A, e = (_tensor(part, x)[..., None, None] for part in _transfer_matrices(views, others, sources))
+        px, py = (x + 1) * (w / 2), (y + 1) * (h / 2)
+        hx, hy, hz = (A[:, k, 0] * px + A[:, k, 1] * py + A[:, k, 2] + e[:, k] * there for k in range(3))
+        inverse = 1 / hz.clamp(min=NEAR)
+        error = ((hx * inverse - x0) ** 2 + (hy * inverse - y0) ** 2) / CONSISTENT_PX**2
+        agreed.append(torch.where(in_view & (hz > NEAR), torch.exp(-0.5 * error), 0.0))
+    return 1 - _better_half([1 - one for one in agreed])
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+def _check(frames: Tensor, Ts: np.ndarray, intrinsics: np.ndarray, num_neighbours: int) -> None:
+    if frames.ndim != 4 or frames.shape[1] != 3 or min(frames.shape) == 0:
+        raise ValueError(f"frames must have shape (sources, 3, H, W) with a source at least, got {tuple(frames.shape)}")
+    count = len(frames)
+    if Ts.shape != (count, 4, 4):
+        raise ValueError(f"Ts_world_camera must have one pose a frame, ({count}, 4, 4), got {Ts.shape}")
+    if intrinsics.shape != (count, 4):
+        raise ValueError(f"intrinsics must have one row a frame, ({count}, 4), got {intrinsics.shape}")
+    if num_neighbours < 1:
+        raise ValueError(f"num_neighbours must be at least 1, got {num_neighbours}")
