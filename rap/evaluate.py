@@ -3,7 +3,10 @@
 Protocols (never compare across protocols): poses over all pairs i < j of a clip, AUC@30 in 1-degree bins of the worse
 of rotation and translation direction; identity is the score of not moving. Generation from frame 0 along the true
 cameras, PSNR against the true frames without frame 0, beside repeating frame 0. Following re-estimates the cameras of
-the generated video with the same model (self-consistency), beside the estimate from the true video.
+the generated video with the same model (self-consistency), beside the estimate from the true video. --refine adds the
+estimate fitted to the clip's tracks. --hints judges leaving the path: the even frames of the first half are shown to
+the geometry under true cameras, and PSNR is over the second half, for the warp alone (its holes filled smoothly), the
+model alone and the model with the warp as its hint.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from rap.data.dataset import ClipStore, relative_cameras
 from rap.errors import InputError
 from rap.geometry import Trajectory
 from rap.pipeline import RaPPipeline
+from rap.scene import build_scene, refine
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--ray-steps", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--steps", type=int, default=None, help="steps of generation; 0 leaves it out")
     parser.add_argument("--guidance-scale", type=float, default=None)
+    parser.add_argument("--refine", action="store_true", help="also refine the estimate on the clip's tracks")
+    parser.add_argument("--hints", action="store_true", help="also generate the second half from a warp of the first")
+    parser.add_argument("--hint-level", type=float, default=None, help="noise level down to which the warp is held")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if not args.clips and args.shards is None:
@@ -63,6 +70,10 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
         assert found is not None
         row.update({f"pose{steps}_{k}": v for k, v in _pose(found.Ts_world_camera, truth).items()})
         row[f"pose{steps}_focal_error_percent"] = 100 * abs(found.intrinsics[0, 1] / truth.intrinsics[0, 1] - 1)
+        if args.refine:
+            row.update(_refined(clip, found, truth, f"refined{steps}"))
+    if args.hints:
+        row.update(_hinted(pipe, clip, truth, args))
     if args.steps == 0:
         return row
     options = {"steps": args.steps, "guidance_scale": args.guidance_scale, "seed": args.seed}
@@ -73,6 +84,31 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
     row["generate_psnr_db"] = metrics.psnr(made[1:], clip.frames_u8[1:])
     row["repeat_psnr_db"] = metrics.psnr(np.repeat(clip.frames_u8[:1], len(truth) - 1, 0), clip.frames_u8[1:])
     row.update({f"follow_{k}": v for k, v in _pose(followed.Ts_world_camera, truth).items()})
+    return row
+
+
+def _refined(clip: Clip, found: Trajectory, truth: Trajectory, name: str) -> dict[str, float]:
+    refinement = refine(clip, found)
+    fitted = refinement.trajectory
+    row = {f"{name}_{k}": v for k, v in _pose(fitted.Ts_world_camera, truth).items()}
+    row[f"{name}_focal_error_percent"] = 100 * abs(fitted.intrinsics[0, 1] / truth.intrinsics[0, 1] - 1)
+    row[f"{name}_share"] = float(refinement.report.verdict == "refined")
+    return row
+
+
+def _hinted(pipe: RaPPipeline, clip: Clip, truth: Trajectory, args: argparse.Namespace) -> dict[str, float]:
+    half = len(clip) // 2
+    scene = build_scene(clip, truth, source_indices=tuple(range(0, half + 1, 2)))
+    hints = scene.hints(truth)
+    options = {"steps": args.steps or None, "guidance_scale": args.guidance_scale, "seed": args.seed}
+    videos = {"warp": hints.frames_u8}
+    for name, given in (("alone", None), ("hinted", hints)):
+        made = pipe.generate_video(clip.frames_u8[:1], truth, hints=given, hint_level=args.hint_level, **options)
+        assert made.frames_u8 is not None
+        videos[name] = made.frames_u8
+    judged = slice(half + 1, None)
+    row = {f"leave_{name}_psnr_db": metrics.psnr(v[judged], clip.frames_u8[judged]) for name, v in videos.items()}
+    row["leave_seen_share"] = float(hints.mask[judged].mean())
     return row
 
 

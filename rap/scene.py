@@ -20,7 +20,7 @@ from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov,
 from rap.geometry.camera import pixel_centres
 from rap.geometry.depth import DepthMaps, plane_sweep
 from rap.geometry.refine import Refinement, refine_trajectory
-from rap.geometry.tracks import PointCloud
+from rap.geometry.tracks import PointCloud, track_points, triangulate
 from rap.geometry.warp import Warp, fill_holes, warp
 
 SCENE_SIDE = 224
@@ -165,7 +165,7 @@ def build_scene(
 
     Args:
         trajectory: cameras of the clip's frames (refined ones, or depth will be poor), on the clip's frames.
-        points: of the refinement: range and prior of the depth.
+        points: of the refinement: range and prior of the depth; None triangulates tracks of the frames lifted.
         source_indices: which frames; None takes every other one, and none twice where a short upload was stretched.
 
     Raises:
@@ -175,6 +175,8 @@ def build_scene(
         raise ValueError(f"trajectory must have one camera for each of the {len(clip)} frames, got {len(trajectory)}")
     picked = _different(clip, range(0, len(clip), SOURCE_STRIDE)) if source_indices is None else source_indices
     footage = clip.on_footage(trajectory)
+    if points is None and len(picked) > 1:
+        points = _triangulated(clip.footage[list(picked)], footage, picked)
     size = _fitted(footage.image_size, SCENE_SIDE)
     small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
     frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
@@ -221,6 +223,11 @@ def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
     frames_u8 = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in filled])
     mask = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in seen])
     return VideoHints(frames_u8, np.clip(mask, 0, 1))
+
+
+def _triangulated(frames_u8: UInt8[np.ndarray, "S H W 3"], cameras: Trajectory, picked: tuple[int, ...]) -> PointCloud:
+    Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
+    return triangulate(track_points(frames_u8), Ts_world_camera, intrinsics, frames_u8)
 
 
 def _different(clip: Clip, indices: range) -> tuple[int, ...]:

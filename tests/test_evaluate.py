@@ -38,6 +38,16 @@ def test_generation_can_be_left_out(folder, capsys):
     assert not any(key.startswith(("generate", "follow")) for key in row)
 
 
+def test_refinement_and_hints_have_figures_of_their_own(folder, capsys):
+    flags = ["--stride", "1", "--steps", "2", "--ray-steps", "1", "--refine", "--hints"]
+    assert evaluate.main([str(folder), *flags]) == 0
+    (row,) = json.loads(capsys.readouterr().out).values()
+    assert row["refined1_share"] == 1.0
+    assert row["refined1_rotation_deg_median"] < row["pose1_rotation_deg_median"]
+    assert row["leave_hinted_psnr_db"] > row["leave_alone_psnr_db"] + 1
+    assert 0.5 < row["leave_seen_share"] < 1 and row["leave_warp_psnr_db"] > row["leave_alone_psnr_db"]
+
+
 def test_nothing_to_evaluate_and_unknown_cameras_are_refused(folder):
     with pytest.raises(InputError, match="nothing to evaluate"):
         evaluate.main([])

@@ -149,3 +149,54 @@ def test_schedules():
     assert flow.plan("joint", 2, 2) == [(1.0, 1.0), (1.0, 0.5), (1.0, 0.0), (0.5, 0.0), (0.0, 0.0)]
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         flow.plan("generate", 0, 1)
+
+
+def hint(weight: torch.Tensor, level: float) -> flow.Hint:
+    return flow.Hint(random_pair(8).video, weight, level)
+
+
+def full_weight(value: float = 1.0) -> torch.Tensor:
+    return torch.full((VIDEO[0], 1, *VIDEO[2:]), value)
+
+
+def test_a_hint_held_to_the_end_is_the_result_where_it_weighs_and_only_there():
+    data, known, levels = random_pair(0), mask_pair(False, True), flow.plan("generate", 4, 1)
+    weight = full_weight()
+    weight[..., 2:] = 0
+    held = hint(weight, 0.0)
+    result = run(Oracle(data, FLOW), data, known, levels, hint=held)[-1].estimate.video
+    torch.testing.assert_close(result[..., :2], held.latents[..., :2])
+    torch.testing.assert_close(result[..., 2:], data.video[..., 2:], atol=1e-4, rtol=0)
+
+
+def test_a_hint_ends_at_its_level():
+    data, known = random_pair(0), mask_pair(False, True)
+    levels = flow.snapped(flow.plan("generate", 4, 1), 0.6)
+    assert [video for video, _ in levels] == pytest.approx([1, 0.75, 0.6, 0.25, 0])
+    seen = []
+
+    def spy(x: Pair, t: Pair) -> Pair:
+        seen.append(x.video)
+        return Pair(torch.zeros_like(x.video), x.rays)  # nothing moves but by the hint
+
+    held = hint(full_weight(), 0.6)
+    run(spy, data, known, levels, hint=held)
+    noise = random_pair(1).video
+    for video, sigma in zip(seen, [1.0, 0.75, 0.6, 0.6], strict=True):  # at 0.25 as at 0.6: no longer held
+        torch.testing.assert_close(video, (1 - sigma) * held.latents + sigma * noise)
+
+
+def test_a_hint_of_no_weight_or_above_all_levels_changes_nothing_and_known_frames_win():
+    data, levels = random_pair(0), flow.plan("generate", 3, 1)
+    known = Pair(torch.tensor([[True, False, False]] * 2), torch.ones(2, 5, dtype=torch.bool))
+    plain = run(Oracle(data, FLOW), data, known, levels)[-1].estimate.video
+    weightless = run(Oracle(data, FLOW), data, known, levels, hint=hint(full_weight(0.0), 0.0))
+    assert torch.equal(weightless[-1].estimate.video, plain)
+    held = run(Oracle(data, FLOW), data, known, levels, hint=hint(full_weight(), 0.0))[-1].estimate.video
+    assert torch.equal(held[:, :, 0], data.video[:, :, 0]) and not torch.equal(held[:, :, 1], plain[:, :, 1])
+
+
+def test_a_level_outside_the_walk_leaves_it_as_it_is():
+    levels = flow.plan("generate", 3, 1)
+    assert flow.snapped(levels, 0.0) == levels and flow.snapped(levels, 1.0) == levels
+    assert flow.snapped(flow.plan("generate", 1, 1), 0.5) == flow.plan("generate", 1, 1)

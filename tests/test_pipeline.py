@@ -11,6 +11,7 @@ from rap.flow import Pair
 from rap.geometry import Trajectory, preset, se3
 from rap.model import PatchAutoencoder, RaPTransformer3DModel
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, RaPPipeline
+from rap.scene import VideoHints
 
 
 def tiny_pipeline(vae=None, **config) -> RaPPipeline:
@@ -144,6 +145,39 @@ def test_with_a_baseline_a_silent_network_returns_the_still_video():
     assert np.abs(made.astype(float) - expected).max() <= 1
 
 
+def hints(mask: float, seed: int = 3) -> VideoHints:
+    smooth = np.kron(frames(9, (8, 12), seed), np.ones((1, 8, 8, 1), dtype=np.uint8))
+    return VideoHints(smooth, np.full((9, 64, 96), mask, dtype=np.float32))
+
+
+def test_hints_that_know_everything_are_the_video_but_for_the_source_frame(pipe):
+    given = hints(1.0)
+    made = pipe.generate_video(frames(1), arc(), hints=given).frames_u8
+    clean = pipe.codec.encode_video(pipe._to_model(given.frames_u8))
+    clean[:, :, :1] = pipe.codec.encode_video(pipe._to_model(frames(1)))
+    expected = ((pipe.codec.decode_video(clean)[0].permute(1, 2, 3, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(made.astype(float) - expected).max() <= 1
+
+
+def test_hints_hold_only_what_they_have_seen(pipe):
+    given = hints(1.0)
+    given.mask[:, :, 48:] = 0
+    video = {}
+    for level in (0.0, 0.9):
+        problem = pipe._generate_problem(GenerateTask(frames(1), arc(), hints=given, hint_level=level))
+        assert problem.hint.level == level and problem.hint.weight.shape == (1, 1, 4, 8, 12)
+        assert problem.hint.weight[:, :, 0].max() == 0  # the segment of the source frames
+        assert problem.hint.weight[0, 0, 1:, :, :6].min() == 1 and problem.hint.weight[..., 6:].max() == 0
+        video[level] = pipe.generate_video(frames(1), arc(), hints=given, hint_level=level).frames_u8
+    assert not np.array_equal(video[0.0], video[0.9])
+
+
+def test_blind_hints_are_the_model_alone_on_the_hints_schedule(pipe, monkeypatch):
+    blind = pipe.generate_video(frames(1), arc(), hints=hints(0.0)).frames_u8
+    monkeypatch.setattr(type(pipe.scheduler), "shift", property(lambda _: pipe.config.hint_shift))
+    assert np.array_equal(blind, pipe.generate_video(frames(1), arc()).frames_u8)
+
+
 def test_seed_decides(pipe):
     a, b, c = (pipe.generate_video(frames(1), arc(), seed=s).frames_u8 for s in (1, 1, 2))
     assert np.array_equal(a, b) and not np.array_equal(a, c)
@@ -196,6 +230,8 @@ def test_save_and_load_give_the_same_answers(pipe, tmp_path):
         (GenerateTask(frames(1), arc(6)), "got 6"),
         (GenerateTask(frames(1), arc(), steps=0), "steps must be at least 1"),
         (JointTask(frames(1), num_frames=16), "got 16"),
+        (GenerateTask(frames(1), arc(5), hints=hints(1.0)), r"hints must be .* = \(5, 64, 96\), got \(9, 64, 96, 3\)"),
+        (GenerateTask(frames(1), arc(), hints=hints(1.0), hint_level=2.0), r"hint_level must lie in \[0, 1\], got 2"),
     ],
 )
 def test_wrong_input_is_refused_by_name(pipe, task, words):
