@@ -80,17 +80,24 @@ class _State:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """What stays: observations, lenses, which parameters are free."""
+    """What stays: observations, lenses, which parameters are free. Arrays by observation have N last: it is fastest."""
 
     tracks: Tracks
-    intrinsics: np.ndarray
+    intrinsics: np.ndarray  # (T, 4)
     free: np.ndarray  # (6 T + 1,) mask over camera parameters: six a frame, then the focal length
-    by_frame: np.ndarray  # order of the observations by frame
     prior: tuple[float, float] | None  # mean and sigma of log_focal
     at_infinity: bool
 
     def lenses(self, log_focal: float) -> np.ndarray:
         return self.intrinsics * np.array([np.exp(log_focal), np.exp(log_focal), 1, 1])
+
+    def per_frame(self, row: np.ndarray) -> np.ndarray:
+        """(N,) -> (T,) sums."""
+        return np.bincount(self.tracks.frame, row, self.tracks.num_frames)
+
+    def per_point(self, row: np.ndarray) -> np.ndarray:
+        """(N,) -> (P,) sums."""
+        return np.bincount(self.tracks.point, row, self.tracks.num_points)
 
 
 def bundle_adjust(
@@ -133,11 +140,10 @@ def bundle_adjust(
     state = _State(Ts, _start(problem, Ts, points, at_infinity), 0.0)
     state, kernel, accepted = _minimise(problem, state, iterations)
     scale = kernel.scale
-    error, z = _errors(problem, state)
-    squared = (error**2).sum(axis=1)
-    weight = np.where(z > 0, 1 / (1 + squared / scale**2) ** 2, 0)
-    cost = _cost(problem, state, kernel) / len(tracks)
-    residual_px = np.where(z > 0, np.sqrt(squared), np.inf)
+    squared = _squared(problem, state)
+    weight = 1 / (1 + squared / scale**2) ** 2
+    cost = _cost(problem, squared, state.log_focal, kernel) / len(tracks)
+    residual_px = np.sqrt(squared)
     lenses = problem.lenses(state.log_focal)
     charts = state.charts
     return Bundle(state.Ts, lenses, charts.xyz, charts.uvr[:, 2], weight, residual_px, scale, cost, accepted)
@@ -154,8 +160,7 @@ def _problem(tracks, rows, fixed, focal, focal_prior, at_infinity) -> _Problem:
         fov_y_rad, sigma = focal_prior
         now = np.mean(np.log(np.tan(fov_y_from_intrinsics(rows, tracks.image_size[0]) / 2)))
         prior = (float(now - np.log(np.tan(fov_y_rad / 2))), float(sigma))
-    by_frame = np.argsort(tracks.frame, kind="stable")
-    return _Problem(tracks, rows, np.append(free.ravel(), focal == "shared"), by_frame, prior, at_infinity)
+    return _Problem(tracks, rows, np.append(free.ravel(), focal == "shared"), prior, at_infinity)
 
 
 def _start(problem: _Problem, Ts: np.ndarray, points: ArrayLike | None, at_infinity: bool) -> Charts:
@@ -176,49 +181,52 @@ def _start(problem: _Problem, Ts: np.ndarray, points: ArrayLike | None, at_infin
 
 
 def _camera_points(problem: _Problem, state: _State) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices anchor -> camera (N, 3, 4) and rho-scaled camera points (N, 3)."""
-    tracks, charts = problem.tracks, state.charts
-    M = se3.inverse(state.Ts)[tracks.frame, :3] @ charts.Ts_world_anchor[tracks.point]
-    u, v, rho = charts.uvr[tracks.point].T
-    return M, M[:, :, 0] * u[:, None] + M[:, :, 1] * v[:, None] + M[:, :, 2] + M[:, :, 3] * rho[:, None]
+    """World-to-camera rows (3, 4, N) of every observation, and its point in the camera times rho (3, N)."""
+    tracks = problem.tracks
+    M = np.ascontiguousarray(se3.inverse(state.Ts)[:, :3].transpose(1, 2, 0))[:, :, tracks.frame]
+    X = np.ascontiguousarray(state.charts.homogeneous.T)[:, tracks.point]
+    return M, M[:, 0] * X[0] + M[:, 1] * X[1] + M[:, 2] * X[2] + M[:, 3] * X[3]
 
 
 def _errors(problem: _Problem, state: _State) -> tuple[np.ndarray, np.ndarray]:
-    """Reprojection error (N, 2) px and z (N,), positive in front."""
+    """Reprojection error (2, N) px and z (N,), positive in front."""
     tracks = problem.tracks
-    homogeneous = state.charts.homogeneous[tracks.point]
-    Y = np.einsum("nij,nj->ni", se3.inverse(state.Ts)[tracks.frame, :3], homogeneous)
-    z = np.where(np.abs(Y[:, 2]) < 1e-9, 1e-9, Y[:, 2])
-    lenses = problem.lenses(state.log_focal)[tracks.frame]
-    return Y[:, :2] / z[:, None] * lenses[:, :2] + lenses[:, 2:] - tracks.xy, z
+    _, Y = _camera_points(problem, state)
+    z = np.where(np.abs(Y[2]) < 1e-9, 1e-9, Y[2])
+    lenses = problem.lenses(state.log_focal).T[:, tracks.frame]
+    return Y[:2] / z * lenses[:2] + lenses[2:] - tracks.xy.T, z
 
 
-def _cost(problem: _Problem, state: _State, kernel: _Kernel) -> float:
-    """Robust cost in px^2, the prior included."""
+def _squared(problem: _Problem, state: _State) -> np.ndarray:
+    """(N,) squared error in px^2; infinite behind the camera."""
     error, z = _errors(problem, state)
-    squared = (error**2).sum(axis=1) / kernel.scale**2
-    cost = float(np.where(z > 0, squared / (1 + squared), 1).sum()) * kernel.scale**2
+    return np.where(z > 0, error[0] ** 2 + error[1] ** 2, np.inf)
+
+
+def _cost(problem: _Problem, squared: np.ndarray, log_focal: float, kernel: _Kernel) -> float:
+    """Robust cost in px^2, e^2 / (1 + e^2 / s^2) = s^2 (1 - 1 / (1 + e^2 / s^2)), the prior included."""
+    cost = float((1 - 1 / (1 + squared / kernel.scale**2)).sum()) * kernel.scale**2
     if problem.prior is not None:
         mean, sigma = problem.prior
-        cost += PRIOR_OBSERVATIONS * kernel.noise**2 * ((state.log_focal - mean) / sigma) ** 2
+        cost += PRIOR_OBSERVATIONS * kernel.noise**2 * ((log_focal - mean) / sigma) ** 2
     return cost
 
 
-def _kernel(problem: _Problem, state: _State) -> _Kernel:
-    error, z = _errors(problem, state)
-    residual = np.where(z > 0, np.linalg.norm(error, axis=1), np.inf)
-    return _Kernel.of(float(np.median(residual)), max(problem.tracks.image_size))
+def _kernel(problem: _Problem, squared: np.ndarray) -> _Kernel:
+    return _Kernel.of(float(np.sqrt(np.median(squared))), max(problem.tracks.image_size))
 
 
 def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State, _Kernel, int]:
     """Damped steps until the cost stops falling or no damping helps."""
-    damping, accepted = FIRST_DAMPING, 0
-    kernel = _kernel(problem, state)
-    cost, blocks = _cost(problem, state, kernel), None
+    damping, accepted, blocks = FIRST_DAMPING, 0, None
+    squared = _squared(problem, state)
+    kernel = _kernel(problem, squared)
+    cost = _cost(problem, squared, state.log_focal, kernel)
     for _ in range(iterations):
         blocks = blocks or _blocks(problem, state, kernel)
         candidate = _step(problem, state, blocks, kernel, damping)
-        new_cost = _cost(problem, candidate, kernel)
+        squared = _squared(problem, candidate)
+        new_cost = _cost(problem, squared, candidate.log_focal, kernel)
         if not new_cost < cost:
             damping *= 10
             if damping > MAX_DAMPING:
@@ -226,10 +234,10 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
             continue
         decrease = (cost - new_cost) / max(cost, 1e-12)
         state, damping, accepted, blocks = candidate, max(damping / 10, 1e-9), accepted + 1, None
-        new_kernel = _kernel(problem, state)
+        new_kernel = _kernel(problem, squared)
         settled = decrease < ENOUGH and new_kernel.scale > 0.99 * kernel.scale
         kernel = new_kernel if new_kernel.scale <= kernel.scale else kernel
-        cost = _cost(problem, state, kernel)
+        cost = _cost(problem, squared, state.log_focal, kernel)
         if settled:
             break
     return state, kernel, accepted
@@ -237,7 +245,7 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """Normal equations: cameras (C, C) and (C,), points (P, 3, 3) and (P, 3), and what couples them (P, C, 3)."""
+    """Normal equations: cameras (C, C) and (C,), points (P, 3, 3) and (3, P), and what couples them (C, 3, P)."""
 
     cameras: np.ndarray
     camera_gradient: np.ndarray
@@ -247,88 +255,87 @@ class _Blocks:
 
 
 def _blocks(problem: _Problem, state: _State, kernel: _Kernel) -> _Blocks:
-    """Gauss-Newton normal equations, weighed by the kernel, over all camera parameters."""
-    tracks, T = problem.tracks, problem.tracks.num_frames
+    """Gauss-Newton normal equations, weighed by the kernel.
+
+    d projection = f / z (dY_xy - plane dY_z), with dY = M dX for the point and -(rho dt + phi x Y) for the camera,
+    whose pose is multiplied by exp(t, phi) from the right.
+    """
+    tracks = problem.tracks
     M, Y = _camera_points(problem, state)
-    z = np.where(np.abs(Y[:, 2]) < 1e-9, 1e-9, Y[:, 2])
-    plane = Y[:, :2] / z[:, None]
-    lenses = problem.lenses(state.log_focal)[tracks.frame]
-    projected = plane * lenses[:, :2]
-    error = projected + lenses[:, 2:] - tracks.xy
-    weight = np.where(z > 0, 1 / (1 + (error**2).sum(axis=1) / kernel.scale**2) ** 2, 0)
-    root, per_z = np.sqrt(weight)[:, None], (lenses[:, :2] / z[:, None])[:, :, None]
-    # d projection = f / z (dY_xy - plane dY_z); dY = M columns for the point, -(rho dt + phi x Y) for the camera
-    columns = M[:, :, [0, 1, 3]]
-    by_point = (columns[:, :2] - plane[:, :, None] * columns[:, 2:]) * per_z * root[:, :, None]
-    rho = state.charts.uvr[tracks.point, 2]
-    by_point[:, :, 2] *= not problem.at_infinity
-    turned = _cross_columns(Y)
-    by_turn = (turned[:, :2] - plane[:, :, None] * turned[:, 2:]) * per_z
-    by_shift = np.zeros_like(by_turn)
-    by_shift[:, 0, 0] = by_shift[:, 1, 1] = -rho
-    by_shift[:, :, 2] = rho[:, None] * plane
-    by_camera = np.concatenate([by_shift * per_z, by_turn, projected[:, :, None]], axis=2) * root[:, :, None]
-    return _assemble(problem, by_camera, by_point, error * root, T)
+    z = np.where(np.abs(Y[2]) < 1e-9, 1e-9, Y[2])
+    plane = Y[:2] / z
+    lenses = problem.lenses(state.log_focal).T[:, tracks.frame]
+    error = plane * lenses[:2] + lenses[2:] - tracks.xy.T
+    root = np.where(z > 0, 1 / (1 + (error**2).sum(axis=0) / kernel.scale**2), 0)  # square root of the weight
+    gain = lenses[:2] / z * root
+    axes = np.ascontiguousarray(state.charts.Ts_world_anchor[:, :, [0, 1, 3]].transpose(2, 1, 0))[:, :, tracks.point]
+    moved = [M[:, 0] * a[0] + M[:, 1] * a[1] + M[:, 2] * a[2] + M[:, 3] * a[3] for a in axes]
+    by_point = np.stack([(dY[:2] - plane * dY[2]) * gain for dY in moved])
+    by_point[2] *= not problem.at_infinity
+    rho, nothing = state.charts.uvr[tracks.point, 2], np.zeros_like(z)
+    shifts = [(-rho, nothing), (nothing, -rho), rho * plane]
+    turns = [(plane[0] * Y[1], Y[2] + plane[1] * Y[1]), (-Y[2] - plane[0] * Y[0], -plane[1] * Y[0]), (Y[1], -Y[0])]
+    by_camera = np.stack([gain * np.stack(column) for column in shifts + turns] + [plane * lenses[:2] * root])
+    by_camera[:6] *= problem.free[:-1].reshape(-1, 6).T[:, None, tracks.frame]
+    by_camera[6] *= problem.free[-1]
+    return _assemble(problem, by_camera, by_point, error * root)
 
 
-def _cross_columns(Y: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) derivative of -phi x Y = Y x phi by phi: [Y]x."""
-    x, y, z = Y.T
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-
-
-def _assemble(problem: _Problem, by_camera: np.ndarray, by_point: np.ndarray, error: np.ndarray, T: int) -> _Blocks:
-    """Sum the observations' products into blocks. by_camera (N, 2, 7): six of the pose, then the focal length."""
-    tracks, order = problem.tracks, problem.by_frame
-    pair = _products(by_camera, by_camera)[order]
-    gradient = _products(by_camera, error[:, :, None])[order, :, 0]
-    frames, starts = np.unique(tracks.frame[order], return_index=True)
-    per_frame, gradients = np.zeros((T, 7, 7)), np.zeros((T, 7))
-    per_frame[frames] = np.add.reduceat(pair, starts)
-    gradients[frames] = np.add.reduceat(gradient, starts)
-    cameras, camera_gradient = np.zeros((6 * T + 1, 6 * T + 1)), np.zeros(6 * T + 1)
-    view = cameras[:-1, :-1].reshape(T, 6, T, 6)
-    view[np.arange(T), :, np.arange(T)] = per_frame[:, :6, :6]
-    cameras[:-1, -1] = cameras[-1, :-1] = per_frame[:, :6, 6].ravel()
-    cameras[-1, -1], camera_gradient[:-1] = per_frame[:, 6, 6].sum(), gradients[:, :6].ravel()
-    camera_gradient[-1] = gradients[:, 6].sum()
-    cross = _products(by_camera, by_point)
-    coupling = np.zeros((tracks.num_points, 6 * T + 1, 3))
-    coupling[:, :-1].reshape(-1, T, 6, 3)[tracks.point, tracks.frame] = cross[:, :6]
-    coupling[:, -1] = np.add.reduceat(cross[:, 6], tracks.starts)
-    points = np.add.reduceat(_products(by_point, by_point), tracks.starts)
-    point_gradient = np.add.reduceat(_products(by_point, error[:, :, None])[:, :, 0], tracks.starts)
+def _assemble(problem: _Problem, by_camera: np.ndarray, by_point: np.ndarray, error: np.ndarray) -> _Blocks:
+    """Sum products over observations. by_camera (7, 2, N), six of the pose and the focal length; by_point (3, 2, N)."""
+    T, P = problem.tracks.num_frames, problem.tracks.num_points
+    per_frame, gradients = np.zeros((7, 7, T)), np.zeros((7, T))
+    for i in range(7):
+        gradients[i] = problem.per_frame(_dot(by_camera[i], error))
+        for j in range(i, 7):
+            per_frame[i, j] = per_frame[j, i] = problem.per_frame(_dot(by_camera[i], by_camera[j]))
+    cameras, every = np.zeros((6 * T + 1, 6 * T + 1)), np.arange(T)
+    cameras[:-1, :-1].reshape(T, 6, T, 6)[every, :, every] = per_frame[:6, :6].transpose(2, 0, 1)
+    cameras[:-1, -1] = cameras[-1, :-1] = per_frame[:6, 6].T.ravel()
+    cameras[-1, -1] = per_frame[6, 6].sum()
+    camera_gradient = np.append(gradients[:6].T.ravel(), gradients[6].sum())
+    points, point_gradient = np.zeros((P, 3, 3)), np.zeros((3, P))
+    coupling = np.zeros((6 * T + 1, 3, P))
+    cells = (problem.tracks.frame * 18) * P + problem.tracks.point
+    for k in range(3):
+        point_gradient[k] = problem.per_point(_dot(by_point[k], error))
+        coupling[-1, k] = problem.per_point(_dot(by_camera[6], by_point[k]))
+        for j in range(k, 3):
+            points[:, k, j] = points[:, j, k] = problem.per_point(_dot(by_point[k], by_point[j]))
+        for i in range(6):
+            coupling.reshape(-1)[cells + (3 * i + k) * P] = _dot(by_camera[i], by_point[k])
     return _Blocks(cameras, camera_gradient, points, point_gradient, coupling)
 
 
-def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a^T b of every observation: (N, 2, I), (N, 2, J) -> (N, I, J)."""
-    return a[:, 0, :, None] * b[:, 0, None, :] + a[:, 1, :, None] * b[:, 1, None, :]
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(2, N), (2, N) -> (N,)."""
+    return a[0] * b[0] + a[1] * b[1]
 
 
 def _step(problem: _Problem, state: _State, blocks: _Blocks, kernel: _Kernel, damping: float) -> _State:
     """The damped Gauss-Newton step, points eliminated by the Schur complement."""
-    free, T = problem.free, problem.tracks.num_frames
-    cameras, gradient = blocks.cameras.copy(), blocks.camera_gradient.copy()
+    cameras, gradient, T = blocks.cameras.copy(), blocks.camera_gradient.copy(), problem.tracks.num_frames
     if problem.prior is not None:
         mean, sigma = problem.prior
-        pull = PRIOR_OBSERVATIONS * kernel.noise**2 / sigma**2
+        pull = PRIOR_OBSERVATIONS * kernel.noise**2 / sigma**2 * problem.free[-1]
         cameras[-1, -1] += pull
         gradient[-1] += pull * (state.log_focal - mean)
-    cameras, gradient = cameras[np.ix_(free, free)], gradient[free]
     diagonal = np.einsum("ii->i", cameras)
-    diagonal += damping * diagonal + 1e-9
-    coupling, inverse = blocks.coupling[:, free], _damped_inverse(blocks.points, damping)
-    flat = (coupling @ inverse).transpose(1, 0, 2).reshape(len(gradient), -1)
-    cameras = cameras - flat @ coupling.transpose(1, 0, 2).reshape(len(gradient), -1).T
-    gradient = gradient - flat @ blocks.point_gradient.ravel()
-    moved = np.zeros(len(free))
-    moved[free] = -np.linalg.solve(cameras, gradient)
-    rest = blocks.point_gradient + np.einsum("pci,c->pi", coupling, moved[free])
-    uvr = state.charts.uvr - (inverse @ rest[..., None])[..., 0]
+    diagonal += damping * diagonal + 1e-9 + ~problem.free
+    inverse = _damped_inverse(blocks.points, damping)
+    root = np.linalg.cholesky(inverse)
+    scaled = np.empty_like(blocks.coupling)
+    for k in range(3):  # coupling @ root, lower triangular
+        scaled[:, k] = sum(blocks.coupling[:, i] * root[:, i, k] for i in range(k, 3))
+    flat = scaled.reshape(len(gradient), -1)
+    gradient -= flat @ np.einsum("pik,ip->kp", root, blocks.point_gradient).ravel()
+    moved = -np.linalg.solve(cameras - flat @ flat.T, gradient)
+    rest = blocks.point_gradient + (moved @ blocks.coupling.reshape(len(moved), -1)).reshape(3, -1)
+    uvr = state.charts.uvr - np.einsum("pij,jp->pi", inverse, rest)
     uvr[:, 2] = 0 if problem.at_infinity else np.maximum(uvr[:, 2], MIN_INVERSE_DEPTH)
-    Ts = state.Ts @ se3.exp(moved[:-1].reshape(T, 6))
+    Ts = state.Ts.copy()
+    freed = problem.free[:-1].reshape(T, 6).any(axis=1)
+    Ts[freed] = Ts[freed] @ se3.exp(moved[:-1].reshape(T, 6)[freed])
     return _State(Ts, replace(state.charts, uvr=uvr), state.log_focal + float(np.clip(moved[-1], -0.3, 0.3)))
 
 
@@ -336,4 +343,5 @@ def _damped_inverse(points: np.ndarray, damping: float) -> np.ndarray:
     """(P, 3, 3) inverses; a point that nothing holds gets a tiny pull so that the inverse exists."""
     diagonal = np.einsum("pii->pi", points)
     floor = 1e-9 * diagonal.max(axis=1, keepdims=True) + 1e-9
-    return np.linalg.inv(points + (damping * diagonal + floor)[:, :, None] * np.eye(3))
+    inverse = np.linalg.inv(points + (damping * diagonal + floor)[:, :, None] * np.eye(3))
+    return (inverse + inverse.transpose(0, 2, 1)) / 2
