@@ -129,8 +129,6 @@ class RaPPipeline(DiffusionPipeline):
         default_steps, default_estimate_steps, default_ray_steps, default_guidance_scale, default_hint_level: what a
             task's None means for these weights: steps of the video, of an estimate, of the rays in joint sampling. The
             paper estimates in two steps; under-trained weights do as well in one.
-        hint_shift: shift of the video's schedule when it is hinted: most of it is then known, and the holes profit
-            from levels at which the network sees what surrounds them.
     """
 
     model_cpu_offload_seq = "transformer->vae"
@@ -150,7 +148,6 @@ class RaPPipeline(DiffusionPipeline):
         default_ray_steps: int = 2,
         default_guidance_scale: float = 1.0,
         default_hint_level: float = 0.0,
-        hint_shift: float = 3.0,
     ) -> None:
         super().__init__()
         self.register_modules(transformer=transformer, vae=vae, scheduler=scheduler, ray_scheduler=ray_scheduler)
@@ -164,7 +161,6 @@ class RaPPipeline(DiffusionPipeline):
             default_ray_steps=default_ray_steps,
             default_guidance_scale=default_guidance_scale,
             default_hint_level=default_hint_level,
-            hint_shift=hint_shift,
         )
         channels = transformer.config.in_channels
         if vae.config.z_dim != channels:
@@ -210,8 +206,7 @@ class RaPPipeline(DiffusionPipeline):
         """
         problem = self._problem(task)
         mode: flow.Mode = problem.mode
-        shift = self.scheduler.shift if problem.hint is None else self.config.hint_shift
-        levels = flow.plan(mode, problem.steps, problem.ray_steps, shift, self.ray_scheduler.shift)
+        levels = flow.plan(mode, problem.steps, problem.ray_steps, self.scheduler.shift, self.ray_scheduler.shift)
         if problem.hint is not None:
             levels = flow.snapped(levels, problem.hint.level)
         sampler = flow.sample(

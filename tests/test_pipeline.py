@@ -172,9 +172,8 @@ def test_hints_hold_only_what_they_have_seen(pipe):
     assert not np.array_equal(video[0.0], video[0.9])
 
 
-def test_blind_hints_are_the_model_alone_on_the_hints_schedule(pipe, monkeypatch):
+def test_blind_hints_are_the_model_alone(pipe):
     blind = pipe.generate_video(frames(1), arc(), hints=hints(0.0)).frames_u8
-    monkeypatch.setattr(type(pipe.scheduler), "shift", property(lambda _: pipe.config.hint_shift))
     assert np.array_equal(blind, pipe.generate_video(frames(1), arc()).frames_u8)
 
 
