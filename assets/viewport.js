@@ -7,7 +7,8 @@
 // assets/viewport.css shows every element of class `rap-fallback` (the plotly view, the table) while it is "fallback".
 // ?noviewport=1 in the page's address forces the fallback.
 // Events of the session arrive here at once: document event "rap" with the event in `detail`; an event with
-// `"notify": true` is also handed to Python, through the component's own `input` event.
+// `"notify": true` is also handed to Python, through the component's own `input` event, which draws what is new; while
+// the events do not get through, that is asked for every few seconds.
 
 const PROBE_TIMEOUT_MS = 3000;
 const RETRY_MS = 5000;
@@ -81,7 +82,11 @@ function listen(id) {
     document.dispatchEvent(new CustomEvent("rap", { detail: event }));
     if (event.notify) trigger("input", event);
   };
-  stream.onopen = () => { if (lost) connect(id); lost = false; };
+  stream.onopen = () => {
+    if (lost) connect(id);
+    lost = false;
+    trigger("input", {}); // what was said before or meanwhile has not arrived
+  };
   stream.onerror = () => {
     lost = true;
     if (stream.readyState === EventSource.CLOSED) say("ended"); // refused, not lost: the session is no more
@@ -99,5 +104,8 @@ function mount() {
   connect(id);
 }
 
+setInterval(() => {
+  if (stream && stream.readyState === EventSource.CONNECTING) trigger("input", {});
+}, RETRY_MS);
 watch("value", mount);
 mount();

@@ -306,7 +306,7 @@ class GeometryDesk:
         """The path first, so that it can be seen and bent; its depth next."""
         document = doc.with_refinement(state.document, found.trajectory, found.report)
         geometry = replace(state.geometry, cloud=found.cloud, sparse=found.points, scene=None, preview=None)
-        notice = Notice("path", found.report.reason)
+        notice = Notice("path", _in_short(found.report))
         return self.preview(replace(state, document=document, geometry=geometry, notice=notice))
 
     def _preview_said(self, message: msg.JobMessage, state: State) -> Change:
@@ -418,6 +418,14 @@ def _with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
 
 def _with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:
     return _with_hints(pipeline.scene(scene_task), task)
+
+
+def _in_short(report: RefinementReport) -> str:
+    """What the person reads first; the verdict's panel has the rest."""
+    if report.verdict != "refined":
+        return report.reason
+    before, after = report.residual_before_px, report.residual_after_px
+    return f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px, {before:.2f} px before."
 
 
 def _numbers(geometry: Geometry) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
 """The page: Gradio components around one session. Widgets send messages and are drawn from the session's state.
 
-No widget ever sets another. A listener dispatches one message and returns `Page.draw`, which brings to the browser what
-has changed of the state and nothing else: each `Part` names the values it shows, and is sent only when these are new.
+No widget ever sets another. A listener dispatches one message and returns nothing; `Page.refresh` brings to the browser
+what has changed of the state and nothing else: each `Part` names the values it shows, and is sent only when these are
+new.
 
 This module must load fast, for the first answer of the page waits for it; whatever brings torch (sessions, geometry,
 plots) is loaded beside it and reaches it through `Future[Sessions]`.
@@ -9,7 +10,7 @@ plots) is loaded beside it and reaches it through `Future[Sessions]`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 TITLE = "Rays as Pixels"
 MAX_UPLOAD = "500mb"
 FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before it says that something is wrong
-FOLLOW_S = 1.0  # a page that follows a job looks at least this often
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 EXAMPLES = ASSETS / "examples"
 
@@ -248,12 +248,12 @@ def input_panel() -> InputPanel:
 def path_panel() -> PathPanel:
     """History and drag settings over the viewport; looking through a camera and the plots under it."""
     with gr.Row(elem_classes="rap-toolbar"):
-        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=90, elem_id="rap-undo")
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=84, elem_id="rap-undo")
         redo = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-redo")
         reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
         to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
-        radius = _small_slider("Reach in frames", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=170)
+        radius = _small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
         viewport = gr.HTML(
             "",
@@ -296,11 +296,11 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
     with gr.Row(elem_classes="rap-settings"):
         steps_box = gr.Number(
-            steps, label="Steps", placeholder="model's own", precision=0, minimum=1, maximum=1000, min_width=70,
+            steps, label="Steps", placeholder="default", precision=0, minimum=1, maximum=1000, min_width=70,
             elem_id="rap-steps",
         )  # fmt: skip
-        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=60, elem_id="rap-seed")
-        use_geometry = gr.Checkbox(True, label="With geometry", min_width=125, elem_id="rap-use-geometry")
+        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=50, elem_id="rap-seed")
+        use_geometry = gr.Checkbox(True, label="With geometry", min_width=135, elem_id="rap-use-geometry")
     cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
@@ -321,10 +321,10 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
 
 
 class Page:
-    """The listeners: each dispatches one message to the session and draws what came of it.
+    """The listeners: each dispatches one message to the session, and `refresh` alone draws what has come of it.
 
-    Listeners get the session's id and what the page shows, then the values of their widgets; they return the new `Seen`
-    and one update for each part.
+    The session says when there is something new to draw, and the browser then asks `refresh` for it, one request at a
+    time: answers of listeners that run beside each other could arrive in any order, and leave something old on screen.
     """
 
     def __init__(self, sessions: Future[Sessions], inputs: InputPanel, path: PathPanel, result: ResultPanel) -> None:
@@ -342,71 +342,59 @@ class Page:
             updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
         return [now, *updates]
 
-    def open(self, wanted: str) -> Iterator[list[Any]]:
-        """A page has been loaded: its session, what geometry and formats offer, and any job still at work."""
-        sessions = self._sessions.result(timeout=FIRST_ANSWER_S)
-        session = sessions.open(wanted)
-        first = [
+    def open(self, wanted: str) -> list[Any]:
+        """A page has been loaded: its session, and what geometry and formats offer."""
+        session = self._sessions.result(timeout=FIRST_ANSWER_S).open(wanted)
+        return [
             session.id,
             gr.File(interactive=True),
             gr.Dropdown(choices=session.presets),
             gr.Dropdown(choices=session.export_formats),
+            gr.Number(value=self.result.steps.value),  # an empty number shows as 0 until it is said to be empty
+            *self.draw(session, {}),
         ]
-        for drawn in self._follow(session, {}):
-            yield [*first, *drawn]
-            first = [gr.skip()] * len(first)
-
-    def upload(self, session_id: str, seen: Seen, files: list[str] | None) -> list[Any]:
-        """Files were dropped or chosen; taking them away changes nothing."""
-        if not files:
-            return self.draw(self._session(session_id), seen)
-        return self._dispatch(session_id, seen, msg.Upload(tuple(files)))
-
-    def example(self, path: Path, session_id: str, seen: Seen) -> list[Any]:
-        """An example clip was chosen."""
-        return self._dispatch(session_id, seen, msg.Upload((str(path),)))
-
-    def predict(self, session_id: str, seen: Seen, seed: float | None) -> Iterator[list[Any]]:
-        """Predict, to its end."""
-        yield from self._run(session_id, seen, msg.Predict(seed=int(seed or 0)))
-
-    def refine(self, session_id: str, seen: Seen) -> Iterator[list[Any]]:
-        """Refine the prediction, to its end."""
-        yield from self._run(session_id, seen, msg.Refine())
-
-    def switch(self, message: Callable[[Any], msg.Message], session_id: str, seen: Seen, value: Any) -> list[Any]:
-        """A widget whose value is a message's only field."""
-        return self._dispatch(session_id, seen, message(value))
-
-    def imagine(self, session_id: str, seen: Seen, steps: float | None, seed: float | None) -> Iterator[list[Any]]:
-        """Imagine, to its end."""
-        yield from self._run(session_id, seen, msg.Imagine(_steps(steps), int(seed or 0)))
-
-    def regenerate(self, session_id: str, seen: Seen, steps: float | None, seed: float | None) -> Iterator[list[Any]]:
-        """Regenerate, to its end."""
-        yield from self._run(session_id, seen, msg.Regenerate(_steps(steps), int(seed or 0)))
-
-    def apply_preset(self, session_id: str, seen: Seen, name: str, amplitude: float) -> list[Any]:
-        """A preset becomes the path."""
-        return self._dispatch(session_id, seen, msg.ApplyPreset(name, amplitude))
-
-    def soft_drag(self, session_id: str, seen: Seen, on: bool, radius: float) -> list[Any]:
-        """The way of dragging has been set."""
-        return self._dispatch(session_id, seen, msg.SetSoftDrag(on, radius))
-
-    def show_take(self, session_id: str, seen: Seen, number: int | None) -> list[Any]:
-        """Another take was chosen."""
-        if number is None:
-            return self.draw(self._session(session_id), seen)
-        return self._dispatch(session_id, seen, msg.ShowTake(int(number)))
-
-    def send(self, message: msg.Message, session_id: str, seen: Seen) -> list[Any]:
-        """A button without values of its own."""
-        return self._dispatch(session_id, seen, message)
 
     def refresh(self, session_id: str, seen: Seen) -> list[Any]:
-        """The viewport says that a gesture has changed the state."""
+        """The session says that its state has changed."""
         return self.draw(self._session(session_id), seen)
+
+    def send(self, message: msg.Message, session_id: str) -> None:
+        """A button without values of its own."""
+        self._session(session_id).dispatch(message)
+
+    def switch(self, message: Callable[[Any], msg.Message], session_id: str, value: Any) -> None:
+        """A widget whose value is a message's only field."""
+        self.send(message(value), session_id)
+
+    def upload(self, session_id: str, files: list[str] | None) -> None:
+        """Files were dropped or chosen; taking them away changes nothing."""
+        if files:
+            self.send(msg.Upload(tuple(files)), session_id)
+
+    def predict(self, session_id: str, seed: float | None) -> None:
+        """Begin to predict."""
+        self.send(msg.Predict(seed=int(seed or 0)), session_id)
+
+    def imagine(self, session_id: str, steps: float | None, seed: float | None) -> None:
+        """Begin to imagine."""
+        self.send(msg.Imagine(_steps(steps), int(seed or 0)), session_id)
+
+    def regenerate(self, session_id: str, steps: float | None, seed: float | None) -> None:
+        """Begin to regenerate."""
+        self.send(msg.Regenerate(_steps(steps), int(seed or 0)), session_id)
+
+    def apply_preset(self, session_id: str, name: str, amplitude: float) -> None:
+        """A preset becomes the path."""
+        self.send(msg.ApplyPreset(name, amplitude), session_id)
+
+    def soft_drag(self, session_id: str, on: bool, radius: float) -> None:
+        """The way of dragging has been set."""
+        self.send(msg.SetSoftDrag(on, radius), session_id)
+
+    def show_take(self, session_id: str, number: int | None) -> None:
+        """Another take was chosen."""
+        if number is not None:
+            self.send(msg.ShowTake(int(number)), session_id)
 
     def overview(self, session_id: str) -> None:
         """Bring the whole path into view."""
@@ -433,27 +421,6 @@ class Page:
             return self._sessions.result(timeout=FIRST_ANSWER_S).get(session_id)
         except ValueError as error:  # SessionGone
             raise gr.Error(str(error), print_exception=False) from error
-
-    def _dispatch(self, session_id: str, seen: Seen, message: msg.Message) -> list[Any]:
-        session = self._session(session_id)
-        session.dispatch(message)
-        return self.draw(session, seen)
-
-    def _run(self, session_id: str, seen: Seen, message: msg.Message) -> Iterator[list[Any]]:
-        session = self._session(session_id)
-        session.dispatch(message)
-        yield from self._follow(session, seen)
-
-    def _follow(self, session: Session, seen: Seen) -> Iterator[list[Any]]:
-        """Draw until no job is at work. Ending this early ends the page's view of the job, not the job."""
-        while True:
-            state = session.state
-            drawn = self.draw(session, seen)
-            seen = drawn[0]
-            yield drawn
-            if not state.busy or session.closed:
-                return
-            session.wait(state.version, FOLLOW_S)
 
 
 def input_parts(panel: InputPanel) -> Sequence[Part]:
@@ -515,58 +482,65 @@ def result_parts(panel: ResultPanel) -> Sequence[Part]:
 def wire(demo: gr.Blocks, page: Page, session_id: gr.State, seen: gr.State) -> None:
     """Every listener of the page."""
     inputs, path, result = page.inputs, page.path, page.result
-    here = [session_id, seen]
     drawn = [seen, *(part.component for part in page.parts)]
     # private: the public interface has its own, named functions
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    draws: dict[str, Any] = {"outputs": drawn, **quiet}
 
     # the tab remembers its session, so that a reload finds it again
     demo.load(
         page.open,
         gr.Textbox(visible=False),
-        [session_id, inputs.files, inputs.preset, result.format, *drawn],
+        [session_id, inputs.files, inputs.preset, result.format, result.steps, *drawn],
         js="() => sessionStorage.getItem('rap-session') ?? ''",
         **quiet,
     )
     remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
     path.viewport.change(None, path.viewport, js=remember, **quiet)
-    path.viewport.input(page.refresh, here, **draws)
+    # one at a time, and what is said meanwhile asks once more when it is done
+    path.viewport.input(page.refresh, [session_id, seen], drawn, trigger_mode="always_last", **quiet)
 
-    reading: dict[str, Any] = {**draws, "show_progress": "minimal", "show_progress_on": inputs.clip}  # takes seconds
-    inputs.files.upload(page.upload, [*here, inputs.files], **reading)
-    for button, clip in inputs.examples:
-        button.click(partial(page.example, clip), here, **reading)
-    inputs.predict.click(page.predict, [*here, result.seed], **draws)
-    inputs.imagine.click(page.imagine, [*here, result.steps, result.seed], **draws)
-    inputs.apply.click(page.apply_preset, [*here, inputs.preset, inputs.amplitude], **draws)
-
+    wire_input(page, session_id, quiet)
     for button, message in (
         (path.undo, msg.Undo()),
         (path.redo, msg.Redo()),
         (path.reset, msg.ResetToPredicted()),
         (path.to_refined, msg.ResetToRefined()),
+        (inputs.refine, msg.Refine()),
         (inputs.cancel, msg.Cancel("input")),
         (result.cancel, msg.Cancel("result")),
     ):
-        button.click(partial(page.send, message), here, **draws)
-    inputs.refine.click(page.refine, here, **draws)
-    inputs.auto_refine.input(partial(page.switch, msg.SetRefine), [*here, inputs.auto_refine], **draws)
-    for event in (inputs.fov.submit, inputs.fov.blur):
-        event(partial(page.switch, msg.SetFieldOfView), [*here, inputs.fov], **draws)
-    path.dense.input(partial(page.switch, msg.SetDensePoints), [*here, path.dense], **draws)
-    result.use_geometry.input(partial(page.switch, msg.SetUseGeometry), [*here, result.use_geometry], **draws)
-    path.soft.input(page.soft_drag, [*here, path.soft, path.radius], **draws)
-    path.radius.release(page.soft_drag, [*here, path.soft, path.radius], **draws)
+        button.click(partial(page.send, message), session_id, None, **quiet)
+    for checkbox, switch in (
+        (inputs.auto_refine, msg.SetRefine),
+        (path.dense, msg.SetDensePoints),
+        (result.use_geometry, msg.SetUseGeometry),
+    ):
+        checkbox.input(partial(page.switch, switch), [session_id, checkbox], None, **quiet)
+    path.soft.input(page.soft_drag, [session_id, path.soft, path.radius], None, **quiet)
+    path.radius.release(page.soft_drag, [session_id, path.soft, path.radius], None, **quiet)
     path.overview.click(page.overview, session_id, None, **quiet)
     path.frame.input(page.look_through, [session_id, path.frame], None, trigger_mode="always_last", **quiet)
 
-    result.regenerate.click(page.regenerate, [*here, result.steps, result.seed], **draws)
-    result.takes.input(page.show_take, [*here, result.takes], **draws)
+    result.regenerate.click(page.regenerate, [session_id, result.steps, result.seed], None, **quiet)
+    result.takes.input(page.show_take, [session_id, result.takes], None, **quiet)
     # a browser downloads only what is clicked: write the file, give it to a hidden link, click that
     result.export.click(page.export, [session_id, result.format], result.download, **quiet).success(
         None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **quiet
     )
+
+
+def wire_input(page: Page, session_id: gr.State, quiet: dict[str, Any]) -> None:
+    """The listeners of the left column that have values of their own."""
+    inputs, result = page.inputs, page.result
+    reading = {**quiet, "show_progress": "minimal", "show_progress_on": inputs.clip}  # takes seconds
+    inputs.files.upload(page.upload, [session_id, inputs.files], None, **reading)
+    for button, clip in inputs.examples:
+        button.click(partial(page.send, msg.Upload((str(clip),))), session_id, None, **reading)
+    inputs.predict.click(page.predict, [session_id, result.seed], None, **quiet)
+    inputs.imagine.click(page.imagine, [session_id, result.steps, result.seed], None, **quiet)
+    inputs.apply.click(page.apply_preset, [session_id, inputs.preset, inputs.amplitude], None, **quiet)
+    for event in (inputs.fov.submit, inputs.fov.blur):
+        event(partial(page.switch, msg.SetFieldOfView), [session_id, inputs.fov], None, **quiet)
 
 
 def _button(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:

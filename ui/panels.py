@@ -134,7 +134,7 @@ def verdict_card(report: RefinementReport | None) -> str:
     if report is None:
         return ""
     kind = "fresh" if report.verdict == "refined" else "stale"
-    facts = [f"{report.num_points} points, tracked {report.num_tracks} times"]
+    facts = [f"{report.num_points} points, seen {report.num_tracks} times"]
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
         facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
     facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
@@ -316,7 +316,7 @@ def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None)
 def undo_button(document: Document) -> ButtonLook:
     """Says how many edits can be undone."""
     count = len(document.past)
-    return ButtonLook(f"Undo ({count})" if count else "Undo (no edits)", count > 0)
+    return ButtonLook(f"Undo ({count})" if count else "Undo (none)", count > 0)
 
 
 def redo_button(document: Document) -> ButtonLook:
@@ -328,10 +328,10 @@ def redo_button(document: Document) -> ButtonLook:
 def reset_button(document: Document) -> ButtonLook:
     """Needs a prediction that differs from the path."""
     if document.predicted is None:
-        return ButtonLook("Reset (no prediction)", False)
+        return ButtonLook("Reset (needs Predict)", False)
     if document.edited is not None and document.edited.hash == document.predicted.hash:
-        return ButtonLook("Reset (as predicted)", False)
-    return ButtonLook("Reset to predicted", True)
+        return ButtonLook("As predicted", False)
+    return ButtonLook("To predicted", True)
 
 
 def refined_button(document: Document) -> ButtonLook | None:
@@ -339,8 +339,8 @@ def refined_button(document: Document) -> ButtonLook | None:
     if document.refined is None:
         return None
     if document.edited is not None and document.edited.hash == document.refined.hash:
-        return ButtonLook("Reset (as refined)", False)
-    return ButtonLook("Reset to refined", True)
+        return ButtonLook("As refined", False)
+    return ButtonLook("To refined", True)
 
 
 def export_button(document: Document) -> ButtonLook:

@@ -59,7 +59,7 @@ class Session:
     def __init__(self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options) -> None:
         self._worker, self._hub, self._options = worker, hub, options
         self._state = State(Document())
-        self._changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
         self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
@@ -92,7 +92,7 @@ class Session:
         """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
         if isinstance(message, msg.Upload):
             message = self._read(message)  # decoding takes seconds: outside the lock
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return
             before = self._state
@@ -103,19 +103,12 @@ class Session:
             if state is before:
                 return
             self._state = replace(state, version=before.version + 1)
-            self._changed.notify_all()
         if effect is not None:
             effect()
         self._geometry.notice_change(before, state)
         self._draw()
-        if isinstance(message, msg.Select | msg.DragEnd | msg.FromGeometry | msg.ShowPreview):
+        if not isinstance(message, msg.DragStart | msg.Drag):  # of these the viewport alone shows something
             self._hub.publish(self.id, {"notify": True, "version": self._state.version})
-
-    def wait(self, version: int, timeout_s: float) -> State:
-        """The state, as soon as it is newer than `version`; at the latest after `timeout_s` or at the session's end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._state.version > version, timeout_s)
-            return self._state
 
     def seconds_per_step(self, kind: JobKind) -> float | None:
         """Measured on this machine in the last job of this kind, anybody's; None before the first."""
@@ -147,13 +140,12 @@ class Session:
 
     def close(self) -> None:
         """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return
             self._closing = True
             state = self._state
             self._state = State(Document(), version=state.version + 1)
-            self._changed.notify_all()
         if state.job is not None:
             self._worker.cancel(state.job.number)
         self._geometry.close(state)

@@ -35,8 +35,8 @@ OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
-POINT_SIZE = 0.012  # of triangulated points: a tenth of a frustum
-DENSE_POINT_SIZE = 0.007  # about a pixel of a depth map, at the source view's median depth
+POINT_SIZE = 0.006  # of triangulated points: a small part of a frustum
+DENSE_POINT_SIZE = 0.005  # about a pixel of a depth map, at the source view's median depth
 CLICK_TOLERANCE = 0.01  # share of the canvas within which two reports are of one click
 VIEW_TOLERANCE = 0.02  # share of the distance to what is looked at, below which a camera has not been moved
 
@@ -117,7 +117,7 @@ def image_corners(trajectory: Trajectory, index: int, depth: float) -> Float64[n
 
 
 def overview(scene: ViewportScene) -> Overview:
-    """The camera that frames the path, its prediction and the source's image plane at unit depth.
+    """The camera that frames the path, its prediction and what is before the source: points, or a plane at unit depth.
 
     Seen from behind the source so that its picture reads the right way round, from as near as a canvas of
     `OVERVIEW_ASPECT` allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
@@ -126,7 +126,10 @@ def overview(scene: ViewportScene) -> Overview:
     for trajectory in (scene.trajectory, scene.ghost, scene.raw):
         if trajectory is not None:
             points.append(trajectory.centres)
-    if scene.trajectory is not None:
+    shown = scene.points or scene.dense
+    if shown is not None:
+        points.append(_bulk(shown.xyz))
+    elif scene.trajectory is not None:
         points.append(image_corners(scene.trajectory, scene.source, 1.0))
     cloud = np.concatenate(points)
     R = se3.look_at(OVERVIEW_DIRECTION, np.zeros(3), WORLD_UP)[:3, :3]
@@ -136,6 +139,13 @@ def overview(scene: ViewportScene) -> Overview:
     tangent = OVERVIEW_FILL * np.tan(OVERVIEW_FOV_Y_RAD / 2.0)
     distance = float((extent.max(axis=1) / tangent - (in_view - middle)[:, 2]).max())
     return Overview(position=R @ middle - R[:, 2] * distance, look_at=R @ middle)
+
+
+def _bulk(xyz: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
+    """At most some hundred of the points, without the outermost tenth along each axis."""
+    xyz = xyz[:: max(1, len(xyz) // 500)]
+    low, high = np.quantile(xyz, [0.1, 0.9], axis=0)
+    return xyz[((low <= xyz) & (xyz <= high)).all(axis=1)]
 
 
 def _polyline(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "segments 2 3"]:

@@ -105,7 +105,10 @@ def editor(running, page):  # in this order: the page is closed before its serve
 
 
 def bend(editor, index):
-    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along its camera's x axis."""
+    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along one of its camera's axes.
+
+    It is the one, of x and y, that is longer on the screen: an axis towards the eye cannot be dragged.
+    """
     page, client, path = editor.page, editor.client(), editor.document.edited
     corners = image_corners(path, index, frustum_depth(editor.document.predicted or path))
     page.mouse.click(*to_css(page, client, corners.mean(axis=0))[0])
@@ -114,8 +117,12 @@ def bend(editor, index):
     assert selected, "the source was clicked: it hides the path in this view"
     client = editor.client()
     pose = path.Ts_world_camera[selected]
-    tip = pose[:3, 3] + 0.9 * GIZMO_SCALE_PX / pixels_per_unit(page, client, pose[:3, 3]) * pose[:3, 0]
-    drag_mouse(page, *to_css(page, client, [tip, tip + 0.25 * pose[:3, 0]]))
+    ends = to_css(
+        page, client, np.array([pose[:3, 3], pose[:3, 3] + 0.1 * pose[:3, 0], pose[:3, 3] + 0.1 * pose[:3, 1]])
+    )
+    axis = pose[:3, int(np.argmax(np.linalg.norm(ends[1:] - ends[0], axis=1)))]
+    tip = pose[:3, 3] + 0.9 * GIZMO_SCALE_PX / pixels_per_unit(page, client, pose[:3, 3]) * axis
+    drag_mouse(page, *to_css(page, client, [tip, tip + 0.25 * axis]))
     return selected
 
 
@@ -129,6 +136,8 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.give(video)
     editor.wait_enabled("rap-predict")
     assert "Press Predict path" in editor.text("rap-stage") and editor.height() <= 900
+    page.uncheck("#rap-auto-refine input")
+    wait_until(lambda: not editor.session.state.geometry.refine_on, timeout_s=60)
     editor.press("rap-predict")
     page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_MS)
     assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
@@ -136,6 +145,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.client()
     assert "Predicted 17 cameras" in editor.text("rap-stage") and "Press" not in editor.text("rap-stage")
     shot("2-predicted")
+    page.uncheck("#rap-use-geometry input")
 
     page.click("#rap-preset input")
     page.click("[role=option]:has-text('truck-left')")
@@ -161,6 +171,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     shot("5-regenerated")
     assert editor.height() <= 900
     take = editor.document.take
+    assert "model only" in editor.text("rap-caption")
     assert take.trajectory == bent and str(take.settings.steps) == FEW_STEPS
     assert f"{take.seconds:.1f} s" in editor.text("rap-result-notice") and "a step, measured" in editor.text("rap-cost")
 
@@ -199,6 +210,78 @@ def wait_for_video(page):
     assert page.evaluate("document.querySelector('#rap-video video').error") is None
 
 
+def wait_for_preview(editor, before=b""):
+    """The geometry preview of the path as it is now plays on the page."""
+    page = editor.page
+
+    def is_current():
+        preview = editor.session.state.geometry.preview
+        return preview is not None and preview.key[-1] == editor.document.edited.hash and preview.mp4 != before
+
+    wait_until(is_current, timeout_s=MODEL_MS / 1000)
+    page.wait_for_selector("#rap-preview-line:has-text('of the pixels were seen')")
+    page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2", timeout=30_000)
+    at = page.evaluate("document.querySelector('#rap-preview video').currentTime")
+    page.wait_for_function(f"document.querySelector('#rap-preview video').currentTime != {at}")
+    return editor.session.state.geometry.preview.mp4
+
+
+def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, shot):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-predict")
+    page.wait_for_selector("#rap-input-progress:has-text('Refining the path')", timeout=MODEL_MS)
+    shot("1-refining")
+    page.wait_for_selector("#rap-verdict .rap-badge:text-is('Refined')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-path-line:has-text('as refined')")
+    assert "residual" in editor.text("rap-verdict") and "focal length" in editor.text("rap-verdict")
+    document, scene = editor.document, editor.session.viewport.server.scene
+    assert document.edited is document.refined and document.edited.hash != document.predicted.hash
+    handles = scene._handle_from_node_name
+    assert len(handles["/points"].points) > 50 and "/raw" in handles
+    preview = wait_for_preview(editor)
+    editor.client()
+    shot("2-refined")
+    assert editor.height() <= 900, "the page is one screen high"
+
+    bend(editor, len(document.edited) - 1)
+    page.wait_for_selector("#rap-undo:has-text('(1)')")
+    wait_for_preview(editor, preview)
+    editor.client()
+    shot("3-bent")
+    page.check("#rap-dense input")
+    wait_until(lambda: "/dense" in handles and "/points" not in handles, timeout_s=60)
+    editor.client()
+    shot("4-dense")
+
+    editor.press("rap-reset")
+    page.wait_for_selector("#rap-path-line:has-text('as predicted')")
+    editor.press("rap-to-refined")
+    page.wait_for_selector("#rap-path-line:has-text('as refined')")
+    page.fill("#rap-steps input", FEW_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector("#rap-caption:has-text('with geometry')", timeout=MODEL_MS)
+    wait_for_video(page)
+    shot("5-with-geometry")
+    assert editor.height() <= 900
+
+
+def test_a_click_on_empty_space_clears_the_selection(editor, video):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    client, path = editor.client(), editor.document.edited
+    corners = image_corners(path, 16, frustum_depth(path))
+    page.mouse.click(*to_css(page, client, corners.mean(axis=0))[0])
+    page.wait_for_selector("#rap-path-line:has-text(' selected')")
+    editor.client()
+    box = page.query_selector("#rap-viewport").bounding_box()
+    page.mouse.click(box["x"] + 30, box["y"] + 30)
+    page.wait_for_selector("#rap-path-line:has-text('click a frustum')")
+    assert editor.document.selected is None
+
+
 def test_an_image_is_imagined_and_cancelled(editor, video, shot, tmp_path):
     page = editor.page
     from PIL import Image
@@ -208,7 +291,7 @@ def test_an_image_is_imagined_and_cancelled(editor, video, shot, tmp_path):
     page.wait_for_selector("#rap-clip:has-text('1 image')")
     page.fill("#rap-steps input", "200")
     editor.press("rap-imagine")
-    editor.press("rap-cancel", MODEL_MS)
+    editor.press("rap-cancel-input", MODEL_MS)
     page.wait_for_selector("#rap-input-notice:has-text('Cancelled')", timeout=MODEL_MS)
     assert editor.document.take is None and editor.document.edited is None
 

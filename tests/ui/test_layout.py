@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from fakes import FakeGeometry, FakePipeline, clip, moving_frames
 
 from rap.data import write_video
-from rap.geometry import preset
+from rap.geometry import preset, scale_motion
+from rap.geometry.refine import RefinementReport
 from ui import document as doc
 from ui import layout, panels, plots
 from ui import messages as msg
@@ -24,7 +26,7 @@ from ui.hub import Hub
 from ui.jobs import Worker
 from ui.panels import ButtonLook
 from ui.session import Options, Sessions
-from ui.state import JobStatus, Notice
+from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip
 
 # viser leaves its listening socket, Gradio its event loops to the collector
 pytestmark = [
@@ -35,6 +37,9 @@ pytestmark = [
 CLIP = clip()
 PATH = doc.with_prediction(doc.with_clip(Document(), CLIP), preset("arc-left", image_size=CLIP.image_size))
 JOB = JobStatus(1, "regenerate", Settings())
+REPORT = RefinementReport("refined", "It fits.", "frames", "self-calibrated", 6.5, 0.5, 900, 120, 1.04, 2.0)
+REFINED = doc.with_refinement(PATH, scale_motion(PATH.predicted, 0.9), REPORT)
+REFINING = GeometryJob(2, "refine", Basis(CLIP, PATH.predicted, "predicted"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -74,27 +79,67 @@ def test_every_part_has_a_name_of_its_own(page):
     assert all(names) and len(set(names)) == len(names)
 
 
+def open_page(page):
+    """Id of a new session, what the page shows, and its first draw."""
+    opened = page.open("")
+    return opened[0], opened[5], opened[5:]
+
+
+def until(page, session_id, seen, condition):
+    """What a browser does while something is at work: the last `seen`, and all parts sent on the way."""
+    session, shown = page._sessions.result().get(session_id), set()
+    while True:
+        done = condition(session.state)
+        drawn = page.refresh(session_id, seen)
+        seen, shown = drawn[0], shown | sent(page, drawn)
+        if done:
+            return seen, shown
+        time.sleep(0.01)
+
+
+def idle(state):
+    return not state.busy
+
+
 def test_only_what_has_changed_is_sent(page, tmp_path):
-    *_, opened = page.open("")
-    session_id, seen = opened[0], opened[4]
-    assert sent(page, opened[4:]) == {part.component.elem_id for part in page.parts}
+    session_id, seen, drawn = open_page(page)
+    assert sent(page, drawn) == {part.component.elem_id for part in page.parts}
     assert sent(page, page.refresh(session_id, seen)) == set()
 
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
-    drawn = page.upload(session_id, seen, [str(tmp_path / "clip.mp4")])
-    assert sent(page, drawn) == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov"}
-    *steps, drawn = page.predict(session_id, drawn[0], 0)
-    assert {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"} <= sent(
-        page, page.refresh(session_id, {**drawn[0], **{name: () for name in drawn[0]}})
-    )
-    drawn = page.send(msg.Undo(), session_id, drawn[0])
-    assert sent(page, drawn) <= {"rap-path-notice"}, "nothing to undo"
-    *steps, drawn = page.regenerate(session_id, drawn[0], 3, 1)
-    shown = set().union(*(sent(page, step) for step in [*steps, drawn]))
+    page.upload(session_id, [])
+    assert sent(page, page.refresh(session_id, seen)) == set()
+    page.upload(session_id, [str(tmp_path / "clip.mp4")])
+    seen, shown = until(page, session_id, seen, idle)
+    assert shown == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov"}
+    page.predict(session_id, 0)
+    seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
+    path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
+    assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
+    page.send(msg.Undo(), session_id)
+    assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
+    page.regenerate(session_id, 3, 1)
+    seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes"} <= shown
-    assert "rap-motion" not in shown and "rap-viewport" not in shown
+    assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
     exported = Path(page.export(session_id, "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
+
+
+def test_switches_and_fields_reach_the_session(page, tmp_path):
+    session_id, seen, _ = open_page(page)
+    write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
+    page.upload(session_id, [str(tmp_path / "clip.mp4")])
+    for message in (msg.SetRefine, msg.SetUseGeometry):
+        page.switch(message, session_id, False)
+    page.switch(msg.SetFieldOfView, session_id, 48.5)
+    page.apply_preset(session_id, "arc-left", 0.5)
+    page.soft_drag(session_id, False, 3.0)
+    state = page._sessions.result().get(session_id).state
+    assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on
+    seen, shown = until(page, session_id, seen, idle)
+    assert {"rap-auto-refine", "rap-use-geometry", "rap-fov", "rap-soft"} <= shown
+    assert layout._fov_field(48.5, True).value == 48.5
 
 
 def test_a_page_without_a_session_is_told(page):
@@ -103,8 +148,7 @@ def test_a_page_without_a_session_is_told(page):
     with pytest.raises(gr.Error, match="has ended"):
         page.refresh("gone", {})
     with pytest.raises(gr.Error, match="no path to export yet"):
-        *_, opened = page.open("")
-        page.export(opened[0], "npz")
+        page.export(open_page(page)[0], "npz")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +163,26 @@ def test_a_page_without_a_session_is_told(page):
         (panels.preset_button(Document()), ButtonLook("Apply preset (needs a clip)", False)),
         (panels.regenerate_button(Document(), None), ButtonLook("Regenerate (needs a path)", False)),
         (panels.regenerate_button(PATH, JOB), ButtonLook("Regenerate (job running)", False)),
+        (panels.refine_button(Document(), Geometry()), ButtonLook("Refine (needs Predict)", False)),
+        (panels.refine_button(PATH, Geometry()), ButtonLook("Refine now", True)),
+        (panels.refine_button(REFINED, Geometry()), ButtonLook("Refine again", True)),
+        (panels.refine_button(PATH, Geometry(job=REFINING)), ButtonLook("Refining …", False)),
+        (panels.refined_button(PATH), None),
+        (panels.refined_button(REFINED), ButtonLook("As refined", False)),
+        (panels.reset_button(REFINED), ButtonLook("To predicted", True)),
+        (panels.refined_button(doc.reset_to_predicted(REFINED)), ButtonLook("To refined", True)),
+        (panels.input_cancel_button(None, None), None),
+        (panels.input_cancel_button(JOB, None), None),
+        (panels.input_cancel_button(JOB, REFINING), ButtonLook("Cancel", True)),
+        (panels.input_cancel_button(None, replace(REFINING, phase="cancelling")), ButtonLook("Stopping …", False)),
         (panels.cancel_button(None), ButtonLook("Cancel (no job)", False)),
+        (panels.cancel_button(replace(JOB, kind="predict")), ButtonLook("Cancel (no job)", False)),
         (panels.cancel_button(JOB), ButtonLook("Cancel", True)),
         (panels.cancel_button(replace(JOB, phase="cancelling")), ButtonLook("Stopping …", False)),
-        (panels.undo_button(PATH), ButtonLook("Undo (no edits)", False)),
+        (panels.undo_button(PATH), ButtonLook("Undo (none)", False)),
         (panels.redo_button(PATH), ButtonLook("Redo (none)", False)),
-        (panels.reset_button(Document()), ButtonLook("Reset (no prediction)", False)),
-        (panels.reset_button(PATH), ButtonLook("Reset (as predicted)", False)),
+        (panels.reset_button(Document()), ButtonLook("Reset (needs Predict)", False)),
+        (panels.reset_button(PATH), ButtonLook("As predicted", False)),
         (panels.export_button(Document()), ButtonLook("Export (needs a path)", False)),
     ],
 )
@@ -157,16 +214,51 @@ def test_a_notice_is_shown_where_it_belongs():
         (replace(JOB, phase="running", step=3, steps=20, seconds_per_step=0.5), "step 3 of 20 · 8.5 s left"),
         (replace(JOB, phase="running", step=1, steps=500, seconds_per_step=0.5), "4 min 9 s left"),
         (replace(JOB, phase="cancelling", step=1, steps=2), "stopping after this step"),
+        (JOB, "begins"),
     ],
 )
 def test_progress_in_words(job, words):
     assert words in panels.progress_card(job)
 
 
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (REFINING, "waiting for the jobs before it"),
+        (replace(REFINING, phase="running"), "tracks, then cameras"),
+        (replace(REFINING, phase="running", kind="depth"), "Depth of the clip"),
+        (replace(REFINING, phase="cancelling"), "stopping"),
+    ],
+)
+def test_geometry_at_work_in_words(job, words):
+    assert words in panels.input_progress(None, job) and panels.result_progress(None) == ""
+
+
+def test_the_verdict_in_words():
+    card = panels.verdict_card(REPORT)
+    for words in ("It fits.", "6.50 → 0.50 px", "120 points", "900", "found from the tracks", "× 1.04", "frames alone"):
+        assert words in card
+    failed = replace(
+        REPORT, verdict="too_few_tracks", reason="<b>", residual_before_px=float("nan"), start="prediction"
+    )
+    card = panels.verdict_card(failed)
+    assert "too few tracks" in card and "residual" not in card and "&lt;b&gt;" in card
+    assert panels.verdict_card(None) == ""
+
+
+def test_the_preview_says_what_it_shows_or_waits_for():
+    assert "needs a path" in panels.preview_line(Geometry(), False)
+    assert "on its way" in panels.preview_line(Geometry(), True)
+    assert "waits for the refinement" in panels.preview_line(Geometry(job=REFINING), True)
+    shown = Geometry(preview=PreviewClip(("a",), "refined", b"mp4", 0.714, 0.61))
+    assert "71% of the pixels were seen by the clip · refined cameras · 0.6 s" in panels.preview_line(shown, True)
+    assert panels.preview_video(None) == "" and "data:video/mp4;base64,bXA0" in panels.preview_video(shown.preview)
+
+
 def test_the_page_does_not_wait_for_torch():
     code = (
         "import sys, app; from concurrent.futures import Future; app.layout.build(Future()); "
-        "assert 'torch' not in sys.modules; assert 'viser' in sys.modules"
+        "assert not {'torch', 'cv2'} & set(sys.modules); assert 'viser' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=layout.ASSETS.parent)
 

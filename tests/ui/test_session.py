@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import zipfile
 
 import numpy as np
@@ -308,15 +307,6 @@ def test_progress_tells_step_and_time_left(session, app, video):
     app.pipeline.gate.release(3)
     finish(session)
     assert session.seconds_per_step("regenerate") is not None and session.seconds_per_step("imagine") is None
-
-
-def test_wait_returns_with_the_next_state(session, video):
-    version = session.state.version
-    threading.Timer(0.05, give, (session, video)).start()
-    assert session.wait(version, 10.0).version > version
-    started = time.monotonic()
-    session.wait(session.state.version, 0.05)
-    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("name", list(formats.FORMATS))
