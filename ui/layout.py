@@ -297,10 +297,10 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     with gr.Row(elem_classes="rap-settings"):
         steps_box = gr.Number(
             steps, label="Steps", placeholder="default", precision=0, minimum=1, maximum=1000, min_width=70,
-            elem_id="rap-steps",
+            scale=2, elem_id="rap-steps",
         )  # fmt: skip
-        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=50, elem_id="rap-seed")
-        use_geometry = gr.Checkbox(True, label="With geometry", min_width=135, elem_id="rap-use-geometry")
+        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=50, scale=2, elem_id="rap-seed")
+        use_geometry = gr.Checkbox(True, label="With geometry", min_width=135, scale=3, elem_id="rap-use-geometry")
     cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(

@@ -31,6 +31,7 @@ FRUSTUM_DEPTH_RANGE = (0.08, 0.16)  # below it a frustum is too small to hit wit
 OVERVIEW_FOV_Y_RAD = np.radians(45.0)
 OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
 OVERVIEW_ASPECT = 1.4  # width over height of the canvas it is made for; a wider one only shows more at the sides
+FAR = 30.0  # median depths of the source view: a camera that strayed so far is not waited for by the overview
 OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
@@ -125,7 +126,7 @@ def overview(scene: ViewportScene) -> Overview:
     points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
     for trajectory in (scene.trajectory, scene.ghost, scene.raw):
         if trajectory is not None:
-            points.append(trajectory.centres)
+            points.append(trajectory.centres[np.linalg.norm(trajectory.centres, axis=1) < FAR])
     shown = scene.points or scene.dense
     if shown is not None:
         points.append(_bulk(shown.xyz))

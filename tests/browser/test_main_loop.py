@@ -38,7 +38,7 @@ def video(tmp_path_factory):
     """A clip as an mp4: the frames of RAP_TEST_CLIP, or a procedural scene."""
     folder = os.environ.get("RAP_TEST_CLIP")
     if folder:
-        frames, fps = load_clip(folder, num_frames=49).frames_u8, 12.0
+        frames, fps = load_clip(folder, stride=2).footage, 12.0
     else:
         frames, fps = render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
@@ -105,9 +105,9 @@ def editor(running, page):  # in this order: the page is closed before its serve
 
 
 def bend(editor, index):
-    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along one of its camera's axes.
+    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along an axis of its camera.
 
-    It is the one, of x and y, that is longer on the screen: an axis towards the eye cannot be dragged.
+    It is x or y, whichever is longer on the screen: an axis towards the eye cannot be dragged.
     """
     page, client, path = editor.page, editor.client(), editor.document.edited
     corners = image_corners(path, index, frustum_depth(editor.document.predicted or path))
@@ -117,10 +117,8 @@ def bend(editor, index):
     assert selected, "the source was clicked: it hides the path in this view"
     client = editor.client()
     pose = path.Ts_world_camera[selected]
-    ends = to_css(
-        page, client, np.array([pose[:3, 3], pose[:3, 3] + 0.1 * pose[:3, 0], pose[:3, 3] + 0.1 * pose[:3, 1]])
-    )
-    axis = pose[:3, int(np.argmax(np.linalg.norm(ends[1:] - ends[0], axis=1)))]
+    middle, *ends = to_css(page, client, pose[:3, 3] + 0.1 * np.array([np.zeros(3), pose[:3, 0], pose[:3, 1]]))
+    axis = pose[:3, int(np.argmax([np.linalg.norm(end - middle) for end in ends]))]
     tip = pose[:3, 3] + 0.9 * GIZMO_SCALE_PX / pixels_per_unit(page, client, pose[:3, 3]) * axis
     drag_mouse(page, *to_css(page, client, [tip, tip + 0.25 * axis]))
     return selected
