@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,17 @@ from jaxtyping import Float, UInt8
 from rap.geometry import se3
 from rap.geometry.bundle import Bundle, bundle_adjust
 from rap.geometry.camera import intrinsics_from_fov
-from rap.geometry.tracks import PointCloud, Tracks, check_frames, locate, track_points, triangulate
+from rap.geometry.initialise import initialise as initialise_from_frames
+from rap.geometry.mend import frame_shares, mend
+from rap.geometry.tracks import (
+    PointCloud,
+    Tracks,
+    check_frames,
+    locate,
+    track_points,
+    triangulate,
+    widest_angles,
+)
 from rap.geometry.trajectory import Trajectory
 
 Verdict = Literal["refined", "no_parallax", "too_few_tracks", "diverged"]
@@ -26,14 +37,21 @@ StartName = Literal["prediction", "frames"]
 FocalSource = Literal["given", "model", "self-calibrated"]
 
 MIN_POINTS = 8  # that tie a frame to the others; fewer leave its six numbers to chance
+MIN_VIEWS = 3  # of a point: two views fit any motion along one line, so that noise would look explained
 FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grows with larger ones
-CONVINCING_SHARE = 0.9  # of the observations fit: no second start is looked for
+CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
+CONVINCING_FRAME_SHARE = 0.75  # less than this: no other start is needed
+BETTER_SHARE = 0.02  # by which poses from the frames alone must win: where both fit, the prediction knows more
 MIN_SHARE = 0.5  # of the observations must fit, or the adjustment has diverged
+MIN_FRAME_SHARE = 0.35  # of a frame's observations must fit, or its pose is taken from the prediction
 TURNING_SHARE = 0.93  # of what poses explain is explained by turning alone: no parallax
+CLEAR_PARALLAX_RAD = np.deg2rad(2.5)  # median angle between the rays to a point: turning alone need not be tried
 STATIC_SHARE = 0.6  # of the observations rest: the camera does, and what moves are things
 STATIC_PX = 0.5
 MIN_ANGLE_RAD = np.deg2rad(1.0)  # between the rays to a point whose depth counts
-WEAK_PRIOR = (np.deg2rad(55.0), 0.35)  # vertical field of view when nothing is known, sigma of its log focal length
+PRIOR_SIGMA = 0.35  # of the log focal length around the model's, which has seen few lenses
+MAX_FOCAL_CHANGE = 2.5  # a factor beyond it is an adjustment that ran away
+ITERATIONS = 30
 
 
 @dataclass(frozen=True)
@@ -95,9 +113,23 @@ class _Lens:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
+    """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source."""
+
     start: StartName
+    tracks: Tracks
     bundle: Bundle
-    score: float
+    shares: Float[np.ndarray, " t"]
+    tied: np.ndarray
+    before_px: float = float("nan")
+
+    @property
+    def score(self) -> float:
+        return float(self.shares[self.tied].sum() / max(self.tied.sum(), 1))
+
+    @property
+    def convinces(self) -> bool:
+        least, mean = self.shares.min(), self.shares.mean()
+        return bool(self.tied.all() and least >= CONVINCING_FRAME_SHARE and mean >= CONVINCING_SHARE)
 
 
 def refine_trajectory(
@@ -128,27 +160,23 @@ def refine_trajectory(
     frames_u8 = _check(frames_u8, trajectory)
     start = trajectory.relative_to(trajectory.source)
     lens = _lens(start, known_fov_y_rad, trust_focal)
-    tracks = track_points(frames_u8)
-    tied = _tied_frames(tracks, start.source)
-    if tied.sum() < 2:
-        reason = _too_few_reason(tracks, len(start))
-        return _finish(_kept(trajectory, lens, "too_few_tracks", reason, tracks), started)
-    tracks = tracks.where(tied[tracks.frame])
-    turned = bundle_adjust(tracks, start.Ts_world_camera, lens.intrinsics, fixed=start.source, at_infinity=True)
-    candidates = [_from_prediction(tracks, start, lens, tied)]
-    if initialise and candidates[0].score < CONVINCING_SHARE:
-        candidates += _from_frames(tracks, frames_u8, start, lens, tied)
-    best = max(candidates, key=_score)
-    before_px = _residual_before(tracks, start)
-    if _only_turns(tracks, turned, best.bundle, start):
-        return _finish(_turning(trajectory, start, lens, tracks, turned, before_px), started)
+    tracks = track_points(frames_u8).at_least(min(MIN_VIEWS, len(start)))
+    best = _from_prediction(tracks, start, lens)
+    if initialise and len(start) > 1 and not best.convinces:
+        best = _against_frames(best, frames_u8, start, lens)
+    if best.tied.sum() < 2:
+        return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
+    best = replace(best, before_px=_residual_before(best.tracks, start))
+    turned = _turned(best, start, lens)
+    if turned is not None:
+        return _finish(_turning(start, lens, best, turned), started)
     if best.score < MIN_SHARE or not np.isfinite(best.bundle.Ts_world_camera).all():
         reason = (
             f"Only {best.score:.0%} of the tracks agree with one moving camera and a scene at rest; "
             "the given trajectory is kept."
         )
-        return _finish(_kept(trajectory, lens, "diverged", reason, tracks, before_px), started)
-    return _finish(_refined(frames_u8, start, lens, tracks, tied, best, before_px), started)
+        return _finish(_kept(trajectory, best, "diverged", reason), started)
+    return _finish(_refined(frames_u8, start, lens, best), started)
 
 
 def _check(frames_u8: np.ndarray, trajectory: Trajectory) -> np.ndarray:
@@ -172,7 +200,7 @@ def _lens(trajectory: Trajectory, known_fov_y_rad: float | None, trust_focal: bo
         return _Lens(rows * ratio, "fixed", None, "given")
     if trust_focal or len(trajectory) < 3:  # two views hold no focal length worth the name
         return _Lens(rows, "fixed", None, "model")
-    return _Lens(rows, "shared", WEAK_PRIOR, "self-calibrated")
+    return _Lens(rows, "shared", (float(np.mean(trajectory.fov_y_rad)), PRIOR_SIGMA), "self-calibrated")
 
 
 def _tied_frames(tracks: Tracks, source: int) -> np.ndarray:
@@ -200,38 +228,51 @@ def _fits_px(tracks: Tracks) -> float:
     return FITS_PX * max(1.0, max(tracks.image_size) / 224)
 
 
-def _score(candidate: _Candidate) -> float:
-    return candidate.score
+def _candidate(
+    name: StartName, tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, lens: _Lens, source: int
+) -> _Candidate:
+    """Adjust from one start, find lost frames again, and judge the outcome by frame."""
+    tied = _tied_frames(tracks, source)
+    tracks = tracks.where(tied[tracks.frame])
+    adjuster = _Adjuster(tracks, lens)
+    bundle = adjuster.from_poses(Ts, intrinsics, source)
+    bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
+    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied)
 
 
-def _share(tracks: Tracks, bundle: Bundle) -> float:
-    """Share of the observations that a bundle explains within `_fits_px`."""
-    return float(np.mean(bundle.residual_px < _fits_px(tracks)))
+@dataclass(frozen=True, eq=False)
+class _Adjuster:
+    """Bundle adjustment of one set of tracks with what is known of the lens."""
+
+    tracks: Tracks
+    lens: _Lens
+
+    def from_poses(self, Ts: np.ndarray, intrinsics: np.ndarray, fixed: int, at_infinity: bool = False) -> Bundle:
+        adjust = partial(bundle_adjust, self.tracks, Ts, fixed=fixed, iterations=ITERATIONS, at_infinity=at_infinity)
+        bundle = adjust(intrinsics, focal=self.lens.focal, focal_prior=self.lens.prior)
+        change = np.abs(np.log(bundle.intrinsics[:, 0] / self.lens.intrinsics[:, 0])).max()
+        return adjust(self.lens.intrinsics) if change > np.log(MAX_FOCAL_CHANGE) else bundle
+
+    def again(self, bundle: Bundle, fixed: int) -> Bundle:
+        return self.from_poses(bundle.Ts_world_camera, bundle.intrinsics, fixed)
 
 
-def _adjust(tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, source: int, lens: _Lens) -> Bundle:
-    return bundle_adjust(tracks, Ts, intrinsics, fixed=source, focal=lens.focal, focal_prior=lens.prior, iterations=30)
+def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candidate:
+    return _candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
 
 
-def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens, tied: np.ndarray) -> _Candidate:
-    bundle = _adjust(tracks, start.Ts_world_camera, lens.intrinsics, start.source, lens)
-    return _Candidate("prediction", bundle, _share(tracks, bundle))
-
-
-def _from_frames(
-    tracks: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens, tied: np.ndarray
-) -> list[_Candidate]:
-    """The candidate found without the given poses; none where the frames do not link up."""
-    try:
-        from rap.geometry.initialise import initialise as initialise_from_frames
-    except ImportError:
-        return []
+def _against_frames(predicted: _Candidate, frames_u8: np.ndarray, start: Trajectory, lens: _Lens) -> _Candidate:
+    """The better of two: the adjusted prediction, and poses found without it. Both on the tracks of both."""
     known = None if lens.focal == "shared" else lens.intrinsics[start.source]
     found = initialise_from_frames(frames_u8, known, fixed=start.source)
     if found is None:
-        return []
-    bundle = _adjust(tracks, found.Ts_world_camera, found.intrinsics, start.source, lens)
-    return [_Candidate("frames", bundle, _share(tracks, bundle))]
+        return predicted
+    tracks = Tracks.concatenate([predicted.tracks, found.tracks])
+    rows = found.intrinsics if lens.focal == "shared" else lens.intrinsics
+    other = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, start.source)
+    bundle = predicted.bundle
+    again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, start.source)
+    return other if other.score > again.score + BETTER_SHARE else again
 
 
 def _residual_before(tracks: Tracks, start: Trajectory) -> float:
@@ -240,76 +281,80 @@ def _residual_before(tracks: Tracks, start: Trajectory) -> float:
     return float(np.median(residual_px))
 
 
-def _only_turns(tracks: Tracks, turned: Bundle, full: Bundle, start: Trajectory) -> bool:
-    """Whether rotations explain nearly all that poses explain, or most of the picture rests."""
-    fits = _fits_px(tracks)
-    explained = (full.residual_px < fits).sum()
-    if (turned.residual_px < fits).sum() >= TURNING_SHARE * explained:
-        return True
+def _turned(best: _Candidate, start: Trajectory, lens: _Lens) -> Bundle | None:
+    """Rotations alone, where they explain nearly all that poses explain, or most of the picture rests; else None."""
+    tracks, fits = best.tracks, _fits_px(best.tracks)
     first = tracks.xy[tracks.starts][tracks.point]
-    rests = np.linalg.norm(tracks.xy - first, axis=1) < STATIC_PX * fits / FITS_PX
-    return bool(rests.mean() >= STATIC_SHARE)
+    rests = np.mean(np.linalg.norm(tracks.xy - first, axis=1) < STATIC_PX * fits / FITS_PX) >= STATIC_SHARE
+    bundle, explained = best.bundle, best.bundle.residual_px < fits
+    angles = widest_angles(tracks, bundle.Ts_world_camera, bundle.xyz)[tracks.point[explained]]
+    if not rests and explained.any() and np.median(angles) > CLEAR_PARALLAX_RAD:
+        return None
+    turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, start.source, True)
+    if rests or (turned.residual_px < fits).sum() >= TURNING_SHARE * explained.sum():
+        return turned
+    return None
 
 
-def _kept(
-    trajectory: Trajectory, lens: _Lens, verdict: Verdict, reason: str, tracks: Tracks, before_px: float = float("nan")
-) -> Refinement:
+def _kept(trajectory: Trajectory, best: _Candidate, verdict: Verdict, reason: str) -> Refinement:
     """The given trajectory, bit for bit."""
+    tracks, before = best.tracks, best.before_px
     report = RefinementReport(
-        verdict, reason, "prediction", "model", before_px, before_px, len(tracks), tracks.num_points, 1.0, 0.0
+        verdict, reason, "prediction", "model", before, before, len(tracks), tracks.num_points, 1.0, 0.0
     )
     return Refinement(trajectory, report, None, tracks if len(tracks) else None)
 
 
-def _turning(
-    trajectory: Trajectory, start: Trajectory, lens: _Lens, tracks: Tracks, turned: Bundle, before_px: float
-) -> Refinement:
+def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -> Refinement:
     """Rotations from the frames, no translation: what frames without parallax can tell."""
     poses = turned.Ts_world_camera.copy()
     poses[:, :3, 3] = 0
+    poses = se3.inverse(poses[start.source]) @ poses
     degrees = np.rad2deg(se3.rotation_angle(poses[:, :3, :3]).max())
     what = f"turns by up to {degrees:.1f} degrees" if degrees > 0.3 else "rests"
     reason = (
         f"The frames show no parallax: the camera {what} in place. Rotations were refined, translations set to zero; "
         "depth cannot be seen."
     )
-    after_px = float(np.median(turned.residual_px))
-    source = lens.source if lens.source == "given" else "model"
-    report = RefinementReport(
-        "no_parallax", reason, "prediction", source, before_px, after_px, len(tracks), tracks.num_points, 1.0, 0.0
-    )
-    return Refinement(replace(start, Ts_world_camera=poses, intrinsics=lens.intrinsics), report, None, tracks)
+    trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
+    return Refinement(trajectory, _report("no_parallax", reason, best, lens, start, turned), None, best.tracks)
 
 
-def _refined(
-    frames_u8: np.ndarray,
-    start: Trajectory,
-    lens: _Lens,
-    tracks: Tracks,
-    tied: np.ndarray,
-    best: _Candidate,
-    before_px: float,
-) -> Refinement:
+def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candidate) -> Refinement:
     """Gauge, points and report of a successful adjustment."""
-    bundle, source = best.bundle, start.source
-    points = triangulate(tracks, bundle.Ts_world_camera, bundle.intrinsics, frames_u8)
-    unit = source_depth(tracks, points, bundle.Ts_world_camera[source], source)
-    poses = bundle.Ts_world_camera.copy()
+    bundle, source, tracks = best.bundle, start.source, best.tracks
+    poses = _at_source(bundle.Ts_world_camera, start)
+    points = triangulate(tracks, poses, bundle.intrinsics, frames_u8)
+    unit = source_depth(tracks, points, poses[source], source)
     poses[:, :3, 3] /= unit
-    poses = _carry_along(poses, start.Ts_world_camera, tied)
+    placed = best.tied & (best.shares >= MIN_FRAME_SHARE)
+    placed[source] = True
+    poses = _carry_along(poses, start.Ts_world_camera, placed)
     trajectory = replace(start, Ts_world_camera=poses, intrinsics=bundle.intrinsics)
-    change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1] / start.intrinsics[:, 1]))))
-    reason = (
-        f"{best.score:.0%} of {len(tracks)} observations of {tracks.num_points} points agree with the refined path."
-    )
-    if not tied.all():
-        missing = np.flatnonzero(~tied).tolist()
-        reason += f" Frames {missing} share too few points with the others and keep their predicted relative motion."
-    after_px = float(np.median(bundle.residual_px))
-    report = RefinementReport(
-        "refined", reason, best.start, lens.source, before_px, after_px, len(tracks), tracks.num_points, change, 0.0
-    )
+    reason = f"{best.score:.0%} of {len(tracks)} observations of {tracks.num_points} points fit the refined path."
+    if not placed.all():
+        missing = np.flatnonzero(~placed).tolist()
+        reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."
+    report = _report("refined", reason, best, lens, start, bundle)
     return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+
+
+def _at_source(poses: np.ndarray, start: Trajectory) -> np.ndarray:
+    """The same poses with the source camera as the world, exactly."""
+    poses = se3.inverse(poses[start.source]) @ poses
+    poses[start.source] = np.eye(4)
+    return poses
+
+
+def _report(
+    verdict: Verdict, reason: str, best: _Candidate, lens: _Lens, start: Trajectory, bundle: Bundle
+) -> RefinementReport:
+    change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1] / start.intrinsics[:, 1]))))
+    after_px = float(np.median(bundle.residual_px))
+    tracks = best.tracks
+    return RefinementReport(
+        verdict, reason, best.start, lens.source, best.before_px, after_px, len(tracks), tracks.num_points, change, 0.0
+    )
 
 
 def source_depth(tracks: Tracks, points: PointCloud, T_world_source: Float[np.ndarray, "4 4"], source: int) -> float:

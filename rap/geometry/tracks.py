@@ -18,7 +18,7 @@ from rap.geometry import se3
 
 WINDOW_PX = 11  # side of the patch that Lucas-Kanade compares: 15 costs a third of the accuracy at edges of depth
 LEVELS = 4  # of the image pyramid: finds motion of about 8 half windows a frame
-FORWARD_BACKWARD_PX = 0.7  # a track there and back again must end this close to where it began
+FORWARD_BACKWARD_PX = 0.5  # a track there and back again must end this close to where it began
 CORNER_QUALITY = 0.003  # of the strongest corner's eigenvalue: low, so that dim regions get their share
 MIN_INVERSE_DEPTH = 1e-6  # in units of 1 / distance between cameras: beyond it a point is at infinity
 ROUNDS = 8  # Gauss-Newton rounds of triangulation
@@ -94,6 +94,10 @@ class Tracks:
         point = np.concatenate([part.point + k for part, k in zip(parts, offsets, strict=False)])
         frame, xy = np.concatenate([part.frame for part in parts]), np.concatenate([part.xy for part in parts])
         return replace(parts[0], frame=frame, point=point, xy=xy)
+
+    def at_least(self, views: int) -> Tracks:
+        """The points with this many observations or more."""
+        return self.subset(np.bincount(self.point) >= views) if len(self) else self
 
     def subset(self, points: ArrayLike) -> Tracks:
         """The tracks of some points only, given by (P,) mask or by indices; numbered anew in their old order."""
@@ -180,7 +184,7 @@ def track_points(
         corners: at most this many new points at an anchor frame.
         anchor_stride: every how many frames corners are found.
         reach: how many frames a point is followed, either way.
-        max_forward_backward_px: distance after there and back again; grows with images longer than 320 px.
+        max_forward_backward_px: distance after there and back again.
 
     Returns:
         Tracks over the T frames; empty where nothing can be followed (black frames, one frame).
@@ -306,7 +310,7 @@ def triangulate(
     xyz, starts = charts.xyz, tracks.starts
     error_px = median_per_point(residual_px, tracks)
     views = np.add.reduceat(in_front.astype(np.int64), starts)
-    cloud = PointCloud(xyz, _colours(tracks, frames_u8), error_px, _widest_angles(tracks, Ts, xyz), np.arange(len(xyz)))
+    cloud = PointCloud(xyz, _colours(tracks, frames_u8), error_px, widest_angles(tracks, Ts, xyz), np.arange(len(xyz)))
     return cloud.where((views >= 2) & np.isfinite(error_px))
 
 
@@ -412,7 +416,7 @@ def median_per_point(values: Float[np.ndarray, " n"], tracks: Tracks) -> Float[n
     return values[order][tracks.starts + np.bincount(tracks.point) // 2]
 
 
-def _widest_angles(tracks: Tracks, Ts: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+def widest_angles(tracks: Tracks, Ts: np.ndarray, xyz: np.ndarray) -> np.ndarray:
     """(P,) widest angle between rays to a point, over all pairs of the frames that see it."""
     rays = xyz[tracks.point] - Ts[tracks.frame, :3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)

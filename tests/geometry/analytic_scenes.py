@@ -50,10 +50,10 @@ class World:
 
     def _texture(self, xyz):
         rng = np.random.default_rng(self.seed)
-        waves = rng.normal(size=(24, 3))
-        waves *= (2 * np.pi / rng.uniform(0.06, 0.4, 24) / np.linalg.norm(waves, axis=1))[:, None]
-        tone = np.sin(xyz @ waves.T + rng.uniform(0, 2 * np.pi, 24)) @ rng.normal(size=(24, 3))
-        return np.clip(127 + 28 * tone, 0, 255)
+        waves = rng.normal(size=(12, 3))
+        waves *= (2 * np.pi / rng.uniform(0.06, 0.3, 12) / np.linalg.norm(waves, axis=1))[:, None]
+        tone = np.sin(xyz @ waves.T + rng.uniform(0, 2 * np.pi, 12)) @ rng.normal(size=(12, 3))
+        return np.clip(127 + 40 * tone, 0, 255)
 
     def look(self, trajectory):
         """Frames (T, H, W, 3) uint8 and z-depths (T, H, W)."""

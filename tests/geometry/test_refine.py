@@ -11,6 +11,7 @@ from rap.metrics import pose_errors
 
 SCENE = World((Plane((0.3, 0.1, 1.0), 1.6), Sphere((-0.25, 0.1, 1.0), 0.25), Sphere((0.3, -0.1, 1.2), 0.3)))
 ARC = path((0.4, -0.05, 0.1), (0.05, -0.35, 0.02))
+ARC_FRAMES, ARC_DEPTHS = SCENE.look(ARC)
 
 
 def drifted(trajectory, degrees=1.0, share=0.05):
@@ -24,27 +25,39 @@ def drifted(trajectory, degrees=1.0, share=0.05):
 
 def refine(world, trajectory, start=None, **options):
     frames, _ = world.look(trajectory)
-    return refine_trajectory(frames, drifted(trajectory) if start is None else start, trust_focal=True, **options)
+    options = dict(trust_focal=True, initialise=False) | options
+    return refine_trajectory(frames, drifted(trajectory) if start is None else start, **options)
 
 
 @pytest.mark.parametrize("source", [0, 4])
 def test_drift_is_taken_back(source):
     trajectory = ARC.relative_to(source)
-    frames, depths = SCENE.look(trajectory)
     start = drifted(trajectory)
-    found = refine_trajectory(frames, start, trust_focal=True)
+    found = refine_trajectory(ARC_FRAMES, start, trust_focal=True, initialise=False)
     before = pose_errors(start.Ts_world_camera, trajectory.Ts_world_camera)
     after = pose_errors(found.trajectory.Ts_world_camera, trajectory.Ts_world_camera)
     assert found.report.verdict == "refined" and found.report.start == "prediction"
-    assert after.rotation_deg.mean() < 0.25 * before.rotation_deg.mean()
+    assert after.rotation_deg.mean() < 0.5 * before.rotation_deg.mean()  # outlines of spheres slip: half a pixel
+    assert np.median(after.direction_deg) < 0.2 * np.median(before.direction_deg)
     assert found.report.residual_after_px < 0.3 * found.report.residual_before_px
     assert (found.trajectory.Ts_world_camera[source] == np.eye(4)).all() and found.trajectory.source == source
     # the unit of length: seen from the source, the median point lies at distance 1
     good = found.points.kept()
     seen = np.isin(good.point, found.tracks.point[found.tracks.frame == source])
     np.testing.assert_allclose(np.median(good.where(seen).in_front_depths(np.eye(4))), 1, atol=0.1)
-    scale = found.trajectory.centres[-source - 1] / np.linalg.norm(trajectory.centres[-source - 1])
-    np.testing.assert_allclose(1 / np.linalg.norm(scale), np.median(depths[source]), rtol=0.2)
+    unit = np.linalg.norm(trajectory.centres[8]) / np.linalg.norm(found.trajectory.centres[8])
+    np.testing.assert_allclose(unit, np.median(ARC_DEPTHS[source]), rtol=0.2)
+
+
+def test_a_start_from_the_frames_wins_over_none():
+    away = Trajectory(se3.inverse(ARC.Ts_world_camera), ARC.intrinsics, ARC.image_size)  # the mirrored path
+    alone = refine_trajectory(ARC_FRAMES, away, trust_focal=True, initialise=False)
+    found = refine_trajectory(ARC_FRAMES, away, trust_focal=True)
+    error, error_alone = (
+        pose_errors(r.trajectory.Ts_world_camera, ARC.Ts_world_camera).rotation_deg.mean() for r in (found, alone)
+    )
+    assert found.report.verdict == "refined" and error < 1 and error <= error_alone + 0.1
+    assert found.report.start == "frames" or error_alone < 1
 
 
 def test_forward_motion():
@@ -103,7 +116,7 @@ def test_noise_is_not_explained():
 
 
 def test_one_frame():
-    start = path(num_frames=1) if False else Trajectory(np.eye(4)[None], ARC.intrinsics[:1], ARC.image_size)
+    start = Trajectory(np.eye(4)[None], ARC.intrinsics[:1], ARC.image_size)
     found = refine_trajectory(SCENE.look(start)[0], start)
     assert found.report.verdict == "too_few_tracks" and found.trajectory == start
     assert found.report.reason == "One frame shows no motion; the given trajectory is kept."
@@ -118,17 +131,17 @@ def test_two_frames():
 
 
 def test_black_frames_at_the_end_keep_their_given_motion():
-    frames, _ = SCENE.look(ARC)
+    frames = ARC_FRAMES.copy()
     frames[7:] = 0
     start = drifted(ARC)
-    found = refine_trajectory(frames, start, trust_focal=True)
+    found = refine_trajectory(frames, start, trust_focal=True, initialise=False)
     assert found.report.verdict == "refined" and "Frames [7, 8]" in found.report.reason
     given, new = (se3.inverse(t.Ts_world_camera[6]) @ t.Ts_world_camera[8] for t in (start, found.trajectory))
     np.testing.assert_allclose(given[:3, :3], new[:3, :3], atol=1e-9)
 
 
 def test_where_the_focal_length_comes_from():
-    frames, _ = SCENE.look(ARC)
+    frames = ARC_FRAMES
     wide = Trajectory(ARC.Ts_world_camera, ARC.intrinsics * [0.8, 0.8, 1, 1], ARC.image_size)
     given = refine_trajectory(frames, wide, known_fov_y_rad=float(ARC.fov_y_rad[0]), initialise=False)
     assert given.report.focal_source == "given"
@@ -141,7 +154,7 @@ def test_where_the_focal_length_comes_from():
 
 
 def test_arguments_are_checked():
-    frames, _ = SCENE.look(path(num_frames=2))
+    frames = ARC_FRAMES[:2]
     with pytest.raises(ValueError, match="one camera a frame, got 9 for 2 frames"):
         refine_trajectory(frames, ARC)
     with pytest.raises(ValueError, match="pixels of the frames"):
