@@ -21,6 +21,7 @@ from rap.geometry.tracks import Tracks, normalised
 LOST_SHARE = 0.7  # of a frame's observations must fit; found frames have 0.85 and more
 MIN_RESECTION_POINTS = 8
 RESECTION_ROUNDS = 3
+WORTH_IT = 0.02  # gain of the mean share that makes another round worth its time
 FAR = 100.0  # times the median distance: a point beyond it gives direction only, and digits are lost
 
 
@@ -44,15 +45,16 @@ def mend(tracks: Tracks, bundle: Bundle, fits_px: float, adjust: Callable[[Bundl
     for _ in range(RESECTION_ROUNDS):
         shares = frame_shares(tracks, bundle, fits_px)
         lost = seen & (shares < LOST_SHARE)
-        if not lost.any() or (seen & ~lost).sum() < 2:
+        if not lost.any() or 2 * lost.sum() > seen.sum():  # the good ones must be the majority to be believed
             break
         poses = resected(tracks, bundle, lost, fits_px)
         if poses is None:
             break
         again = adjust(replace(bundle, Ts_world_camera=poses), int(shares.argmax()))
-        if not frame_shares(tracks, again, fits_px)[seen].mean() > shares[seen].mean():
+        gain = frame_shares(tracks, again, fits_px)[seen].mean() - shares[seen].mean()
+        bundle = again if gain > 0 else bundle
+        if gain < WORTH_IT:
             break
-        bundle = again
     return bundle
 
 

@@ -270,6 +270,8 @@ def _against_frames(predicted: _Candidate, frames_u8: np.ndarray, start: Traject
     tracks = Tracks.concatenate([predicted.tracks, found.tracks])
     rows = found.intrinsics if lens.focal == "shared" else lens.intrinsics
     other = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, start.source)
+    if other.convinces:
+        return other
     bundle = predicted.bundle
     again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, start.source)
     return other if other.score > again.score + BETTER_SHARE else again
