@@ -300,8 +300,9 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             scale=2, elem_id="rap-steps",
         )  # fmt: skip
         seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=50, scale=2, elem_id="rap-seed")
-        use_geometry = gr.Checkbox(True, label="With geometry", min_width=135, scale=3, elem_id="rap-use-geometry")
-    cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
+    with gr.Row(elem_classes="rap-pair"):
+        cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
+        use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"

@@ -31,12 +31,12 @@ FRUSTUM_DEPTH_RANGE = (0.08, 0.16)  # below it a frustum is too small to hit wit
 OVERVIEW_FOV_Y_RAD = np.radians(45.0)
 OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
 OVERVIEW_ASPECT = 1.4  # width over height of the canvas it is made for; a wider one only shows more at the sides
-FAR = 30.0  # median depths of the source view: a camera that strayed so far is not waited for by the overview
+FAR = 20.0  # a camera that is this many times farther off than most has gone astray: the overview does without it
 OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
-POINT_SIZE = 0.006  # of triangulated points: a small part of a frustum
+POINT_SIZE = 0.009  # of triangulated points: a small part of a frustum
 DENSE_POINT_SIZE = 0.005  # about a pixel of a depth map, at the source view's median depth
 CLICK_TOLERANCE = 0.01  # share of the canvas within which two reports are of one click
 VIEW_TOLERANCE = 0.02  # share of the distance to what is looked at, below which a camera has not been moved
@@ -126,7 +126,8 @@ def overview(scene: ViewportScene) -> Overview:
     points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
     for trajectory in (scene.trajectory, scene.ghost, scene.raw):
         if trajectory is not None:
-            points.append(trajectory.centres[np.linalg.norm(trajectory.centres, axis=1) < FAR])
+            away = np.linalg.norm(trajectory.centres, axis=1)
+            points.append(trajectory.centres[away <= FAR * max(1.0, float(np.median(away)))])
     shown = scene.points or scene.dense
     if shown is not None:
         points.append(_bulk(shown.xyz))

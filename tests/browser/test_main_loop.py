@@ -228,8 +228,6 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     page = editor.page
     editor.give(video)
     editor.press("rap-predict")
-    page.wait_for_selector("#rap-input-progress:has-text('Refining the path')", timeout=MODEL_MS)
-    shot("1-refining")
     page.wait_for_selector("#rap-verdict .rap-badge:text-is('Refined')", timeout=MODEL_MS)
     page.wait_for_selector("#rap-path-line:has-text('as refined')")
     assert "residual" in editor.text("rap-verdict") and "focal length" in editor.text("rap-verdict")
@@ -239,18 +237,18 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     assert len(handles["/points"].points) > 50 and "/raw" in handles
     preview = wait_for_preview(editor)
     editor.client()
-    shot("2-refined")
+    shot("1-refined")
     assert editor.height() <= 900, "the page is one screen high"
 
     bend(editor, len(document.edited) - 1)
     page.wait_for_selector("#rap-undo:has-text('(1)')")
     wait_for_preview(editor, preview)
     editor.client()
-    shot("3-bent")
+    shot("2-bent")
     page.check("#rap-dense input")
     wait_until(lambda: "/dense" in handles and "/points" not in handles, timeout_s=60)
     editor.client()
-    shot("4-dense")
+    shot("3-dense")
 
     editor.press("rap-reset")
     page.wait_for_selector("#rap-path-line:has-text('as predicted')")
@@ -260,7 +258,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     editor.press("rap-regenerate")
     page.wait_for_selector("#rap-caption:has-text('with geometry')", timeout=MODEL_MS)
     wait_for_video(page)
-    shot("5-with-geometry")
+    shot("4-with-geometry")
     assert editor.height() <= 900
 
 
