@@ -5,7 +5,9 @@ multi-image matching, CVPR 1996) by normalised correlation, in the better half o
 may not see what it sees; the cost is smoothed along four paths (`rap.geometry.stereo.semi_global`). Then every source
 knows the depth of the others, and a second round uses it: a neighbour is not asked about points it sees something in
 front of, and a hypothesis pays where a neighbour looks through it at what lies behind (free space, as in Merrell et
-al., Real-time visibility-based fusion of depth maps, ICCV 2007).
+al., Real-time visibility-based fusion of depth maps, ICCV 2007). Where the views do not agree, or there is no texture,
+or no other view, the planes around are continued (`rap.geometry.completion`): before the second round as a prior, after
+it as the result.
 
 All work is done at half resolution; pixels map between cameras as in `rap.geometry.warp`: with d the inverse depth,
 
@@ -25,6 +27,7 @@ from torch.nn import functional as F
 
 from rap.geometry import se3
 from rap.geometry.camera import resize_intrinsics
+from rap.geometry.completion import plane_fit
 from rap.geometry.stereo import best_hypothesis, correlation_cost, median_filter, semi_global
 from rap.geometry.tracks import PointCloud
 
@@ -38,8 +41,9 @@ seven times faster."""
 PLANE_STEP_PX = 0.75
 MIN_PLANES, MAX_PLANES = 16, 96
 
-RANGE_MARGIN = (0.5, 1.35)
-"""Planes reach from so much of the points' 3rd percentile of inverse depth to so much of the 97th."""
+RANGE_MARGIN = (0.1, 1.35)
+"""Planes reach from so much of the points' 3rd percentile of inverse depth to so much of the 97th. The far end is cheap
+in planes, and what is seen between things is often behind all points (measured: 3 dB on an orbit of a toy)."""
 
 MIN_POINTS = 12
 """With fewer points in view the range comes from a coarse sweep over all depths."""
@@ -52,10 +56,17 @@ WANTED_PARALLAX_PX = 5.0
 
 WANTED_ANGLE_RAD = float(np.deg2rad(25.0))
 OUT_OF_VIEW = 1.0  # cost: as of a flat window, no opinion
-PRIOR_WEIGHT, PRIOR_PLANES = 0.25, 8.0
-PRIOR_POINTS = 200
-PRIOR_REACH, PRIOR_COLOUR = 0.06, 0.1  # of the long side; of [0, 1]
-OCCLUDED_PLANES, FREE_PLANES, FREE_RAMP, FREE_COST = 2.5, 2.0, 4.0, 0.8
+OCCLUDED_PLANES, FREE_PLANES, FREE_RAMP, FREE_COST = 2.5, 2.0, 4.0, 1.6
+PRIOR_WEIGHT, PRIOR_SLACK, PRIOR_RAMP = 0.25, 1.0, 8.0  # cost; planes without cost; planes up to the full cost
+
+COMPLETION = ((100.0, 6.0), (40.0, 2.0), (10.0, 0.5))
+"""Reach in px and edge (see `completion`) of the fits, each continuing the one before where it knows little."""
+
+COARSER_WEIGHT = 0.05
+SURE = 0.1  # agreement below which a depth is not used to complete others
+POINT_WEIGHT = 0.5
+MATCHED = 0.5  # correlation from which a match is worth its whole agreement
+
 CONSISTENT_PX = 1.0  # at half resolution
 NEAR = 1e-6
 
@@ -147,8 +158,7 @@ def plane_sweep(
     if ranges is None:
         ranges = _coarse_ranges(_views(frames.float(), Ts, K, 2 * SHRINK), num_neighbours)
     sweep = _plan(views, ranges, np.sqrt(ranges[:, 0] * ranges[:, 1]), num_neighbours)
-    inverse_depth = _depth(views, sweep, _prior_cost(views, sweep, seen))
-    maps = torch.stack([inverse_depth, _consistency(inverse_depth, views, sweep.neighbours)], dim=1)
+    maps = torch.stack(_depth(views, sweep, seen), dim=1)
     maps = F.interpolate(maps, size=(H, W), mode="bilinear", align_corners=False)
     return DepthMaps(maps[:, 0], maps[:, 1])
 
@@ -320,14 +330,27 @@ def _grid_transfer(
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 
-def _depth(views: _Views, sweep: _Sweep, prior: Tensor) -> Float[Tensor, "S h w"]:
-    """Two rounds of best hypotheses: without and with what the other sources have found."""
+def _depth(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> tuple[Tensor, Tensor]:
+    """Inverse depth and confidence (S,h,w), in two rounds: without and with what the other sources have found."""
     costs = _neighbour_costs(views, sweep)
-    total = semi_global(_better_half(costs) + prior, views.frames)
-    depth = median_filter(_planes_to_depth(best_hypothesis(total), sweep))
+    known = _seed_maps(views, seen)
+    depth, knowledge, _ = _round(views, sweep, _better_half(costs), 0.0)
+    completed = _completed(views, sweep, depth, knowledge, known)
     costs = _with_visibility(costs, views, sweep, depth)
-    total = semi_global(_better_half(costs) + prior, views.frames)
-    return median_filter(_planes_to_depth(best_hypothesis(total), sweep))
+    depth, knowledge, confidence = _round(views, sweep, _better_half(costs), _prior_cost(sweep, completed, knowledge))
+    return torch.lerp(_completed(views, sweep, depth, knowledge, known), depth, knowledge), confidence
+
+
+def _round(
+    views: _Views, sweep: _Sweep, cost: Float[Tensor, "S D h w"], prior: Tensor | float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Best depth of every pixel, how much it is known by itself (in [0, 1]), and how far the views agree on it."""
+    hypothesis = best_hypothesis(semi_global(cost + prior, views.frames))
+    depth = median_filter(_planes_to_depth(hypothesis, sweep))
+    confidence = _consistency(depth, views, sweep.neighbours)
+    at = hypothesis.round().long().clamp(0, cost.shape[1] - 1)[:, None]
+    matched = ((1 - cost.gather(1, at)[:, 0]) / MATCHED).clamp(0, 1)
+    return depth, confidence**2 * matched, confidence
 
 
 def _planes_to_depth(hypothesis: Tensor, sweep: _Sweep) -> Tensor:
@@ -380,32 +403,42 @@ def _with_visibility(costs: list[Tensor], views: _Views, sweep: _Sweep, depth: T
     return judged
 
 
-def _prior_cost(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> Tensor:
-    """Price (S,D,h,w) of leaving the points' depth, spread to pixels near them in place and colour."""
-    value, weight = (torch.stack(maps)[:, None] for maps in zip(*map(_spread, views.frames, seen), strict=True))
-    first, step = (_tensor(part, value)[:, None, None, None] for part in (sweep.planes[:, 0], sweep.step))
-    number = torch.arange(sweep.planes.shape[1], device=value.device)[:, None, None]
-    away = ((number - (value - first) / step).abs() * (1 / PRIOR_PLANES)).clamp(max=1)
-    return PRIOR_WEIGHT * weight * away
+def _prior_cost(sweep: _Sweep, completed: Tensor, knowledge: Tensor) -> Float[Tensor, "S D h w"]:
+    """Price of leaving the completed depth, where the pixel itself knows little."""
+    first, step = (_tensor(part, completed)[:, None, None, None] for part in (sweep.planes[:, 0], sweep.step))
+    number = torch.arange(sweep.planes.shape[1], device=completed.device)[:, None, None]
+    away = (number - (completed[:, None] - first) / step).abs()
+    price = ((away - PRIOR_SLACK) * (1 / PRIOR_RAMP)).clamp(0, 1)
+    return price * (PRIOR_WEIGHT * (1 - knowledge))[:, None]
 
 
-def _spread(frame: Float[Tensor, "3 h w"], seen: _Seen) -> tuple[Tensor, Tensor]:
-    """Mean inverse depth (h,w) of the points around, nearer in place and colour counting more, and its weight."""
-    h, w = frame.shape[-2:]
-    if len(seen.inverse_depth) == 0:
-        return torch.zeros_like(frame[0]), torch.zeros_like(frame[0])
-    chosen = slice(None, None, -(-len(seen.inverse_depth) // PRIOR_POINTS))
-    xy, inverse_depth = _tensor(seen.xy[chosen], frame), _tensor(seen.inverse_depth[chosen], frame)
-    x = torch.arange(w, device=frame.device) + 0.5
-    y = torch.arange(h, device=frame.device) + 0.5
-    reach = 2 * (PRIOR_REACH * max(h, w)) ** 2
-    far = ((x - xy[:, :1]) ** 2)[:, None] / reach + ((y - xy[:, 1:]) ** 2)[:, :, None] / reach  # (n,h,w)
-    own = frame[:, xy[:, 1].long(), xy[:, 0].long()].T
-    unlike = ((frame[None] - own[:, :, None, None]) ** 2).sum(dim=1) / (2 * PRIOR_COLOUR**2)
-    weight = torch.exp(-far - unlike)
-    total = weight.sum(dim=0)
-    mean = torch.einsum("nhw,n->hw", weight, inverse_depth) / total.clamp(min=1e-12)
-    return mean, total / (total + 0.3)
+def _seed_maps(views: _Views, seen: list[_Seen]) -> tuple[Tensor, Tensor]:
+    """Inverse depth (S,h,w) of the nearest point that falls into each pixel, and 1 where there is one."""
+    h, w = views.size
+    values = np.zeros((len(seen), h * w))
+    for row, view in zip(values, seen, strict=True):
+        x, y = view.xy.astype(int).T
+        np.maximum.at(row, y * w + x, view.inverse_depth)
+    maps = _tensor(values.reshape(-1, h, w), views.grey)
+    return maps, (maps > 0).to(maps.dtype)
+
+
+def _completed(
+    views: _Views, sweep: _Sweep, depth: Tensor, knowledge: Tensor, points: tuple[Tensor, Tensor]
+) -> Float[Tensor, "S h w"]:
+    """Inverse depth continued over what is not known, from wide fits to narrow ones."""
+    least, greatest = (_tensor(sweep.planes[:, k], depth)[:, None, None] for k in (0, -1))
+    sure = torch.where(knowledge > SURE, knowledge, 0.0)
+    point_weight = POINT_WEIGHT * points[1] * (1 - knowledge)
+    weight = sure + point_weight
+    total = sure * depth + point_weight * points[0]
+    fill = torch.where(weight > 0, total / weight.clamp(min=NEAR), 0.5 * (least + greatest))
+    for reach_px, edge in COMPLETION:
+        values, _ = plane_fit(fill, weight, views.frames, reach_px=reach_px, edge=edge)
+        values = torch.minimum(torch.maximum(values, least), greatest)
+        weight = sure + point_weight + COARSER_WEIGHT
+        fill = (total + COARSER_WEIGHT * values) / weight
+    return values
 
 
 def _consistency(

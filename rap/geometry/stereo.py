@@ -56,8 +56,8 @@ def semi_global(
     guide: Float[Tensor, "S 3 h w"],
     *,
     small: float = 0.06,
-    large: float = 0.08,
-    large_flat: float = 0.5,
+    large: float = 0.16,
+    large_flat: float = 1.0,
     edge: float = 0.06,
 ) -> Float[Tensor, "S D h w"]:
     """Sum of the costs of the best smooth paths to every pixel from left, right, above and below.
