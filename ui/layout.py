@@ -294,12 +294,14 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     takes = gr.Radio([], label="Takes", visible=False, elem_id="rap-takes")
     preview = gr.HTML(elem_id="rap-preview", padding=False)
     preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
-    with gr.Row(elem_classes="rap-settings"):
+    with gr.Row(elem_classes="rap-pair"):
         steps_box = gr.Number(
             steps, label="Steps", placeholder="default", precision=0, minimum=1, maximum=1000, min_width=70,
-            scale=2, elem_id="rap-steps",
+            elem_id="rap-steps", elem_classes="rap-inline",
         )  # fmt: skip
-        seed_box = gr.Number(seed, label="Seed", precision=0, minimum=0, min_width=50, scale=2, elem_id="rap-seed")
+        seed_box = gr.Number(
+            seed, label="Seed", precision=0, minimum=0, min_width=50, elem_id="rap-seed", elem_classes="rap-inline"
+        )
     with gr.Row(elem_classes="rap-pair"):
         cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")

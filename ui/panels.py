@@ -188,8 +188,8 @@ def duration(seconds: float) -> str:
 def cost_line(seconds_per_step: float | None) -> str:
     """What a step costs on this machine, measured; or that it is not known yet."""
     if seconds_per_step is None:
-        return '<div class="rap-fact">Cost per step: the first take will tell.</div>'
-    return f'<div class="rap-fact">Cost: {seconds_per_step:.2g} s a step, measured on this machine.</div>'
+        return '<div class="rap-fact">Cost: the first take will tell.</div>'
+    return f'<div class="rap-fact">Cost: {seconds_per_step:.2g} s a step, measured here.</div>'
 
 
 def take_caption(document: Document) -> str:
@@ -197,7 +197,11 @@ def take_caption(document: Document) -> str:
     take = document.take
     if take is None:
         return ""
-    facts = [f"Take {take.number}, {take.origin}", f"seed {take.settings.seed}", steps_words(take)]
+    facts = [
+        f"Take {take.number}" if take.origin == "regenerated" else f"Take {take.number}, {take.origin}",
+        f"seed {take.settings.seed}",
+        steps_words(take),
+    ]
     facts += [*geometry_words(take), duration(take.seconds)]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
@@ -216,7 +220,7 @@ def geometry_words(take: Take) -> list[str]:
     """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
     if take.origin != "regenerated":
         return []
-    return ["with geometry" if take.settings.with_geometry else "model only"]
+    return ["geometry" if take.settings.with_geometry else "model only"]
 
 
 def steps_words(take: Take) -> str:

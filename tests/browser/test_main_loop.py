@@ -171,7 +171,9 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     take = editor.document.take
     assert "model only" in editor.text("rap-caption")
     assert take.trajectory == bent and str(take.settings.steps) == FEW_STEPS
-    assert f"{take.seconds:.1f} s" in editor.text("rap-result-notice") and "a step, measured" in editor.text("rap-cost")
+    assert f"{take.seconds:.1f} s" in editor.text("rap-result-notice") and "a step, measured here" in editor.text(
+        "rap-cost"
+    )
 
     editor.press("rap-reset")
     page.wait_for_selector("#rap-caption:has-text('stale')")
@@ -256,7 +258,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     page.wait_for_selector("#rap-path-line:has-text('as refined')")
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector("#rap-caption:has-text('with geometry')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('geometry')", timeout=MODEL_MS)
     wait_for_video(page)
     shot("4-with-geometry")
     assert editor.height() <= 900
