@@ -197,11 +197,8 @@ def take_caption(document: Document) -> str:
     take = document.take
     if take is None:
         return ""
-    facts = [
-        f"Take {take.number}" if take.origin == "regenerated" else f"Take {take.number}, {take.origin}",
-        f"seed {take.settings.seed}",
-        steps_words(take),
-    ]
+    origin = "" if take.origin == "regenerated" else f", {take.origin}"
+    facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
     facts += [*geometry_words(take), duration(take.seconds)]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
