@@ -64,8 +64,8 @@ class _Kernel:
     noise: float
 
     @staticmethod
-    def of(median_px: float, largest_px: float) -> _Kernel:
-        scale = float(np.clip(SCALE_PER_MEDIAN * median_px, MIN_SCALE_PX, largest_px))
+    def of(median_px: float, largest_px: float, min_scale_px: float) -> _Kernel:
+        scale = float(np.clip(SCALE_PER_MEDIAN * median_px, min_scale_px, max(largest_px, min_scale_px)))
         return _Kernel(scale, float(np.clip(median_px, MIN_NOISE_PX, largest_px)))
 
 
@@ -87,6 +87,7 @@ class _Problem:
     free: np.ndarray  # (6 T + 1,) mask over camera parameters: six a frame, then the focal length
     prior: tuple[float, float] | None  # mean and sigma of log_focal
     at_infinity: bool
+    min_scale_px: float = MIN_SCALE_PX
 
     def lenses(self, log_focal: float) -> np.ndarray:
         return self.intrinsics * np.array([np.exp(log_focal), np.exp(log_focal), 1, 1])
@@ -111,6 +112,7 @@ def bundle_adjust(
     iterations: int = 20,
     points: Float[ArrayLike, "p 3"] | None = None,
     at_infinity: bool = False,
+    min_scale_px: float = MIN_SCALE_PX,
 ) -> Bundle:
     """Adjust poses and points (and the focal length) to the tracks, from a start that may be bad.
 
@@ -126,6 +128,8 @@ def bundle_adjust(
         iterations: at most this many steps.
         points: start of the points; None triangulates them.
         at_infinity: adjust rotations alone, with all points infinitely far: translations stay.
+        min_scale_px: least scale of the robust kernel. A few pixels let frames that are still off be pulled in, where
+            a scale that follows the good ones would take them for outliers.
 
     Raises:
         ValueError: shapes that do not agree, a fixed frame out of range.
@@ -133,7 +137,7 @@ def bundle_adjust(
     Ts, rows = camera_rows(tracks, Ts_world_camera, intrinsics)
     if not 0 <= fixed < tracks.num_frames:
         raise ValueError(f"fixed must be one of the {tracks.num_frames} frames, got {fixed}")
-    problem = _problem(tracks, rows, fixed, focal, focal_prior, at_infinity)
+    problem = replace(_problem(tracks, rows, fixed, focal, focal_prior, at_infinity), min_scale_px=min_scale_px)
     if len(tracks) == 0:
         none = np.zeros(0)
         return Bundle(Ts, rows, np.zeros((0, 3)), none, none, none, MIN_SCALE_PX, 0.0, 0)
@@ -213,7 +217,7 @@ def _cost(problem: _Problem, squared: np.ndarray, log_focal: float, kernel: _Ker
 
 
 def _kernel(problem: _Problem, squared: np.ndarray) -> _Kernel:
-    return _Kernel.of(float(np.sqrt(np.median(squared))), max(problem.tracks.image_size))
+    return _Kernel.of(float(np.sqrt(np.median(squared))), max(problem.tracks.image_size), problem.min_scale_px)
 
 
 def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State, _Kernel, int]:

@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import ArrayLike
 
 from rap.geometry import se3
-from rap.geometry.bundle import Bundle, bundle_adjust
+from rap.geometry.bundle import MIN_SCALE_PX, Bundle, bundle_adjust
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.matching import (
     MIN_INLIERS,
@@ -30,6 +30,7 @@ from rap.geometry.matching import (
     frame_pairs,
     join_matches,
     match_frames,
+    planar_inliers,
     relative_pose,
     verify,
 )
@@ -46,17 +47,21 @@ SEED_TRIALS = 4
 SEED_ANGLE_RAD = np.radians(2.0)  # a point seen under less fixes no scale
 FAINT_ANGLE_RAD = np.radians(0.7)  # several times the noise of a match: below it a clip is a pan
 MIN_SEED_POINTS = 20
-TRACKS_A_FRAME = 200  # of either kind, for the last adjustment
+ON_PLANE_VALUE = 0.25  # of a point on the plane that explains most, next to one off it: a plane has two explanations
+TRACKS_A_FRAME = 130  # of either kind, for the last adjustment
 GROWTH_TRACKS_A_FRAME = 150  # of both kinds together, for growing: enough to be right, not to be precise
 GOOD_PX = 2.0  # an observation this near its reprojected point is right, at 320 px
 KNOWN_ANGLE_RAD = np.radians(1.5)  # points seen under less are not resected from
 RESECTION_PX = 3.0
 MIN_RESECTION = 12
+RESECTED_TOGETHER = 0.5  # share of the known points in the frame that sees most of them
+SURE_SCORE = 0.93  # of a model that one other seed need confirm
 ENOUGH_INLIERS = 0.8  # share of good observations above which no other focal length is tried
 MIN_SCORE = 0.4  # share of frames located times share of good observations: below it the start is chance
 MIN_PAN_SHARE = 0.7  # of good observations in a pan
 TURN_ROUNDS = 12
-FINAL_ITERATIONS = 20
+GROWTH_ITERATIONS, GROWN_ITERATIONS, FINAL_ITERATIONS = 9, 10, 20
+GROWTH_SCALE_PX = 3.0  # of the robust kernel while growing: new frames are a few pixels off and must be heard
 AGREED_TURN_RAD = np.radians(1.5)  # between neighbouring frames of two models that are the same
 AGREED_SHIFT = 0.15  # of the length of the path
 
@@ -108,12 +113,12 @@ class _Sightings:
 
 @dataclass(frozen=True, eq=False)
 class _Seed:
-    """Two frames and the motion between them; score: its points seen under a good angle."""
+    """Two frames and the motion between them; score: its points seen under a good angle, those on a plane for less."""
 
     first: int
     second: int
     pose: RelativePose
-    score: int
+    score: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,20 +220,22 @@ def _is_static(sightings: _Sightings) -> bool:
 
 
 def _seeds(sightings: _Sightings, intrinsics: np.ndarray) -> list[_Seed]:
-    """Pairs of frames with enough points under a good angle, best first."""
+    """Pairs of frames with enough points under a good angle, best first: many points, and many off the main plane."""
     seeds = []
     faint = []
     for i, j in frame_pairs(sightings.tracks.num_frames, SEED_GAPS):
         both = sightings.seen[:, i] & sightings.seen[:, j]
         if both.sum() < MIN_SEED_POINTS:
             continue
-        pose = relative_pose(sightings.xy[both, i], sightings.xy[both, j], intrinsics, sightings.unit)
+        first, second = sightings.xy[both, i], sightings.xy[both, j]
+        pose = relative_pose(first, second, intrinsics, sightings.unit)
         if pose is None:
             continue
+        off_plane = ~planar_inliers(first, second, sightings.unit)
         for angle_rad, found in ((SEED_ANGLE_RAD, seeds), (FAINT_ANGLE_RAD, faint)):
-            score = int((pose.in_front & (pose.angle_rad > angle_rad)).sum())
-            if score >= MIN_SEED_POINTS and score > 0.1 * pose.inliers.sum():
-                found.append(_Seed(i, j, pose, score))
+            good = pose.in_front & (pose.angle_rad > angle_rad)
+            if good.sum() >= MIN_SEED_POINTS and good.sum() > 0.1 * pose.inliers.sum():
+                found.append(_Seed(i, j, pose, float((good & off_plane).sum() + ON_PLANE_VALUE * good.sum())))
     return sorted(seeds or faint, key=lambda seed: -seed.score)
 
 
@@ -294,12 +301,23 @@ def _resect(xyz: np.ndarray, xy: np.ndarray, intrinsics: np.ndarray, unit: float
     return se3.from_rotation_translation(cv2.Rodrigues(turn)[0], shift.ravel()), len(inliers)
 
 
-def _adjusted(sightings: _Sightings, model: _Model, iterations: int, prior: tuple[float, float] | None) -> _Model:
+def _adjusted(
+    sightings: _Sightings,
+    model: _Model,
+    iterations: int,
+    prior: tuple[float, float] | None,
+    scale_px: float = MIN_SCALE_PX,
+) -> _Model:
     """Bundle adjustment of the registered frames; with a prior the focal length is free."""
     part, ids = _registered_part(sightings, model.registered)
-    focal = "fixed" if prior is None else "shared"
     bundle = bundle_adjust(
-        part, model.Ts[model.registered], model.intrinsics, focal=focal, focal_prior=prior, iterations=iterations
+        part,
+        model.Ts[model.registered],
+        model.intrinsics,
+        focal="fixed" if prior is None else "shared",
+        focal_prior=prior,
+        iterations=iterations,
+        min_scale_px=scale_px * sightings.unit,
     )
     Ts = model.Ts.copy()
     Ts[model.registered] = bundle.Ts_world_camera
@@ -328,25 +346,28 @@ def _grown(sightings: _Sightings, model: _Model, prior: tuple[float, float] | No
     """Adjust and resect in turns until no further frame can be located."""
     while True:
         free = prior if model.registered.sum() >= 4 else None
-        model = _adjusted(sightings, model, 10 if model.registered.all() else 5, free)
+        done = model.registered.all()
+        model = _adjusted(sightings, model, GROWN_ITERATIONS if done else GROWTH_ITERATIONS, free, GROWTH_SCALE_PX)
         if model.registered.all():
             return model
-        larger, agreed = _resected(sightings, model, need=0.5)
+        larger, agreed = _resected(sightings, model, need=RESECTED_TOGETHER)
         if agreed == 0:
-            return _adjusted(sightings, model, 10, free)
+            return _adjusted(sightings, model, GROWN_ITERATIONS, free, GROWTH_SCALE_PX)
         model = larger
 
 
 def _reconstruct(sightings: _Sightings, intrinsics: np.ndarray, prior: tuple[float, float] | None) -> _Model | None:
     """The best model over a few seeds, grown on few tracks and finished on all of them; None without a seed.
 
-    Growing stops early once two seeds that share no frame lead to the same poses: wrong seeds disagree.
+    Growing stops early once seeds that share no frame lead to the same poses, two where nearly all points fit, else
+    three: wrong seeds mostly disagree.
     """
     few = _Sightings.of(thinned(sightings.tracks, GROWTH_TRACKS_A_FRAME))
     models: list[_Model] = []
     for seed in _spread(_seeds(few, intrinsics)):
         models.append(_grown(few, _planted(few, seed, intrinsics), prior))
-        if any(_agree(model, models[-1]) for model in models[:-1]):
+        agreeing = sum(_agree(model, models[-1]) for model in models[:-1])
+        if agreeing >= 2 or (agreeing and models[-1].score > SURE_SCORE):
             break
     if not models:
         return None
