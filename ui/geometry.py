@@ -269,7 +269,7 @@ class GeometryDesk:
     def hinted(self, state: State) -> Callable[[Any], Any] | None:
         """Finishes a `GenerateTask` with what the clip shows along its path; None for the model alone."""
         geometry, basis = state.geometry, basis_of(state.document)
-        if not geometry.use_on or basis is None:
+        if not geometry.use_on or basis is None or why_unusable(state.document):
             return None
         if geometry.scene is not None and geometry.scene.basis.key == basis.key:
             return partial(_with_hints, geometry.scene.scene)
@@ -344,6 +344,18 @@ def basis_of(document: Document) -> Basis | None:
     if best is not None and document.prediction_follows_clip and len(best) == len(clip):
         return Basis(clip, best, "predicted" if document.refined is None else "refined")
     return Basis(clip, path, "one image")
+
+
+def why_unusable(document: Document) -> str:
+    """Why the clip cannot help the model along a path; empty where it can."""
+    clip, basis, report = document.clip, basis_of(document), document.report
+    if clip is None or basis is None:
+        return "there is no path yet"
+    if basis.known_from == "one image" and len(clip) > 1:
+        return "the clip's own cameras are not known; press Predict path first"
+    if basis.known_from == "predicted" and report is not None:
+        return f"the clip's frames do not bear the predicted cameras out. {report.reason}"
+    return ""
 
 
 def with_known_fov(geometry: Geometry, clip: Clip | None, fov_y_deg: float | None) -> Geometry:

@@ -28,7 +28,7 @@ from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
 from ui.document import Document, Settings, Take
-from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, with_known_fov
+from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
 from ui.state import Change, Geometry, JobKind, JobStatus, Notice, State
@@ -306,7 +306,11 @@ class Session:
             clip.frames_u8[source : source + 1], path, (path.source,), steps=message.steps, seed=message.seed
         )
         keep = partial(self._keep_take, "regenerated", clip.hash, settings, len(state.document.takes) + 1)
-        return self._start("regenerate", task, settings, keep, state, hinted)
+        state, start = self._start("regenerate", task, settings, keep, state, hinted)
+        if state.geometry.use_on and hinted is None:
+            text = f"Made by the model alone: {why_unusable(state.document)}"
+            state = replace(state, notice=Notice("result", text))
+        return state, start
 
     @_reduce.register
     def _(self, message: msg.Cancel, state: State) -> Change:

@@ -314,6 +314,29 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     assert document.takes[0].stamp != document.takes[1].stamp
 
 
+def test_cameras_that_are_not_borne_out_give_no_hints(session, app, video, still):
+    app.backend.verdict = "diverged"
+    predict(session, video)
+    at_rest(session)
+    app.pipeline.gate = threading.Semaphore(0)
+    session.dispatch(msg.Regenerate())
+    assert "by the model alone" in session.state.notice.text and "That was diverged." in session.state.notice.text
+    app.pipeline.gate.release(3)
+    wait_until(lambda: session.state.job is None)
+    assert app.pipeline.tasks[-1].hints is None and not session.state.document.take.settings.with_geometry
+    give(session, video)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    assert "press Predict path first" in session.state.notice.text
+    give(session, still)
+    session.dispatch(msg.SetUseGeometry(True))
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    app.pipeline.gate.release(9)
+    wait_until(lambda: session.state.document.take is not None)
+    assert app.pipeline.tasks[-1].hints is not None, "a plane, as it was asked for"
+
+
 def test_a_take_before_the_scene_is_there_builds_it(session, app, video):
     app.backend.gates["build_scene"] = gate = threading.Semaphore(0)
     predict(session, video)
