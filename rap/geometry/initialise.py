@@ -43,7 +43,7 @@ PRIOR_SIGMA = 0.35  # of log focal: a factor of 1.4 either way is one sigma
 FOV_HYPOTHESES_RAD = tuple(np.radians([50.0, 75.0, 30.0]))  # a free focal length converges from a factor of 1.6 off
 
 SEED_GAPS = (1, 2, 4, 6, 8, 12, 16)
-SEED_TRIALS = 4
+SEED_TRIALS = 5
 SEED_ANGLE_RAD = np.radians(2.0)  # a point seen under less fixes no scale
 FAINT_ANGLE_RAD = np.radians(0.7)  # several times the noise of a match: below it a clip is a pan
 MIN_SEED_POINTS = 20
@@ -55,7 +55,7 @@ KNOWN_ANGLE_RAD = np.radians(1.5)  # points seen under less are not resected fro
 RESECTION_PX = 3.0
 MIN_RESECTION = 12
 RESECTED_TOGETHER = 0.5  # share of the known points in the frame that sees most of them
-SURE_SCORE = 0.93  # of a model that one other seed need confirm
+SURE_SCORE = 0.96  # of a model that one other seed need confirm
 ENOUGH_INLIERS = 0.8  # share of good observations above which no other focal length is tried
 MIN_SCORE = 0.4  # share of frames located times share of good observations: below it the start is chance
 MIN_PAN_SHARE = 0.7  # of good observations in a pan
