@@ -1,9 +1,10 @@
 """Warping: source frames with inverse depth -> what a target camera would see of them (torch, any device).
 
 Each source is splatted on its own z-buffer, because fusing all sources into one lets every error of one depth map
-cover what another knows (measured: 1.6 dB). The z-buffer gives only the target's inverse depth; the colour is sampled
-backwards, at the place in the source where that depth says it comes from, so that it is as sharp as bilinear
-interpolation allows. The sources nearest to the target are then blended, the nearest layer before those behind it.
+cover what another knows (measured: 1.6 dB). What the sources nearest to the target then say of a pixel is weighed: the
+nearest layer that enough of them bear out gives the target's inverse depth, their mean, whose errors are smaller than
+theirs. Colours are sampled backwards, at the place in each source where that depth says they come from, so that they
+are as sharp as bilinear interpolation allows and the sources are registered to each other, and blended.
 
 A pixel (x, y) of inverse depth d in camera a is the point (K_a^-1 (x, y, 1)) / d; times d, and with X_b = R X_a + t,
 
@@ -80,22 +81,37 @@ class Warp:
 
 @dataclass(frozen=True, eq=False)
 class _Sources:
-    """The sources as the chunks need them; `colour` may have another resolution than `inverse_depth`."""
+    """The sources as the chunks need them; `colour` may have another resolution than `maps`."""
 
     colour: Tensor  # (S,3,h',w')
-    inverse_depth: Tensor  # (S,h,w), 0 where invalid
-    confidence: Tensor  # (S,h,w)
+    maps: Tensor  # (S,2,h,w): inverse depth, 0 where invalid, and confidence
     median: float  # of the inverse depth
 
 
 @dataclass(frozen=True, eq=False)
-class _Layers:
-    """P = T * N pairs of a target and one of its N nearest sources, as (T,N,…) tensors."""
+class _Pairs:
+    """P = T N pairs of a target and one of its N nearest sources, and how pixels go from one to the other.
 
-    colour: Tensor  # (T,N,3,H,W)
-    inverse_depth: Tensor  # (T,N,H,W), 0 where empty
-    consistency: Tensor  # (T,N,H,W) in [0, 1]
+    Maps of a target are (T,H,W), of all its sources (T,N,H,W); what is sampled is (P,…). Positions in a source are
+    those of `grid_sample`: -1 and 1 are the edges of the image.
+    """
+
+    index: Tensor  # (T,N) of the source
+    nearness: Tensor  # (T,N,1,1) weight of the source by its distance alone
+    forward: tuple[Tensor, Tensor]  # (P,3,3), (P,3) source grid -> target px
+    backward: tuple[Tensor, Tensor]  # target px -> source grid
+    parallax_px: Tensor  # (T,N,1,1) px that a pixel of the target moves per unit of inverse depth
+    repeat: int  # side of the square of points that a pixel is splatted as
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What the N sources have where the targets' pixels lie at some inverse depth."""
+
+    grid: Tensor  # (P,H,W,2) the place in the source
+    own: Tensor  # (T,N,H,W) inverse depth of the source there, seen from the source
     confidence: Tensor  # (T,N,H,W)
+    consistency: Tensor  # (T,N,H,W) in [0, 1]: whether that is the depth which led there
 
 
 def warp(
@@ -129,26 +145,23 @@ def warp(
     H, W = size
     if H < 1 or W < 1:
         raise ValueError(f"size must be a positive (height, width) in pixels, got {tuple(size)}")
-    valid = inverse_depth >= 0  # NaN is not
-    depth = torch.where(valid & torch.isfinite(inverse_depth), inverse_depth.clamp(min=FAR), 0.0)
+    valid = (inverse_depth >= 0) & torch.isfinite(inverse_depth)  # NaN is not
+    depth = torch.where(valid, inverse_depth.clamp(min=FAR), 0.0)
     sureness = torch.ones_like(depth) if confidence is None else confidence.clamp(0, 1)
     median = _median_inverse_depth(depth)
     distance = camera_distance(Ts_world_target, Ts_world_source, median)
     order = np.argsort(distance, axis=1, kind="stable")[:, :nearest]
     distance = np.take_along_axis(distance, order, axis=1)
     zoom = float(np.median(target_intrinsics[:, :2]) / np.median(source_intrinsics[:, :2]))
-    sources = _Sources(_prefiltered(frames, zoom), depth, sureness, median)
+    sources = _Sources(_prefiltered(frames, zoom), torch.stack([depth, sureness], dim=1), median)
     chunk = CHUNK_PIXELS_CPU if frames.device.type == "cpu" else CHUNK_PIXELS_GPU
     count = max(1, chunk // (order.shape[1] * H * W))
     parts = []
     for first in range(0, len(order), count):
         rows = slice(first, first + count)
-        pair = order[rows]
-        layers = _warp_each(
-            sources, pair, (Ts_world_source[pair], source_intrinsics[pair]),
-            (Ts_world_target[rows, None], target_intrinsics[rows, None]), (H, W),
-        )  # fmt: skip
-        parts.append(_blend(layers, distance[rows]))
+        cameras = (Ts_world_target[rows, None], target_intrinsics[rows, None])
+        others = (Ts_world_source[order[rows]], source_intrinsics[order[rows]])
+        parts.append(_warp_targets(sources, _pairs(sources, order[rows], distance[rows], others, cameras), (H, W)))
     return Warp(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
@@ -207,51 +220,114 @@ def fill_holes(colour: Float[Tensor, "T 3 H W"], mask: Bool[Tensor, "T H W"]) ->
     return filled
 
 
-# --- one source at a time ---------------------------------------------------------------------------------------------
+# --- some targets -----------------------------------------------------------------------------------------------------
 
 
-def _warp_each(
+def _warp_targets(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    """The fields of Warp for the targets of these pairs."""
+    T, N = pairs.index.shape
+    maps = sources.maps[pairs.index.flatten()]
+    colours = sources.colour[pairs.index.flatten()]
+    each = _close_cracks(_splat(maps[:, 0], pairs.forward, size, pairs.repeat)).unflatten(0, (T, N))
+
+    alone = _look(maps, each, pairs)
+    seen = alone.consistency >= SEEN
+    weight = torch.where(seen, pairs.nearness * alone.consistency * _sureness(alone), 0.0)
+    weight = weight * _same_layer(_front(each, weight), each)
+    total = weight.sum(dim=1)
+    mask = total > 0
+    fused = _mean(each, weight, total)
+
+    # The depth of a pixel is that of points beside it; one step along the sources' surfaces takes it to the pixel.
+    near = _look(maps, fused[:, None].expand(-1, N, -1, -1), pairs)
+    on_surface = near.consistency * weight
+    stepped = _step(near, pairs)
+    fused = torch.where(on_surface.sum(dim=1) > SEEN * total, _mean(stepped, on_surface), fused) * mask
+
+    place = _places(fused[:, None].expand(-1, N, -1, -1), pairs)[0]
+    # A share of the weight stays however far a source's own depth is from the mean, or some pixels would have none.
+    weight = pairs.nearness * _sureness(near) * near.consistency + CONFIDENCE_FLOOR * weight
+    colour = _mean(_sample(colours, place).unflatten(0, (T, N)), weight[:, :, None])
+    layers = _own_layers(colours, alone, seen)
+    return colour * mask[:, None], mask, total, fused, *layers
+
+
+def _pairs(
     sources: _Sources,
-    pair: np.ndarray,
+    index: np.ndarray,
+    distance: np.ndarray,
     source_cameras: tuple[np.ndarray, np.ndarray],
     target_cameras: tuple[np.ndarray, np.ndarray],
-    size: tuple[int, int],
-) -> _Layers:
-    """Every target's sources, each on its own z-buffer, colours sampled backwards. `pair` (T,N) indexes the sources."""
+) -> _Pairs:
+    """Pairs (T,N) of sources with poses and intrinsics (T,N,…) and targets with (T,1,…)."""
     device = sources.colour.device
-    forward = _transfer_of(source_cameras, target_cameras, device)
-    backward = _transfer_of(target_cameras, source_cameras, device)
-    index = torch.from_numpy(pair.reshape(-1)).to(device)
-    depth = sources.inverse_depth[index]
-    repeat = _points_a_pixel(source_cameras, target_cameras, sources.median)
-    parallax_px = _parallax_px(source_cameras, target_cameras, device)
-
-    splatted = _close_cracks(_splat(depth, forward, size, repeat))
-    x, y = _grid(size, device)
-    empty = splatted <= 0
-    maps = torch.stack([depth, sources.confidence[index]], dim=1)
-
-    # The depth of a pixel is that of a point beside it; one step along the source's surface takes it to the pixel.
-    at = _transfer(x, y, splatted, backward)
-    own = _sample(depth[:, None], at)[:, 0]
-    near = ((own - at[2]).abs() * parallax_px < CONSISTENT_PX) & (own > 0)
-    stepped = _transfer(at[0], at[1], own, forward)[2]
-    splatted = torch.where(near, stepped, splatted)
-
-    at = _transfer(x, y, splatted, backward)
-    own, sureness = _sample(maps, at).unbind(1)
-    h, w = depth.shape[-2:]
-    inside = (at[0] >= 0) & (at[0] <= w) & (at[1] >= 0) & (at[1] <= h) & ~empty & (own > 0)
-    miss_px = (own - at[2]) * parallax_px
-    consistency = torch.where(inside, torch.exp(-0.5 * (miss_px / CONSISTENT_PX) ** 2), 0.0)
-    colour = _sample(sources.colour[index], at, (h, w))
-    shape = (*pair.shape, *size)
-    return _Layers(
-        colour.unflatten(0, pair.shape),
-        torch.where(empty, 0.0, splatted).reshape(shape),
-        consistency.reshape(shape),
-        sureness.reshape(shape),
+    baseline = np.linalg.norm(source_cameras[0][..., :3, 3] - target_cameras[0][..., :3, 3], axis=-1)
+    parallax_px = baseline * target_cameras[1][..., :2].mean(axis=-1)
+    nearness = (distance + DISTANCE_FLOOR) ** -2.0
+    h, w = sources.maps.shape[-2:]
+    on_grid = (source_cameras[0], _grid_intrinsics(source_cameras[1], (h, w)))
+    return _Pairs(
+        torch.from_numpy(index).to(device),
+        _float32(nearness, device)[..., None, None],
+        _transfer_of(on_grid, target_cameras, device),
+        _transfer_of(target_cameras, on_grid, device),
+        _float32(parallax_px, device)[..., None, None],
+        _points_a_pixel(source_cameras, target_cameras, sources.median),
     )
+
+
+def _places(depth: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
+    """Where the targets' pixels at inverse depth (T,N,H,W) lie in the sources: grid, inverse depth (P,H,W)."""
+    depth = depth.flatten(0, 1)
+    x, y = _pixels((depth.shape[-2], depth.shape[-1]), depth.device)
+    grid = torch.empty(*depth.shape, 2, device=depth.device)
+    return grid, _transfer(x, y, depth, pairs.backward, (grid[..., 0], grid[..., 1]))[2]
+
+
+def _look(maps: Tensor, depth: Tensor, pairs: _Pairs) -> _Seen:
+    """Look up the sources' maps (P,2,h,w) where the targets' pixels lie at inverse depth (T,N,H,W)."""
+    grid, expected = _places(depth, pairs)
+    own, confidence = (part.unflatten(0, pairs.index.shape) for part in _sample(maps, grid).unbind(1))
+    miss_px = (own - expected.unflatten(0, pairs.index.shape)) * (pairs.parallax_px / CONSISTENT_PX)
+    inside = (grid.abs().amax(dim=-1) <= 1).unflatten(0, pairs.index.shape) & (depth > 0) & (own > 0)
+    consistency = torch.where(inside, torch.exp(miss_px.square_().mul_(-0.5)), 0.0)
+    return _Seen(grid, own, confidence, consistency)
+
+
+def _step(seen: _Seen, pairs: _Pairs) -> Tensor:
+    """Inverse depth (T,N,H,W), in the targets, of the sources' surfaces where a look at them has led."""
+    x, y = seen.grid.unbind(-1)
+    return _transfer(x, y, seen.own.flatten(0, 1), pairs.forward)[2].unflatten(0, pairs.index.shape)
+
+
+def _own_layers(colours: Tensor, alone: _Seen, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours (T,2,3,H,W) and masks (T,2,H,W) of the two nearest sources, each by its own depth."""
+    T, N = seen.shape[:2]
+    first = torch.arange(T * N, device=seen.device).unflatten(0, (T, N))[:, :2].flatten()
+    masks = seen[:, :2]
+    found = _sample(colours[first], alone.grid[first]).unflatten(0, masks.shape[:2]) * masks[:, :, None]
+    if N < 2:
+        found, masks = (torch.cat([part, torch.zeros_like(part)], dim=1) for part in (found, masks))
+    return found, masks
+
+
+def _sureness(seen: _Seen) -> Tensor:
+    return CONFIDENCE_FLOOR + (1 - CONFIDENCE_FLOOR) * seen.confidence
+
+
+def _mean(values: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor:
+    """Mean over the sources, dimension 1, by weights of any sum; 0 where that is 0."""
+    total = weight.sum(dim=1) if total is None else total
+    return (values * weight).sum(dim=1) / total.clamp(min=1e-12)
+
+
+# --- from camera to camera --------------------------------------------------------------------------------------------
+
+
+def _grid_intrinsics(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Intrinsics in px of an image -> in units of `grid_sample`'s positions (align_corners=False)."""
+    h, w = size
+    return intrinsics * [2 / w, 2 / h, 2 / w, 2 / h] - [0, 0, 1, 1]
 
 
 def _matrices(intrinsics: np.ndarray) -> np.ndarray:
@@ -269,34 +345,35 @@ def _transfer_of(
     K_a, K_b = _matrices(a[1]), _matrices(b[1])
     A = K_b @ T_b_a[..., :3, :3] @ np.linalg.inv(K_a)
     e = (K_b @ T_b_a[..., :3, 3:])[..., 0]
-    tensors = (torch.from_numpy(M.astype(np.float32)).to(device) for M in (A.reshape(-1, 3, 3), e.reshape(-1, 3)))
-    A_t, e_t = tensors
-    return A_t, e_t
+    return _float32(A.reshape(-1, 3, 3), device), _float32(e.reshape(-1, 3), device)
 
 
-def _transfer(x: Tensor, y: Tensor, depth: Tensor, to: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Position x', y' in px and inverse depth of pixels in the other camera; 0 inverse depth where behind it."""
+def _transfer(
+    x: Tensor, y: Tensor, depth: Tensor, to: tuple[Tensor, Tensor], out: tuple[Tensor, Tensor] | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions x', y' (written to `out`) and inverse depth in the other camera; 0 inverse depth where behind it."""
     A, e = (part[..., None, None] for part in to)
     hx, hy, hz = (torch.addcmul(A[:, k, 0] * x + (A[:, k, 1] * y + A[:, k, 2]), e[:, k], depth) for k in range(3))
     inverse = 1 / hz.clamp(min=NEAR)
-    return hx * inverse, hy * inverse, torch.where(hz > NEAR, depth * inverse, 0.0)
+    value = torch.where(hz > NEAR, depth * inverse, 0.0)
+    if out is None:
+        return hx.mul_(inverse), hy.mul_(inverse), value
+    return torch.mul(hx, inverse, out=out[0]), torch.mul(hy, inverse, out=out[1]), value
 
 
-def _grid(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixel centres x (1,1,W) and y (1,H,1), to be broadcast."""
+def _pixels(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixel centres x (1,1,W) and y (1,H,1) in px, to be broadcast."""
     h, w = size
     x = torch.arange(w, device=device, dtype=torch.float32) + 0.5
     y = torch.arange(h, device=device, dtype=torch.float32) + 0.5
     return x[None, None], y[None, :, None]
 
 
-def _parallax_px(
-    a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], device: torch.device
-) -> Float[Tensor, "P 1 1"]:
-    """Focal length times baseline: px that a pixel moves per unit of inverse depth (sideways, where it is most)."""
-    baseline = np.linalg.norm(a[0][..., :3, 3] - b[0][..., :3, 3], axis=-1)
-    parallax = (baseline * b[1][..., :2].mean(axis=-1)).reshape(-1, 1, 1)
-    return torch.from_numpy(parallax.astype(np.float32)).to(device)
+def _float32(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32)).to(device)
+
+
+# --- splat and sample -------------------------------------------------------------------------------------------------
 
 
 def _points_a_pixel(
@@ -318,9 +395,9 @@ def _splat(depth: Tensor, forward: tuple[Tensor, Tensor], size: tuple[int, int],
     """Greatest inverse depth (P,H,W) of the points that fall into each pixel of the target, 0 where none does."""
     H, W = size
     h, w = depth.shape[-2:]
-    x, y = _grid((h * repeat, w * repeat), depth.device)
+    x, y = _pixels((h * repeat, w * repeat), depth.device)
+    x, y = x * (2 / (w * repeat)) - 1, y * (2 / (h * repeat)) - 1
     if repeat > 1:  # so many points a pixel that a larger target is covered
-        x, y = x / repeat, y / repeat
         depth = depth.repeat_interleave(repeat, dim=-1).repeat_interleave(repeat, dim=-2)
     to_x, to_y, value = _transfer(x, y, depth, forward)
     inside = (to_x >= 0) & (to_x < W) & (to_y >= 0) & (to_y < H)
@@ -347,38 +424,18 @@ def _close_cracks(depth: Tensor) -> Tensor:
             other = padded[:, 1 - dy : 1 - dy + H, 1 - dx : 1 - dx + W]
             torch.maximum(between, torch.minimum(one, other), out=between)
         depth = torch.where(between * (1 - LEAK) > depth, between, depth)
-    return torch.where(depth > 0, depth, F.max_pool2d(depth, 3, stride=1, padding=1))
+    padded = F.pad(depth, (1, 1, 1, 1))
+    rows = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    grown = torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+    return torch.where(depth > 0, depth, grown)
 
 
-def _sample(maps: Tensor, at: tuple[Tensor, ...], size: tuple[int, int] | None = None) -> Tensor:
-    """Bilinear values (P,C,H,W) of maps (P,C,h,w) at px positions of an image of `size` (default: the maps')."""
-    h, w = size or maps.shape[-2:]
-    grid = torch.stack([at[0] * (2 / w) - 1, at[1] * (2 / h) - 1], dim=-1)
+def _sample(maps: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear values (P,C,H,W) of maps (P,C,h,w) at positions (P,H,W,2) in [-1, 1], the edge's beyond it."""
     return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-# --- all sources of a target ------------------------------------------------------------------------------------------
-
-
-def _blend(layers: _Layers, distance: np.ndarray) -> tuple[Tensor, ...]:
-    """The fields of Warp from each source's layer and its distance (T,N) from the target."""
-    nearness = torch.from_numpy(((distance + DISTANCE_FLOOR) ** -2).astype(np.float32)).to(layers.colour.device)
-    sureness = CONFIDENCE_FLOOR + (1 - CONFIDENCE_FLOOR) * layers.confidence
-    weight = nearness[..., None, None] * layers.consistency * sureness
-    seen = layers.consistency >= SEEN
-    weight = torch.where(seen, weight, 0.0)
-    front = _front(layers.inverse_depth, weight)
-    weight = weight * _same_layer(front, layers.inverse_depth)
-    total = weight.sum(dim=1)
-    mask = seen.any(dim=1) & (total > 0)
-    share = weight / total[:, None].clamp(min=1e-12)
-    colour = (share[:, :, None] * layers.colour).sum(dim=1)
-    inverse_depth = (share * layers.inverse_depth).sum(dim=1)
-    colours, masks = layers.colour[:, :2], seen[:, :2]
-    if colours.shape[1] < 2:
-        colours, masks = (torch.cat([part, torch.zeros_like(part)], dim=1) for part in (colours, masks))
-    colours = colours * masks[:, :, None]
-    return colour * mask[:, None], mask, total * mask, inverse_depth * mask, colours, masks
+# --- layers -----------------------------------------------------------------------------------------------------------
 
 
 def _front(inverse_depth: Tensor, weight: Tensor) -> Tensor:
@@ -393,8 +450,9 @@ def _front(inverse_depth: Tensor, weight: Tensor) -> Tensor:
 
 
 def _same_layer(a: Tensor, b: Tensor) -> Tensor:
-    """How far inverse depth b belongs to the layer of a, in [0, 1]."""
-    return torch.exp(-(((a - b) / (LAYER * a).clamp(min=FAR)) ** 2))
+    """How far inverse depth b belongs to the layer of a, in [0, 1]; a bell without the cost of an exponential."""
+    apart = (a - b).mul_(1 / (LAYER * a).clamp(min=FAR)).square_()
+    return apart.mul_(-0.5).add_(1).clamp_(min=0).square_()
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
