@@ -219,8 +219,8 @@ def _too_few_reason(tracks: Tracks, num_frames: int) -> str:
     if num_frames == 1:
         return "One frame shows no motion; the given trajectory is kept."
     return (
-        f"Only {tracks.num_points} points could be followed from the source frame into another (at least {MIN_POINTS} "
-        "are needed): the frames are dark, blurred or without texture; the given trajectory is kept."
+        f"Too few points could be followed out of the source frame ({tracks.num_points} in the whole clip, "
+        f"{MIN_POINTS} between two frames are needed): dark, blurred or without texture; the given trajectory is kept."
     )
 
 
@@ -315,8 +315,8 @@ def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -
     degrees = np.rad2deg(se3.rotation_angle(poses[:, :3, :3]).max())
     what = f"turns by up to {degrees:.1f} degrees" if degrees > 0.3 else "rests"
     reason = (
-        f"The frames show no parallax: the camera {what} in place. Rotations were refined, translations set to zero; "
-        "depth cannot be seen."
+        f"The frames show no parallax to speak of: the camera {what} in place. Rotations were refined, translations "
+        "set to zero; depth cannot be seen."
     )
     trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
     return Refinement(trajectory, _report("no_parallax", reason, best, lens, start, turned), None, best.tracks)

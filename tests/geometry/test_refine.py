@@ -105,7 +105,7 @@ def test_frames_without_texture(frames):
     start = drifted(ARC)
     found = refine_trajectory(frames, start)
     assert found.report.verdict == "too_few_tracks" and found.trajectory == start and found.tracks is None
-    assert "Only 0 points" in found.report.reason
+    assert "(0 in the whole clip, 8 between two frames are needed)" in found.report.reason
 
 
 def test_noise_is_not_explained():
