@@ -35,7 +35,7 @@ FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated":
 KNOWN_FROM = {
     "refined": "refined cameras",
     "predicted": "cameras as predicted, not refined",
-    "one image": "one image: a plane at unit depth, so nothing in it moves against the rest",
+    "one image": "one image, as a plane at unit depth",
 }
 
 

@@ -22,7 +22,7 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
     """The path and its frusta in 3D, y down as in the cameras' own frame; without a path it says so."""
     figure = go.Figure()
     if ghost is not None:
-        figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "predicted", dash="dash"))
+        figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "compared path", dash="dash"))
     if trajectory is not None:
         depth = frustum_depth(trajectory)
         colours = [_css(colour) for colour in time_colours(len(trajectory))]
@@ -51,7 +51,7 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
 
 
 def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
-    """Camera centre (scene units) and rotation (degrees) over frames, side by side; the prediction dotted."""
+    """Camera centre (scene units) and rotation (degrees) over frames, side by side; the path compared with dotted."""
     figure = go.Figure()
     if trajectory is not None:
         figure.add_traces(_curves(trajectory, dotted=False))
@@ -130,7 +130,7 @@ def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
     for names, values, suffix in ((AXES, trajectory.centres, ""), (ANGLES, euler_deg(trajectory), "2")):
         for (name, colour), column in zip(names, values.T, strict=True):
             line = {"color": colour, "width": 1 if dotted else 2, "dash": "dot" if dotted else "solid"}
-            name = f"{name}, predicted" if dotted else name
+            name = f"{name}, compared path" if dotted else name
             traces.append(
                 go.Scatter(
                     x=frames,

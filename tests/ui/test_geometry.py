@@ -173,6 +173,14 @@ def test_the_known_field_of_view_reaches_both(session, app, video):
     assert session.state.geometry.known_fov_y_rad is None and session.known_fov_y_deg is None
 
 
+def test_the_files_own_field_of_view_is_filled_in(session):
+    session.dispatch(msg.ClipRead(replace(clip(), exif_fov_y_rad=0.8)))
+    assert session.state.geometry.known_fov_y_rad == 0.8
+    assert session.known_fov_y_deg == pytest.approx(math.degrees(0.8))
+    session.dispatch(msg.ClipRead(clip()))
+    assert session.known_fov_y_deg is None
+
+
 def test_the_crop_of_a_field_of_view_is_undone():
     wide = replace(clip(), upload_size=(480, 480), footage_u8=None)
     assert wide.cropped_fov_y_rad(1.0) < 1.0
@@ -286,7 +294,7 @@ def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     session.dispatch(msg.ApplyPreset("truck-left"))
     state = at_rest(session)
     assert app.backend.calls == [("picture_scene", None)]
-    assert "plane at unit depth" in panels.preview_line(state.geometry, True)
+    assert "as a plane at unit depth" in panels.preview_line(state.geometry, True)
     assert "75% of the pixels" in panels.preview_line(state.geometry, True)
     session.dispatch(msg.ApplyPreset("truck-right"))
     at_rest(session)
