@@ -38,7 +38,7 @@ FINE = 4
 """Grey levels are looked up in pictures enlarged so much: a nearest pixel there is as good as interpolation here, and
 seven times faster."""
 
-PLANE_STEP_PX = 0.75
+PLANE_STEP_PX = 1.0
 MIN_PLANES, MAX_PLANES = 16, 96
 
 RANGE_MARGIN = (0.1, 1.35)
@@ -69,6 +69,7 @@ MATCHED = 0.5  # correlation from which a match is worth its whole agreement
 
 CONSISTENT_PX = 1.0  # at half resolution
 NEAR = 1e-6
+CHUNK_CPU, CHUNK_GPU = 1 << 21, 1 << 27  # cells of a cost volume at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,8 +278,8 @@ def _coarse_ranges(views: _Views, num_neighbours: int) -> np.ndarray:
     closest = 1.5 * max(views.size) / (views.intrinsics[:, :2].mean(axis=1) * nearest)
     ranges = np.stack([0.002 * closest, closest], axis=1)
     sweep = _plan(views, ranges, 0.1 * closest, num_neighbours)
-    cost = _neighbour_costs(views, sweep)
-    inverse_depth = best_hypothesis(semi_global(_better_half(cost), views.frames))
+    costs = [_neighbour_costs(views, sweep, rows) for rows in _chunks(views, sweep)]
+    inverse_depth = best_hypothesis(semi_global(_joined(costs), views.frames))
     depth = _planes_to_depth(inverse_depth, sweep)
     sure = _consistency(depth, views, sweep.neighbours) > 0.5
     everywhere = depth[sure] if int(sure.sum()) >= MIN_POINTS else depth.flatten()
@@ -332,12 +333,14 @@ def _grid_transfer(
 
 def _depth(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> tuple[Tensor, Tensor]:
     """Inverse depth and confidence (S,h,w), in two rounds: without and with what the other sources have found."""
-    costs = _neighbour_costs(views, sweep)
+    chunks = _chunks(views, sweep)
+    costs = [_neighbour_costs(views, sweep, rows) for rows in chunks]
     known = _seed_maps(views, seen)
-    depth, knowledge, _ = _round(views, sweep, _better_half(costs), 0.0)
+    depth, knowledge, _ = _round(views, sweep, _joined(costs), 0.0)
     completed = _completed(views, sweep, depth, knowledge, known)
-    costs = _with_visibility(costs, views, sweep, depth)
-    depth, knowledge, confidence = _round(views, sweep, _better_half(costs), _prior_cost(sweep, completed, knowledge))
+    costs = [_with_visibility(part, views, sweep, rows, depth) for part, rows in zip(costs, chunks, strict=True)]
+    prior = _prior_cost(sweep, completed, knowledge)
+    depth, knowledge, confidence = _round(views, sweep, _joined(costs), prior)
     return torch.lerp(_completed(views, sweep, depth, knowledge, known), depth, knowledge), confidence
 
 
@@ -359,22 +362,32 @@ def _planes_to_depth(hypothesis: Tensor, sweep: _Sweep) -> Tensor:
     return first + step * hypothesis
 
 
-def _pairs(views: _Views, sweep: _Sweep, inverse_depth: Tensor | None = None) -> Iterator[tuple[np.ndarray, tuple]]:
-    """For each rank of neighbours: their numbers (S,), and where all pixels at all planes lie in them."""
-    sources = np.arange(len(sweep.planes))
-    at = _tensor(sweep.planes, views.grey)[:, :, None, None] if inverse_depth is None else inverse_depth[:, None]
-    for neighbours in sweep.neighbours.T:
-        yield neighbours, _transfer(views, sources, neighbours, at)
+def _chunks(views: _Views, sweep: _Sweep) -> list[np.ndarray]:
+    """The sources' numbers in groups: on a CPU so few at once that the temporaries stay near the cache."""
+    count = len(views.grey)
+    limit = CHUNK_CPU if views.grey.device.type == "cpu" else CHUNK_GPU
+    size = max(1, limit // (sweep.planes.shape[1] * views.grey[0].numel()))
+    return [np.arange(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-def _neighbour_costs(views: _Views, sweep: _Sweep) -> list[Float[Tensor, "S D h w"]]:
-    """Correlation cost with each neighbour, OUT_OF_VIEW where it does not see the point."""
+def _pairs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
+    """For each rank of neighbours: their numbers, and where the pixels of sources `rows` at all planes lie there."""
+    planes = _tensor(sweep.planes[rows], views.grey)[:, :, None, None]
+    for neighbours in sweep.neighbours[rows].T:
+        yield torch.from_numpy(neighbours).to(planes.device), _transfer(views, rows, neighbours, planes)
+
+
+def _neighbour_costs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> list[Float[Tensor, "n D h w"]]:
+    """Correlation cost of the sources `rows` with each neighbour, OUT_OF_VIEW where it does not see the point."""
     costs = []
-    for neighbours, (x, y, _, in_view) in _pairs(views, sweep):
-        others = _look_up(views.fine[torch.from_numpy(neighbours)], x, y)
-        cost = correlation_cost(views.grey, others)
+    for neighbours, (x, y, _, in_view) in _pairs(views, sweep, rows):
+        cost = correlation_cost(views.grey[rows[0] : rows[-1] + 1], _look_up(views.fine[neighbours], x, y))
         costs.append(torch.where(in_view, cost, OUT_OF_VIEW))
     return costs
+
+
+def _joined(costs: list[list[Tensor]]) -> Float[Tensor, "S D h w"]:
+    return torch.cat([_better_half(part) for part in costs])
 
 
 def _better_half(costs: list[Tensor]) -> Tensor:
@@ -391,12 +404,14 @@ def _better_half(costs: list[Tensor]) -> Tensor:
     return (least + second).mul_(0.5)
 
 
-def _with_visibility(costs: list[Tensor], views: _Views, sweep: _Sweep, depth: Tensor) -> list[Tensor]:
+def _with_visibility(
+    costs: list[Tensor], views: _Views, sweep: _Sweep, rows: np.ndarray, depth: Float[Tensor, "S h w"]
+) -> list[Tensor]:
     """The costs, knowing all depths: no opinion behind what the neighbour sees, a price before it."""
-    step = _tensor(sweep.step, depth)[:, None, None, None]
+    step = _tensor(sweep.step[rows], depth)[:, None, None, None]
     judged = []
-    for cost, (neighbours, (x, y, there, _)) in zip(costs, _pairs(views, sweep), strict=True):
-        surface = _look_up(depth[torch.from_numpy(neighbours)][:, None], x, y)
+    for cost, (neighbours, (x, y, there, _)) in zip(costs, _pairs(views, sweep, rows), strict=True):
+        surface = _look_up(depth[neighbours][:, None], x, y)
         nearer = surface.sub_(there).div_(step)  # in planes: by how much the neighbour's surface lies before the point
         free = ((-FREE_PLANES - nearer) * (1 / FREE_RAMP)).clamp_(0, 1)
         judged.append(torch.where(nearer > OCCLUDED_PLANES, OUT_OF_VIEW, cost.add(free, alpha=FREE_COST)))

@@ -169,7 +169,7 @@ def test_sweep_compares_what_projection_says():
     frames, _ = _render(Ts, ball=False)
     views = depth_module._views(frames, Ts, _tiled(3), 2)
     sweep = depth_module._Sweep(np.linspace([0.4] * 3, [0.8] * 3, 5, axis=1), np.array([[1], [2], [1]]))
-    cost = depth_module._neighbour_costs(views, sweep)[0]
+    cost = depth_module._neighbour_costs(views, sweep, np.arange(3))[0]
     h, w = views.size
     fine = views.fine[:, 0].numpy()
     for s, d in ((0, 2), (2, 4)):

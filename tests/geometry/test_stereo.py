@@ -38,8 +38,8 @@ def test_correlation_cost_is_one_minus_the_correlation_of_windows():
     reference, others = torch.rand(2, 6, 7), torch.rand(2, 3, 6, 7)
     cost = correlation_cost(reference, others)
     for s, d, y, x in [(0, 0, 3, 3), (1, 2, 5, 6), (0, 1, 0, 0), (1, 0, 2, 4)]:
-        a = _windows(reference[s].double().numpy(), y, x, 2).ravel()
-        b = _windows(others[s, d].double().numpy(), y, x, 2).ravel()
+        a = _windows(reference[s].double().numpy(), y, x, 1).ravel()
+        b = _windows(others[s, d].double().numpy(), y, x, 1).ravel()
         a, b = a - a.mean(), b - b.mean()
         expected = 1 - (a * b).mean() / np.sqrt(((a * a).mean() + TEXTURE_FLOOR) * ((b * b).mean() + TEXTURE_FLOOR))
         assert cost[s, d, y, x] == pytest.approx(expected, abs=1e-5)
