@@ -12,7 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rap.geometry import PRESETS, preset, se3
+from rap.geometry import PRESETS, preset, scale_motion, se3
+from rap.geometry.refine import RefinementReport
 from ui import document as doc
 from ui.document import Document, Settings, SoftDrag, Take
 
@@ -30,13 +31,17 @@ def moved(document: Document, index: int, by: float) -> np.ndarray:
     return T
 
 
+def report(verdict: str) -> RefinementReport:
+    return RefinementReport(verdict, "So it is.", "prediction", "model", 2.0, 0.5, 100, 30, 1.0, 0.1)
+
+
 class History(RuleBasedStateMachine):
     """The document against the obvious twin: a list of paths and a cursor."""
 
     def __init__(self):
         super().__init__()
         self.document = predicted_document()
-        self.predicted = self.document.predicted
+        self.predicted, self.refined = self.document.predicted, None
         self.paths = [self.document.edited.hash]
         self.at = 0
 
@@ -66,6 +71,23 @@ class History(RuleBasedStateMachine):
     def reset(self):
         self.document = doc.reset_to_predicted(self.document)
         assert self.document.edited == self.predicted
+        self.edited()
+
+    @rule(factor=st.sampled_from([0.8, 1.2]), verdict=st.sampled_from(["refined", "no_parallax", "diverged"]))
+    def refine(self, factor, verdict):
+        was_untouched = self.document.is_untouched
+        assert was_untouched == (self.paths[self.at] in (self.predicted.hash, self.refined))
+        self.document = doc.with_refinement(self.document, scale_motion(self.predicted, factor), report(verdict))
+        self.refined = None if verdict == "diverged" else self.document.refined.hash
+        if was_untouched:
+            self.paths[self.at] = self.refined or self.predicted.hash
+
+    @precondition(lambda self: self.refined is not None)
+    @rule()
+    def reset_to_refined(self):
+        self.document = doc.reset_to_refined(self.document)
+        assert self.document.edited.hash == self.refined and self.document.follows_clip
+        assert self.document.comparison is self.predicted
         self.edited()
 
     @rule(index=st.one_of(st.none(), st.integers(-3, 30)))
@@ -99,6 +121,11 @@ class History(RuleBasedStateMachine):
     @invariant()
     def prediction_is_untouched(self):
         assert self.document.predicted is self.predicted
+
+    @invariant()
+    def the_comparison_is_another_path(self):
+        compared = self.document.comparison
+        assert compared is None or compared.hash != self.document.edited.hash
 
     @invariant()
     def selection_exists(self):
@@ -182,10 +209,25 @@ def test_take_is_stale_when_the_path_or_the_clip_changes_and_fresh_again_after_u
 def test_stamp_names_everything_a_take_is_made_from():
     document = predicted_document()
     stamps = [take(document).stamp, take(document, seed=1).stamp, take(document, steps=4).stamp]
+    stamps += [take(document, with_geometry=True).stamp]
     bent = doc.end_drag(document, 8, moved(document, 8, 0.3))
     stamps += [take(bent).stamp, take(replace(document, clip=clip(13))).stamp]
     assert len(set(stamps)) == len(stamps)
     assert take(document, number=2).stamp == take(document).stamp
+
+
+def test_a_refinement_leaves_the_hand_its_path():
+    document = predicted_document()
+    refined = scale_motion(document.predicted, 0.9)
+    held = doc.drag(document, 5, moved(document, 5, 0.0))
+    kept = doc.with_refinement(held, refined, report("refined"))
+    assert kept.edited is held.edited and kept.drag_origin is held.drag_origin and kept.refined is refined
+    with pytest.raises(ValueError, match="press Predict first"):
+        doc.with_refinement(doc.with_clip(Document(), CLIP), refined, report("refined"))
+    with pytest.raises(ValueError, match="press Refine first"):
+        doc.reset_to_refined(document)
+    again = doc.with_prediction(kept, document.predicted)
+    assert again.refined is None and again.report is None, "a new prediction is refined anew"
 
 
 def test_new_clip_starts_anew_and_keeps_the_way_of_dragging():
