@@ -58,6 +58,8 @@ RESECTED_TOGETHER = 0.5  # share of the known points in the frame that sees most
 SURE_SCORE = 0.96  # of a model that one other seed need confirm
 ENOUGH_INLIERS = 0.8  # share of good observations above which no other focal length is tried
 MIN_SCORE = 0.4  # share of frames located times share of good observations: below it the start is chance
+MIN_DEEP_SHARE = 0.15  # of points seen under a good angle: with fewer, positions may be made up to explain noise
+TURN_EXPLAINS = 0.93  # of what a moving camera explains, or more: then it turns on the spot
 MIN_PAN_SHARE = 0.7  # of good observations in a pan
 TURN_ROUNDS = 12
 GROWTH_ITERATIONS, GROWN_ITERATIONS, FINAL_ITERATIONS = 9, 10, 20
@@ -204,6 +206,10 @@ def start_from_tracks(
         model, source = _reconstruct_any_focal(sightings), "self-calibrated"
     if model is None or model.score < MIN_SCORE or np.median(model.num_inliers[model.registered]) < MIN_SEED_POINTS:
         return _start_of_pan(sightings, lens, fixed)
+    if np.isfinite(model.points[:, 0]).mean() < MIN_DEEP_SHARE:
+        turn, reason = _start_of_pan(sightings, lens, fixed)
+        if turn is not None and turn.inlier_share > TURN_EXPLAINS * model.inlier_share:
+            return turn, reason
     start = _finish(sightings, model, source, fixed)
     return start, f"{int(model.registered.sum())} of {tracks.num_frames} frames located in the frames themselves."
 

@@ -136,6 +136,18 @@ def test_verification_keeps_what_a_rigid_scene_allows(known):
     assert np.isin(np.arange(50), kept.indices[:, 0]).mean() < 0.2
 
 
+def test_planar_inliers_are_the_points_of_one_plane():
+    rng = np.random.default_rng(6)
+    T = se3.exp([0.8, 0.1, -0.2, 0.02, -0.1, 0])
+    xyz = np.concatenate([rng.uniform(-1, 1, (150, 2)), rng.uniform(2, 6, (150, 1))], axis=1)
+    xyz[:90, 2] = 4 + 0.3 * xyz[:90, 0] - 0.2 * xyz[:90, 1]
+    local = xyz @ T[:3, :3].T + T[:3, 3]
+    first, second = (p[:, :2] / p[:, 2:] * LENS[:2] + LENS[2:] for p in (xyz, local))
+    on_plane = matching.planar_inliers(first, second)
+    assert on_plane[:90].mean() > 0.95 and on_plane[90:].mean() < 0.2
+    assert not matching.planar_inliers(first[:5], second[:5]).any()
+
+
 def test_noise_agrees_on_nothing():
     rng = np.random.default_rng(5)
     xy = rng.uniform(0, 300, (2, 15, 2))
