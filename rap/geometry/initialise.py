@@ -142,7 +142,11 @@ class _Model:
 
 
 def initialise(
-    frames_u8: UInt8[np.ndarray, "t h w 3"], intrinsics: Float[ArrayLike, "4"] | None = None, fixed: int = 0
+    frames_u8: UInt8[np.ndarray, "t h w 3"],
+    intrinsics: Float[ArrayLike, "4"] | None = None,
+    fixed: int = 0,
+    *,
+    flow: Tracks | None = None,
 ) -> Start | None:
     """Poses of a clip from its frames alone; None where they do not tell (black, static, too little texture).
 
@@ -150,15 +154,20 @@ def initialise(
         frames_u8: the clip, at the highest resolution there is: matching lives on it.
         intrinsics: (4,) px of the frames, or None: the focal length is found too, with the principal point centred.
         fixed: frame that becomes the world.
+        flow: `track_points` of the frames, where the caller has them already.
 
     Raises:
         ValueError: frames of another type or shape, a fixed frame out of range.
     """
-    return try_initialise(frames_u8, intrinsics, fixed)[0]
+    return try_initialise(frames_u8, intrinsics, fixed, flow=flow)[0]
 
 
 def try_initialise(
-    frames_u8: UInt8[np.ndarray, "t h w 3"], intrinsics: Float[ArrayLike, "4"] | None = None, fixed: int = 0
+    frames_u8: UInt8[np.ndarray, "t h w 3"],
+    intrinsics: Float[ArrayLike, "4"] | None = None,
+    fixed: int = 0,
+    *,
+    flow: Tracks | None = None,
 ) -> tuple[Start | None, str]:
     """As `initialise`, with a sentence for a person: what was found, or why nothing was."""
     frames_u8 = check_frames(frames_u8)
@@ -167,16 +176,21 @@ def try_initialise(
     if len(frames_u8) < 2:
         return None, "One frame shows no motion."
     lens = None if intrinsics is None else np.asarray(intrinsics, dtype=np.float64)
-    return start_from_tracks(find_tracks(frames_u8, lens), lens, fixed)
+    return start_from_tracks(find_tracks(frames_u8, lens, flow=flow), lens, fixed)
 
 
-def find_tracks(frames_u8: UInt8[np.ndarray, "t h w 3"], intrinsics: Float[ArrayLike, "4"] | None = None) -> Tracks:
-    """Verified SIFT tracks and Lucas-Kanade tracks of a clip, together; no more than the reconstruction needs."""
+def find_tracks(
+    frames_u8: UInt8[np.ndarray, "t h w 3"],
+    intrinsics: Float[ArrayLike, "4"] | None = None,
+    *,
+    flow: Tracks | None = None,
+) -> Tracks:
+    """Verified SIFT tracks and Lucas-Kanade tracks (`flow`) of a clip, together; no more than the start needs."""
     features, matches = match_frames(frames_u8)
     h, w = frames_u8.shape[1:3]
     threshold_px = max(max(h, w) / 320, 0.5)
     sift = join_matches(features, verify(features, matches, intrinsics, threshold_px), (h, w))
-    flow = track_points(frames_u8)
+    flow = track_points(frames_u8) if flow is None else flow
     return Tracks.concatenate([thinned(sift, TRACKS_A_FRAME), thinned(flow, TRACKS_A_FRAME)])
 
 

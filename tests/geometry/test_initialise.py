@@ -6,7 +6,7 @@ import pytest
 
 from rap.geometry import camera, initialise, presets, se3
 from rap.geometry.bundle import bundle_adjust
-from rap.geometry.tracks import Tracks
+from rap.geometry.tracks import Tracks, track_points
 from rap.metrics import pose_errors
 
 SIZE = (240, 320)
@@ -164,6 +164,16 @@ def test_content_that_tells_nothing_never_raises(kind, known):
     start, reason = initialise.try_initialise(frames, lens)
     assert start is None and reason.endswith(".")
     assert initialise.initialise(frames, lens) is None
+
+
+def test_flow_that_is_there_already_is_not_found_again(monkeypatch):
+    frames = wall_and_boxes(np.tile(np.eye(4), (2, 1, 1)), LENS / 2, (120, 160))
+    flow = track_points(frames)
+    expected = initialise.find_tracks(frames)
+    monkeypatch.setattr(initialise, "track_points", None)
+    again = initialise.find_tracks(frames, flow=flow)
+    np.testing.assert_array_equal(again.frame, expected.frame)
+    np.testing.assert_array_equal(again.point, expected.point)
 
 
 def test_wrong_frames_and_numbers_are_refused():
