@@ -51,6 +51,7 @@ STATIC_PX = 0.5
 MIN_ANGLE_RAD = np.deg2rad(1.0)  # between the rays to a point whose depth counts
 PRIOR_SIGMA = 0.35  # of the log focal length around the model's, which has seen few lenses
 MAX_FOCAL_CHANGE = 2.5  # a factor beyond it is an adjustment that ran away
+NARROWER = 1.4  # times the model's focal length: one sigma
 ITERATIONS = 30
 
 
@@ -163,7 +164,7 @@ def refine_trajectory(
     tracks = track_points(frames_u8).at_least(min(MIN_VIEWS, len(start)))
     best = _from_prediction(tracks, start, lens)
     if initialise and len(start) > 1 and not best.convinces:
-        best = _against_frames(best, frames_u8, start, lens)
+        best = _against_frames(best, tracks, frames_u8, start, lens)
     if best.tied.sum() < 2:
         return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
@@ -261,20 +262,36 @@ def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candida
     return _candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
 
 
-def _against_frames(predicted: _Candidate, frames_u8: np.ndarray, start: Trajectory, lens: _Lens) -> _Candidate:
-    """The better of two: the adjusted prediction, and poses found without it. Both on the tracks of both."""
-    known = None if lens.focal == "shared" else lens.intrinsics[start.source]
-    found = initialise_from_frames(frames_u8, known, fixed=start.source)
+def _against_frames(
+    predicted: _Candidate, tracks: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
+) -> _Candidate:
+    """The best of the adjusted prediction and poses found without it, all judged on the tracks of both.
+
+    Without a known focal length the frames are asked twice where the first answer does not convince: what they take
+    for a camera depends on it, and narrower than the model believes is the common mistake.
+    """
+    free, source = lens.focal == "shared", start.source
+    found = initialise_from_frames(frames_u8, None if free else lens.intrinsics[source], fixed=source)
     if found is None:
         return predicted
-    tracks = Tracks.concatenate([predicted.tracks, found.tracks])
-    rows = found.intrinsics if lens.focal == "shared" else lens.intrinsics
-    other = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, start.source)
-    if other.convinces:
-        return other
+    tracks = Tracks.concatenate([tracks, found.tracks])
+    rows = found.intrinsics if free else lens.intrinsics
+    best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
+    if free and found.parallax and not best.convinces:
+        narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
+        found = initialise_from_frames(frames_u8, narrow[source], fixed=source)
+        if found is not None:
+            second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
+            best = max(best, second, key=_score)
+    if best.convinces:
+        return best
     bundle = predicted.bundle
-    again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, start.source)
-    return other if other.score > again.score + BETTER_SHARE else again
+    again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, source)
+    return best if best.score > again.score + BETTER_SHARE else again
+
+
+def _score(candidate: _Candidate) -> float:
+    return candidate.score
 
 
 def _residual_before(tracks: Tracks, start: Trajectory) -> float:
