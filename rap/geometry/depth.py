@@ -54,6 +54,7 @@ MIN_PARALLAX_PX = 0.25
 WANTED_PARALLAX_PX = 5.0
 """Of a neighbour, at half resolution: less is imprecise, more looks different."""
 
+RESOLVED_PX = 4.0  # parallax between the nearest and the farthest plane with which depths are told apart
 WANTED_ANGLE_RAD = float(np.deg2rad(25.0))
 OUT_OF_VIEW = 1.0  # cost: as of a flat window, no opinion
 OCCLUDED_PLANES, FREE_PLANES, FREE_RAMP, FREE_COST = 2.5, 2.0, 4.0, 1.6
@@ -109,10 +110,17 @@ class _Views:
 
 @dataclass(frozen=True, eq=False)
 class _Sweep:
-    """What is compared: for each source the planes (S,D) of inverse depth and the numbers (S,K) of its neighbours."""
+    """What is compared.
+
+    Attributes:
+        planes: (S,D) inverse depths of each source, in even steps.
+        neighbours: (S,K) numbers of the views it is compared with.
+        moved_px: (S,) by how much a pixel moves in most of them between the first plane and the last.
+    """
 
     planes: np.ndarray
     neighbours: np.ndarray
+    moved_px: np.ndarray
 
     @property
     def step(self) -> np.ndarray:
@@ -131,7 +139,7 @@ def plane_sweep(
 
     One frame, or frames from one place (a pan): a plane at the median depth of the points (at unit depth without
     points), confidence 0. Parts of a frame that no other frame sees, or without texture, follow the points and their
-    surroundings; their confidence is low.
+    surroundings; their confidence is low. So is that of all depths where the cameras hardly move.
 
     Args:
         frames: colours in [0, 1].
@@ -310,7 +318,7 @@ def _plan(views: _Views, ranges: np.ndarray, middle: np.ndarray, num_neighbours:
     moved_px = np.median(np.linalg.norm(high - low, axis=-1), axis=1).reshape(count, count)
     typical_px = np.median(np.take_along_axis(moved_px, neighbours, axis=1), axis=1)
     number = int(np.clip(np.ceil(typical_px.max() / PLANE_STEP_PX), MIN_PLANES, MAX_PLANES))
-    return _Sweep(np.linspace(ranges[:, 0], ranges[:, 1], number, axis=1), neighbours)
+    return _Sweep(np.linspace(ranges[:, 0], ranges[:, 1], number, axis=1), neighbours, typical_px)
 
 
 def _grid_transfer(
@@ -350,7 +358,8 @@ def _round(
     """Best depth of every pixel, how much it is known by itself (in [0, 1]), and how far the views agree on it."""
     hypothesis = best_hypothesis(semi_global(cost + prior, views.frames))
     depth = median_filter(_planes_to_depth(hypothesis, sweep))
-    confidence = _consistency(depth, views, sweep.neighbours)
+    resolved = _tensor(np.clip(sweep.moved_px / RESOLVED_PX, 0, 1), depth)[:, None, None]
+    confidence = _consistency(depth, views, sweep.neighbours) * resolved  # without parallax any depth is consistent
     at = hypothesis.round().long().clamp(0, cost.shape[1] - 1)[:, None]
     matched = ((1 - cost.gather(1, at)[:, 0]) / MATCHED).clamp(0, 1)
     return depth, confidence**2 * matched, confidence

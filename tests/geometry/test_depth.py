@@ -134,6 +134,14 @@ def test_one_frame_or_one_place_is_a_plane_without_confidence():
     assert maps.inverse_depth[0, 0, 0] == pytest.approx(np.median(1 / depths[0]), rel=0.05)
 
 
+def test_cameras_that_hardly_move_give_depth_without_confidence():
+    Ts = _arc(3, reach=0.015)
+    frames, depths = _render(Ts, ball=False)
+    maps = plane_sweep(frames, Ts, _tiled(3), _points(Ts, depths))
+    assert maps.confidence.max() < 0.5
+    assert np.median(_relative_error(maps, depths)) < 0.3
+
+
 @pytest.mark.parametrize("level", [0.0, 0.7])
 def test_nothing_to_match_gives_finite_depth_in_the_range(level):
     Ts = _arc(3)
@@ -168,7 +176,7 @@ def test_sweep_compares_what_projection_says():
     Ts = _arc(3)
     frames, _ = _render(Ts, ball=False)
     views = depth_module._views(frames, Ts, _tiled(3), 2)
-    sweep = depth_module._Sweep(np.linspace([0.4] * 3, [0.8] * 3, 5, axis=1), np.array([[1], [2], [1]]))
+    sweep = depth_module._Sweep(np.linspace([0.4] * 3, [0.8] * 3, 5, axis=1), np.array([[1], [2], [1]]), np.ones(3))
     cost = depth_module._neighbour_costs(views, sweep, np.arange(3))[0]
     h, w = views.size
     fine = views.fine[:, 0].numpy()
