@@ -237,12 +237,13 @@ class GeometryDesk:
         return self._start("refine", basis, task, state)
 
     def cancel(self, state: State) -> Change:
-        """Stop refining, or finding depth."""
+        """Forget what is being refined or lifted; the worker stops when the part it is in has ended."""
         job = state.geometry.job
         if job is None:
             return state, None
-        job = replace(job, phase="cancelling")
-        return replace(state, geometry=replace(state.geometry, job=job)), partial(self._worker.cancel, job.number)
+        text = "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled; no depth, no preview."
+        state = replace(state, geometry=replace(state.geometry, job=None), notice=Notice("input", text))
+        return state, partial(self._worker.cancel, job.number)
 
     def preview(self, state: State) -> Change:
         """Render the path as it is now, unless that is shown or on its way; find depth first where there is none."""
@@ -289,14 +290,12 @@ class GeometryDesk:
         if isinstance(message, msg.JobQueued):
             return replace(state, geometry=replace(geometry, job=replace(job, place=message.place))), None
         if isinstance(message, msg.JobProgress):
-            phase = job.phase if job.phase == "cancelling" else "running"
-            return replace(state, geometry=replace(geometry, job=replace(job, phase=phase))), None
+            return replace(state, geometry=replace(geometry, job=replace(job, phase="running"))), None
         state = replace(state, geometry=replace(geometry, job=None))
         if isinstance(message, msg.JobFailed):
             return replace(state, notice=Notice("input", message.text, is_error=True)), None
-        if isinstance(message, msg.JobCancelled):
-            text = "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled."
-            return replace(state, notice=Notice("input", text)), None
+        if isinstance(message, msg.JobCancelled):  # not by this session: the worker has been closed
+            return state, None
         if job.kind == "refine":
             return self._refined(message.result, state)
         built: BuiltScene = message.result

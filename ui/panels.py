@@ -121,8 +121,6 @@ def geometry_progress(job: GeometryJob | None) -> str:
         title, detail = "Depth of the clip", "for points, preview and regeneration"
     if job.phase == "queued":
         detail = "waiting for the jobs before it" + (f" ({job.place} ahead)" if job.place > 1 else "")
-    elif job.phase == "cancelling":
-        detail = "stopping after this part"
     return (
         f'<div class="rap-progress" role="status"><div><b>{title}</b> {detail}</div>'
         '<div class="rap-bar rap-busy"><i></i></div></div>'
@@ -167,7 +165,7 @@ def preview_line(geometry: Geometry, has_path: bool) -> str:
     elif geometry.job is not None:
         facts = "waits for the refinement" if geometry.job.kind == "refine" else "waits for the clip's depth"
     elif preview is None:
-        facts = "on its way"
+        facts = "on its way" if geometry.wanted is not None else "comes when the path has come to rest after an edit"
     else:
         seen = f"{preview.coverage:.0%} of the pixels were seen by the clip"
         facts = f"{seen} · {KNOWN_FROM[preview.known_from]} · {duration(preview.seconds)}"
@@ -307,11 +305,11 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
 
 def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None) -> ButtonLook | None:
     """Only there while something is at work on the path."""
-    shown = [geometry_job] if job is None or job.panel != "input" else [job, geometry_job]
-    phases = [entry.phase for entry in shown if entry is not None]
-    if not phases:
+    if geometry_job is not None:
+        return ButtonLook("Cancel", True)
+    if job is None or job.panel != "input":
         return None
-    return ButtonLook("Stopping …", False) if set(phases) == {"cancelling"} else ButtonLook("Cancel", True)
+    return ButtonLook("Stopping …", False) if job.phase == "cancelling" else ButtonLook("Cancel", True)
 
 
 def undo_button(document: Document) -> ButtonLook:

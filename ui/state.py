@@ -107,7 +107,7 @@ class GeometryJob:
     number: int
     kind: GeometryKind
     basis: Basis
-    phase: JobPhase = "queued"
+    phase: Literal["queued", "running"] = "queued"
     place: int = 0
 
 

@@ -195,12 +195,13 @@ def test_a_cancelled_refinement_leaves_the_prediction(session, app, video):
     session.dispatch(msg.Cancel("result"))
     assert session.state.geometry.job.phase == "running", "that button is another panel's"
     session.dispatch(msg.Cancel("input"))
-    assert session.state.geometry.job.phase == "cancelling"
-    gate.release()
-    wait_until(lambda: not session.state.busy)
     state = session.state
-    assert state.document.edited is state.document.predicted and state.document.report is None
+    assert state.geometry.job is None, "at once, though the worker is still in it"
     assert state.notice.text == "Cancelled; the path stays as it is."
+    gate.release()
+    session.dispatch(msg.ShowPreview())
+    state = at_rest(session)
+    assert state.document.edited is state.document.predicted and state.document.report is None
 
 
 def test_a_refinement_of_an_older_clip_is_dropped(session, app, video, still):

@@ -26,7 +26,7 @@ from ui.hub import Hub
 from ui.jobs import Worker
 from ui.panels import ButtonLook
 from ui.session import Options, Sessions
-from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip
+from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
 
 # viser leaves its listening socket, Gradio its event loops to the collector
 pytestmark = [
@@ -39,6 +39,7 @@ PATH = doc.with_prediction(doc.with_clip(Document(), CLIP), preset("arc-left", i
 JOB = JobStatus(1, "regenerate", Settings())
 REPORT = RefinementReport("refined", "It fits.", "frames", "self-calibrated", 6.5, 0.5, 900, 120, 1.04, 2.0)
 REFINED = doc.with_refinement(PATH, scale_motion(PATH.predicted, 0.9), REPORT)
+STOPPING = ButtonLook("Stopping …", False)
 REFINING = GeometryJob(2, "refine", Basis(CLIP, PATH.predicted, "predicted"))
 
 
@@ -174,7 +175,8 @@ def test_a_page_without_a_session_is_told(page):
         (panels.input_cancel_button(None, None), None),
         (panels.input_cancel_button(JOB, None), None),
         (panels.input_cancel_button(JOB, REFINING), ButtonLook("Cancel", True)),
-        (panels.input_cancel_button(None, replace(REFINING, phase="cancelling")), ButtonLook("Stopping …", False)),
+        (panels.input_cancel_button(replace(JOB, kind="imagine"), None), ButtonLook("Cancel", True)),
+        (panels.input_cancel_button(replace(JOB, kind="imagine", phase="cancelling"), None), STOPPING),
         (panels.cancel_button(None), ButtonLook("Cancel (no job)", False)),
         (panels.cancel_button(replace(JOB, kind="predict")), ButtonLook("Cancel (no job)", False)),
         (panels.cancel_button(JOB), ButtonLook("Cancel", True)),
@@ -227,7 +229,7 @@ def test_progress_in_words(job, words):
         (REFINING, "waiting for the jobs before it"),
         (replace(REFINING, phase="running"), "tracks, then cameras"),
         (replace(REFINING, phase="running", kind="depth"), "Depth of the clip"),
-        (replace(REFINING, phase="cancelling"), "stopping"),
+        (replace(REFINING, place=2), "(2 ahead)"),
     ],
 )
 def test_geometry_at_work_in_words(job, words):
@@ -248,7 +250,8 @@ def test_the_verdict_in_words():
 
 def test_the_preview_says_what_it_shows_or_waits_for():
     assert "needs a path" in panels.preview_line(Geometry(), False)
-    assert "on its way" in panels.preview_line(Geometry(), True)
+    assert "after an edit" in panels.preview_line(Geometry(), True)
+    assert "on its way" in panels.preview_line(Geometry(wanted=PreviewRequest(3, ("a",))), True)
     assert "waits for the refinement" in panels.preview_line(Geometry(job=REFINING), True)
     shown = Geometry(preview=PreviewClip(("a",), "refined", b"mp4", 0.714, 0.61))
     assert "71% of the pixels were seen by the clip · refined cameras · 0.6 s" in panels.preview_line(shown, True)
