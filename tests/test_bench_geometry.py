@@ -147,7 +147,10 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
     [
         ([], "--clips"),
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
-        (["--clips", "x", "--parts", "psnr,fly"], "must be some of psnr, refine, poses, colmap, speed.*got 'fly'"),
+        (
+            ["--clips", "x", "--parts", "psnr,fly"],
+            "must be some of psnr, bound, refine, poses, colmap, speed.*got 'fly'",
+        ),
     ],
 )
 def test_wrong_options_are_refused(argv, sentence, capsys):
@@ -158,13 +161,14 @@ def test_wrong_options_are_refused(argv, sentence, capsys):
 
 @pytest.mark.slow
 def test_every_part_runs_on_an_example(folder, capsys):
-    argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,refine,poses,speed", "--json"]
+    argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,bound,refine,poses,speed", "--json"]
     geometry.main(argv)
     found = json.loads(capsys.readouterr().out)["benchmarks"]
     even = found["psnr even"]
     assert (
         even["value"] > even["figures"]["stride 1 plane at median depth"] > even["figures"]["stride 1 repeat nearest"]
     )
+    assert found["psnr sparse"]["figures"]["stride 1 depth of all frames"] > found["psnr sparse"]["value"]
     assert found["refine"]["value"] > 0.5
     assert found["poses known"]["value"] > 0.8
 

@@ -6,6 +6,8 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
     psnr     true poses: PSNR of the frames between those shown (every other one, or 0, 8 and 16), holes filled by
              push-pull, beside repeating the nearest frame shown and warping it as a plane at its median depth. Points
              of all frames are range and prior of the depth; colours and depth come from the frames shown alone
+    bound    the same for frames 0, 8 and 16, but under the depth that all frames give them: what their depth could be
+             worth. Told with psnr
     refine   true poses with a smooth drift of 1 degree and 5 % of the path's reach: how much of the PSNR that is lost
              (every other frame shown) `refine_trajectory` brings back
     poses    poses from nothing, intrinsics known (principal points are not centred in real clips); focal length
@@ -70,6 +72,21 @@ def psnr_row(footage: Footage, options: argparse.Namespace) -> Row:
     return row
 
 
+def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
+    """PSNR in dB from frames 0, 8 and 16 where their depth may use the frames that are judged."""
+    small = footage.resized(SIDE)
+    shown = list(SHOWN["sparse"])
+    hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
+    frames, cameras = to_torch(small.frames_u8), small.cameras
+    Ts, intrinsics = cameras.Ts_world_camera, cameras.intrinsics
+    depth = plane_sweep(frames, Ts, intrinsics, small.points)
+    seen = warp(
+        frames[shown], depth.inverse_depth[shown], Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
+        cameras.image_size, confidence=depth.confidence[shown],
+    )  # fmt: skip
+    return {"sparse_bound": metrics.psnr(filled_u8(seen), small.frames_u8[hidden])}
+
+
 def between(
     footage: Footage, shown: Sequence[int], hidden: Sequence[int], plane: bool = False
 ) -> UInt8[np.ndarray, "T H W 3"]:
@@ -110,6 +127,7 @@ def psnr_figures(rows: Mapping[str, Row]) -> list[Figure]:
         ("sparse", "PSNR in dB, frames 0, 8 and 16 shown, stride 1", 24.5),
     ):
         columns = {"": name, " repeat nearest": f"{name}_repeat", " plane at median depth": f"{name}_plane"}
+        columns[" depth of all frames"] = f"{name}_bound"
         figures = {}
         for stride in sorted({_stride(key) for key in rows}):
             chosen = {key: row for key, row in rows.items() if _stride(key) == stride}
@@ -372,6 +390,7 @@ def _summary(
 
 PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "psnr": psnr_row,
+    "bound": bound_row,
     "refine": refine_row,
     "poses": poses_row,
     "colmap": colmap_row,
@@ -388,10 +407,12 @@ FIGURES: dict[str, Callable[[Mapping[str, Row]], list[Figure]]] = {
 
 
 def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
-    """Of rows by part and window; colmap is compared with the rows of poses."""
+    """Of rows by part and window; colmap is compared with the rows of poses, psnr with those of bound."""
     found = []
     for part, make in FIGURES.items():
         chosen = rows.get(part, {})
+        if part == "psnr":
+            chosen = {key: {**row, **rows.get("bound", {}).get(key, {})} for key, row in chosen.items()}
         if part == "colmap":
             chosen = {key: {**rows.get("poses", {}).get(key, {}), **row} for key, row in chosen.items()}
         if chosen:
