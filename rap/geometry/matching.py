@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from rap.geometry import se3
 from rap.geometry.tracks import Tracks, check_frames
 
-MAX_FEATURES = 750  # a frame: more cost time and add little at 320 px
+MAX_FEATURES = 600  # a frame: more cost time and add little at 320 px
 CONTRAST = 0.01  # of SIFT, a quarter of its default: rooms have walls
 RATIO = 0.85  # Lowe's test; the mutual test and the epipolar one follow, so it may be mild
 GAPS = (1, 2, 3, 4, 6, 8, 12, 16)  # frames apart; neighbours for accuracy, far ones against drift
