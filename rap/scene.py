@@ -34,6 +34,9 @@ HOLE_COLOURS = (52, 68)
 
 HOLE_CHECK_PX = 8
 
+MIN_POINTS = 12
+"""Fewer well-seen points say nothing of the depth of a scene."""
+
 
 @dataclass(frozen=True, eq=False)
 class VideoHints:
@@ -225,9 +228,13 @@ def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
     return VideoHints(frames_u8, np.clip(mask, 0, 1))
 
 
-def _triangulated(frames_u8: UInt8[np.ndarray, "S H W 3"], cameras: Trajectory, picked: tuple[int, ...]) -> PointCloud:
+def _triangulated(
+    frames_u8: UInt8[np.ndarray, "S H W 3"], cameras: Trajectory, picked: tuple[int, ...]
+) -> PointCloud | None:
+    """Points seen from directions different enough; None where there are none, as under a camera that only turns."""
     Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
-    return triangulate(track_points(frames_u8), Ts_world_camera, intrinsics, frames_u8)
+    points = triangulate(track_points(frames_u8), Ts_world_camera, intrinsics, frames_u8).kept()
+    return points if len(points) >= MIN_POINTS else None
 
 
 def _different(clip: Clip, indices: range) -> tuple[int, ...]:

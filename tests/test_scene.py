@@ -114,6 +114,15 @@ def test_a_picture_is_a_plane_at_unit_depth(clip):
     assert np.abs(shifted - moved)[seen].mean() < 0.02
 
 
+def test_a_clip_without_parallax_is_a_plane_at_unit_depth(clip):
+    rests = Clip(np.repeat(clip.frames_u8[:1], 17, axis=0), clip.fps)
+    truck = preset("truck-right", image_size=clip.image_size, fov_y_rad=0.9)
+    still = replace(truck, Ts_world_camera=np.tile(np.eye(4), (17, 1, 1)))
+    scene = build_scene(rests, still)
+    torch.testing.assert_close(scene.depth.inverse_depth, torch.ones_like(scene.depth.inverse_depth))
+    assert scene.points is None and scene.render(truck).mask[-1].float().mean() < 0.9
+
+
 def test_frames_of_a_stretched_upload_are_lifted_once(clip, truth):
     short = load_clip(EXAMPLE.with_suffix(".mp4"), start=12)
     assert len(set(short.frame_indices)) == 5

@@ -184,21 +184,37 @@ def with_refinement(document: Document, trajectory: Trajectory, report: Refineme
     """Keep what came of refining the prediction; a path that nobody has touched yet becomes the refined one.
 
     That is no edit of its own: prediction and refinement are one step for the person, and the raw prediction stays
-    within reach by `reset_to_predicted`. A path that was edited meanwhile stays as it is.
+    within reach by `reset_to_predicted`. A path that was edited meanwhile keeps its poses; its focal lengths change as
+    the clip's do, or it would be seen through another lens than the frames it is made from. That is an edit.
 
     Raises:
         ValueError: nothing has been predicted.
     """
     if document.predicted is None:
         raise ValueError("there is no prediction to refine; press Predict first")
-    untouched = document.is_untouched
+    untouched, before = document.is_untouched, document.best
     refined = trajectory if report.verdict in ("refined", "no_parallax") else None  # the latter: turns are refined
     document = replace(document, refined=refined, report=report)
     if not untouched:
-        return document
+        return _with_lens_changed(document, before)
     return select(
         replace(document, edited=document.best, follows_clip=document.prediction_follows_clip), document.selected
     )
+
+
+def _with_lens_changed(document: Document, before: Trajectory | None) -> Document:
+    """The edited path with its focal lengths times what the clip's source camera gained since `before`."""
+    after, path = document.best, document.edited
+    if before is None or after is None or path is None:
+        return document
+    gain = after.intrinsics[after.source, :2] / before.intrinsics[before.source, :2]
+    if np.allclose(gain, 1, rtol=1e-3, atol=0):
+        return document
+    changed = replace(path, intrinsics=path.intrinsics * [*gain, 1, 1])
+    if document.drag_origin is not None:  # a hand holds the path: it goes on holding it, and its edit takes this along
+        origin = replace(document.drag_origin, intrinsics=document.drag_origin.intrinsics * [*gain, 1, 1])
+        return replace(document, edited=changed, drag_origin=origin)
+    return with_path(document, changed, document.follows_clip)
 
 
 def with_path(document: Document, trajectory: Trajectory, follows_clip: bool) -> Document:

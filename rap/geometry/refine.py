@@ -310,9 +310,16 @@ def _turned(best: _Candidate, start: Trajectory, lens: _Lens) -> Bundle | None:
     if not rests and explained.any() and np.median(angles) > CLEAR_PARALLAX_RAD:
         return None
     turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, start.source, True)
+    if lens.focal == "shared" and se3.rotation_angle(turned.Ts_world_camera[:, :3, :3]).max() < LENS_TURN_RAD:
+        lens = _without_calibration(lens)
+        turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, start.source, True)
     if rests or (turned.residual_px < fits).sum() >= TURNING_SHARE * explained.sum():
         return turned
     return None
+
+
+def _without_calibration(lens: _Lens) -> _Lens:
+    return replace(lens, focal="fixed", prior=None, source="model") if lens.focal == "shared" else lens
 
 
 def _kept(trajectory: Trajectory, best: _Candidate, verdict: Verdict, reason: str) -> Refinement:
@@ -336,6 +343,8 @@ def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -
         "set to zero; depth cannot be seen."
     )
     trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
+    if np.array_equal(turned.intrinsics, lens.intrinsics):
+        lens = _without_calibration(lens)
     return Refinement(trajectory, _report("no_parallax", reason, best, lens, start, turned), None, best.tracks)
 
 

@@ -77,6 +77,14 @@ def test_a_pan_shows_no_parallax():
     assert np.rad2deg(se3.rotation_angle(off[:, :3, :3])).max() < 0.3
 
 
+def test_a_small_turn_tells_no_focal_length():
+    trajectory = path(None, (0.0, -0.1, 0.0))
+    found = refine(SCENE, trajectory, trust_focal=False)
+    assert found.report.verdict == "no_parallax" and found.report.focal_source == "model"
+    np.testing.assert_array_equal(found.trajectory.intrinsics, trajectory.intrinsics)
+    assert found.report.focal_change == 1
+
+
 def test_a_camera_at_rest():
     found = refine(SCENE, path())
     assert found.report.verdict == "no_parallax" and "rests" in found.report.reason

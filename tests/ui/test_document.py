@@ -216,6 +216,19 @@ def test_stamp_names_everything_a_take_is_made_from():
     assert take(document, number=2).stamp == take(document).stamp
 
 
+def test_a_refinement_that_finds_another_lens_gives_it_to_an_edited_path():
+    document = predicted_document()
+    bent = doc.end_drag(document, 8, moved(document, 8, 0.3))
+    refined = replace(document.predicted, intrinsics=document.predicted.intrinsics * [1.25, 1.25, 1, 1])
+    found = doc.with_refinement(bent, refined, report("refined"))
+    np.testing.assert_allclose(found.edited.intrinsics[:, :2], refined.intrinsics[:, :2])
+    assert np.array_equal(found.edited.Ts_world_camera, bent.edited.Ts_world_camera)
+    assert doc.undo(found).edited.hash == bent.edited.hash
+    held = doc.drag(doc.begin_drag(document, 5), 5, moved(document, 5, 0.1))
+    kept = doc.drag(doc.with_refinement(held, refined, report("refined")), 5, moved(document, 5, 0.2))
+    np.testing.assert_allclose(kept.edited.intrinsics[:, :2], refined.intrinsics[:, :2])
+
+
 def test_a_refinement_leaves_the_hand_its_path():
     document = predicted_document()
     refined = scale_motion(document.predicted, 0.9)
