@@ -46,6 +46,7 @@ MIN_SHARE = 0.5  # of the observations must fit, or the adjustment has diverged
 MIN_FRAME_SHARE = 0.35  # of a frame's observations must fit, or its pose is taken from the prediction
 TURNING_SHARE = 0.93  # of what poses explain is explained by turning alone: no parallax
 CLEAR_PARALLAX_RAD = np.deg2rad(2.5)  # median angle between the rays to a point: turning alone need not be tried
+LENS_TURN_RAD = np.deg2rad(20.0)  # a camera that turns less, and does not move, says too little of its focal length
 STATIC_SHARE = 0.6  # of the observations rest: the camera does, and what moves are things
 STATIC_PX = 0.5
 MIN_ANGLE_RAD = np.deg2rad(1.0)  # between the rays to a point whose depth counts
