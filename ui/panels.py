@@ -132,7 +132,7 @@ def verdict_card(report: RefinementReport | None) -> str:
     if report is None:
         return ""
     kind = "fresh" if report.verdict == "refined" else "stale"
-    facts = [f"{report.num_points} points, seen {report.num_tracks} times"]
+    facts = [f"{report.num_points} points, seen {report.num_observations} times"]
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
         facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
     facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")

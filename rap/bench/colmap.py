@@ -28,7 +28,7 @@ def poses(
         Camera-to-world poses of the largest model, world = its first registered frame; frames that are not in it have
         the identity. And how many frames are in it, 0 when there is no model.
     """
-    import pycolmap
+    import pycolmap  # pyright: ignore[reportMissingImports]  an extra
 
     pycolmap.logging.minloglevel = 3  # its progress would drown ours
     with tempfile.TemporaryDirectory() as name:

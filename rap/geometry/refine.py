@@ -68,8 +68,8 @@ class RefinementReport:
         focal_source: where the focal length comes from.
         residual_before_px: median reprojection error under the given trajectory, its own triangulation; NaN if none.
         residual_after_px: the same after refinement.
-        num_tracks: observations.
-        num_points: points.
+        num_observations: places at which points were found, over all frames.
+        num_points: tracks, one for each point of the scene.
         focal_change: focal length after / before.
         seconds: wall time.
     """
@@ -80,7 +80,7 @@ class RefinementReport:
     focal_source: FocalSource
     residual_before_px: float
     residual_after_px: float
-    num_tracks: int
+    num_observations: int
     num_points: int
     focal_change: float
     seconds: float
