@@ -16,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, as for app.py
 
+from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.session import Options, Session, Sessions
@@ -28,7 +29,7 @@ def main() -> None:
     count = int(sys.argv[1])
     hub = Hub(grace_s=3600.0)
     worker = Worker(_no_pipeline)
-    sessions = Sessions(worker, hub, Options())
+    sessions = Sessions(worker, GeometryWorker(), hub, Options())
     sessions.open()
     seen: dict[str, float] = {"count": count, "first_mb": _resident_mb()}
     opened = [sessions.open() for _ in range(count)]
