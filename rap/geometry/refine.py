@@ -162,10 +162,11 @@ def refine_trajectory(
     frames_u8 = _check(frames_u8, trajectory)
     start = trajectory.relative_to(trajectory.source)
     lens = _lens(start, known_fov_y_rad, trust_focal)
-    tracks = track_points(frames_u8).at_least(min(MIN_VIEWS, len(start)))
+    flow = track_points(frames_u8)
+    tracks = flow.at_least(min(MIN_VIEWS, len(start)))
     best = _from_prediction(tracks, start, lens)
     if initialise and len(start) > 1 and not best.convinces:
-        best = _against_frames(best, tracks, frames_u8, start, lens)
+        best = _against_frames(best, tracks, flow, frames_u8, start, lens)
     if best.tied.sum() < 2:
         return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
@@ -264,7 +265,7 @@ def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candida
 
 
 def _against_frames(
-    predicted: _Candidate, tracks: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
+    predicted: _Candidate, tracks: Tracks, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
 ) -> _Candidate:
     """The best of the adjusted prediction and poses found without it, all judged on the tracks of both.
 
@@ -272,7 +273,7 @@ def _against_frames(
     for a camera depends on it, and narrower than the model believes is the common mistake.
     """
     free, source = lens.focal == "shared", start.source
-    found = initialise_from_frames(frames_u8, None if free else lens.intrinsics[source], fixed=source)
+    found = initialise_from_frames(frames_u8, None if free else lens.intrinsics[source], fixed=source, flow=flow)
     if found is None:
         return predicted
     tracks = Tracks.concatenate([tracks, found.tracks])
@@ -280,7 +281,7 @@ def _against_frames(
     best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
     if free and found.parallax and not best.convinces:
         narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
-        found = initialise_from_frames(frames_u8, narrow[source], fixed=source)
+        found = initialise_from_frames(frames_u8, narrow[source], fixed=source, flow=flow)
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
             best = max(best, second, key=_score)
