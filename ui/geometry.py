@@ -241,7 +241,11 @@ class GeometryDesk:
         job = state.geometry.job
         if job is None:
             return state, None
-        text = "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled; no depth, no preview."
+        text = (
+            "Cancelled; the path stays as it is."
+            if job.kind == "refine"
+            else "Cancelled; change the path for a preview."
+        )
         state = replace(state, geometry=replace(state.geometry, job=None), notice=Notice("input", text))
         return state, partial(self._worker.cancel, job.number)
 
@@ -353,7 +357,8 @@ def why_unusable(document: Document) -> str:
     if basis.known_from == "one image" and len(clip) > 1:
         return "the clip's own cameras are not known; press Predict path first"
     if basis.known_from == "predicted" and report is not None:
-        return f"the clip's frames do not bear the predicted cameras out. {report.reason}"
+        remedy = "Refine again with the field of view, if you know it, or take a slower, sharper piece of the clip."
+        return f"the clip's frames do not bear the predicted cameras out. {report.reason} {remedy}"
     return ""
 
 
