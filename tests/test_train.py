@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import rap.train.codec
+import rap.train.model
 from rap import cli, flow, train
 from rap.data.dataset import ClipStore
 from rap.errors import InputError
 from rap.model import PatchAutoencoder
 from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
+from rap.train.batches import BatchMaker, sample_videos
+from rap.train.codec import RAY_STD_FLOOR
+from rap.train.model import BatchNetwork, build_transformer, load_codec
+from rap.train.state import CsvLog
 
 STATE = ("model.safetensors", "optimizer0.safetensors", "optimizer1.safetensors", "ema.safetensors")
 TINY = ("--width", "24", "--heads", "2", "--layers", "1", "--batch", "2", "--warmup", "2", "--save-every", "3")
@@ -65,9 +72,9 @@ class PowerCut(Exception):
     pass
 
 
-def cut_after(monkeypatch: pytest.MonkeyPatch, function: str, calls: int) -> None:
+def cut_after(monkeypatch: pytest.MonkeyPatch, module: ModuleType, function: str, calls: int) -> None:
     """Let the training's step function end the run after so many calls."""
-    whole, left = getattr(train, function), [calls]
+    whole, left = getattr(module, function), [calls]
 
     def step(*arguments):
         if left[0] == 0:
@@ -75,7 +82,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, function: str, calls: int) -> Non
         left[0] -= 1
         return whole(*arguments)
 
-    monkeypatch.setattr(train, function, step)
+    monkeypatch.setattr(module, function, step)
 
 
 # --- codec ------------------------------------------------------------------------------------------------------------
@@ -83,7 +90,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, function: str, calls: int) -> Non
 
 def test_codec_training_lowers_its_loss_and_writes_a_codec(codec: Path, shards: Path) -> None:
     model = PatchAutoencoder.from_pretrained(codec / "vae")
-    video = train._sample_videos(ClipStore(shards), 16, np.random.default_rng(5))
+    video = sample_videos(ClipStore(shards), 16, np.random.default_rng(5))
     with torch.no_grad():
         z = model.encode(video).latent_dist.mode()
         trained = (model.decode(z).sample - video).square().mean()
@@ -91,15 +98,15 @@ def test_codec_training_lowers_its_loss_and_writes_a_codec(codec: Path, shards: 
     assert trained < 0.98 * linear  # the heads start at zero: the linear reconstruction is where training began
     std = json.loads((codec / "ray_latents_std.json").read_text())
     assert len(std) == len(model.config.latents_std) == len(model.config.latents_mean) == 16
-    assert min(std) >= train.RAY_STD_FLOOR and min(model.config.latents_std) > 0
+    assert min(std) >= RAY_STD_FLOOR and min(model.config.latents_std) > 0
     assert steps_logged(codec) == [*range(0, 200, 20), 199]
 
 
 def test_codec_resumes_exactly(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "CODEC_SAVE_EVERY", 4)
+    monkeypatch.setattr(rap.train.codec, "CODEC_SAVE_EVERY", 4)
     train_codec(shards, tmp_path / "straight", "--steps", 9)
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        cut_after(patch, "_codec_step", 6)
+        cut_after(patch, rap.train.codec, "_codec_step", 6)
         train_codec(shards, tmp_path / "cut", "--steps", 9)
     assert json.loads((tmp_path / "cut" / "progress.json").read_text()) == {"step": 4}
     torch.manual_seed(99)
@@ -130,7 +137,7 @@ def straight(shards: Path, codec: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_model_resumes_exactly(straight: Path, shards: Path, codec: Path, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        cut_after(patch, "_train_step", 5)
+        cut_after(patch, rap.train.model, "_train_step", 5)
         train_model(shards, codec, tmp_path, "--steps", 6)
     assert json.loads((tmp_path / "progress.json").read_text())["step"] == 3
     torch.manual_seed(99)
@@ -188,12 +195,12 @@ def test_resume_without_a_run_begins_one(shards: Path, codec: Path, tmp_path: Pa
 
 
 def test_the_log_of_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
-    log = train.CsvLog(tmp_path / "log.csv", ("step", "loss"))
+    log = CsvLog(tmp_path / "log.csv", ("step", "loss"))
     for step in (0, 10, 20, 30):
         log.write(step, 0.5)
-    train.CsvLog(tmp_path / "log.csv", ("step", "loss"), start=20).write(20, 0.25)
+    CsvLog(tmp_path / "log.csv", ("step", "loss"), start=20).write(20, 0.25)
     assert (tmp_path / "log.csv").read_text().split() == ["step,loss", "0,0.5", "10,0.5", "20,0.25"]
-    train.CsvLog(tmp_path / "log.csv", ("step", "loss"))
+    CsvLog(tmp_path / "log.csv", ("step", "loss"))
     assert steps_logged(tmp_path) == []
 
 
@@ -202,7 +209,7 @@ def test_training_lowers_both_losses(shards: Path, codec: Path, tmp_path: Path) 
     train_model(shards, codec, tmp_path, "--steps", 100, "--save-every", 100, "--batch", 4)
     settings = train.ModelTraining(width=24, heads=2, layers=1)
     torch.manual_seed(0)
-    network = train.build_transformer(settings, 16)
+    network = build_transformer(settings, 16)
     before = mean_losses(network, batch_maker(shards, codec))
     network.load_state_dict(load_file(tmp_path / "model.safetensors"))
     after = mean_losses(network, batch_maker(shards, codec))
@@ -210,14 +217,14 @@ def test_training_lowers_both_losses(shards: Path, codec: Path, tmp_path: Path) 
 
 
 @torch.no_grad()
-def mean_losses(network: torch.nn.Module, maker: train.BatchMaker) -> np.ndarray:
+def mean_losses(network: torch.nn.Module, maker: BatchMaker) -> np.ndarray:
     """(2,) of the video and of the rays."""
     kinds = flow.Prediction(maker.settings.video_prediction, maker.settings.ray_prediction)
     losses = []
     for _ in range(8):
         batch = maker.draw()
         noise = flow.Pair(*(torch.randn(x.shape, generator=torch.Generator().manual_seed(0)) for x in batch.clean))
-        losses.append(flow.training_loss(train._BatchNetwork(network, batch), batch.clean, noise, batch.times, kinds))
+        losses.append(flow.training_loss(BatchNetwork(network, batch), batch.clean, noise, batch.times, kinds))
     return np.mean(losses, axis=0)
 
 
@@ -246,10 +253,10 @@ def estimated(checkpoint: Path, shards: Path):
 # --- batches ----------------------------------------------------------------------------------------------------------
 
 
-def batch_maker(shards: Path, codec: Path, seed: int = 0, **settings) -> train.BatchMaker:
+def batch_maker(shards: Path, codec: Path, seed: int = 0, **settings) -> BatchMaker:
     chosen = train.ModelTraining(data=str(shards), codec=str(codec), batch=8, **settings)
-    latents, _ = train._load_codec(chosen)
-    return train.BatchMaker(ClipStore(shards), latents, chosen, np.random.default_rng(seed))
+    latents, _ = load_codec(chosen)
+    return BatchMaker(ClipStore(shards), latents, chosen, np.random.default_rng(seed))
 
 
 def test_a_batch_s_times_say_what_is_known(shards: Path, codec: Path) -> None:
@@ -288,7 +295,7 @@ def test_the_reference_frame_has_the_canonical_ray_map(shards: Path, codec: Path
 def test_flags_win_over_the_config(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"data": "d", "codec": "c", "steps": 5, "learning_rate": 1, "resume": True}))
-    settings = train._settings(train.ModelTraining, config, {"steps": 7, "batch": None})
+    settings = train.read_settings(train.ModelTraining, config, {"steps": 7, "batch": None})
     assert (settings.steps, settings.batch, settings.learning_rate, settings.resume) == (7, 16, 1, True)
 
 

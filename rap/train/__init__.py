@@ -1,0 +1,39 @@
+"""`rap train codec` and `rap train model`: from shards of posed clips to a checkpoint in diffusers layout.
+
+Both are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed`, and log to CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from rap.train.codec import train_codec
+from rap.train.model import train_model
+from rap.train.settings import CodecTraining, ModelTraining, read_settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of `rap train`."""
+    parser = argparse.ArgumentParser(prog="rap train", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, settings in (("codec", CodecTraining), ("model", ModelTraining)):
+        sub = commands.add_parser(name, help=(settings.__doc__ or "").split(".")[0])
+        sub.add_argument("--config", type=Path, help="JSON file of settings; flags win over it")
+        for item in dataclasses.fields(settings):
+            flag = "--" + item.name.replace("_", "-")
+            if isinstance(item.default, bool):
+                sub.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
+            else:
+                sub.add_argument(flag, type=type(item.default), default=None, help=f"default {item.default!r}")
+    args = vars(parser.parse_args(argv))
+    command, config = args.pop("command"), args.pop("config")
+    settings = read_settings(CodecTraining if command == "codec" else ModelTraining, config, args)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    (train_codec if command == "codec" else train_model)(settings)
+    return 0

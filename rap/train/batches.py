@@ -1,0 +1,160 @@
+"""Clips to training batches: draw, augment, encode, deal out the three tasks.
+
+The model sees the three tasks as one: a batch is latents of video and rays with a time per frame, and a task is only
+which times are zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rap.data.dataset import (
+    ClipStore,
+    PosedClips,
+    jitter_colours,
+    mirror,
+    relative_cameras,
+    reverse_time,
+    take_frames,
+    to_video,
+)
+from rap.flow import Pair
+from rap.model import LatentCodec
+from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+from rap.train.settings import ModelTraining
+
+SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
+"""How often a batch has one, two or three source frames."""
+
+
+def sample_videos(store: ClipStore, count: int, rng: np.random.Generator) -> Tensor:
+    clips = store.draw(count, rng)
+    return jitter_colours(to_video(clips.frames_u8), rng)
+
+
+def draw_clips(store: ClipStore, count: int, rng: np.random.Generator) -> PosedClips:
+    clips = store.draw(count, rng)
+    clips = reverse_time(clips) if rng.random() < 0.5 else clips
+    return mirror(clips) if rng.random() < 0.5 else clips
+
+
+def shorten(clips: PosedClips, rng: np.random.Generator) -> PosedClips:
+    """5 or 9 frames at a random stride: most of a motion for half of the tokens, and users bring short clips too."""
+    total = clips.frames_u8.shape[1]
+    count = min(total, int(rng.choice([5, 9])))
+    stride = int(rng.integers(1, max(1, (total - 1) // (count - 1)) + 1))
+    start = int(rng.integers(0, total - stride * (count - 1)))
+    return take_frames(clips, slice(start, start + stride * (count - 1) + 1, stride))
+
+
+def camera_maps(
+    codec: LatentCodec, clips: PosedClips, references: np.ndarray, frames: np.ndarray | None = None
+) -> Tensor:
+    Ts = torch.from_numpy(relative_cameras(clips, references)).float()
+    K = torch.from_numpy(np.ascontiguousarray(clips.intrinsics)).float()
+    if frames is not None:
+        rows = np.arange(len(frames))[:, None]
+        Ts, K = Ts[rows, frames], K[rows, frames]
+    return codec.camera_maps(Ts, K, clips.size)
+
+
+@dataclass
+class Batch:
+    """Clean latents, times, and where the frames stand."""
+
+    clean: Pair
+    times: Pair
+    frame_times: Tensor
+    ray_frame_times: Tensor
+    num_source_frames: int
+    baseline: Tensor | None = None
+
+
+@dataclass
+class BatchMaker:
+    """Draws clips, augments, encodes, and deals out tasks."""
+
+    store: ClipStore
+    codec: LatentCodec
+    settings: ModelTraining
+    rng: np.random.Generator
+
+    def draw(self) -> Batch:
+        """One batch; all its clips have the same size and number of source frames."""
+        clips = draw_clips(self.store, self.settings.batch, self.rng)
+        if self.rng.random() < self.settings.short_clip_rate:
+            clips = shorten(clips, self.rng)
+        count, frames = len(clips), clips.frames_u8.shape[1]
+        sources = self._sources(count, frames)
+        video = jitter_colours(to_video(clips.frames_u8), self.rng)
+        rows = torch.arange(count)[:, None]
+        images = video.transpose(1, 2)[rows, torch.from_numpy(sources)]
+        segment = self.codec.encode_images(images)
+        targets = self.codec.encode_video(video)
+        ray_frames = self._ray_frames(sources, frames)
+        rays = self.codec.encode_rays(camera_maps(self.codec, clips, sources[:, 0], ray_frames))
+        latent_times = torch.arange(targets.shape[2], dtype=torch.float64).expand(count, -1)
+        ray_times = frames_to_latent_time(torch.from_numpy(ray_frames))
+        return Batch(
+            clean=Pair(torch.cat([segment, targets], dim=2), rays),
+            times=self._times(sources, targets.shape[2], ray_frames),
+            frame_times=torch.cat([frames_to_latent_time(torch.from_numpy(sources)), latent_times], dim=1),
+            ray_frame_times=ray_times,
+            num_source_frames=sources.shape[1],
+            baseline=self._baseline(images, sources, frames, segment)
+            if self.settings.video_baseline == "source"
+            else None,
+        )
+
+    def _baseline(self, images: Tensor, sources: np.ndarray, frames: int, segment: Tensor) -> Tensor:
+        still = self.codec.encode_still(images, torch.from_numpy(sources), frames)
+        return torch.cat([torch.zeros_like(segment), still], dim=2)
+
+    def _ray_frames(self, sources: np.ndarray, frames: int) -> np.ndarray:
+        """(N, G) frames that have a map of their camera: as `RaPPipeline` lays them out."""
+        stride = TIME_COMPRESSION if self.settings.camera == "pluecker" else self.settings.ray_frame_stride
+        regular = np.tile(np.arange(0, frames, stride), (len(sources), 1))
+        return np.concatenate([sources, regular], axis=1) if self.settings.camera == "pluecker" else regular
+
+    def _sources(self, count: int, frames: int) -> np.ndarray:
+        """(N, S) different frames; the first is the reference, often frame 0 as most users have it."""
+        number = 1 + self.rng.choice(len(SOURCE_COUNT_RATES), p=SOURCE_COUNT_RATES)
+        picks = np.stack([self.rng.permutation(frames)[:number] for _ in range(count)])
+        for row in picks:
+            if self.rng.random() < self.settings.reference_first_rate:
+                row[np.flatnonzero(row == 0)] = row[0]
+                row[0] = 0
+        return picks
+
+    def _times(self, sources: np.ndarray, targets: int, ray_frames: np.ndarray) -> Pair:
+        count, segment = sources.shape
+        settings, rng = self.settings, self.rng
+        video = np.zeros((count, segment + targets), dtype=np.float32)
+        rays = np.zeros(ray_frames.shape, dtype=np.float32)
+        for i in range(count):
+            t_video, t_rays = _task_times(settings, rng)
+            video[i, segment:] = t_video
+            rays[i] = t_rays
+            if 0 in sources[i]:
+                video[i, segment] = 0
+            if t_video == 0 and rng.random() < settings.known_focal_rate:
+                rays[i, ray_frames[i] == sources[i, 0]] = 0
+        return Pair(torch.from_numpy(video), torch.from_numpy(rays))
+
+
+def _task_times(settings: ModelTraining, rng: np.random.Generator) -> tuple[float, float]:
+    """Times of one clip's video and rays: a task is which of them is zero.
+
+    Half of the ray times are 1: the rays need one or two steps, and the first starts from pure noise.
+    """
+    u = rng.random()
+    t_video, t_rays = float(1 - rng.random()), 1.0 if rng.random() < 0.5 else float(1 - rng.random())
+    if u < settings.estimate_rate:
+        return 0.0, t_rays
+    if u < settings.estimate_rate + settings.generate_rate:
+        return t_video, 1.0 if rng.random() < settings.rays_dropout else 0.0
+    return (1.0, t_rays) if rng.random() < 0.5 else (t_video, t_rays)

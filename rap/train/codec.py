@@ -1,0 +1,118 @@
+"""`rap train codec`: bases by principal components, then the convolutional part on reconstruction."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from rap.data.dataset import ClipStore, jitter_colours, to_video
+from rap.errors import InputError
+from rap.model import LatentCodec, PatchAutoencoder
+from rap.train.batches import camera_maps, draw_clips, sample_videos
+from rap.train.optimizers import set_rate
+from rap.train.settings import CodecTraining
+from rap.train.state import CsvLog, load_optimizer, save_optimizer, saved_step, write_progress
+
+CODEC_SAVE_EVERY = 200
+"""Steps between saves of the codec's training."""
+
+RAY_STD_FLOOR = 0.03
+"""Smallest divisor of a ray latent channel: channels that carry nothing must not be blown up to unit variance."""
+
+
+def train_codec(settings: CodecTraining) -> None:
+    """Fit the bases, measure the statistics, train the convolutional part of the decoder on reconstruction."""
+    torch.manual_seed(settings.seed)
+    out, store = Path(settings.out), ClipStore(Path(settings.data))
+    out.mkdir(parents=True, exist_ok=True)
+    start = saved_step(out) if settings.resume else 0
+    model = _resumed_codec(settings, out) if start else _fitted_codec(settings, store, out)
+    if model.refiner is None:  # a linear codec is ready once its bases are
+        model.save_pretrained(out / "vae")
+        return
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    if start:
+        load_optimizer(optimizer, out / "state.safetensors", start)
+    log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), start)
+    began = time.monotonic()
+    bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="codec", mininterval=5)
+    for step in bar:
+        if step % CODEC_SAVE_EVERY == 0:
+            store.refresh()
+        set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
+        loss = _codec_step(model, optimizer, store, settings.batch, np.random.default_rng([settings.seed, step]))
+        last = step + 1 == settings.steps
+        if step % 20 == 0 or last:
+            psnr = 10 * math.log10(4 / loss)
+            bar.set_postfix(psnr=f"{psnr:.2f} dB")
+            log.write(step, loss, psnr, time.monotonic() - began)
+        if (step + 1) % CODEC_SAVE_EVERY == 0 or last:
+            model.save_pretrained(out / "vae")
+            save_optimizer(optimizer, out / "state.safetensors", step + 1)
+            write_progress(out, {"step": step + 1})
+
+
+def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> PatchAutoencoder:
+    rng = np.random.default_rng(settings.seed)
+    model = PatchAutoencoder(settings.z_dim, settings.refiner_width, settings.refiner_blocks)
+    model.fit_bases(sample_videos(store, settings.fit_clips, rng))
+    _measure_latents(model, store, rng, out)
+    return model
+
+
+def read_codec(folder: Path) -> PatchAutoencoder:
+    """The codec of a training folder, without the path that `from_pretrained` would write into every later export."""
+    loaded = PatchAutoencoder.from_pretrained(folder / "vae")
+    model = PatchAutoencoder(**{key: value for key, value in loaded.config.items() if not key.startswith("_")})
+    model.load_state_dict(loaded.state_dict())
+    return model
+
+
+def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
+    model = read_codec(out)
+    for name in ("z_dim", "refiner_width", "refiner_blocks"):
+        found, wanted = getattr(model.config, name), getattr(settings, name)
+        if found != wanted:
+            raise InputError(
+                f"--{name.replace('_', '-')} is {wanted}, but the run in {out} has {found}; give another --out"
+            )
+    return model
+
+
+def _codec_step(
+    model: PatchAutoencoder,
+    optimizer: torch.optim.Optimizer,
+    store: ClipStore,
+    batch: int,
+    rng: np.random.Generator,
+) -> float:
+    video = jitter_colours(to_video(draw_clips(store, batch, rng).frames_u8), rng)
+    with torch.no_grad():
+        z = model.encode(video).latent_dist.mode()
+    loss = (model.decode(z).sample - video).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.Generator, out: Path) -> None:
+    """Per-channel statistics of video and of ray latents, in the units `LatentCodec` divides by."""
+    z = model.encode(sample_videos(store, 48, rng)).latent_dist.mode()
+    mean, std = z.mean((0, 2, 3, 4)), z.std((0, 2, 3, 4))
+    # Half-way to whitening: the strong channels, which make the picture, keep more weight than fine detail.
+    std = (std * std.square().mean().sqrt()).sqrt()
+    model.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())
+    codec, squares = LatentCodec(model), []
+    for _ in range(8):
+        clips = draw_clips(store, 16, rng)
+        rays = codec.encode_rays(camera_maps(codec, clips, rng.integers(0, clips.frames_u8.shape[1], len(clips))))
+        squares.append(rays.square().mean((0, 2, 3, 4)))
+    ray_std = torch.stack(squares).mean(0).sqrt().clamp(min=RAY_STD_FLOOR)
+    (out / "ray_latents_std.json").write_text(json.dumps(ray_std.tolist()))
