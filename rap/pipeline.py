@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,10 @@ from rap import flow
 from rap.config import SIZE_MULTIPLE
 from rap.flow import Pair
 from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
+from rap.geometry.optical_flow import flow_features
+from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
-from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
-
-if TYPE_CHECKING:
-    from rap.scene import VideoHints
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -34,7 +32,8 @@ Frames = UInt8[np.ndarray, "T H W 3"]
 class EstimateTask:
     """p(r | z): the cameras of a clip. `source` is the frame that becomes the world.
 
-    `fov_y_rad`, where known, fixes the focal length: the source's ray map is then given clean.
+    `fov_y_rad`, where known, fixes the focal length: the source's ray map is then given clean. `flow_frames_u8` are the
+    same frames at a better resolution, for models that take optical flow; None looks for it in `frames_u8`.
     """
 
     frames_u8: Frames
@@ -43,6 +42,7 @@ class EstimateTask:
     fov_y_rad: float | None = None
     steps: int | None = None
     seed: int = 0
+    flow_frames_u8: Frames | None = None
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class GenerateTask:
     """p(z | r, source frames): the video along a trajectory.
 
     `source_indices` says where in the trajectory each source frame stands; the world is the first one's camera.
-    `hints` is what the clip's geometry already shows along the trajectory, None the model alone; it is held down to
-    the noise level `hint_level` (see `rap.flow.Hint`): 0 keeps it as it is and leaves only its holes to the model.
+    `hints` is what the clip's geometry already shows along the trajectory, None the model alone. A model that was
+    trained with warp hints sees them as an input. Besides, they are held down to the noise level `hint_level` (see
+    `rap.flow.Hint`): 0 keeps them as they are and leaves only their holes to the model, 1 does not hold them at all.
     """
 
     source_frames_u8: Frames
@@ -259,7 +260,15 @@ class RaPPipeline(DiffusionPipeline):
             intrinsics = np.tile(intrinsics_from_fov(task.fov_y_rad, problem.size), (count, 1))
             poses = np.tile(np.eye(4), (count, 1, 1))
             problem = problem.with_rays(self._encode_cameras(poses, intrinsics, problem), only=task.source)
+        if self.transformer.config.flow_hint:
+            problem = replace(problem, flow_hint=self._flow_hint(task, frames, problem))
         return replace(problem, frames_u8=frames, fov_y_rad=task.fov_y_rad)
+
+    def _flow_hint(self, task: EstimateTask, frames: Frames, problem: _Problem) -> Tensor:
+        detailed = frames if task.flow_frames_u8 is None else _checked_flow_frames(task.flow_frames_u8, frames)
+        grid = (problem.noise.video.shape[-2], problem.noise.video.shape[-1])
+        features = flow_features(detailed, task.source, grid)[None].to(problem.noise.video)
+        return F.pad(features, (0, 0, 0, 0, problem.segment, 0))
 
     def _generate_problem(self, task: GenerateTask) -> _Problem:
         sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
@@ -271,13 +280,12 @@ class RaPPipeline(DiffusionPipeline):
         trajectory = task.trajectory.relative_to(task.source_indices[0]).resized(size)
         rays = self._encode_cameras(trajectory.Ts_world_camera, trajectory.intrinsics, problem)
         problem = replace(problem.with_rays(rays), trajectory=trajectory)
-        return problem if task.hints is None else replace(problem, hint=self._hint(task, problem))
+        return problem if task.hints is None else self._hinted(task, task.hints, problem)
 
-    def _hint(self, task: GenerateTask, problem: _Problem) -> flow.Hint:
-        """The warped frames as latents; a latent cell weighs as much as of its pixels and frames the sources show."""
-        assert task.hints is not None
+    def _hinted(self, task: GenerateTask, hints: VideoHints, problem: _Problem) -> _Problem:
+        """With the warped frames: as the network's input where it takes one, and held where that is asked."""
         shape = (problem.count, *problem.size)
-        frames, mask = np.asarray(task.hints.frames_u8), np.asarray(task.hints.mask)
+        frames, mask = np.asarray(hints.frames_u8), np.asarray(hints.mask)
         if frames.shape != (*shape, 3) or frames.dtype != np.uint8 or mask.shape != shape:
             raise ValueError(
                 f"hints must be (T, H, W, 3) uint8 frames and a (T, H, W) mask with (T, H, W) = {shape}, got "
@@ -286,12 +294,18 @@ class RaPPipeline(DiffusionPipeline):
         level = _or(task.hint_level, self.config.default_hint_level)
         if not 0 <= level <= 1:
             raise ValueError(f"hint_level must lie in [0, 1], got {level}")
-        latents = F.pad(self.codec.encode_video(self._to_model(frames)), (0, 0, 0, 0, problem.segment, 0))
-        seen = torch.from_numpy(mask.astype(np.float32)).to(self.device)[None, None]
-        seen = torch.cat([seen[:, :, :1].expand(-1, -1, TIME_COMPRESSION, -1, -1), seen[:, :, 1:]], dim=2)
-        weight = F.avg_pool3d(seen, (TIME_COMPRESSION, SPACE_COMPRESSION, SPACE_COMPRESSION))
-        weight = F.pad(weight, (0, 0, 0, 0, problem.segment, 0))
-        return flow.Hint(latents.to(self.transformer.dtype), weight.to(self.transformer.dtype), float(level))
+        maps = WarpMaps.of_hints(hints, self.device)
+        kind = self.transformer.config.warp_hint
+        packed = pack_warp(maps, self.codec, "blend" if kind == "none" else kind)
+        packed = F.pad(packed, (0, 0, 0, 0, problem.segment, 0)).to(self.transformer.dtype)
+        latents = packed[:, : self.codec.channels]
+        if level < 1:
+            weight = F.pad(cell_means(maps.mask), (0, 0, 0, 0, problem.segment, 0)).to(latents)
+            problem = replace(problem, hint=flow.Hint(latents, weight, float(level)))
+        if kind == "none":
+            return problem
+        baseline = latents if self.transformer.config.video_baseline == "warp" else problem.baseline
+        return replace(problem, warp_hint=packed, hinted_baseline=baseline)
 
     def _joint_problem(self, task: JointTask) -> _Problem:
         sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
@@ -331,7 +345,7 @@ class RaPPipeline(DiffusionPipeline):
             clean[:, :, segment] = latents[:, :, indices.index(0)]
             known[:, segment] = True
         index_row = torch.tensor([indices], device=device)
-        baseline = torch.zeros_like(video) if config.video_baseline == "source" else None
+        baseline = torch.zeros_like(video) if config.video_baseline != "none" else None
         if baseline is not None:
             baseline[:, :, segment:] = self.codec.encode_still(sources.transpose(1, 2), index_row, count).to(dtype)
         return _Problem(
@@ -443,6 +457,9 @@ class _Problem:
     trajectory: Trajectory | None = None
     fov_y_rad: float | None = None
     hint: flow.Hint | None = None
+    flow_hint: Tensor | None = None
+    warp_hint: Tensor | None = None
+    hinted_baseline: Tensor | None = None  # in place of `baseline` where the warp hint counts
 
     def with_video(self, latents: Tensor) -> _Problem:
         """All target frames known."""
@@ -467,7 +484,7 @@ class _BoundNetwork:
 
     def __init__(self, transformer: RaPTransformer3DModel, problem: _Problem) -> None:
         self.transformer = transformer
-        self.segment, self.baseline = problem.segment, problem.baseline
+        self.segment, self.problem = problem.segment, problem
         self.frame_times = problem.frame_times
         frames = torch.tensor([problem.ray_frames], device=problem.frame_times.device)
         self.ray_frame_times = frames_to_latent_time(frames)
@@ -485,9 +502,14 @@ class _BoundNetwork:
             num_source_frames=self.segment,
             return_dict=False,
             wanted="both" if all(noised) else "video" if noised[0] else "rays",
+            flow_hint=self.problem.flow_hint,
+            warp_hint=self.problem.warp_hint,
         )
-        if video is not None and self.baseline is not None:
-            video = video + self.baseline
+        # Under rays of noise (guidance) the transformer does not see the warp, so it does not change it either.
+        hinted = self.problem.hinted_baseline is not None and not noised[1]
+        baseline = self.problem.hinted_baseline if hinted else self.problem.baseline
+        if video is not None and baseline is not None:
+            video = video + baseline
         return Pair(x.video if video is None else video, x.rays if rays is None else rays)
 
 
@@ -525,6 +547,22 @@ def _checked_frames(frames: np.ndarray, name: str) -> np.ndarray:
     if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
         raise ValueError(f"{name}: height and width must be multiples of {SIZE_MULTIPLE}, got {(h, w)}; resize first")
     return frames
+
+
+def _checked_flow_frames(flow_frames: np.ndarray, frames: Frames) -> np.ndarray:
+    """Pictures of the same frames, of the same shape up to rounding."""
+    found = np.asarray(flow_frames)
+    if found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8 or len(found) != len(frames):
+        raise ValueError(
+            f"flow_frames_u8 must be (T, H, W, 3) uint8 with the clip's {len(frames)} frames, "
+            f"got {found.shape} {found.dtype}"
+        )
+    (h, w), (own_h, own_w) = found.shape[1:3], frames.shape[1:3]
+    if abs(h * own_w - w * own_h) > max(own_h, own_w):
+        raise ValueError(
+            f"flow_frames_u8 must be cropped as the frames are, which are (h, w) = {(own_h, own_w)}, got {(h, w)}"
+        )
+    return found
 
 
 def _check_count(count: int) -> None:

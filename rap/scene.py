@@ -21,7 +21,8 @@ from rap.geometry.camera import pixel_centres
 from rap.geometry.depth import DepthMaps, plane_sweep
 from rap.geometry.refine import Refinement, refine_trajectory
 from rap.geometry.tracks import PointCloud, track_points, triangulate
-from rap.geometry.warp import Warp, fill_holes, warp
+from rap.geometry.warp import Warp, warp
+from rap.hints import VideoHints, WarpMaps
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
@@ -36,19 +37,6 @@ HOLE_CHECK_PX = 8
 
 MIN_POINTS = 12
 """Fewer well-seen points say nothing of the depth of a scene."""
-
-
-@dataclass(frozen=True, eq=False)
-class VideoHints:
-    """What the clip's geometry shows along a path, for `rap.pipeline.GenerateTask`.
-
-    Attributes:
-        frames_u8: (T, H, W, 3) warped colours, holes filled smoothly.
-        mask: (T, H, W) in [0, 1]: the share of each pixel that a source frame has seen.
-    """
-
-    frames_u8: UInt8[np.ndarray, "T H W 3"]
-    mask: Float[np.ndarray, "T H W"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,12 +208,23 @@ def shown_with_holes(rendered: Warp) -> Preview:
 
 def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
     """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
-    filled = _to_u8(fill_holes(rendered.colour, rendered.mask))
-    seen = rendered.mask.float().cpu().numpy()
-    size = image_size[::-1]
-    frames_u8 = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in filled])
-    mask = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in seen])
-    return VideoHints(frames_u8, np.clip(mask, 0, 1))
+    maps = WarpMaps.of_warp(rendered)
+    colours = _to_u8(maps.colour[0]), *(_to_u8(maps.layers[0, :, k]) for k in range(2))
+    shares = [maps.mask[0], maps.weight[0], maps.inverse_depth[0], *maps.layer_masks[0].unbind(1)]
+    frames_u8, *layers = (_reduced(picture, image_size) for picture in colours)
+    mask, weight, inverse_depth, *masks = (_reduced(share.cpu().numpy(), image_size) for share in shares)
+    return VideoHints(
+        frames_u8,
+        np.clip(mask, 0, 1),
+        weight,
+        inverse_depth / np.maximum(mask, 1e-3),  # a mean over what is seen, not over holes
+        np.stack(layers, axis=1),
+        np.clip(np.stack(masks, axis=1), 0, 1),
+    )
+
+
+def _reduced(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.stack([cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def _triangulated(

@@ -23,8 +23,9 @@ from rap.data import Clip, load_clip, write_video
 from rap.geometry import PRESETS, Trajectory, preset
 from rap.geometry.refine import Refinement, RefinementReport
 from rap.geometry.tracks import PointCloud
+from rap.hints import VideoHints
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip
-from rap.scene import Preview, VideoHints
+from rap.scene import Preview
 
 
 class FakePipeline:

@@ -19,7 +19,7 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.scene import VideoHints
+    from rap.hints import VideoHints
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -18,6 +18,8 @@ from torch import Tensor
 from rap.errors import InputError
 
 SHARD_KEYS = ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth")
+DEPTH_KEY = "depth"
+"""An array of a shard that may be missing."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class PosedClips:
         Ts_world_camera: (N, T, 4, 4), any world, any unit.
         intrinsics: (N, T, 4) in pixels of (H, W).
         median_depth: (N, T) median z-depth of every view in the poses' unit, so that any frame can be the source.
+        depth: (N, T, H, W) z-depth in the poses' unit, where the shards have it.
     """
 
     frames_u8: UInt8[np.ndarray, "N T H W 3"]
     Ts_world_camera: Float[np.ndarray, "N T 4 4"]
     intrinsics: Float[np.ndarray, "N T 4"]
     median_depth: Float[np.ndarray, "N T"]
+    depth: Float[np.ndarray, "N T H W"] | None = None
 
     def __len__(self) -> int:
         return len(self.frames_u8)
@@ -56,7 +60,7 @@ def read_shard(path: Path) -> PosedClips:
             missing = [key for key in SHARD_KEYS if key not in shard]
             if missing:
                 raise InputError(f"{path}: a shard of clips needs the arrays {SHARD_KEYS}, missing {missing}")
-            clips = PosedClips(*(shard[key] for key in SHARD_KEYS))
+            clips = PosedClips(*(shard[key] for key in SHARD_KEYS), depth=shard.get(DEPTH_KEY))
     except InputError:
         raise
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
@@ -75,6 +79,8 @@ def _check_shapes(path: Path, clips: PosedClips) -> None:
             raise InputError(f"{path}: {key} must have the shape {frames.shape[:2] + tail}, got {array.shape}")
         if not np.isfinite(array).all():
             raise InputError(f"{path}: {key} has entries that are not finite; make the shard again")
+    if clips.depth is not None and clips.depth.shape != frames.shape[:-1]:
+        raise InputError(f"{path}: {DEPTH_KEY} must have the shape {frames.shape[:-1]}, got {clips.depth.shape}")
 
 
 class ClipStore:
@@ -100,7 +106,7 @@ class ClipStore:
                 continue
             clips = read_shard(path)
             self._seen.add(path)
-            self._bytes += clips.frames_u8.nbytes
+            self._bytes += clips.frames_u8.nbytes + (0 if clips.depth is None else clips.depth.nbytes)
             self._groups.setdefault(clips.frames_u8.shape[1:4], []).append(clips)
 
     def draw(self, count: int, rng: np.random.Generator) -> PosedClips:
@@ -113,12 +119,15 @@ class ClipStore:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         shard = np.searchsorted(starts, picks, side="right") - 1
         rows = [(group[s], p - starts[s]) for s, p in zip(shard, picks, strict=True)]
-        return PosedClips(*(np.stack([getattr(c, key)[i] for c, i in rows]) for key in SHARD_KEYS))
+        arrays = (np.stack([getattr(c, key)[i] for c, i in rows]) for key in SHARD_KEYS)
+        depth = [c.depth[i] for c, i in rows if c.depth is not None]
+        return PosedClips(*arrays, depth=np.stack(depth) if len(depth) == len(rows) else None)
 
 
 def take_frames(clips: PosedClips, frames: slice) -> PosedClips:
     """Some frames of every clip."""
-    return PosedClips(*(getattr(clips, key)[:, frames] for key in SHARD_KEYS))
+    arrays = (getattr(clips, key)[:, frames] for key in SHARD_KEYS)
+    return PosedClips(*arrays, depth=None if clips.depth is None else clips.depth[:, frames])
 
 
 def reverse_time(clips: PosedClips) -> PosedClips:
@@ -131,7 +140,9 @@ def mirror(clips: PosedClips) -> PosedClips:
     m = np.diag([-1.0, 1.0, 1.0, 1.0])
     intrinsics = clips.intrinsics.copy()
     intrinsics[..., 2] = clips.size[1] - intrinsics[..., 2]
-    return PosedClips(clips.frames_u8[:, :, :, ::-1], m @ clips.Ts_world_camera @ m, intrinsics, clips.median_depth)
+    depth = None if clips.depth is None else clips.depth[..., ::-1]
+    frames_u8, Ts = clips.frames_u8[:, :, :, ::-1], m @ clips.Ts_world_camera @ m
+    return PosedClips(frames_u8, Ts, intrinsics, clips.median_depth, depth)
 
 
 def relative_cameras(clips: PosedClips, references: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from rap.model import attention as attn_lib
 from rap.model.attention import Wanted
 from rap.model.tokens import (
+    TIME_COMPRESSION,
     frames_to_latent_time,
     half_resolution_positions,
     patch_tokens,
@@ -32,6 +33,12 @@ from rap.model.tokens import (
 )
 
 Rotary = tuple[Tensor, Tensor]
+
+FLOW_CHANNELS = TIME_COMPRESSION * 2 * 3
+"""Of the flow hint: `rap.geometry.optical_flow.pack_flow`."""
+
+WARP_MAPS = {"none": (0, 0), "blend": (1, 3), "layers": (3, 5)}
+"""Of the warp hint (`rap.hints.pack_warp`): pictures, of as many channels as the latents have, and single maps."""
 
 
 @dataclass
@@ -140,7 +147,10 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         video_prediction, ray_prediction: "flow" (velocity) or "sample" (clean latents) is what the heads output.
         video_baseline: "none" (the paper), or "source": a predicted sample is a change of the still video of the
             nearest source frame (`LatentCodec.encode_still`), so that a small model need not learn to copy first.
-            The pipeline adds it; only with video_prediction "sample".
+            The pipeline adds it; only with video_prediction "sample". "warp": a change of the warp hint's blended
+            colours where there is a hint, else of the still video.
+        flow_hint: whether a given video comes with its optical flow (not in the paper; see `rap.hints`).
+        warp_hint: "none" (the paper), or what of the warped sources comes with given cameras: "blend", or "layers" too.
     """
 
     _keep_in_fp32_modules = [
@@ -184,6 +194,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         video_prediction: str = "flow",
         video_baseline: str = "none",
         ray_prediction: str = "flow",
+        flow_hint: bool = False,
+        warp_hint: str = "none",
     ) -> None:
         _check_config(self.config)
         config = dict(self.config)
@@ -216,6 +228,12 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         self.ray_condition_embedder.text_embedder = None
         self.ray_proj_out = nn.Linear(dim, ray_channels * math.prod(patch_size))
         self.ray_scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.flow_hint_embedding = _hint_embedding(FLOW_CHANNELS, dim, patch_size) if flow_hint else None
+        pictures, maps = WARP_MAPS[warp_hint]
+        self.warp_hint_channels = in_channels * pictures + maps
+        self.warp_hint_embedding = None
+        if warp_hint != "none":
+            self.warp_hint_embedding = _hint_embedding(self.warp_hint_channels, dim, patch_size)
 
     def forward(  # type: ignore[override]
         self,
@@ -229,6 +247,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         num_source_frames: int = 0,
         return_dict: bool = True,
         wanted: Wanted = "both",
+        flow_hint: Float[Tensor, "B 24 F h w"] | None = None,
+        warp_hint: Float[Tensor, "B K F h w"] | None = None,
     ) -> RaPTransformerOutput | tuple[Tensor | None, Tensor | None]:
         """Predict both modalities.
 
@@ -242,10 +262,17 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             ray_frame_times: latent times of the ray frames; default every `ray_frame_stride`-th frame of a clip.
             wanted: "video" or "rays" where the other modality is given: what only its own prediction needs (its half
                 of the last block, its head) is left out, and None in the output. The wanted one is not changed.
+            flow_hint: optical flow of the video; counts in frames of timestep 0 only.
+            warp_hint: what the sources look like from the cameras; counts where every ray timestep is 0 only. Both are
+                optional, and 0 in the source frames.
+
+        Raises:
+            ValueError: a hint of another shape, or one that this configuration does not take.
         """
         grid, ray_grid = self._grids(hidden_states, ray_hidden_states)
         rotary, ray_rotary = self._rotaries(hidden_states, ray_hidden_states, frame_times, ray_frame_times)
         x = patch_tokens(self.patch_embedding, hidden_states)
+        x = self._add_hints(x, hidden_states, flow_hint, warp_hint, timestep, ray_timestep)
         if num_source_frames:
             x = self._mark_sources(x, num_source_frames)
         rays = patch_tokens(self.ray_patch_embedding, ray_hidden_states)
@@ -274,6 +301,28 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if wanted != "video":
             ray_out = self._head(rays, ray_temb, self.ray_scale_shift_table, self.ray_proj_out, ray_grid)
         return RaPTransformerOutput(video_out, ray_out) if return_dict else (video_out, ray_out)
+
+    def _add_hints(
+        self,
+        x: Tensor,
+        latents: Tensor,
+        flow_hint: Tensor | None,
+        warp_hint: Tensor | None,
+        timestep: Tensor,
+        ray_timestep: Tensor,
+    ) -> Tensor:
+        """Embeddings of the hints on top of those of the video, each 0 where what it is made of is noised."""
+        if flow_hint is not None:
+            embedding = _checked_hint("flow_hint", flow_hint, self.flow_hint_embedding, FLOW_CHANNELS, latents)
+            clean = (timestep if timestep.ndim == 2 else timestep[:, None]) == 0
+            x = x + patch_tokens(embedding, (flow_hint * clean[:, None, :, None, None]).type_as(latents))
+        if warp_hint is not None:
+            embedding = _checked_hint(
+                "warp_hint", warp_hint, self.warp_hint_embedding, self.warp_hint_channels, latents
+            )
+            clean = ray_timestep.reshape(len(latents), -1).amax(dim=1) == 0
+            x = x + patch_tokens(embedding, (warp_hint * clean.view(-1, 1, 1, 1, 1)).type_as(latents))
+        return x
 
     def _head(self, x: Tensor, temb: Tensor, table: Tensor, proj: nn.Linear, grid: tuple[int, int]) -> Tensor:
         shift, scale = (table.unsqueeze(0) + temb.unsqueeze(2)).unsqueeze(2).unbind(3)
@@ -355,6 +404,23 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         return model
 
 
+def _hint_embedding(channels: int, dim: int, patch_size: tuple[int, int, int]) -> nn.Conv3d:
+    """An input of the video tokens that says nothing at first: a model without it stays what it is."""
+    embedding = nn.Conv3d(channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
+    nn.init.zeros_(embedding.weight)
+    return embedding
+
+
+def _checked_hint(name: str, hint: Tensor, embedding: nn.Conv3d | None, channels: int, latents: Tensor) -> nn.Conv3d:
+    """The embedding of a hint that fits."""
+    if embedding is None:
+        raise ValueError(f"{name} was given, but this model was built without it (config.{name}); leave it out")
+    expected = (latents.shape[0], channels, *latents.shape[2:])
+    if hint.shape != expected:
+        raise ValueError(f"{name} must be {expected} for latents of {tuple(latents.shape)}, got {tuple(hint.shape)}")
+    return embedding
+
+
 def _embed_time(embedder: WanTimeTextImageEmbedding, timestep: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
     """Time embedding (B, F|1, D) and modulation (B, F|1, 6, D); one timestep for the clip stays one row, as in Wan."""
     per_frame = timestep.ndim == 2
@@ -372,14 +438,18 @@ def _check_config(config: dict) -> None:
         "attention": ("decoupled", "joint"),
         "camera": ("raxel", "pluecker"),
         "video_prediction": ("flow", "sample"),
-        "video_baseline": ("none", "source"),
+        "video_baseline": ("none", "source", "warp"),
+        "warp_hint": tuple(WARP_MAPS),
         "ray_prediction": ("flow", "sample"),
     }
     for name, allowed in choices.items():
         if config[name] not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, got {config[name]!r}")
-    if config["video_baseline"] == "source" and config["video_prediction"] != "sample":
-        raise ValueError("video_baseline 'source' needs video_prediction 'sample', got 'flow'")
+    baseline = config["video_baseline"]
+    if baseline != "none" and config["video_prediction"] != "sample":
+        raise ValueError(f"video_baseline {baseline!r} needs video_prediction 'sample', got 'flow'")
+    if baseline == "warp" and config["warp_hint"] == "none":
+        raise ValueError("video_baseline 'warp' needs a warp_hint, got 'none'")
     if config["attention_head_dim"] % 2:
         raise ValueError(f"attention_head_dim must be even, got {config['attention_head_dim']}")
     if config["ray_frame_stride"] not in (1, 2, 4):

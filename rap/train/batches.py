@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rap.data.dataset import (
     ClipStore,
@@ -23,12 +23,18 @@ from rap.data.dataset import (
     to_video,
 )
 from rap.flow import Pair
+from rap.hints import WarpMaps, pack_warp
 from rap.model import LatentCodec
+from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+from rap.model.transformer import FLOW_CHANNELS, WARP_MAPS
+from rap.train.hints import HintMaker
 from rap.train.settings import ModelTraining
 
 SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
 """How often a batch has one, two or three source frames."""
+
+CPU = torch.device("cpu")
 
 
 def sample_videos(store: ClipStore, count: int, rng: np.random.Generator) -> Tensor:
@@ -64,7 +70,7 @@ def camera_maps(
 
 @dataclass
 class Batch:
-    """Clean latents, times, and where the frames stand."""
+    """Clean latents, times, where the frames stand, and the hints (`rap.hints`) where the model takes them."""
 
     clean: Pair
     times: Pair
@@ -72,6 +78,8 @@ class Batch:
     ray_frame_times: Tensor
     num_source_frames: int
     baseline: Tensor | None = None
+    flow_hint: Tensor | None = None
+    warp_hint: Tensor | None = None
 
 
 @dataclass
@@ -82,6 +90,7 @@ class BatchMaker:
     codec: LatentCodec
     settings: ModelTraining
     rng: np.random.Generator
+    device: torch.device = CPU
 
     def draw(self) -> Batch:
         """One batch; all its clips have the same size and number of source frames."""
@@ -90,29 +99,70 @@ class BatchMaker:
             clips = shorten(clips, self.rng)
         count, frames = len(clips), clips.frames_u8.shape[1]
         sources = self._sources(count, frames)
-        video = jitter_colours(to_video(clips.frames_u8), self.rng)
+        video = jitter_colours(to_video(clips.frames_u8), self.rng).to(self.device)
         rows = torch.arange(count)[:, None]
         images = video.transpose(1, 2)[rows, torch.from_numpy(sources)]
         segment = self.codec.encode_images(images)
         targets = self.codec.encode_video(video)
         ray_frames = self._ray_frames(sources, frames)
-        rays = self.codec.encode_rays(camera_maps(self.codec, clips, sources[:, 0], ray_frames))
+        rays = self.codec.encode_rays(camera_maps(self.codec, clips, sources[:, 0], ray_frames).to(self.device))
         latent_times = torch.arange(targets.shape[2], dtype=torch.float64).expand(count, -1)
-        ray_times = frames_to_latent_time(torch.from_numpy(ray_frames))
+        times = self._times(sources, targets.shape[2], ray_frames)
+        flow_hint = self._flow_hint(clips, sources, times) if self.settings.flow_hint else None
+        warp_hint, hinted = None, torch.zeros(count, dtype=torch.bool)
+        if self.settings.warp_hint != "none":
+            warp_hint, hinted = self._warp_hint(clips, video, sources, times)
         return Batch(
             clean=Pair(torch.cat([segment, targets], dim=2), rays),
-            times=self._times(sources, targets.shape[2], ray_frames),
-            frame_times=torch.cat([frames_to_latent_time(torch.from_numpy(sources)), latent_times], dim=1),
-            ray_frame_times=ray_times,
+            times=Pair(times.video.to(self.device), times.rays.to(self.device)),
+            frame_times=torch.cat([frames_to_latent_time(torch.from_numpy(sources)), latent_times], dim=1).to(
+                self.device
+            ),
+            ray_frame_times=frames_to_latent_time(torch.from_numpy(ray_frames)).to(self.device),
             num_source_frames=sources.shape[1],
-            baseline=self._baseline(images, sources, frames, segment)
-            if self.settings.video_baseline == "source"
-            else None,
+            baseline=self._baseline(images, sources, frames, warp_hint, hinted),
+            flow_hint=flow_hint,
+            warp_hint=warp_hint,
         )
 
-    def _baseline(self, images: Tensor, sources: np.ndarray, frames: int, segment: Tensor) -> Tensor:
-        still = self.codec.encode_still(images, torch.from_numpy(sources), frames)
-        return torch.cat([torch.zeros_like(segment), still], dim=2)
+    def _baseline(
+        self, images: Tensor, sources: np.ndarray, frames: int, warp_hint: Tensor | None, hinted: Tensor
+    ) -> Tensor | None:
+        """Latents that the prediction is a change of: the still source, or the warp where a sample has one."""
+        kind = self.settings.video_baseline
+        if kind == "none":
+            return None
+        still = self.codec.encode_still(images, torch.from_numpy(sources).to(self.device), frames)
+        still = nn.functional.pad(still, (0, 0, 0, 0, sources.shape[1], 0))
+        if kind == "source" or warp_hint is None:
+            return still
+        return torch.where(hinted.to(self.device).view(-1, 1, 1, 1, 1), warp_hint[:, : self.codec.channels], still)
+
+    def _flow_hint(self, clips: PosedClips, sources: np.ndarray, times: Pair) -> Tensor:
+        """(N, 24, S + F, h, w): flow of the clips whose video is given, 0 for the others, whose video nobody has."""
+        maker = HintMaker(self.settings, self.rng, self.device)
+        given = (times.video == 0).all(dim=1).tolist()
+        found = [maker.flow(clips, i, int(sources[i, 0])) if given[i] else None for i in range(len(clips))]
+        size = (FLOW_CHANNELS, times.video.shape[1] - sources.shape[1], *(n // SPACE_COMPRESSION for n in clips.size))
+        blank = torch.zeros(size, device=self.device)
+        return nn.functional.pad(
+            torch.stack([blank if f is None else f for f in found]), (0, 0, 0, 0, sources.shape[1], 0)
+        )
+
+    def _warp_hint(self, clips: PosedClips, video: Tensor, sources: np.ndarray, times: Pair) -> tuple[Tensor, Tensor]:
+        """(N, K, S + F, h, w) warps of the clips whose cameras are given and whose video is not, and which have one."""
+        maker = HintMaker(self.settings, self.rng, self.device)
+        wanted = ((times.rays == 0).all(dim=1) & (times.video > 0).any(dim=1)).tolist()
+        warps = [maker.warp(clips, i, video[i], sources[i]) if wanted[i] else None for i in range(len(clips))]
+        hinted = torch.tensor([w is not None for w in warps])
+        maps = WarpMaps.of_warps([w for w in warps if w is not None])
+        kind, grid = self.settings.warp_hint, tuple(n // SPACE_COMPRESSION for n in clips.size)
+        pictures, singles = WARP_MAPS[kind]
+        frames = times.video.shape[1] - sources.shape[1]
+        packed = torch.zeros(len(clips), self.codec.channels * pictures + singles, frames, *grid, device=self.device)
+        if maps is not None:
+            packed[hinted] = pack_warp(maps, self.codec, kind)
+        return nn.functional.pad(packed, (0, 0, 0, 0, sources.shape[1], 0)), hinted
 
     def _ray_frames(self, sources: np.ndarray, frames: int) -> np.ndarray:
         """(N, G) frames that have a map of their camera: as `RaPPipeline` lays them out."""
@@ -138,6 +188,8 @@ class BatchMaker:
         for i in range(count):
             t_video, t_rays = _task_times(settings, rng)
             video[i, segment:] = t_video
+            if t_video > 0 and rng.random() < settings.per_frame_rate:
+                video[i, segment:] = 1 - rng.random(targets)
             rays[i] = t_rays
             if 0 in sources[i]:
                 video[i, segment] = 0

@@ -44,6 +44,8 @@ def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3
         cross_gate_init=1.0,
         video_prediction=settings.video_prediction,
         video_baseline=settings.video_baseline,
+        flow_hint=settings.flow_hint,
+        warp_hint=settings.warp_hint,
         ray_prediction=settings.ray_prediction,
     )
 
@@ -114,6 +116,8 @@ class BatchNetwork:
             ray_frame_times=self.batch.ray_frame_times,
             num_source_frames=self.batch.num_source_frames,
             return_dict=False,
+            flow_hint=self.batch.flow_hint,
+            warp_hint=self.batch.warp_hint,
         )
         video, rays = (o.float() for o in out)
         return Pair(video if self.batch.baseline is None else video + self.batch.baseline, rays)
@@ -146,6 +150,8 @@ def _export(
         ray_latents_std=ray_std,
         default_steps=settings.generate_steps,
         default_estimate_steps=settings.estimate_steps,
+        # A network that sees the warp decides itself what of it to believe.
+        default_hint_level=0.0 if settings.warp_hint == "none" else 1.0,
     )
     pipeline.save_pretrained(Path(settings.out) / "pipeline")
     ema.restore(model.parameters())

@@ -52,6 +52,12 @@ class ModelTraining:
     video_prediction: str = "sample"
     video_baseline: str = "source"
     ray_prediction: str = "sample"
+    flow_hint: bool = False
+    warp_hint: str = "none"
+    hint_dropout: float = 0.15
+    simulated_flow_rate: float = 0.3
+    plane_rate: float = 0.2
+    per_frame_rate: float = 0.1
     cosine_weight: float = 0.5
     ray_loss_weight: float = 10.0
     estimate_rate: float = 0.5
