@@ -177,6 +177,67 @@ def test_blind_hints_are_the_model_alone(pipe):
     assert np.array_equal(blind, pipe.generate_video(frames(1), arc()).frames_u8)
 
 
+def hinted_pipeline(**config) -> RaPPipeline:
+    pipe = tiny_pipeline(
+        video_prediction="sample",
+        **{**dict(video_baseline="warp", flow_hint=True, warp_hint="layers"), **config},
+    )
+    pipe.register_to_config(default_hint_level=1.0)
+    for embedding in (pipe.transformer.flow_hint_embedding, pipe.transformer.warp_hint_embedding):
+        torch.nn.init.normal_(embedding.weight, std=0.1)
+    return pipe
+
+
+def test_a_network_of_no_opinion_returns_the_warp():
+    """With the baseline "warp", a prediction of zero is the hint's own picture, but for the source frame."""
+    pipe = hinted_pipeline()
+    torch.nn.init.zeros_(pipe.transformer.proj_out.weight)
+    torch.nn.init.zeros_(pipe.transformer.proj_out.bias)
+    given = hints(1.0)
+    made = pipe.generate_video(frames(1), arc(), hints=given, steps=2).frames_u8
+    clean = pipe.codec.encode_video(pipe._to_model(given.frames_u8))
+    clean[:, :, :1] = pipe.codec.encode_video(pipe._to_model(frames(1)))
+    expected = ((pipe.codec.decode_video(clean)[0].permute(1, 2, 3, 0).numpy() + 1) * 127.5).round()
+    assert np.abs(made.astype(float) - expected).max() <= 1
+
+
+def test_a_hinted_network_sees_the_warp_and_nothing_is_held():
+    pipe = hinted_pipeline()
+    problem = pipe._generate_problem(GenerateTask(frames(1), arc(), hints=hints(1.0)))
+    assert problem.hint is None and problem.warp_hint.shape == (1, 3 * 16 + 5, 4, 8, 12)
+    assert problem.warp_hint[:, :, 0].abs().max() == 0  # the segment of the source frames
+    assert pipe._generate_problem(GenerateTask(frames(1), arc(), hints=hints(1.0), hint_level=0.5)).hint.level == 0.5
+    alone, with_hint = (pipe.generate_video(frames(1), arc(), hints=h, steps=2).frames_u8 for h in (None, hints(1.0)))
+    assert not np.array_equal(alone, with_hint)
+
+
+def test_guidance_compares_with_the_model_that_sees_no_warp():
+    """The unconditional branch has rays of noise, so neither the warp nor its baseline may enter it."""
+    pipe = hinted_pipeline()
+    problem = pipe._generate_problem(GenerateTask(frames(1), arc(), hints=hints(1.0)))
+    network, x = pipe._network(problem), problem.noise
+    noise, clean = torch.ones_like(problem.known.rays, dtype=torch.float32), torch.zeros_like(problem.known.rays)
+    times = torch.ones(1, problem.noise.video.shape[2])
+    blind = pipe._network(pipe._generate_problem(GenerateTask(frames(1), arc())))
+    with torch.no_grad():
+        assert torch.equal(network(x, Pair(times, noise)).video, blind(x, Pair(times, noise)).video)
+        assert not torch.equal(network(x, Pair(times, clean.float())).video, blind(x, Pair(times, clean.float())).video)
+
+
+def test_flow_is_looked_for_in_the_best_frames_there_are():
+    pipe = hinted_pipeline()
+    small = frames(9)
+    large = small.repeat(2, axis=1).repeat(2, axis=2)
+    own = pipe._estimate_problem(EstimateTask(small, source=3)).flow_hint
+    detailed = pipe._estimate_problem(EstimateTask(small, source=3, flow_frames_u8=large)).flow_hint
+    assert own.shape == detailed.shape == (1, 24, 4, 8, 12) and not torch.equal(own, detailed)
+    assert own[:, :, 0].abs().max() == 0 and own.abs().max() > 0
+    with pytest.raises(ValueError, match="cropped as the frames are"):
+        pipe.estimate_trajectory(small, flow_frames_u8=large[:, :, :128])
+    with pytest.raises(ValueError, match="the clip's 9 frames"):
+        pipe.estimate_trajectory(small, flow_frames_u8=large[:5])
+
+
 def test_seed_decides(pipe):
     a, b, c = (pipe.generate_video(frames(1), arc(), seed=s).frames_u8 for s in (1, 1, 2))
     assert np.array_equal(a, b) and not np.array_equal(a, c)

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -143,6 +144,21 @@ def mirror(clips: PosedClips) -> PosedClips:
     depth = None if clips.depth is None else clips.depth[..., ::-1]
     frames_u8, Ts = clips.frames_u8[:, :, :, ::-1], m @ clips.Ts_world_camera @ m
     return PosedClips(frames_u8, Ts, intrinsics, clips.median_depth, depth)
+
+
+def small_squares(clips: PosedClips, side: int) -> PosedClips:
+    """The centre squares at side x side pixels, by area average; depth takes the pixel in the middle."""
+    height, width = clips.size
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    inner = clips.frames_u8[:, :, top : top + square, left : left + square]
+    flat = inner.reshape(-1, *inner.shape[2:])
+    frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in flat])
+    intrinsics = (clips.intrinsics - np.array([0, 0, left, top])) * (side / square)
+    middles = ((np.arange(side) + 0.5) * (square / side)).astype(int)
+    depth = None if clips.depth is None else clips.depth[..., top + middles[:, None], left + middles]
+    shape = (*inner.shape[:2], side, side, 3)
+    return PosedClips(frames.reshape(shape), clips.Ts_world_camera, intrinsics, clips.median_depth, depth)
 
 
 def relative_cameras(clips: PosedClips, references: np.ndarray) -> np.ndarray:

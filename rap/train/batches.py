@@ -19,6 +19,7 @@ from rap.data.dataset import (
     mirror,
     relative_cameras,
     reverse_time,
+    small_squares,
     take_frames,
     to_video,
 )
@@ -33,6 +34,12 @@ from rap.train.settings import ModelTraining
 
 SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
 """How often a batch has one, two or three source frames."""
+
+SMALL_SIDE = 64
+"""Pixels of the squares of the first share of a training; a multiple of `rap.config.SIZE_MULTIPLE`."""
+
+SMALL_BATCH = 4
+"""Times as many clips in a batch of small squares."""
 
 CPU = torch.device("cpu")
 
@@ -92,9 +99,16 @@ class BatchMaker:
     rng: np.random.Generator
     device: torch.device = CPU
 
-    def draw(self) -> Batch:
-        """One batch; all its clips have the same size and number of source frames."""
-        clips = draw_clips(self.store, self.settings.batch, self.rng)
+    def draw(self, small: bool = False) -> Batch:
+        """One batch; all its clips have the same size and number of source frames.
+
+        Args:
+            small: squares of SMALL_SIDE pixels, and four times as many of them: what a model learns of cameras and
+                tasks early on it learns there as well, for a fraction of the time.
+        """
+        clips = draw_clips(self.store, self.settings.batch * (SMALL_BATCH if small else 1), self.rng)
+        if small:
+            clips = small_squares(clips, SMALL_SIDE)
         if self.rng.random() < self.settings.short_clip_rate:
             clips = shorten(clips, self.rng)
         count, frames = len(clips), clips.frames_u8.shape[1]

@@ -69,7 +69,7 @@ def train_model(settings: ModelTraining) -> None:
             store.refresh()
         rng = np.random.default_rng([settings.seed, step])  # the batch depends on the step alone: exact resume
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = BatchMaker(store, codec, settings, rng).draw()
+        batch = BatchMaker(store, codec, settings, rng).draw(small=step < settings.small_share * settings.steps)
         rate = learning_rate_factor(step, settings)
         for optimizer in optimizers:
             set_rate(optimizer, rate)

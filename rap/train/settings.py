@@ -75,6 +75,7 @@ class ModelTraining:
     rays_dropout: float = 0.1
     known_focal_rate: float = 0.15
     short_clip_rate: float = 0.6
+    small_share: float = 0.0
     save_every: int = 100
     estimate_steps: int = 1
     generate_steps: int = 8

@@ -17,6 +17,7 @@ from rap.data.dataset import (
     read_shard,
     relative_cameras,
     reverse_time,
+    small_squares,
     take_frames,
     to_video,
 )
@@ -35,6 +36,7 @@ def random_clips(count: int = 3, frames: int = 5, size: tuple[int, int] = SIZE, 
         se3.exp(rng.normal(0, 0.4, (count, frames, 6))),
         rng.uniform([20, 20, w / 2 - 2, h / 2 - 2], [40, 40, w / 2 + 2, h / 2 + 2], (count, frames, 4)),
         rng.uniform(0.5, 3.0, (count, frames)),
+        rng.uniform(0.5, 3.0, (count, frames, h, w)).astype(np.float16),
     )
 
 
@@ -253,3 +255,41 @@ def test_files_that_are_no_shards_are_refused(tmp_path: Path) -> None:
     np.savez(path, **{key: np.array([{}], dtype=object) for key in SHARD_KEYS})
     with pytest.raises(InputError, match="cannot be read as a shard"):
         read_shard(path)  # pickles stay closed
+
+
+def test_small_squares_are_the_middle_of_the_picture_with_its_cameras() -> None:
+    """A point lands in the same place of the scene, and area averages are those of the pixels they cover."""
+    clips = random_clips()
+    small = small_squares(clips, 10)
+    expected = clips.frames_u8[:, :, :, 4:24].reshape(3, 5, 10, 2, 10, 2, 3).mean((3, 5))
+    assert small.size == (10, 10) and np.abs(small.frames_u8 - expected).max() <= 0.51
+    np.testing.assert_allclose(small.intrinsics[..., 0], clips.intrinsics[..., 0] / 2)
+    np.testing.assert_allclose(small.intrinsics[..., 2], (clips.intrinsics[..., 2] - 4) / 2)
+    np.testing.assert_allclose(small.intrinsics[..., 3], clips.intrinsics[..., 3] / 2)
+    assert np.array_equal(small.depth, clips.depth[:, :, 1::2, 5:24:2])
+
+
+def test_depth_goes_with_its_frames() -> None:
+    clips = random_clips()
+    assert np.array_equal(take_frames(clips, slice(1, 4)).depth, clips.depth[:, 1:4])
+    assert np.array_equal(reverse_time(clips).depth, clips.depth[:, ::-1])
+    assert np.array_equal(mirror(clips).depth, clips.depth[..., ::-1])
+
+
+def test_a_store_draws_depth_where_every_clip_has_it(tmp_path: Path) -> None:
+    for name, with_depth in (("a", True), ("b", False)):
+        config = SyntheticConfig(size=(32, 32), num_frames=5, texture_size=16)
+        list(build_shards(tmp_path / name, 2, 1, config, with_depth=with_depth))
+    rng = np.random.default_rng(0)
+    drawn = ClipStore(tmp_path / "a").draw(4, rng)
+    assert drawn.depth.shape == (4, 5, 32, 32) and drawn.depth.min() > 0
+    assert ClipStore(tmp_path / "b").draw(4, rng).depth is None
+    assert ClipStore(tmp_path).draw(16, rng).depth is None  # some have none
+
+
+def test_depth_of_another_shape_is_refused(tmp_path: Path) -> None:
+    clips = random_clips()
+    arrays = {key: getattr(clips, key) for key in SHARD_KEYS}
+    np.savez(tmp_path / "bad.npz", **arrays, depth=clips.depth[:, :, 1:])
+    with pytest.raises(InputError, match=r"depth must have the shape \(3, 5, 20, 28\), got \(3, 5, 19, 28\)"):
+        read_shard(tmp_path / "bad.npz")

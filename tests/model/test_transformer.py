@@ -8,6 +8,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 from rap.model import RaPTransformer3DModel
 from rap.model.attention import decoupled_attention
 from rap.model.tokens import frames_to_latent_time, half_resolution_positions, rotary_table
+from rap.model.transformer import FLOW_CHANNELS
 
 WAN = dict(
     num_attention_heads=2,
@@ -203,3 +204,66 @@ def test_wrong_sizes_are_refused_by_name(change, words):
 def test_wrong_configs_are_refused_by_name(config, words):
     with pytest.raises(ValueError, match=words):
         tiny(**config)
+
+
+def hints(model: RaPTransformer3DModel, seed: int = 1) -> dict:
+    g = torch.Generator().manual_seed(seed)
+    channels = {"flow_hint": FLOW_CHANNELS, "warp_hint": model.warp_hint_channels}
+    return {name: torch.randn(2, count, 3, 8, 8, generator=g) for name, count in channels.items()}
+
+
+def hinted(**overrides) -> RaPTransformer3DModel:
+    model = tiny(flow_hint=True, warp_hint="layers", **overrides)
+    torch.nn.init.normal_(model.flow_hint_embedding.weight, std=0.1)
+    torch.nn.init.normal_(model.warp_hint_embedding.weight, std=0.1)
+    return model
+
+
+def outputs(model: RaPTransformer3DModel, args: dict, **more) -> tuple[torch.Tensor, ...]:
+    return model(**{**args, **more}, return_dict=False)
+
+
+@torch.no_grad()
+def test_new_hints_leave_a_model_as_it_was():
+    model, plain = tiny(flow_hint=True, warp_hint="blend"), tiny()
+    model.load_state_dict(plain.state_dict(), strict=False)
+    args = inputs()
+    args.update(timestep=torch.zeros(2), ray_timestep=torch.zeros(2))
+    for a, b in zip(outputs(model, args, **hints(model)), outputs(plain, args), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name,other", [("flow_hint", "timestep"), ("warp_hint", "ray_timestep")])
+@torch.no_grad()
+def test_a_hint_counts_where_its_modality_is_clean(name, other):
+    """Flow is made of the video, a warp of the cameras: of noise nobody has them."""
+    model, args = hinted(), inputs()
+    given = hints(model)[name]
+    noised = outputs(model, args)
+    assert all(torch.equal(a, b) for a, b in zip(noised, outputs(model, args, **{name: given}), strict=True))
+    args[other] = torch.zeros_like(args[other])
+    clean = outputs(model, args)
+    assert not any(torch.equal(a, b) for a, b in zip(clean, outputs(model, args, **{name: given}), strict=True))
+
+
+@torch.no_grad()
+def test_flow_counts_frame_by_frame_and_a_warp_only_under_all_cameras():
+    model, args = hinted(), inputs()
+    given = hints(model)
+    args["timestep"][:, 1] = 0
+    only = torch.zeros_like(given["flow_hint"])
+    only[:, :, 1] = given["flow_hint"][:, :, 1]
+    a, b = (outputs(model, args, flow_hint=flow) for flow in (given["flow_hint"], only))
+    assert torch.equal(a[0], b[0]) and not torch.equal(a[0], outputs(model, args)[0])
+    args["ray_timestep"][:, :-1] = 0
+    assert torch.equal(outputs(model, args, warp_hint=given["warp_hint"])[0], outputs(model, args)[0])
+
+
+def test_hints_that_do_not_fit_are_sentences():
+    args = inputs()
+    with pytest.raises(ValueError, match="built without it"):
+        tiny()(**args, flow_hint=torch.zeros(2, FLOW_CHANNELS, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"warp_hint must be \(2, 7, 3, 8, 8\)"):
+        tiny(warp_hint="blend")(**args, warp_hint=torch.zeros(2, 9, 3, 8, 8))
+    with pytest.raises(ValueError, match="needs a warp_hint"):
+        tiny(video_baseline="warp", video_prediction="sample")
