@@ -66,7 +66,9 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
     still = np.tile(np.eye(4), (len(truth), 1, 1))
     row = {f"identity_{k}": v for k, v in _pose(still, truth).items()}
     for steps in args.ray_steps:
-        found = pipe.estimate_trajectory(clip.frames_u8, steps=steps, seed=args.seed).trajectory
+        found = pipe.estimate_trajectory(
+            clip.frames_u8, steps=steps, seed=args.seed, flow_frames_u8=clip.detailed_u8
+        ).trajectory
         assert found is not None
         row.update({f"pose{steps}_{k}": v for k, v in _pose(found.Ts_world_camera, truth).items()})
         row[f"pose{steps}_focal_error_percent"] = 100 * abs(found.intrinsics[0, 1] / truth.intrinsics[0, 1] - 1)

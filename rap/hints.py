@@ -9,7 +9,6 @@ to repair and fill instead of inventing. The transformer drops a hint where the 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,12 +16,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from rap.geometry import Trajectory
+from rap.geometry.warp import Warp, fill_holes, plane_inverse_depth, warp
 from rap.model.codec import SPACE_COMPRESSION, LatentCodec
 from rap.model.tokens import TIME_COMPRESSION
 from rap.model.transformer import WARP_MAPS
-
-if TYPE_CHECKING:
-    from rap.geometry.warp import Warp
 
 WEIGHT_LOG_SCALE = 8.0
 """Blending weights span three decades (`rap.geometry.warp`): log(1 + weight) over this lies in about [0, 1]."""
@@ -68,8 +66,6 @@ class WarpMaps:
     @classmethod
     def of_warp(cls, rendered: Warp) -> WarpMaps:
         """One clip, at the size it was rendered."""
-        from rap.geometry.warp import fill_holes
-
         colour = fill_holes(rendered.colour, rendered.mask)
         seen = rendered.layer_masks
         # A hole of one source shows what the others know.
@@ -120,6 +116,34 @@ def pack_warp(maps: WarpMaps, codec: LatentCodec, kind: str) -> Float[Tensor, "B
     packed = torch.cat(parts, dim=1)
     assert packed.shape[1] == codec.channels * WARP_MAPS[kind][0] + WARP_MAPS[kind][1]
     return packed
+
+
+def plane_hints(
+    source_frames_u8: UInt8[np.ndarray, "S H W 3"], source_indices: tuple[int, ...], trajectory: Trajectory
+) -> VideoHints:
+    """Source frames as planes at unit depth before their own cameras: all that is known of the depth of pictures.
+
+    Args:
+        source_indices: the frames of the trajectory at which the sources stand; unit of length = the first one's.
+    """
+    path = trajectory.relative_to(source_indices[0]).resized(source_frames_u8.shape[1:3])
+    colours = torch.from_numpy(np.array(source_frames_u8)).permute(0, 3, 1, 2).float() / 255
+    planes = plane_inverse_depth(path.image_size).expand(len(colours), -1, -1)
+    cameras, lenses = path.Ts_world_camera[list(source_indices)], path.intrinsics[list(source_indices)]
+    rendered = warp(colours, planes, cameras, lenses, path.Ts_world_camera, path.intrinsics, path.image_size)
+    maps = WarpMaps.of_warp(rendered)
+    return VideoHints(
+        _to_u8(maps.colour[0]),
+        maps.mask[0].numpy(),
+        maps.weight[0].numpy(),
+        maps.inverse_depth[0].numpy(),
+        _to_u8(maps.layers[0]),
+        maps.layer_masks[0].numpy(),
+    )
+
+
+def _to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
+    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).movedim(-3, -1).numpy()
 
 
 def cell_means(maps: Float[Tensor, "B T H W"]) -> Float[Tensor, "B 1 F h w"]:

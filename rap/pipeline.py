@@ -21,7 +21,7 @@ from rap.config import SIZE_MULTIPLE
 from rap.flow import Pair
 from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
 from rap.geometry.optical_flow import flow_features
-from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp
+from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
 
@@ -205,11 +205,41 @@ class RaPPipeline(DiffusionPipeline):
         Raises:
             ValueError: frames or trajectory of a size the model does not take, named with the remedy.
         """
+        if isinstance(task, JointTask) and self.transformer.config.warp_hint != "none":
+            yield from self._stream_hinted_joint(task)
+        else:
+            problem = self._problem(task)
+            yield from self._walk(problem, self._levels(problem))
+
+    def _levels(self, problem: _Problem) -> list[tuple[float, float]]:
+        shifts = self.scheduler.shift, self.ray_scheduler.shift
+        levels = flow.plan(problem.mode, problem.steps, problem.ray_steps, *shifts)
+        return levels if problem.hint is None else flow.snapped(levels, problem.hint.level)
+
+    def _stream_hinted_joint(self, task: JointTask) -> Iterator[Progress]:
+        """p(r | source), then p(z | r, source) with the sources as planes at unit depth under these cameras."""
         problem = self._problem(task)
-        mode: flow.Mode = problem.mode
-        levels = flow.plan(mode, problem.steps, problem.ray_steps, self.scheduler.shift, self.ray_scheduler.shift)
-        if problem.hint is not None:
-            levels = flow.snapped(levels, problem.hint.level)
+        cameras, total = self._levels(problem)[: problem.ray_steps + 1], problem.ray_steps + problem.steps
+        found = None
+        for progress in self._walk(problem, cameras):
+            found = progress.output
+            yield replace(progress, steps=total, done=False, output=None)
+        assert found is not None and found.trajectory is not None
+        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
+        following = GenerateTask(
+            sources,
+            found.trajectory,
+            task.source_indices,
+            steps=task.steps,
+            guidance_scale=task.guidance_scale,
+            seed=task.seed,
+            hints=plane_hints(sources, task.source_indices, found.trajectory),
+        )
+        problem = self._problem(following)
+        for progress in self._walk(problem, self._levels(problem)):
+            yield replace(progress, step=progress.step + len(cameras) - 1, steps=total)
+
+    def _walk(self, problem: _Problem, levels: list[tuple[float, float]]) -> Iterator[Progress]:
         sampler = flow.sample(
             self._network(problem),
             problem.noise,
@@ -558,7 +588,7 @@ def _checked_flow_frames(flow_frames: np.ndarray, frames: Frames) -> np.ndarray:
             f"got {found.shape} {found.dtype}"
         )
     (h, w), (own_h, own_w) = found.shape[1:3], frames.shape[1:3]
-    if abs(h * own_w - w * own_h) > max(own_h, own_w):
+    if abs(h * own_w - w * own_h) > 2 * max(own_h, own_w):
         raise ValueError(
             f"flow_frames_u8 must be cropped as the frames are, which are (h, w) = {(own_h, own_w)}, got {(h, w)}"
         )

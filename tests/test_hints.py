@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from rap.geometry import intrinsics_from_fov, optical_flow, se3
+from rap.geometry import Trajectory, intrinsics_from_fov, optical_flow, preset, se3
 from rap.geometry.warp import Warp, warp
-from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp
+from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
 from rap.model import LatentCodec, PatchAutoencoder
 from rap.model.transformer import FLOW_CHANNELS, WARP_MAPS
 
@@ -99,3 +99,25 @@ def test_hints_without_layers_show_the_blend_alone(codec: LatentCodec) -> None:
 def test_a_model_without_warp_hint_takes_none(codec: LatentCodec) -> None:
     with pytest.raises(ValueError, match="must be 'blend' or 'layers'"):
         pack_warp(WarpMaps.of_warp(rendered()), codec, "none")
+
+
+def test_a_plane_moves_as_a_homography() -> None:
+    """A truck to the right by 0.1 shifts the plane at unit depth by 0.1 focal lengths; what comes in is a hole."""
+    source = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
+    K = intrinsics_from_fov(0.8, SIZE)
+    shift_px = 6
+    Ts = np.tile(np.eye(4), (5, 1, 1))
+    Ts[4, 0, 3] = shift_px / K[0]
+    hints = plane_hints(source, (0,), Trajectory(Ts, np.tile(K, (5, 1)), SIZE))
+    moved = hints.frames_u8[4, :, :-shift_px].astype(int) - source[0, :, shift_px:]
+    assert np.abs(moved[:, 1:-1]).max() <= 2 and hints.mask[4, :, 1 : -shift_px - 1].min() == 1
+    assert hints.mask[4, :, -shift_px + 1 :].max() == 0
+    assert np.abs(hints.frames_u8[0].astype(int) - source[0]).max() <= 1
+    np.testing.assert_allclose(hints.inverse_depth[0], 1, atol=1e-5)
+
+
+def test_planes_of_two_sources_stand_before_their_own_cameras() -> None:
+    sources = np.random.default_rng(0).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
+    hints = plane_hints(sources, (2, 6), preset("arc-left", num_frames=9, image_size=SIZE))
+    for k, frame in enumerate((2, 6)):
+        assert np.abs(hints.layers_u8[frame, 0].astype(int) - sources[k])[1:-1, 1:-1].max() <= 2

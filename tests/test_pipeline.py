@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 
 from rap.flow import Pair
 from rap.geometry import Trajectory, preset, se3
-from rap.hints import VideoHints
+from rap.hints import VideoHints, plane_hints
 from rap.model import PatchAutoencoder, RaPTransformer3DModel
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, RaPPipeline
 
@@ -236,6 +236,23 @@ def test_flow_is_looked_for_in_the_best_frames_there_are():
         pipe.estimate_trajectory(small, flow_frames_u8=large[:, :, :128])
     with pytest.raises(ValueError, match="the clip's 9 frames"):
         pipe.estimate_trajectory(small, flow_frames_u8=large[:5])
+
+
+@pytest.mark.parametrize("indices", [(0,), (4, 8)])
+def test_joint_sampling_hands_its_own_cameras_a_plane(indices):
+    """What joint sampling ends with is generation along the cameras it found, with the sources as planes."""
+    pipe = hinted_pipeline()
+    sources = frames(len(indices))
+    task = JointTask(sources, indices, num_frames=9, steps=3, ray_steps=2, seed=5)
+    states = list(pipe.stream(task))
+    assert [s.step for s in states] == [1, 2, 3, 4, 5] and all(s.steps == 5 for s in states)
+    assert [s.done for s in states] == [False] * 4 + [True] and states[-2].output is None
+    output = states[-1].output
+    given = plane_hints(sources, indices, output.trajectory)
+    again = pipe.generate_video(sources, output.trajectory, source_indices=indices, hints=given, steps=3, seed=5)
+    assert np.array_equal(output.frames_u8, again.frames_u8)
+    blind = pipe.generate_video(sources, output.trajectory, source_indices=indices, steps=3, seed=5)
+    assert not np.array_equal(output.frames_u8, blind.frames_u8)
 
 
 def test_seed_decides(pipe):

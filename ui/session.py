@@ -282,6 +282,7 @@ class Session:
             fov_y_rad=state.geometry.known_fov_y_rad,
             steps=message.steps,
             seed=message.seed,
+            flow_frames_u8=clip.detailed_u8,
         )
         return self._start("predict", task, Settings(message.seed, message.steps), _kept_trajectory, state)
 

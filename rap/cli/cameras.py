@@ -108,7 +108,14 @@ def predicted_cameras(
     from rap.pipeline import EstimateTask
 
     steps = chosen.steps if chosen.command == "estimate" else None  # elsewhere the steps are those of the video
-    task = EstimateTask(clip.frames_u8, fps=clip.fps, fov_y_rad=known_fov, steps=steps, seed=chosen.seed)
+    task = EstimateTask(
+        clip.frames_u8,
+        fps=clip.fps,
+        fov_y_rad=known_fov,
+        steps=steps,
+        seed=chosen.seed,
+        flow_frames_u8=clip.detailed_u8,
+    )
     output = model.run_task(pipeline, task, "estimate")
     assert output.trajectory is not None
     if chosen.refine is False:

@@ -114,6 +114,16 @@ class Clip:
         """(H, W) of the footage in pixels."""
         return self.footage.shape[1], self.footage.shape[2]
 
+    @cached_property
+    def detailed_u8(self) -> UInt8[np.ndarray, "T H W 3"]:
+        """The footage cropped as the frames are, to whole pixels: the same pictures at the best resolution kept."""
+        if self.footage_u8 is None:
+            return self.frames_u8
+        top, left, height, width = crop_box(self.footage_size, self.image_size)
+        rows = slice(round(top), max(round(top) + 1, round(top + height)))
+        columns = slice(round(left), max(round(left) + 1, round(left + width)))
+        return self.footage_u8[:, rows, columns]
+
     def on_footage(self, trajectory: Trajectory) -> Trajectory:
         """Cameras of the frames, of whatever number, as cameras of the footage: crop and resize undone.
 

@@ -241,3 +241,19 @@ def test_focal_lengths_of_several_pictures_must_agree(tmp_path: Path) -> None:
     assert load_clip(paths, num_frames=3).exif_fov_y_rad is None
     photo(paths[1], None)
     assert load_clip(paths, num_frames=3).exif_fov_y_rad is None
+
+
+@pytest.mark.parametrize("size", [(240, 320), (300, 200), (180, 320)])
+def test_detailed_frames_show_what_the_frames_show(size: tuple[int, int], tmp_path: Path) -> None:
+    """The footage's crop, reduced to the frames, is the frames."""
+    picture = quadrants(*size)
+    clip = load_clip(save(tmp_path / "film", np.stack([picture] * 5)), num_frames=5)
+    h, w = clip.image_size
+    assert clip.detailed_u8.shape[1] > h and clip.detailed_u8.shape[2] > w
+    reduced = np.asarray(Image.fromarray(clip.detailed_u8[0]).resize((w, h), Image.Resampling.BOX)).astype(int)
+    assert np.abs(reduced - clip.frames_u8[0]).mean() < 3
+
+
+def test_frames_without_footage_are_their_own_detail() -> None:
+    clip = Clip(numbered_frames(3), 8.0)
+    assert clip.detailed_u8 is clip.frames_u8
