@@ -19,7 +19,7 @@ from jaxtyping import Float, UInt8
 from rap.geometry import se3
 from rap.geometry.bundle import Bundle, bundle_adjust
 from rap.geometry.camera import intrinsics_from_fov
-from rap.geometry.initialise import initialise as initialise_from_frames
+from rap.geometry.initialise import TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
 from rap.geometry.mend import frame_shares, mend
 from rap.geometry.tracks import (
     PointCloud,
@@ -37,6 +37,7 @@ StartName = Literal["prediction", "frames"]
 FocalSource = Literal["given", "model", "self-calibrated"]
 
 MIN_POINTS = 8  # that tie a frame to the others; fewer leave its six numbers to chance
+ADJUSTED_A_FRAME = 160  # tracks: more cost time and change poses little
 MIN_VIEWS = 3  # of a point: two views fit any motion along one line, so that noise would look explained
 FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grows with larger ones
 CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
@@ -163,10 +164,11 @@ def refine_trajectory(
     start = trajectory.relative_to(trajectory.source)
     lens = _lens(start, known_fov_y_rad, trust_focal)
     flow = track_points(frames_u8)
-    tracks = flow.at_least(min(MIN_VIEWS, len(start)))
-    best = _from_prediction(tracks, start, lens)
-    if initialise and len(start) > 1 and not best.convinces:
+    tracks = thinned(flow.at_least(min(MIN_VIEWS, len(start))), ADJUSTED_A_FRAME)
+    best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
+    if initialise and len(start) > 1 and not (best and best.convinces):
         best = _against_frames(best, tracks, flow, frames_u8, start, lens)
+    best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
         return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
@@ -264,32 +266,44 @@ def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candida
     return _candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
 
 
+def _rests(start: Trajectory) -> bool:
+    """Whether the poses say nothing: all of them are one, which is how nothing known is written."""
+    return len(start) > 1 and bool(np.ptp(start.Ts_world_camera, axis=0).max() < 1e-9)
+
+
 def _against_frames(
-    predicted: _Candidate, tracks: Tracks, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
-) -> _Candidate:
+    predicted: _Candidate | None, tracks: Tracks, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
+) -> _Candidate | None:
     """The best of the adjusted prediction and poses found without it, all judged on the tracks of both.
 
     Without a known focal length the frames are asked twice where the first answer does not convince: what they take
     for a camera depends on it, and narrower than the model believes is the common mistake.
     """
     free, source = lens.focal == "shared", start.source
-    found = initialise_from_frames(frames_u8, None if free else lens.intrinsics[source], fixed=source, flow=flow)
+    known = None if free else lens.intrinsics[source]
+    matched = matched_tracks(frames_u8, flow, known)
+    together = Tracks.concatenate([matched, thinned(flow, TRACKS_A_FRAME)])
+    found = start_from_tracks(together, known, source)[0]
     if found is None:
         return predicted
-    tracks = Tracks.concatenate([tracks, found.tracks])
+    tracks = Tracks.concatenate([tracks, matched])
     rows = found.intrinsics if free else lens.intrinsics
     best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
     if free and found.parallax and not best.convinces:
         narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
-        found = initialise_from_frames(frames_u8, narrow[source], fixed=source, flow=flow)
+        found = start_from_tracks(together, narrow[source], source)[0]
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
             best = max(best, second, key=_score)
     if best.convinces:
         return best
-    bundle = predicted.bundle
-    again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, source)
+    Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
+    again = _candidate("prediction", tracks, Ts, rows, lens, source)
     return best if best.score > again.score + BETTER_SHARE else again
+
+
+def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
+    return bundle.Ts_world_camera, bundle.intrinsics
 
 
 def _score(candidate: _Candidate) -> float:
