@@ -49,10 +49,10 @@ SEED_ANGLE_RAD = np.radians(2.0)  # a point seen under less fixes no scale
 FAINT_ANGLE_RAD = np.radians(0.7)  # several times the noise of a match: below it a clip is a pan
 MIN_SEED_POINTS = 20
 ON_PLANE_VALUE = 0.25  # of a point on the plane that explains most, next to one off it: a plane has two explanations
-MIN_SKIPPED_FRAMES = 5  # shorter clips are matched in full
-WELL_TIED_POINTS = 60  # followed from a frame to the next: five times what verifies a pair
+MAX_KEY_GAP = 4  # frames from one that is matched to the next
+WELL_TIED_POINTS = 60  # followed between those two: five times what verifies a pair
 TRACKS_A_FRAME = 130  # of either kind, for the last adjustment
-GROWTH_TRACKS_A_FRAME = 150  # of both kinds together, for growing: enough to be right, not to be precise
+GROWTH_TRACKS_A_FRAME = 100  # of both kinds together, for growing: enough to be right, not to be precise
 GOOD_PX = 2.0  # an observation this near its reprojected point is right, at 320 px
 KNOWN_ANGLE_RAD = np.radians(1.5)  # points seen under less are not resected from
 RESECTION_PX = 3.0
@@ -205,18 +205,21 @@ def matched_tracks(
 
 
 def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
-    """Pairs of frames to be matched: of every other frame where flow ties all neighbours well, else of every frame.
+    """Pairs of frames to be matched, of key frames as far apart as flow ties them well, `MAX_KEY_GAP` at most.
 
-    Matches are for what flow cannot do: to meet again after many frames. Half the frames do that as well as all.
+    Matches are for what flow cannot do: to meet again after many frames, or at once after a jerk. Where flow holds, a
+    few frames do that as well as all.
     """
-    num_frames = flow.num_frames
-    pairs = frame_pairs(num_frames)
-    seen = np.zeros((num_frames, flow.num_points), dtype=bool)
-    seen[flow.frame, flow.point] = True
-    if num_frames < MIN_SKIPPED_FRAMES or (seen[1:] & seen[:-1]).sum(axis=1).min() < WELL_TIED_POINTS:
-        return pairs
-    chosen = {*range(0, num_frames, 2), num_frames - 1}
-    return [(i, j) for i, j in pairs if i in chosen and j in chosen]
+    last = flow.num_frames - 1
+    seen = np.zeros((flow.num_frames, flow.num_points), dtype=np.float32)
+    seen[flow.frame, flow.point] = 1
+    shared = seen @ seen.T
+    keys = [0]
+    while keys[-1] < last:
+        ahead = np.arange(keys[-1] + 1, min(keys[-1] + MAX_KEY_GAP, last) + 1)
+        tied = ahead[shared[keys[-1], ahead] >= WELL_TIED_POINTS]
+        keys.append(int(tied.max(initial=keys[-1] + 1)))
+    return [(keys[i], keys[j]) for i, j in frame_pairs(len(keys))]
 
 
 def thinned(tracks: Tracks, per_frame: int) -> Tracks:

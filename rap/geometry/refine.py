@@ -42,6 +42,7 @@ MIN_VIEWS = 3  # of a point: two views fit any motion along one line, so that no
 FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grows with larger ones
 CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
 CONVINCING_FRAME_SHARE = 0.75  # less than this: no other start is needed
+HOPELESS_SHARE = 0.7  # of the observations fit poses from the frames: below it even poses that say nothing are tried
 BETTER_SHARE = 0.02  # by which poses from the frames alone must win: where both fit, the prediction knows more
 MIN_SHARE = 0.5  # of the observations must fit, or the adjustment has diverged
 MIN_FRAME_SHARE = 0.35  # of a frame's observations must fit, or its pose is taken from the prediction
@@ -167,7 +168,7 @@ def refine_trajectory(
     tracks = thinned(flow.at_least(min(MIN_VIEWS, len(start))), ADJUSTED_A_FRAME)
     best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
     if initialise and len(start) > 1 and not (best and best.convinces):
-        best = _against_frames(best, tracks, flow, frames_u8, start, lens)
+        best = _against_frames(best, flow, frames_u8, start, lens)
     best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
         return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
@@ -272,9 +273,9 @@ def _rests(start: Trajectory) -> bool:
 
 
 def _against_frames(
-    predicted: _Candidate | None, tracks: Tracks, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
+    predicted: _Candidate | None, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
 ) -> _Candidate | None:
-    """The best of the adjusted prediction and poses found without it, all judged on the tracks of both.
+    """The best of the adjusted prediction and poses found without it, all judged on the same tracks.
 
     Without a known focal length the frames are asked twice where the first answer does not convince: what they take
     for a camera depends on it, and narrower than the model believes is the common mistake.
@@ -286,7 +287,7 @@ def _against_frames(
     found = start_from_tracks(together, known, source)[0]
     if found is None:
         return predicted
-    tracks = Tracks.concatenate([tracks, matched])
+    tracks = found.tracks
     rows = found.intrinsics if free else lens.intrinsics
     best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
     if free and found.parallax and not best.convinces:
@@ -295,7 +296,7 @@ def _against_frames(
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
             best = max(best, second, key=_score)
-    if best.convinces:
+    if best.convinces or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
     again = _candidate("prediction", tracks, Ts, rows, lens, source)
