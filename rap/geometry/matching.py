@@ -119,7 +119,7 @@ def frame_pairs(num_frames: int, gaps: Iterable[int] = GAPS) -> list[tuple[int, 
 def match_frames(
     frames_u8: UInt8[np.ndarray, "t h w 3"], pairs: Sequence[tuple[int, int]] | None = None
 ) -> tuple[list[Features], list[Matches]]:
-    """Features of all frames that pairs need (default: `frame_pairs`), and the matches of the pairs, not yet verified."""
+    """Features of the frames in pairs (default: `frame_pairs`), and the matches of the pairs, not yet verified."""
     pairs = frame_pairs(len(frames_u8)) if pairs is None else pairs
     features = detect_features(frames_u8, only={frame for pair in pairs for frame in pair})
     return features, match_features(features, pairs)

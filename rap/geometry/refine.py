@@ -37,7 +37,6 @@ StartName = Literal["prediction", "frames"]
 FocalSource = Literal["given", "model", "self-calibrated"]
 
 MIN_POINTS = 8  # that tie a frame to the others; fewer leave its six numbers to chance
-ADJUSTED_A_FRAME = 160  # tracks: more cost time and change poses little
 MIN_VIEWS = 3  # of a point: two views fit any motion along one line, so that noise would look explained
 FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grows with larger ones
 CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
@@ -117,13 +116,17 @@ class _Lens:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source."""
+    """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source.
+
+    `tracks` are as many as poses need; `evidence` are all there are, for the points.
+    """
 
     start: StartName
     tracks: Tracks
     bundle: Bundle
     shares: Float[np.ndarray, " t"]
     tied: np.ndarray
+    evidence: Tracks
     before_px: float = float("nan")
 
     @property
@@ -165,7 +168,7 @@ def refine_trajectory(
     start = trajectory.relative_to(trajectory.source)
     lens = _lens(start, known_fov_y_rad, trust_focal)
     flow = track_points(frames_u8)
-    tracks = thinned(flow.at_least(min(MIN_VIEWS, len(start))), ADJUSTED_A_FRAME)
+    tracks = flow.at_least(min(MIN_VIEWS, len(start)))
     best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
     if initialise and len(start) > 1 and not (best and best.convinces):
         best = _against_frames(best, flow, frames_u8, start, lens)
@@ -243,7 +246,7 @@ def _candidate(
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
     bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
-    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied)
+    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,6 +299,7 @@ def _against_frames(
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
             best = max(best, second, key=_score)
+    best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
     if best.convinces or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
@@ -367,7 +371,7 @@ def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -
 
 def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candidate) -> Refinement:
     """Gauge, points and report of a successful adjustment."""
-    bundle, source, tracks = best.bundle, start.source, best.tracks
+    bundle, source, tracks = best.bundle, start.source, best.evidence
     poses = _at_source(bundle.Ts_world_camera, start)
     points = triangulate(tracks, poses, bundle.intrinsics, frames_u8)
     unit = source_depth(tracks, points, poses[source], source)
@@ -376,7 +380,9 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candi
     placed[source] = True
     poses = _carry_along(poses, start.Ts_world_camera, placed)
     trajectory = replace(start, Ts_world_camera=poses, intrinsics=bundle.intrinsics)
-    reason = f"{best.score:.0%} of {len(tracks)} observations of {tracks.num_points} points fit the refined path."
+    reason = (
+        f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the refined path."
+    )
     if not placed.all():
         missing = np.flatnonzero(~placed).tolist()
         reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class Tracks:
     def num_points(self) -> int:
         return int(self.point[-1]) + 1 if len(self.point) else 0
 
-    @property
+    @cached_property
     def starts(self) -> Int[np.ndarray, " p"]:
         """(P,) index of the first observation of every point, for `np.add.reduceat`."""
         return np.flatnonzero(np.diff(self.point, prepend=-1))
@@ -430,9 +431,7 @@ def _gauss_newton(
     for i in range(3):
         gradient[:, i] = np.add.reduceat((weighed[i] * error).sum(axis=0), tracks.starts)
         for j in range(i, 3):
-            hessian[:, i, j] = hessian[:, j, i] = np.add.reduceat(
-                (weighed[i] * jacobian[j]).sum(axis=0), tracks.starts
-            )
+            hessian[:, i, j] = hessian[:, j, i] = np.add.reduceat((weighed[i] * jacobian[j]).sum(axis=0), tracks.starts)
     diagonal = np.einsum("pii->pi", hessian)
     diagonal += 1e-4 * diagonal + 1e-6 * diagonal.max(axis=1, keepdims=True) + 1e-9
     step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
