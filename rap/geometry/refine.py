@@ -2,8 +2,9 @@
 
 Points are tracked through the clip and poses, points and focal length adjusted to them (`rap.geometry.bundle`). Two
 starts compete where the first does not convince: the given trajectory, and poses found from the frames alone
-(`rap.geometry.initialise`). A trajectory whose poses are all one says nothing: then the frames are asked at once. The world stays the source camera; the unit of length becomes the median z-depth of the
-points that the source view sees, as everywhere in this package.
+(`rap.geometry.initialise`). A trajectory whose poses are all one says nothing: then the frames are asked at once. The
+world stays the source camera; the unit of length becomes the median z-depth of the points that the source view sees,
+as everywhere in this package.
 """
 
 from __future__ import annotations
