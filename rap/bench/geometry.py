@@ -10,9 +10,10 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
              worth. Told with psnr
     refine   true poses with a smooth drift of 1 degree and 5 % of the path's reach: how much of the PSNR that is lost
              (every other frame shown) `refine_trajectory` brings back
-    poses    poses from nothing, intrinsics known (principal points are not centred in real clips); focal length
-             unknown, principal point taken as centred as for any upload; from identity without a search for a start;
-             from the model's prediction with and without that search. AUC@30 over all pairs of a window
+    poses    poses from nothing (the whole call from identity poses is timed), intrinsics known (principal points are
+             not centred in real clips); focal length unknown, principal point taken as centred as for any upload;
+             from identity without a search for a start; from the model's prediction with and without that search.
+             AUC@30 over all pairs of a window
     colmap   pycolmap's incremental mapping with the same known intrinsics; skipped where it is not installed
     speed    tracks and refinement of 17 frames, depth of 9 sources, warp of 17 targets
 """

@@ -23,7 +23,8 @@ MIN_SCALE_PX = 0.5  # of the robust kernel: tracks are rarely better than a thir
 SCALE_PER_MEDIAN = 1.5
 FIRST_DAMPING = 1e-3
 MAX_DAMPING = 1e6
-ENOUGH = 1e-4  # relative decrease of the cost below which an iteration counts as the last but one
+ENOUGH = 5e-4  # relative decrease of the cost below which an iteration counts as the last but one
+START_ROUNDS = 3  # of the triangulation that the adjustment starts from
 MIN_NOISE_PX = 0.05  # no tracks are better
 # Observations that a prior of one sigma outweighs: errors along a track, and of neighbours, are not independent
 PRIOR_OBSERVATIONS = 50.0
@@ -170,7 +171,7 @@ def _problem(tracks, rows, fixed, focal, focal_prior, at_infinity) -> _Problem:
 def _start(problem: _Problem, Ts: np.ndarray, points: ArrayLike | None, at_infinity: bool) -> Charts:
     tracks = problem.tracks
     if points is None and not at_infinity:
-        return locate(tracks, Ts, problem.intrinsics)[0]
+        return locate(tracks, Ts, problem.intrinsics, START_ROUNDS)[0]
     anchors = tracks.starts + np.bincount(tracks.point) // 2
     frames = tracks.frame[anchors]
     if points is None:

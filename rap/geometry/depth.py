@@ -60,14 +60,17 @@ RESOLVED_PX = 4.0  # parallax between the nearest and the farthest plane with wh
 WANTED_ANGLE_RAD = float(np.deg2rad(25.0))
 OUT_OF_VIEW = 1.0  # cost: as of a flat window, no opinion
 OCCLUDED_PLANES, FREE_PLANES, FREE_RAMP, FREE_COST = 2.5, 2.0, 4.0, 1.6
-PRIOR_WEIGHT, PRIOR_SLACK, PRIOR_RAMP = 0.25, 1.0, 8.0  # cost; planes without cost; planes up to the full cost
+PRIOR_WEIGHT, PRIOR_SLACK, PRIOR_RAMP = 0.5, 1.0, 8.0  # cost; planes without cost; planes up to the full cost
 
 COMPLETION = ((100.0, 6.0), (40.0, 2.0), (10.0, 0.5))
 """Reach in px and edge (see `completion`) of the fits, each continuing the one before where it knows little."""
 
 COARSER_WEIGHT = 0.05
 SURE = 0.1  # agreement below which a depth is not used to complete others
-POINT_WEIGHT = 0.5
+POINT_WEIGHT = 20.0
+"""Of a point against a sure depth at a pixel: it stands for its surroundings. Measured from 0.5 on, together with
+PRIOR_WEIGHT from 0.25: 2.2 dB where three frames of 11 synthetic clips are shown, 0.6 where every other one is."""
+
 MATCHED = 0.5  # correlation from which a match is worth its whole agreement
 
 CONSISTENT_PX = 1.0  # at half resolution

@@ -43,13 +43,16 @@ PRIOR_SIGMA = 0.35  # of log focal: a factor of 1.4 either way is one sigma
 FOV_HYPOTHESES_RAD = tuple(np.radians([50.0, 75.0, 30.0]))  # a free focal length converges from a factor of 1.6 off
 
 SEED_GAPS = (1, 2, 4, 6, 8, 12, 16)
+SEED_STRIDE = 2  # of the first frame: neighbouring seeds say the same
 SEED_TRIALS = 5
 SEED_ANGLE_RAD = np.radians(2.0)  # a point seen under less fixes no scale
 FAINT_ANGLE_RAD = np.radians(0.7)  # several times the noise of a match: below it a clip is a pan
 MIN_SEED_POINTS = 20
 ON_PLANE_VALUE = 0.25  # of a point on the plane that explains most, next to one off it: a plane has two explanations
-TRACKS_A_FRAME = 130  # of either kind, for the last adjustment
-GROWTH_TRACKS_A_FRAME = 150  # of both kinds together, for growing: enough to be right, not to be precise
+MAX_KEY_GAP = 4  # frames from one that is matched to the next
+WELL_TIED_POINTS = 60  # followed between those two: five times what verifies a pair
+TRACKS_A_FRAME = 200  # of either kind, for the last adjustment
+GROWTH_TRACKS_A_FRAME = 100  # of both kinds together, for growing: enough to be right, not to be precise
 GOOD_PX = 2.0  # an observation this near its reprojected point is right, at 320 px
 KNOWN_ANGLE_RAD = np.radians(1.5)  # points seen under less are not resected from
 RESECTION_PX = 3.0
@@ -186,12 +189,37 @@ def find_tracks(
     flow: Tracks | None = None,
 ) -> Tracks:
     """Verified SIFT tracks and Lucas-Kanade tracks (`flow`) of a clip, together; no more than the start needs."""
-    features, matches = match_frames(frames_u8)
+    flow = track_points(frames_u8) if flow is None else flow
+    return Tracks.concatenate([matched_tracks(frames_u8, flow, intrinsics), thinned(flow, TRACKS_A_FRAME)])
+
+
+def matched_tracks(
+    frames_u8: UInt8[np.ndarray, "t h w 3"], flow: Tracks, intrinsics: Float[ArrayLike, "4"] | None
+) -> Tracks:
+    """Verified SIFT tracks, the longest of each frame: the part of `find_tracks` that flow does not see."""
+    features, matches = match_frames(frames_u8, matched_pairs(flow))
     h, w = frames_u8.shape[1:3]
     threshold_px = max(max(h, w) / 320, 0.5)
     sift = join_matches(features, verify(features, matches, intrinsics, threshold_px), (h, w))
-    flow = track_points(frames_u8) if flow is None else flow
-    return Tracks.concatenate([thinned(sift, TRACKS_A_FRAME), thinned(flow, TRACKS_A_FRAME)])
+    return thinned(sift, TRACKS_A_FRAME)
+
+
+def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
+    """Pairs of frames to be matched, of key frames as far apart as flow ties them well, `MAX_KEY_GAP` at most.
+
+    Matches are for what flow cannot do: to meet again after many frames, or at once after a jerk. Where flow holds, a
+    few frames do that as well as all.
+    """
+    last = flow.num_frames - 1
+    seen = np.zeros((flow.num_frames, flow.num_points), dtype=np.float32)
+    seen[flow.frame, flow.point] = 1
+    shared = seen @ seen.T
+    keys = [0]
+    while keys[-1] < last:
+        ahead = np.arange(keys[-1] + 1, min(keys[-1] + MAX_KEY_GAP, last) + 1)
+        tied = ahead[shared[keys[-1], ahead] >= WELL_TIED_POINTS]
+        keys.append(int(tied.max(initial=keys[-1] + 1)))
+    return [(keys[i], keys[j]) for i, j in frame_pairs(len(keys))]
 
 
 def thinned(tracks: Tracks, per_frame: int) -> Tracks:
@@ -244,6 +272,8 @@ def _seeds(sightings: _Sightings, intrinsics: np.ndarray) -> list[_Seed]:
     seeds = []
     faint = []
     for i, j in frame_pairs(sightings.tracks.num_frames, SEED_GAPS):
+        if i % SEED_STRIDE:
+            continue
         both = sightings.seen[:, i] & sightings.seen[:, j]
         if both.sum() < MIN_SEED_POINTS:
             continue
@@ -251,10 +281,13 @@ def _seeds(sightings: _Sightings, intrinsics: np.ndarray) -> list[_Seed]:
         pose = relative_pose(first, second, intrinsics, sightings.unit)
         if pose is None:
             continue
+        enough = max(MIN_SEED_POINTS, 0.1 * pose.inliers.sum())
+        if (pose.in_front & (pose.angle_rad > FAINT_ANGLE_RAD)).sum() < enough:
+            continue
         off_plane = ~planar_inliers(first, second, sightings.unit)
         for angle_rad, found in ((SEED_ANGLE_RAD, seeds), (FAINT_ANGLE_RAD, faint)):
             good = pose.in_front & (pose.angle_rad > angle_rad)
-            if good.sum() >= MIN_SEED_POINTS and good.sum() > 0.1 * pose.inliers.sum():
+            if good.sum() >= enough:
                 found.append(_Seed(i, j, pose, float((good & off_plane).sum() + ON_PLANE_VALUE * good.sum())))
     return sorted(seeds or faint, key=lambda seed: -seed.score)
 

@@ -43,6 +43,9 @@ class Features:
         return len(self.xy)
 
 
+NO_FEATURES = Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+
+
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Features of frame `first` and of frame `second` that look alike: indices (M, 2) into both, each used once."""
@@ -77,8 +80,10 @@ class RelativePose:
         return float(np.median(self.angle_rad[self.inliers])) if self.inliers.any() else 0.0
 
 
-def detect_features(frames_u8: UInt8[np.ndarray, "t h w 3"], max_features: int = MAX_FEATURES) -> list[Features]:
-    """SIFT features of every frame, positions in pixels of the frames.
+def detect_features(
+    frames_u8: UInt8[np.ndarray, "t h w 3"], max_features: int = MAX_FEATURES, only: Iterable[int] | None = None
+) -> list[Features]:
+    """SIFT features of every frame, or of those in `only` (the others have none); positions in pixels of the frames.
 
     Lowe, Distinctive image features from scale-invariant keypoints, IJCV 2004; RootSIFT by Arandjelovic and Zisserman,
     Three things everyone should know to improve object retrieval, CVPR 2012, section 3.1: square roots of descriptors
@@ -89,7 +94,8 @@ def detect_features(frames_u8: UInt8[np.ndarray, "t h w 3"], max_features: int =
     scale = min(1.0, MAX_SIDE_PX / max(h, w))
     size = (max(round(w * scale), 1), max(round(h * scale), 1))
     sift = cv2.SIFT_create(nfeatures=max_features, contrastThreshold=CONTRAST, enable_precise_upscale=True)
-    return [_features_of(sift, frame, size) for frame in frames_u8]
+    chosen = set(range(len(frames_u8)) if only is None else only)
+    return [_features_of(sift, frame, size) if i in chosen else NO_FEATURES for i, frame in enumerate(frames_u8)]
 
 
 def _features_of(sift: cv2.SIFT, frame_u8: np.ndarray, size: tuple[int, int]) -> Features:
@@ -99,7 +105,7 @@ def _features_of(sift: cv2.SIFT, frame_u8: np.ndarray, size: tuple[int, int]) ->
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     keypoints, descriptors = sift.detectAndCompute(grey, None)  # pyright: ignore
     if descriptors is None or len(keypoints) == 0:
-        return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        return NO_FEATURES
     xy = (cv2.KeyPoint.convert(keypoints).astype(np.float64) + 0.5) * [w / size[0], h / size[1]]
     total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
     return Features(xy, np.sqrt(descriptors / total))
@@ -113,9 +119,10 @@ def frame_pairs(num_frames: int, gaps: Iterable[int] = GAPS) -> list[tuple[int, 
 def match_frames(
     frames_u8: UInt8[np.ndarray, "t h w 3"], pairs: Sequence[tuple[int, int]] | None = None
 ) -> tuple[list[Features], list[Matches]]:
-    """Features of all frames and the matches between pairs of them (default: `frame_pairs`), not yet verified."""
-    features = detect_features(frames_u8)
-    return features, match_features(features, frame_pairs(len(features)) if pairs is None else pairs)
+    """Features of the frames in pairs (default: `frame_pairs`), and the matches of the pairs, not yet verified."""
+    pairs = frame_pairs(len(frames_u8)) if pairs is None else pairs
+    features = detect_features(frames_u8, only={frame for pair in pairs for frame in pair})
+    return features, match_features(features, pairs)
 
 
 def match_features(

@@ -2,8 +2,9 @@
 
 Points are tracked through the clip and poses, points and focal length adjusted to them (`rap.geometry.bundle`). Two
 starts compete where the first does not convince: the given trajectory, and poses found from the frames alone
-(`rap.geometry.initialise`). The world stays the source camera; the unit of length becomes the median z-depth of the
-points that the source view sees, as everywhere in this package.
+(`rap.geometry.initialise`). A trajectory whose poses are all one says nothing: then the frames are asked at once. The
+world stays the source camera; the unit of length becomes the median z-depth of the points that the source view sees,
+as everywhere in this package.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jaxtyping import Float, UInt8
 from rap.geometry import se3
 from rap.geometry.bundle import Bundle, bundle_adjust
 from rap.geometry.camera import intrinsics_from_fov
-from rap.geometry.initialise import initialise as initialise_from_frames
+from rap.geometry.initialise import TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
 from rap.geometry.mend import frame_shares, mend
 from rap.geometry.tracks import (
     PointCloud,
@@ -41,6 +42,7 @@ MIN_VIEWS = 3  # of a point: two views fit any motion along one line, so that no
 FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grows with larger ones
 CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
 CONVINCING_FRAME_SHARE = 0.75  # less than this: no other start is needed
+HOPELESS_SHARE = 0.7  # of the observations fit poses from the frames: below it even poses that say nothing are tried
 BETTER_SHARE = 0.02  # by which poses from the frames alone must win: where both fit, the prediction knows more
 MIN_SHARE = 0.5  # of the observations must fit, or the adjustment has diverged
 MIN_FRAME_SHARE = 0.35  # of a frame's observations must fit, or its pose is taken from the prediction
@@ -115,13 +117,17 @@ class _Lens:
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source."""
+    """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source.
+
+    `tracks` are as many as poses need; `evidence` are all there are, for the points.
+    """
 
     start: StartName
     tracks: Tracks
     bundle: Bundle
     shares: Float[np.ndarray, " t"]
     tied: np.ndarray
+    evidence: Tracks
     before_px: float = float("nan")
 
     @property
@@ -164,9 +170,10 @@ def refine_trajectory(
     lens = _lens(start, known_fov_y_rad, trust_focal)
     flow = track_points(frames_u8)
     tracks = flow.at_least(min(MIN_VIEWS, len(start)))
-    best = _from_prediction(tracks, start, lens)
-    if initialise and len(start) > 1 and not best.convinces:
-        best = _against_frames(best, tracks, flow, frames_u8, start, lens)
+    best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
+    if initialise and len(start) > 1 and not (best and best.convinces):
+        best = _against_frames(best, flow, frames_u8, start, lens)
+    best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
         return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
@@ -240,7 +247,7 @@ def _candidate(
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
     bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
-    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied)
+    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,32 +271,45 @@ def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candida
     return _candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
 
 
+def _rests(start: Trajectory) -> bool:
+    """Whether the poses say nothing: all of them are one, which is how nothing known is written."""
+    return len(start) > 1 and bool(np.ptp(start.Ts_world_camera, axis=0).max() < 1e-9)
+
+
 def _against_frames(
-    predicted: _Candidate, tracks: Tracks, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
-) -> _Candidate:
-    """The best of the adjusted prediction and poses found without it, all judged on the tracks of both.
+    predicted: _Candidate | None, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
+) -> _Candidate | None:
+    """The best of the adjusted prediction and poses found without it, all judged on the same tracks.
 
     Without a known focal length the frames are asked twice where the first answer does not convince: what they take
     for a camera depends on it, and narrower than the model believes is the common mistake.
     """
     free, source = lens.focal == "shared", start.source
-    found = initialise_from_frames(frames_u8, None if free else lens.intrinsics[source], fixed=source, flow=flow)
+    known = None if free else lens.intrinsics[source]
+    matched = matched_tracks(frames_u8, flow, known)
+    together = Tracks.concatenate([matched, thinned(flow, TRACKS_A_FRAME)])
+    found = start_from_tracks(together, known, source)[0]
     if found is None:
         return predicted
-    tracks = Tracks.concatenate([tracks, found.tracks])
+    tracks = found.tracks
     rows = found.intrinsics if free else lens.intrinsics
     best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
     if free and found.parallax and not best.convinces:
         narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
-        found = initialise_from_frames(frames_u8, narrow[source], fixed=source, flow=flow)
+        found = start_from_tracks(together, narrow[source], source)[0]
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
             best = max(best, second, key=_score)
-    if best.convinces:
+    best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
+    if best.convinces or (predicted is None and best.score > HOPELESS_SHARE):
         return best
-    bundle = predicted.bundle
-    again = _candidate("prediction", tracks, bundle.Ts_world_camera, bundle.intrinsics, lens, source)
+    Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
+    again = _candidate("prediction", tracks, Ts, rows, lens, source)
     return best if best.score > again.score + BETTER_SHARE else again
+
+
+def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
+    return bundle.Ts_world_camera, bundle.intrinsics
 
 
 def _score(candidate: _Candidate) -> float:
@@ -352,7 +372,7 @@ def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -
 
 def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candidate) -> Refinement:
     """Gauge, points and report of a successful adjustment."""
-    bundle, source, tracks = best.bundle, start.source, best.tracks
+    bundle, source, tracks = best.bundle, start.source, best.evidence
     poses = _at_source(bundle.Ts_world_camera, start)
     points = triangulate(tracks, poses, bundle.intrinsics, frames_u8)
     unit = source_depth(tracks, points, poses[source], source)
@@ -361,7 +381,9 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candi
     placed[source] = True
     poses = _carry_along(poses, start.Ts_world_camera, placed)
     trajectory = replace(start, Ts_world_camera=poses, intrinsics=bundle.intrinsics)
-    reason = f"{best.score:.0%} of {len(tracks)} observations of {tracks.num_points} points fit the refined path."
+    reason = (
+        f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the refined path."
+    )
     if not placed.all():
         missing = np.flatnonzero(~placed).tolist()
         reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class Tracks:
     def num_points(self) -> int:
         return int(self.point[-1]) + 1 if len(self.point) else 0
 
-    @property
+    @cached_property
     def starts(self) -> Int[np.ndarray, " p"]:
         """(P,) index of the first observation of every point, for `np.add.reduceat`."""
         return np.flatnonzero(np.diff(self.point, prepend=-1))
@@ -315,93 +316,122 @@ def triangulate(
 
 
 def locate(
-    tracks: Tracks, Ts: Float[np.ndarray, "t 4 4"], intrinsics: Float[np.ndarray, "t 4"]
+    tracks: Tracks, Ts: Float[np.ndarray, "t 4 4"], intrinsics: Float[np.ndarray, "t 4"], rounds: int = ROUNDS
 ) -> tuple[Charts, Float[np.ndarray, " n"], np.ndarray]:
     """Points of tracks under given cameras: charts, residual of every observation (px), and whether it is in front.
 
     Start: inverse depth along the middle observation's ray, in closed form from the cross products of rays
     (linear least squares). Then Gauss-Newton on the reprojection error of all three coordinates, weighed by Cauchy's
-    function with the scale taken from the point's own median residual.
+    function with the scale taken from the point's own median residual; few `rounds` will do where an adjustment
+    follows.
     """
     anchors = tracks.starts + np.bincount(tracks.point) // 2
     uv = normalised(tracks.xy[anchors], intrinsics[tracks.frame[anchors]])
     uvr = np.concatenate([uv, np.full((len(uv), 1), MIN_INVERSE_DEPTH)], axis=1)
     charts = Charts(Ts[tracks.frame[anchors]], uvr)
-    charts = replace(charts, uvr=_linear_inverse_depth(tracks, Ts, intrinsics, charts))
-    best = charts.uvr.copy()
-    best_px = np.full(tracks.num_points, np.inf)
-    for _ in range(ROUNDS):
-        error, jacobian, z = project_charts(tracks, Ts, intrinsics, charts)
-        now_px = np.where(z > 0, np.linalg.norm(error, axis=1), np.inf)
+    views = _Rows.of(tracks, Ts, intrinsics, charts)
+    uvr = _linear_inverse_depth(tracks, views, uvr)
+    best, best_px = uvr.copy(), np.full(tracks.num_points, np.inf)
+    for _ in range(rounds):
+        error, jacobian, z = views.project(uvr)
+        now_px = np.where(z > 0, np.sqrt(error[0] ** 2 + error[1] ** 2), np.inf)
         score = median_per_point(now_px, tracks)
         better = score < best_px
-        best_px, best = np.where(better, score, best_px), np.where(better[:, None], charts.uvr, best)
+        best_px, best = np.where(better, score, best_px), np.where(better[:, None], uvr, best)
         scale = np.maximum(1.5 * np.where(np.isfinite(score), score, 1e3), 0.5)[tracks.point]
         weight = np.where(z > 0, 1 / (1 + (np.minimum(now_px, 1e6) / scale) ** 2) ** 2, 0)
-        charts = replace(charts, uvr=_gauss_newton(tracks, charts.uvr, error, jacobian, weight))
-    error, _, z = project_charts(tracks, Ts, intrinsics, charts)
-    last_px = median_per_point(np.where(z > 0, np.linalg.norm(error, axis=1), np.inf), tracks)
+        uvr = _gauss_newton(tracks, uvr, error, jacobian, weight)
+    error, _, z = views.project(uvr)
+    last_px = median_per_point(np.where(z > 0, np.sqrt(error[0] ** 2 + error[1] ** 2), np.inf), tracks)
     worse = ~(last_px < 1.2 * best_px + 0.05)  # the last round is the minimum, unless it ran away
-    charts = replace(charts, uvr=np.where(worse[:, None], best, charts.uvr))
-    error, _, z = project_charts(tracks, Ts, intrinsics, charts)
+    uvr = np.where(worse[:, None], best, uvr)
+    error, _, z = views.project(uvr)
     in_front = z > 0
-    residual_px = np.where(in_front, np.linalg.norm(error, axis=1), np.inf)
-    return charts, residual_px, in_front
+    residual_px = np.where(in_front, np.sqrt(error[0] ** 2 + error[1] ** 2), np.inf)
+    return replace(charts, uvr=uvr), residual_px, in_front
 
 
-def project_charts(
-    tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, charts: Charts
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Error (N, 2) px of every observation, its Jacobian (N, 2, 3) in (u, v, rho), and the point's (N,) z sign.
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """From charts to pixels, for every observation; N last, where it is fastest.
 
-    The z returned is that of rho-scaled camera coordinates: positive in front, whatever the distance.
+    Attributes:
+        point: (N,) of the observation.
+        xy: (2, N) where it was seen.
+        M: (3, 4, N) from the point's anchor to the camera.
+        focal, centre: (2, N) px.
     """
-    Ts_camera_world = se3.inverse(Ts)[tracks.frame]
-    M = Ts_camera_world @ charts.Ts_world_anchor[tracks.point]
-    u, v, rho = charts.uvr[tracks.point].T
-    Y = M[:, :3, 0] * u[:, None] + M[:, :3, 1] * v[:, None] + M[:, :3, 2] + M[:, :3, 3] * rho[:, None]
-    z = np.where(np.abs(Y[:, 2]) < 1e-9, 1e-9, Y[:, 2])
-    plane = Y[:, :2] / z[:, None]
-    focal = intrinsics[tracks.frame, :2]
-    error = plane * focal + intrinsics[tracks.frame, 2:] - tracks.xy
-    columns = M[:, :3][:, :, [0, 1, 3]]
-    jacobian = (columns[:, :2] - plane[:, :, None] * columns[:, 2:]) * (focal / z[:, None])[:, :, None]
-    return error, jacobian, z
+
+    point: Int[np.ndarray, " n"]
+    xy: Float[np.ndarray, "2 n"]
+    M: Float[np.ndarray, "3 4 n"]
+    focal: Float[np.ndarray, "2 n"]
+    centre: Float[np.ndarray, "2 n"]
+
+    @staticmethod
+    def of(tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, charts: Charts) -> _Rows:
+        to_camera = np.ascontiguousarray(se3.inverse(Ts)[:, :3].transpose(1, 2, 0))[:, :, tracks.frame]
+        anchors = np.ascontiguousarray(charts.Ts_world_anchor[:, :3].transpose(1, 2, 0))[:, :, tracks.point]
+        M = np.stack([[_dot3(to_camera[i], anchors[:, j]) for j in range(4)] for i in range(3)])
+        M[:, 3] += to_camera[:, 3]
+        lenses = intrinsics.T[:, tracks.frame]
+        return _Rows(tracks.point, np.ascontiguousarray(tracks.xy.T), M, lenses[:2], lenses[2:])
+
+    def project(self, uvr: Float[np.ndarray, "p 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Error (2, N) px of every observation, its Jacobian (3, 2, N) in (u, v, rho), and the point's (N,) z.
+
+        The z returned is that of rho-scaled camera coordinates: positive in front, whatever the distance.
+        """
+        u, v, rho = np.ascontiguousarray(uvr.T)[:, self.point]
+        Y = self.M[:, 0] * u + self.M[:, 1] * v + self.M[:, 2] + self.M[:, 3] * rho
+        z = np.where(np.abs(Y[2]) < 1e-9, 1e-9, Y[2])
+        plane = Y[:2] / z
+        gain = self.focal / z
+        jacobian = np.stack([(self.M[:2, k] - plane * self.M[2, k]) * gain for k in (0, 1, 3)])
+        return plane * self.focal + self.centre - self.xy, jacobian, z
 
 
-def _linear_inverse_depth(tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, charts: Charts) -> np.ndarray:
+def _dot3(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum over the first three of (3 or more, N) products."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _linear_inverse_depth(tracks: Tracks, views: _Rows, uvr: np.ndarray) -> np.ndarray:
     """(P, 3) charts with rho from a x + rho b parallel to the observed ray, in the least squares of the image plane.
 
     Robust by two rounds: observations far from the first answer lose their vote in the second.
     """
-    M = se3.inverse(Ts)[tracks.frame] @ charts.Ts_world_anchor[tracks.point]
-    u, v, _ = charts.uvr[tracks.point].T
-    a = M[:, :3, 0] * u[:, None] + M[:, :3, 1] * v[:, None] + M[:, :3, 2]
-    b = M[:, :3, 3]
-    seen = normalised(tracks.xy, intrinsics[tracks.frame])
-    p = a[:, :2] - seen * a[:, 2:]  # p + rho q = 0 where the point projects onto the observation
-    q = b[:, :2] - seen * b[:, 2:]
+    u, v = np.ascontiguousarray(uvr.T)[:2, tracks.point]
+    a = views.M[:, 0] * u + views.M[:, 1] * v + views.M[:, 2]
+    b = views.M[:, 3]
+    seen = (views.xy - views.centre) / views.focal
+    p = a[:2] - seen * a[2]  # p + rho q = 0 where the point projects onto the observation
+    q = b[:2] - seen * b[2]
+    products, squares = p[0] * q[0] + p[1] * q[1], q[0] ** 2 + q[1] ** 2
     weight = np.ones(len(tracks))
     rho = np.full(tracks.num_points, MIN_INVERSE_DEPTH)
     for _ in range(3):
-        numerator = np.add.reduceat(weight * (p * q).sum(axis=1), tracks.starts)
-        denominator = np.add.reduceat(weight * (q * q).sum(axis=1), tracks.starts)
+        numerator = np.add.reduceat(weight * products, tracks.starts)
+        denominator = np.add.reduceat(weight * squares, tracks.starts)
         rho = np.maximum(-numerator / np.maximum(denominator, 1e-18), MIN_INVERSE_DEPTH)
-        depth = np.maximum(a[:, 2] + rho[tracks.point] * b[:, 2], 1e-3)
-        miss = np.linalg.norm(p + rho[tracks.point, None] * q, axis=1) / depth
+        depth = np.maximum(a[2] + rho[tracks.point] * b[2], 1e-3)
+        miss = p + rho[tracks.point] * q
+        miss = np.sqrt(miss[0] ** 2 + miss[1] ** 2) / depth
         scale = np.maximum(1.5 * median_per_point(miss, tracks), 1e-4)[tracks.point]
         weight = 1 / (1 + (miss / scale) ** 2) ** 2 / depth**2
-    return np.concatenate([charts.uvr[:, :2], rho[:, None]], axis=1)
+    return np.concatenate([uvr[:, :2], rho[:, None]], axis=1)
 
 
 def _gauss_newton(
     tracks: Tracks, uvr: np.ndarray, error: np.ndarray, jacobian: np.ndarray, weight: np.ndarray
 ) -> np.ndarray:
     """One damped step of every point's three coordinates from its own observations."""
-    weighed = jacobian * weight[:, None, None]
-    products = np.einsum("nki,nkj->nij", weighed, jacobian).reshape(-1, 9)
-    hessian = np.add.reduceat(products, tracks.starts).reshape(-1, 3, 3)
-    gradient = np.add.reduceat(np.einsum("nki,nk->ni", weighed, error), tracks.starts)
+    hessian, gradient = np.empty((tracks.num_points, 3, 3)), np.empty((tracks.num_points, 3))
+    weighed = jacobian * weight
+    for i in range(3):
+        gradient[:, i] = np.add.reduceat((weighed[i] * error).sum(axis=0), tracks.starts)
+        for j in range(i, 3):
+            hessian[:, i, j] = hessian[:, j, i] = np.add.reduceat((weighed[i] * jacobian[j]).sum(axis=0), tracks.starts)
     diagonal = np.einsum("pii->pi", hessian)
     diagonal += 1e-4 * diagonal + 1e-6 * diagonal.max(axis=1, keepdims=True) + 1e-9
     step = np.linalg.solve(hessian, gradient[..., None])[..., 0]

@@ -176,6 +176,22 @@ def test_flow_that_is_there_already_is_not_found_again(monkeypatch):
     np.testing.assert_array_equal(again.point, expected.point)
 
 
+def test_frames_are_matched_where_flow_does_not_tie_them():
+    def tied(first, last):
+        """100 points that are followed from one frame to another."""
+        frame, point = np.meshgrid(np.arange(first, last + 1), np.arange(100))
+        xy = np.zeros((frame.size, 2))
+        return Tracks.build(frame.ravel(), point.ravel(), xy, 17, SIZE)
+
+    def keys(*parts):
+        return sorted({frame for pair in initialise.matched_pairs(Tracks.concatenate(parts)) for frame in pair})
+
+    assert keys(tied(0, 16)) == [0, 4, 8, 12, 16]
+    assert keys(tied(0, 6), tied(5, 7), tied(7, 16)) == [0, 4, 6, 7, 11, 15, 16]
+    assert keys(tied(0, 16).subset(np.arange(initialise.WELL_TIED_POINTS - 1))) == list(range(17))
+    assert initialise.matched_pairs(tied(0, 16))[:4] == [(0, 4), (4, 8), (8, 12), (12, 16)]
+
+
 def test_wrong_frames_and_numbers_are_refused():
     with pytest.raises(ValueError, match="uint8"):
         initialise.initialise(np.zeros((2, 8, 8, 3)))

@@ -55,6 +55,13 @@ def test_too_few_descriptors_match_nothing(sizes):
     assert matching.nearest_both_ways(unit_rows(rng, sizes[0]), unit_rows(rng, sizes[1]), 0.8).shape == (0, 2)
 
 
+def test_only_frames_in_pairs_are_looked_at():
+    frames = np.repeat(texture(80, 100)[None], 4, axis=0)
+    features, matches = matching.match_frames(frames, [(0, 2)])
+    assert [len(one) > 0 for one in features] == [True, False, True, False]
+    assert len(matches) == 1 and len(matches[0]) == len(features[0])
+
+
 def test_features_lie_where_the_picture_moved_them():
     image = texture(200, 260)
     moved = np.roll(image, (6, 11), axis=(0, 1))  # 6 down, 11 right

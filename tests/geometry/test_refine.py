@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from analytic_scenes import Plane, Sphere, World, path
 
+from rap.geometry import refine as refinement
 from rap.geometry import se3
 from rap.geometry.refine import refine_trajectory
 from rap.geometry.trajectory import Trajectory
@@ -58,6 +59,20 @@ def test_a_start_from_the_frames_wins_over_none():
     )
     assert found.report.verdict == "refined" and error < 1 and error <= error_alone + 0.1
     assert found.report.start == "frames" or error_alone < 1
+
+
+def test_a_path_that_says_nothing_is_not_adjusted_before_the_frames_are_asked(monkeypatch):
+    still = Trajectory(np.tile(np.eye(4), (9, 1, 1)), ARC.intrinsics, ARC.image_size)
+    with monkeypatch.context() as patch:
+        patch.setattr(refinement, "_from_prediction", None)
+        found = refine_trajectory(ARC_FRAMES, still, trust_focal=True)
+    assert found.report.verdict == "refined" and found.report.start == "frames"
+    assert pose_errors(found.trajectory.Ts_world_camera, ARC.Ts_world_camera).rotation_deg.mean() < 1
+    # poses rest on some tracks, points are those of all
+    assert found.tracks and found.points
+    assert found.tracks.num_points > found.report.num_points and len(found.points) > found.report.num_points
+    black = refine_trajectory(np.zeros_like(ARC_FRAMES), still)
+    assert black.report.verdict == "too_few_tracks" and black.trajectory == still
 
 
 def test_forward_motion():
