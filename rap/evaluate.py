@@ -2,7 +2,8 @@
 
 Protocols (never compare across protocols): poses over all pairs i < j of a clip, AUC@30 in 1-degree bins of the worse
 of rotation and translation direction; identity is the score of not moving. Generation from frame 0 along the true
-cameras, PSNR against the true frames without frame 0, beside repeating frame 0. Following re-estimates the cameras of
+cameras, PSNR against the true frames without frame 0, beside repeating frame 0; a model that takes a warp hint gets
+frame 0 as a plane at unit depth, and `plane` is the score of that warp alone. Following re-estimates the cameras of
 the generated video with the same model (self-consistency), beside the estimate from the true video. --refine adds the
 estimate fitted to the clip's tracks. --hints judges leaving the path: the even frames of the first half are shown to
 the geometry under true cameras, and PSNR is over the second half, for the warp alone (its holes filled smoothly), the
@@ -27,6 +28,7 @@ from rap.data.clip import open_upload
 from rap.data.dataset import ClipStore, relative_cameras
 from rap.errors import InputError
 from rap.geometry import Trajectory
+from rap.hints import plane_hints
 from rap.pipeline import RaPPipeline
 from rap.scene import build_scene, refine
 
@@ -79,7 +81,12 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
     if args.steps == 0:
         return row
     options = {"steps": args.steps, "guidance_scale": args.guidance_scale, "seed": args.seed}
-    made = pipe.generate_video(clip.frames_u8[:1], truth, **options).frames_u8
+    plane = plane_hints(clip.frames_u8[:1], (0,), truth)
+    if pipe.transformer.config.warp_hint == "none":
+        plane = None
+    else:
+        row["plane_psnr_db"] = metrics.psnr(plane.frames_u8[1:], clip.frames_u8[1:])
+    made = pipe.generate_video(clip.frames_u8[:1], truth, hints=plane, **options).frames_u8
     assert made is not None
     followed = pipe.estimate_trajectory(made, seed=args.seed).trajectory
     assert followed is not None

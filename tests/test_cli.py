@@ -384,8 +384,10 @@ def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, fi
 
 def test_hints_of_a_picture_are_a_plane(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path) -> None:
     arguments = "generate", picture, "--preset", "arc-left", "--out", tmp_path / "out"
-    assert run_json(capsys, *arguments)["hints"] is None and geometry.made == []
-    assert run_json(capsys, *arguments, "--hints")["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
+    assert run_json(capsys, *arguments)["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
+    for blind in (["--model-only"], ["--at", "3"]):
+        assert run_json(capsys, *arguments, *blind)["hints"] is None and len(geometry.made) == 1
+    assert "of a video or folder" in refused(capsys, *arguments, "--refine")
 
 
 def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> None:

@@ -215,7 +215,6 @@ class Session:
         clip, before = message.clip, state.geometry
         geometry = Geometry(
             refine_on=before.refine_on,
-            use_on=len(clip) > 1,
             dense_on=before.dense_on,
             known_fov_y_rad=clip.exif_fov_y_rad,
         )

@@ -46,10 +46,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--hints",
         action="store_true",
         default=None,
-        help="hand the model what the input shows along the path (default for a video or folder)",
+        help="hand the model what the input shows along the path: a picture as a plane (the default)",
     )
     hints.add_argument(
-        "--model-only", dest="hints", action="store_false", help="first frame and path are all the model gets"
+        "--model-only", dest="hints", action="store_false", help="source pictures and path are all the model gets"
     )
     cameras.add_cameras(parser)
     options.add_common(parser)
@@ -71,8 +71,9 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     check_options(chosen)
     source_indices = source_frames(len(chosen.images), chosen.at, chosen.frames)
     clip = load_input(chosen)
-    hinted = bool(chosen.hints) if len(clip) == 1 else len(chosen.images) == 1
-    if not hinted and (chosen.cameras is not None or chosen.refine is not None):
+    # A picture that is to stand elsewhere than at the path's beginning has no plane to be warped from.
+    hinted = len(chosen.images) == 1 and (chosen.at is None if chosen.hints is None else bool(chosen.hints))
+    if not (hinted and len(clip) > 1) and (chosen.cameras is not None or chosen.refine is not None):
         raise InputError("--cameras and --refine belong to the hints of a video or folder")
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))

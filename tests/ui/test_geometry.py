@@ -291,7 +291,7 @@ def test_a_drag_asks_for_one_preview_when_it_rests(session, app, video):
 
 def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     give(session, still)
-    assert not session.state.geometry.use_on, "off for a single image"
+    assert session.state.geometry.use_on
     session.dispatch(msg.ApplyPreset("truck-left"))
     state = at_rest(session)
     assert app.backend.calls == [("picture_scene", None)]
@@ -300,9 +300,11 @@ def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     session.dispatch(msg.ApplyPreset("truck-right"))
     at_rest(session)
     assert len(app.backend.scenes) == 1, "the same lens, the same scene"
-    session.dispatch(msg.Regenerate())
-    wait_until(lambda: session.state.job is None)
-    assert app.pipeline.tasks[-1].hints is None
+    for on in (True, False):
+        session.dispatch(msg.SetUseGeometry(on))
+        session.dispatch(msg.Regenerate())
+        wait_until(lambda: session.state.job is None)
+        assert (app.pipeline.tasks[-1].hints is not None) == on
 
 
 def test_takes_are_made_with_geometry_or_without(session, app, video):
