@@ -130,10 +130,10 @@ def _groups(args: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
     if args.shards is not None:
         yield "synthetic", list(_synthetic(args.shards, args.count, args.seed))
     for folder in args.clips:
-        yield folder.parent.name if folder.name == "frames" else folder.name, list(_windows(folder, args.stride))
+        yield folder.parent.name if folder.name == "frames" else folder.name, list(windows(folder, args.stride))
 
 
-def _windows(folder: Path, stride: int) -> Iterator[Clip]:
+def windows(folder: Path, stride: int) -> Iterator[Clip]:
     """Windows of 17 frames that overlap by half.
 
     Raises:

@@ -63,7 +63,7 @@ def test_a_broken_frame_is_named_instead_of_shortening_the_clip(folder):
     again = list(range(17)) + list(range(1, 9))
     longer = Trajectory(cameras.Ts_world_camera[again], cameras.intrinsics[again], cameras.image_size)
     nerfstudio.write(folder.parent / "transforms.json", longer, [f"frames/{i:04d}.png" for i in range(25)])
-    assert [clip.frame_indices[0] for clip in evaluate._windows(folder, 1)] == [0, 8]
+    assert [clip.frame_indices[0] for clip in evaluate.windows(folder, 1)] == [0, 8]
     (folder / "0024.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"^0024\.png: not a picture"):
-        list(evaluate._windows(folder, 1))
+        list(evaluate.windows(folder, 1))

@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 import rap.train.codec
@@ -108,7 +109,7 @@ def test_codec_resumes_exactly(shards: Path, tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
         cut_after(patch, rap.train.codec, "_codec_step", 6)
         train_codec(shards, tmp_path / "cut", "--steps", 9)
-    assert json.loads((tmp_path / "cut" / "progress.json").read_text()) == {"step": 4}
+    assert json.loads((tmp_path / "cut" / "progress.json").read_text())["step"] == 4
     torch.manual_seed(99)
     train_codec(shards, tmp_path / "cut", "--steps", 9, "--resume")
     assert_same_files(
@@ -116,6 +117,32 @@ def test_codec_resumes_exactly(shards: Path, tmp_path: Path, monkeypatch: pytest
     )
     with pytest.raises(InputError, match="--z-dim is 20, but the run in .* has 16; give another --out"):
         train_codec(shards, tmp_path / "cut", "--steps", 9, "--resume", "--z-dim", 20)
+
+
+def test_a_decoder_is_trained_anew_on_the_same_latents(shards: Path, codec: Path, tmp_path: Path) -> None:
+    """More blocks that look around, photographs beside the clips, an end by time: not a bit of the encoder changes."""
+    (tmp_path / "pictures").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "pictures" / "a.png")
+    more = ("--init", codec, "--refiner-blocks", 2, "--refiner-temporal", "--photographs", tmp_path / "pictures")
+    train_codec(shards, tmp_path / "next", *more, "--minutes", 0.05)
+    before, after = (PatchAutoencoder.from_pretrained(folder / "vae") for folder in (codec, tmp_path / "next"))
+    for name in ("image_mean", "image_basis", "video_mean", "video_basis"):
+        assert torch.equal(before.state_dict()[name], after.state_dict()[name])
+    for name in ("latents_mean", "latents_std"):
+        assert before.config[name] == after.config[name]
+    assert (tmp_path / "next" / "ray_latents_std.json").read_text() == (codec / "ray_latents_std.json").read_text()
+    assert after.config.refiner_temporal and after.refiner[2].neighbours.abs().max() > 0
+    with pytest.raises(InputError, match="--z-dim is 16, but"):
+        train_codec(shards, tmp_path / "other", "--init", wider_codec(tmp_path, codec))
+    with pytest.raises(InputError, match="holds no trained codec"):
+        train_codec(shards, tmp_path / "other", "--init", tmp_path / "pictures")
+
+
+def wider_codec(folder: Path, codec: Path) -> Path:
+    PatchAutoencoder(z_dim=12, refiner_blocks=0).save_pretrained(folder / "wider" / "vae")
+    (folder / "wider" / "ray_latents_std.json").write_text((codec / "ray_latents_std.json").read_text())
+    return folder / "wider"
 
 
 def test_a_linear_codec_needs_no_steps(shards: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from rap.cli import check, estimate, generate, imagine, preview, roundtrip, synthetic
+from rap.cli import check, codec, estimate, generate, imagine, preview, roundtrip, synthetic
 from rap.cli.results import report_lines
 from rap.errors import InputError
 
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         description="Rays as Pixels: camera trajectories from videos, videos from camera trajectories, or both.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (estimate, preview, generate, imagine, roundtrip, check, synthetic):
+    for module in (estimate, preview, generate, imagine, roundtrip, check, codec, synthetic):
         module.add_parser(commands)
     for name, (_, summary) in DELEGATED.items():
         commands.add_parser(name, help=summary, add_help=False)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from rap.data.dataset import ClipStore, jitter_colours, to_video
 from rap.errors import InputError
 from rap.model import LatentCodec, PatchAutoencoder
 from rap.train.batches import camera_maps, draw_clips, sample_videos
+from rap.train.codec_data import Photographs
 from rap.train.optimizers import set_rate
 from rap.train.settings import CodecTraining
 from rap.train.state import CsvLog, load_optimizer, save_optimizer, saved_step, write_progress
@@ -40,30 +45,94 @@ def train_codec(settings: CodecTraining) -> None:
     if start:
         load_optimizer(optimizer, out / "state.safetensors", start)
     log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), start)
-    began = time.monotonic()
-    bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="codec", mininterval=5)
+    source = CodecClips(store, Photographs.read(Path(settings.photographs)) if settings.photographs else None, settings)
+    began = time.monotonic() - (_spent_seconds(out) if start else 0.0)
+    if not settings.minutes and start >= settings.steps:
+        return
+    bar = tqdm(itertools.count(start), initial=start, desc="codec", mininterval=5)
     for step in bar:
+        elapsed = time.monotonic() - began
+        progress = elapsed / (60 * settings.minutes) if settings.minutes else step / settings.steps
         if step % CODEC_SAVE_EVERY == 0:
             store.refresh()
-        set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * step / settings.steps)))
-        loss = _codec_step(model, optimizer, store, settings.batch, np.random.default_rng([settings.seed, step]))
-        last = step + 1 == settings.steps
+        set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+        loss = _codec_step(model, optimizer, source.draw(np.random.default_rng([settings.seed, step])))
+        last = progress >= 1 if settings.minutes else step + 1 == settings.steps
         if step % 20 == 0 or last:
             psnr = 10 * math.log10(4 / loss)
             bar.set_postfix(psnr=f"{psnr:.2f} dB")
-            log.write(step, loss, psnr, time.monotonic() - began)
+            log.write(step, loss, psnr, elapsed)
         if (step + 1) % CODEC_SAVE_EVERY == 0 or last:
             model.save_pretrained(out / "vae")
             save_optimizer(optimizer, out / "state.safetensors", step + 1)
-            write_progress(out, {"step": step + 1})
+            write_progress(out, {"step": step + 1, "seconds": int(elapsed)})
+        if last:
+            return
+
+
+def _spent_seconds(out: Path) -> float:
+    return float(json.loads((out / "progress.json").read_text()).get("seconds", 0))
+
+
+@dataclass(frozen=True)
+class CodecClips:
+    """Where a step's clips come from: rendered ones, and photographs in motion."""
+
+    store: ClipStore
+    photographs: Photographs | None
+    settings: CodecTraining
+
+    def draw(self, rng: np.random.Generator) -> Tensor:
+        """(batch, 3, T, H, W) in [-1, 1], colours varied."""
+        clips = draw_clips(self.store, self.settings.batch, rng).frames_u8
+        if self.photographs is not None:
+            count = int(rng.binomial(len(clips), self.settings.photograph_share))
+            size = (clips.shape[2], clips.shape[3])
+            if count:
+                moving = self.photographs.clips(count, size, clips.shape[1], rng)
+                clips = np.concatenate([clips[count:], moving])
+        return jitter_colours(to_video(clips), rng)
 
 
 def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> PatchAutoencoder:
+    if settings.init:
+        return _continued_codec(settings, out)
     rng = np.random.default_rng(settings.seed)
-    model = PatchAutoencoder(settings.z_dim, settings.refiner_width, settings.refiner_blocks)
+    model = PatchAutoencoder(
+        settings.z_dim, settings.refiner_width, settings.refiner_blocks, refiner_temporal=settings.refiner_temporal
+    )
     model.fit_bases(sample_videos(store, settings.fit_clips, rng))
     _measure_latents(model, store, rng, out)
     return model
+
+
+def _continued_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
+    """A codec with the encoder and the statistics of another one, and of its decoder what fits."""
+    folder = Path(settings.init)
+    if not (folder / "vae" / "config.json").exists() or not (folder / "ray_latents_std.json").exists():
+        raise InputError(f"--init: {folder} holds no trained codec (vae and ray_latents_std.json)")
+    before = read_codec(folder)
+    if before.config.z_dim != settings.z_dim:
+        raise InputError(f"--z-dim is {settings.z_dim}, but the codec in {folder} has {before.config.z_dim} channels")
+    model = PatchAutoencoder(
+        settings.z_dim,
+        settings.refiner_width,
+        settings.refiner_blocks,
+        before.config.latents_mean,
+        before.config.latents_std,
+        settings.refiner_temporal,
+    )
+    own, taken = model.state_dict(), before.state_dict()
+    model.load_state_dict({key: taken[key] if _fits(taken, key, value) else value for key, value in own.items()})
+    for key, value in model.named_parameters():
+        if key.endswith(".scale") and not _fits(taken, key, value):
+            torch.nn.init.zeros_(value)  # a block that is new changes nothing at first
+    shutil.copyfile(folder / "ray_latents_std.json", out / "ray_latents_std.json")
+    return model
+
+
+def _fits(state: dict[str, Tensor], key: str, value: Tensor) -> bool:
+    return key in state and state[key].shape == value.shape
 
 
 def read_codec(folder: Path) -> PatchAutoencoder:
@@ -76,7 +145,7 @@ def read_codec(folder: Path) -> PatchAutoencoder:
 
 def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
     model = read_codec(out)
-    for name in ("z_dim", "refiner_width", "refiner_blocks"):
+    for name in ("z_dim", "refiner_width", "refiner_blocks", "refiner_temporal"):
         found, wanted = getattr(model.config, name), getattr(settings, name)
         if found != wanted:
             raise InputError(
@@ -85,14 +154,7 @@ def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
     return model
 
 
-def _codec_step(
-    model: PatchAutoencoder,
-    optimizer: torch.optim.Optimizer,
-    store: ClipStore,
-    batch: int,
-    rng: np.random.Generator,
-) -> float:
-    video = jitter_colours(to_video(draw_clips(store, batch, rng).frames_u8), rng)
+def _codec_step(model: PatchAutoencoder, optimizer: torch.optim.Optimizer, video: Tensor) -> float:
     with torch.no_grad():
         z = model.encode(video).latent_dist.mode()
     loss = (model.decode(z).sample - video).square().mean()

@@ -13,14 +13,24 @@ from rap.errors import InputError
 
 @dataclass(frozen=True)
 class CodecTraining:
-    """Settings of `rap train codec`."""
+    """Settings of `rap train codec`.
+
+    `init` is the folder of a codec whose encoder is kept bit for bit, so that a model trained on its latents stays
+    valid; of its decoder whatever fits is taken over. `photographs` adds moving cut-outs of a folder of pictures to
+    the clips. `minutes` above 0 ends the training by time instead of by steps.
+    """
 
     data: str = ""
     out: str = "runs/codec"
     z_dim: int = 48
     refiner_width: int = 96
     refiner_blocks: int = 4
+    refiner_temporal: bool = False
+    init: str = ""
+    photographs: str = ""
+    photograph_share: float = 0.5
     steps: int = 1500
+    minutes: float = 0.0
     batch: int = 4
     learning_rate: float = 1e-3
     fit_clips: int = 128

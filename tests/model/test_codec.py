@@ -136,3 +136,48 @@ def test_safetensors_round_trip(patch_autoencoder, tmp_path):
     again = PatchAutoencoder.from_pretrained(tmp_path)
     video = smooth_clips(1)
     assert torch.equal(again.encode(video).latent_dist.mode(), patch_autoencoder.encode(video).latent_dist.mode())
+
+
+def temporal_twin(model: PatchAutoencoder) -> PatchAutoencoder:
+    """The same decoder, told to look at the latent frames around, with random shares."""
+    config = {k: v for k, v in model.config.items() if not k.startswith("_")}
+    twin = PatchAutoencoder(**{**config, "refiner_temporal": True})
+    twin.load_state_dict(model.state_dict(), strict=False)
+    return twin.eval()
+
+
+@torch.no_grad()
+def test_a_temporal_decoder_begins_as_the_plain_one(patch_autoencoder):
+    torch.nn.init.normal_(patch_autoencoder.video_head.weight, std=0.1)
+    z = patch_autoencoder.encode(smooth_clips(2)).latent_dist.mode()
+    plain, twin = patch_autoencoder.decode(z).sample, temporal_twin(patch_autoencoder).decode(z).sample
+    torch.testing.assert_close(twin, plain, atol=1e-6, rtol=0)
+
+
+@torch.no_grad()
+def test_a_temporal_decoder_leaves_frame_0_alone_and_mixes_the_others(patch_autoencoder):
+    """Against its slow twin: block by block and latent frame by latent frame."""
+    model = temporal_twin(patch_autoencoder)
+    for head in (model.image_head, model.video_head):
+        torch.nn.init.normal_(head.weight, std=0.1)
+    for block in model.refiner[1:]:
+        torch.nn.init.normal_(block.neighbours, std=0.5)
+    z = model.encode(smooth_clips(2, 13)).latent_dist.mode()
+    decoded = model.decode(z).sample
+    alone = model.decode(z[:, :, :1]).sample
+    torch.testing.assert_close(decoded[:, :, :1], alone, atol=1e-5, rtol=0)  # a picture decodes as frame 0 does
+    features = [model.refiner[0](z[:, :, k]) for k in range(z.shape[2])]
+    for block in model.refiner[1:]:
+        before, after = block.neighbours[:, :, None, None]
+        mixed = [features[0]]
+        for k in range(1, len(features)):
+            following = features[k + 1] if k + 1 < len(features) else torch.zeros_like(features[k])
+            mixed.append(features[k] + before * features[k - 1] + after * following)
+        updates = [block.scale * 0 for _ in features]
+        for k, m in enumerate(mixed):
+            y = block.norm(block.depthwise(m).permute(0, 2, 3, 1))
+            updates[k] = (block.project(torch.nn.functional.gelu(block.expand(y))) * block.scale).permute(0, 3, 1, 2)
+        features = [f + u for f, u in zip(features, updates, strict=True)]
+    linear = model.decode(z, refine=False).sample
+    last = model.video_head(features[-1].permute(0, 2, 3, 1))[:, None]
+    torch.testing.assert_close(decoded[:, :, -4:] - linear[:, :, -4:], _from_patches(last, 4), atol=1e-4, rtol=0)
