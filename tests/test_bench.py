@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from rap import bench
 from rap.bench import Figure, Pairs
@@ -46,18 +45,6 @@ def test_in_turns_puts_every_candidate_between_two_references():
 def test_a_demand_is_reached_on_its_own_side_of_the_limit(value, relation, limit, reached):
     assert figure(value, relation, limit).reached is reached
     assert ("reached" if reached else "MISSED") in figure(value, relation, limit).lines()[0]
-
-
-def test_flop_of_a_linear_layer_and_of_attention():
-    layer = torch.nn.Linear(8, 16)
-    assert bench.count_flop(lambda: layer(torch.zeros(4, 8))) == 2 * 4 * 8 * 16
-    q, k = torch.zeros(2, 3, 5, 8), torch.zeros(2, 3, 7, 8)  # batch, heads, length, width
-
-    def attend():
-        with torch.no_grad():
-            torch.nn.functional.scaled_dot_product_attention(q, k, k)
-
-    assert bench.count_flop(attend) == 2 * (2 * 5 * 7 * 8) * 2 * 3
 
 
 def test_one_generate_step_is_one_call_of_the_network():

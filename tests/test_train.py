@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +25,14 @@ from rap.model import PatchAutoencoder
 from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
 from rap.train.batches import BatchMaker, sample_videos
+from rap.train.clock import SIGTERM_STATUS, Clock
 from rap.train.codec import RAY_STD_FLOOR
-from rap.train.model import BatchNetwork, build_transformer, load_codec
+from rap.train.model import BatchNetwork, batch_losses, build_transformer, load_codec, step_flop
+from rap.train.optimizers import learning_rate_factor
+from rap.train.plots import plot_run
 from rap.train.state import CsvLog
+from rap.train.throughput import Throughput, count_flop, duration
+from rap.train.validate import HINTED_COLUMNS, PLAIN_COLUMNS, Validation
 
 STATE = ("model.safetensors", "optimizer0.safetensors", "optimizer1.safetensors", "ema.safetensors")
 TINY = ("--width", "24", "--heads", "2", "--layers", "1", "--batch", "2", "--warmup", "2", "--save-every", "3")
@@ -62,6 +70,13 @@ def assert_same_files(a: Path, b: Path, names) -> None:
         assert first.keys() == second.keys()
         for key in first:
             assert torch.equal(first[key], second[key]), f"{name}: {key}"
+
+
+def progress(out: Path) -> dict[str, int]:
+    """What is the same for the same run: not its time."""
+    found = json.loads((out / "progress.json").read_text())
+    assert found.pop("elapsed_s") > 0
+    return found
 
 
 def steps_logged(out: Path) -> list[int]:
@@ -171,7 +186,7 @@ def test_model_resumes_exactly(straight: Path, shards: Path, codec: Path, tmp_pa
     train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
     assert_same_files(straight, tmp_path, STATE)
     assert_same_files(straight, tmp_path, ["pipeline/transformer/diffusion_pytorch_model.safetensors"])
-    assert json.loads((straight / "progress.json").read_text()) == json.loads((tmp_path / "progress.json").read_text())
+    assert progress(straight) == progress(tmp_path)
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -201,7 +216,7 @@ def test_states_without_step_marks_can_be_resumed(straight: Path, shards: Path, 
     for name in STATE:
         save_file(load_file(tmp_path / name), tmp_path / name)
     train_model(shards, codec, tmp_path, "--steps", 4, "--decay-share", "0", "--resume")
-    assert json.loads((tmp_path / "progress.json").read_text()) == {"step": 4, "ema_steps": 4}
+    assert progress(tmp_path) == {"step": 4, "ema_steps": 4}
 
 
 def test_a_run_cut_while_it_saved_is_noticed(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
@@ -275,6 +290,215 @@ def estimated(checkpoint: Path, shards: Path):
     pipeline = RaPPipeline.from_pretrained(checkpoint)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.estimate_trajectory(ClipStore(shards).draw(1, np.random.default_rng(0)).frames_u8[0], steps=1)
+
+
+# --- by time, cut, begun with weights ---------------------------------------------------------------------------------
+
+
+def test_a_training_by_minutes_ends_on_time_and_decays(shards: Path, codec: Path, tmp_path: Path) -> None:
+    timed = ("--minutes", 3 / 60, "--small-share", 0.3)
+    train_model(shards, codec, tmp_path, *timed)
+    elapsed_s = json.loads((tmp_path / "progress.json").read_text())["elapsed_s"]
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rates = [float(row["rate"]) for row in csv.DictReader(file)]
+    assert 3 <= elapsed_s < 8 and max(rates) == 1 and rates[-1] < 0.7
+    steps = progress(tmp_path)
+    train_model(shards, codec, tmp_path, *timed, "--resume")
+    assert progress(tmp_path) == steps  # its time is spent
+
+
+def test_time_of_earlier_parts_counts() -> None:
+    clock = Clock(train.ModelTraining(minutes=2), before_s=60.0)
+    assert 0.5 <= clock.progress(10**9) < 0.55
+    assert Clock(train.ModelTraining(steps=8), before_s=60.0).progress(2) == 0.25
+    assert Clock(train.ModelTraining(minutes=1), before_s=61.0).progress(0) == 1
+
+
+@pytest.mark.parametrize("minutes", [0.0, 5.0])
+def test_rates_warm_up_stay_and_decay(minutes: float) -> None:
+    settings = train.ModelTraining(minutes=minutes, warmup=10, decay_share=0.25)
+    assert learning_rate_factor(0, 0.0, settings) == 0.1
+    assert learning_rate_factor(50, 0.5, settings) == 1
+    assert learning_rate_factor(90, 0.875, settings) == 0.5
+    assert learning_rate_factor(99, 1.0, settings) == 0.02
+    assert learning_rate_factor(1, 0.5, settings) == (1 if minutes else 0.2)  # ten slow steps may be all there is
+
+
+@pytest.mark.parametrize(("number", "ends"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_training_told_to_end_saves_the_step_and_resumes_exactly(
+    number, ends, straight: Path, shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, steps = rap.train.model._train_step, []
+
+    def told_in_the_fourth(*arguments):
+        steps.append(None)
+        if len(steps) == 4:
+            os.kill(os.getpid(), number)
+        return whole(*arguments)
+
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch, pytest.raises(ends) as ended:
+        patch.setattr(rap.train.model, "_train_step", told_in_the_fourth)
+        train_model(shards, codec, tmp_path, "--steps", 6)
+    assert signal.getsignal(number) is before
+    assert number == signal.SIGINT or ended.value.code == SIGTERM_STATUS
+    assert progress(tmp_path)["step"] == 4 and estimated(tmp_path / "pipeline", shards).trajectory is not None
+    train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
+    assert_same_files(straight, tmp_path, STATE)
+
+
+def test_training_begins_with_the_weights_of_a_pipeline(straight: Path, shards: Path, codec: Path, tmp_path) -> None:
+    given = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
+    network = build_transformer(train.ModelTraining(width=24, heads=2, layers=1, flow_hint=True, warp_hint="blend"), 16)
+    rap.train.model.init_weights(network, straight / "pipeline")
+    state = network.state_dict()
+    assert all(torch.equal(state.pop(key), value) for key, value in given.items())
+    assert sorted(state) == ["flow_hint_embedding.weight", "warp_hint_embedding.weight"]
+    assert not any(value.any() for value in state.values())
+    train_model(shards, codec, tmp_path, "--steps", 1, "--init", straight / "pipeline", "--learning-rate", 0)
+    trained = load_file(tmp_path / "model.safetensors")
+    assert torch.equal(trained["patch_embedding.weight"], given["patch_embedding.weight"])
+    with pytest.raises(InputError, match="--init: the network in .* has another size or kind"):
+        train_model(shards, codec, tmp_path, "--steps", 1, "--init", straight / "pipeline", "--layers", 2)
+    with pytest.raises(InputError, match=r"--init: .* holds no pipeline \(no transformer/config.json\)"):
+        train_model(shards, codec, tmp_path, "--steps", 1, "--init", tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("device", ["cuda", "tpu", "mps"])
+def test_a_device_that_is_not_there_is_refused(device: str, shards: Path, codec: Path, tmp_path: Path) -> None:
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InputError, match="--device"):
+        train_model(shards, codec, tmp_path / "out", "--device", device)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_with_hints_and_validates(depth_shards: Path, codec: Path, tmp_path: Path) -> None:
+    flags = ("--device", "cuda", "--bf16", "--steps", 2, "--flow-hint", "--warp-hint", "layers")
+    train_model(depth_shards, codec, tmp_path, *flags, "--validation", depth_shards, "--validation-clips", 1)
+    assert len(validation_rows(tmp_path)) == 1
+
+
+# --- throughput -------------------------------------------------------------------------------------------------------
+
+
+def test_flop_of_a_linear_layer_and_of_attention_with_their_gradients() -> None:
+    layer = torch.nn.Linear(8, 16)
+    assert count_flop(lambda: layer(torch.zeros(4, 8))) == 2 * 4 * 8 * 16
+    q, k = torch.zeros(2, 3, 5, 8, requires_grad=True), torch.zeros(2, 3, 7, 8)  # batch, heads, length, width
+    attend = torch.nn.functional.scaled_dot_product_attention
+    product = (2 * 5 * 7 * 8) * 2 * 3
+    with torch.no_grad():
+        assert count_flop(lambda: attend(q, k, k)) == 2 * product
+    assert count_flop(lambda: attend(q, k, k).sum().backward()) == 7 * product
+
+
+def test_flop_of_a_step_are_those_of_all_its_clips_and_leave_no_trace(shards: Path, codec: Path) -> None:
+    maker = batch_maker(shards, codec)
+    network, batch = build_transformer(train.ModelTraining(width=24, heads=2, layers=1), 16), maker.draw()
+
+    def whole() -> None:
+        video, rays = batch_losses(network, batch, batch.clean, maker.settings)
+        (video + rays).backward()
+
+    counted = step_flop(network, batch, maker.settings)
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert counted == pytest.approx(count_flop(whole), rel=1e-6)
+
+
+def test_a_line_says_losses_samples_share_and_the_time_left() -> None:
+    lines: list[str] = []
+    meter = Throughput(peak_flop_per_s=1e9, say=lines.append, every_s=0.0)
+    assert meter.run("small", 4, lambda: "done", lambda: 10**6) == "done"
+    assert meter.run("small", 4, lambda: "again", lambda: pytest.fail("counted twice")) == "again"
+    meter.report(7, (0.5, 0.25), 3723.0)
+    assert lines[0].startswith("step 7: video 0.5000, rays 0.2500, ") and lines[0].endswith("1:02:03 left")
+    assert meter.total_flop == 2 * 10**6 and meter.summary()["share_of_matmul"] > 0
+    quiet = Throughput(1e9, lines.append, every_s=60.0)
+    quiet.report(8, (0.5, 0.25), 1.0)
+    assert len(lines) == 1
+    assert duration(61.4) == "1:01" and duration(-3) == "0:00"
+
+
+# --- validation -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def depth_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("depth")
+    config = SyntheticConfig(size=(64, 64), num_frames=9, texture_size=16)
+    list(build_shards(folder, 3, 2, config, with_depth=True))
+    return folder
+
+
+def validation_rows(out: Path) -> list[dict[str, float]]:
+    with (out / "validation.csv").open(newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_validation_has_a_row_of_every_figure_and_goes_on_when_resumed(shards: Path, codec: Path, tmp_path) -> None:
+    flags = ("--validation", shards, "--validation-clips", 2, "--validate-every", 2)
+    train_model(shards, codec, tmp_path, "--steps", 4, *flags)
+    rows = validation_rows(tmp_path)
+    assert [row["step"] for row in rows] == [2, 4]
+    assert set(rows[0]) == {"step", "seconds", *PLAIN_COLUMNS} and np.isfinite([*rows[0].values()]).all()
+    assert rows[0]["repeat_psnr_db"] == rows[1]["repeat_psnr_db"]  # the clips are the same ones
+    assert rows[0]["generate_psnr_db"] != rows[1]["generate_psnr_db"]
+    train_model(shards, codec, tmp_path, "--steps", 6, "--resume", *flags)
+    assert [row["step"] for row in validation_rows(tmp_path)] == [2, 4, 6]
+    assert {"log.png", "validation.png"} <= {path.name for path in tmp_path.glob("*.png")}
+
+
+def test_validation_changes_nothing_of_the_training(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+    flags = ("--validation", shards, "--validation-clips", 1, "--validate-every", 1)
+    train_model(shards, codec, tmp_path, "--steps", 6, *flags)
+    assert_same_files(straight, tmp_path, STATE)
+
+
+def test_a_hinted_network_is_validated_beside_its_warps(depth_shards: Path, codec: Path, tmp_path: Path) -> None:
+    flags = ("--flow-hint", "--warp-hint", "blend", "--video-baseline", "warp", "--validation-clips", 2)
+    train_model(depth_shards, codec, tmp_path, "--steps", 1, *flags, "--validation", depth_shards)
+    (row,) = validation_rows(tmp_path)
+    assert set(HINTED_COLUMNS) <= set(row) and np.isfinite([*row.values()]).all()
+    # Weights that know nothing yet leave their baseline, the warp, nearly as it is: the warp did arrive.
+    assert abs(row["plane_psnr_db"] - row["plane_warp_psnr_db"]) < 3
+    settings = train.ModelTraining(warp_hint="blend", validation_clips=1)
+    clip = Validation.of_shards(depth_shards, settings).clips[0]
+    assert 0.2 < clip.lifted.mask.mean() <= 1 and (clip.plane.mask[0] == 1).all()
+
+
+def test_the_best_pipeline_is_kept(shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.2, 0.7])
+    monkeypatch.setattr(rap.train.model, "score", lambda figures: worth[-1])
+    worth: list[float] = []
+    figures = Validation.figures
+
+    def worth_of_next(self, pipeline):
+        worth.append(next(scores))
+        return figures(self, pipeline)
+
+    monkeypatch.setattr(Validation, "figures", worth_of_next)
+    flags = ("--validation", shards, "--validation-clips", 1, "--validate-every", 1, "--keep-best")
+    weights = tmp_path / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors"
+    train_model(shards, codec, tmp_path, "--steps", 1, "--decay-share", 0, *flags)
+    first = weights.read_bytes()
+    train_model(shards, codec, tmp_path, "--steps", 2, "--decay-share", 0, *flags, "--resume")
+    assert weights.read_bytes() == first and json.loads((tmp_path / "best.json").read_text())["score"] == 0.5
+    train_model(shards, codec, tmp_path, "--steps", 3, "--decay-share", 0, *flags, "--resume")
+    assert weights.read_bytes() != first and json.loads((tmp_path / "best.json").read_text())["score"] == 0.7
+
+
+def test_validation_without_clips_is_refused(shards: Path, codec: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--validation is missing"):
+        train_model(shards, codec, tmp_path, "--validate-every", 3)
+
+
+def test_curves_need_matplotlib_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "holds no logs with rows" in plot_run(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "matplotlib is missing; pip install" in plot_run(tmp_path)
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -155,6 +155,8 @@ def denoise(options: argparse.Namespace) -> Figure:
     """FLOP per second of one denoising step of `generate_video`, as a share of a large matrix product's."""
     import torch
 
+    from rap.train.throughput import count_flop
+
     torch.set_num_threads(options.threads)
     pipeline = _pipeline(options.checkpoint)
     dtype, device = pipeline.transformer.dtype, pipeline.device
@@ -189,24 +191,6 @@ def generate_step(pipeline: RaPPipeline) -> Callable[[], object]:
     source = _example_frames()[:1]
     steps = pipeline.stream(GenerateTask(source, path, steps=10_000))  # never walked to its end
     return partial(next, steps)
-
-
-def count_flop(run: Callable[[], object]) -> int:
-    """FLOP of the matrix products, convolutions and attentions of one call; what is elementwise is not counted."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    # torch knows the formula for CUDA's kernels only; the CPU's has a name of its own.
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    with FlopCounterMode(display=False, custom_mapping={attention: _attention_flop}) as counter:
-        run()
-    return counter.get_total_flops()
-
-
-def _attention_flop(query: Sequence[int], key: Sequence[int], *_shapes: Any, **_options: Any) -> int:
-    """q k^T and its product with v, for shapes (B, N, L, d); 2 FLOP a multiply-add."""
-    batch, heads, queries, width = query
-    return 2 * 2 * batch * heads * queries * key[2] * width
 
 
 def measured_cores(run: Callable[[], object], repeats: int = 5) -> float:

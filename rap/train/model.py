@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.training_utils import EMAModel
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from rap import flow
 from rap.data.dataset import ClipStore
@@ -21,10 +23,21 @@ from rap.flow import Pair
 from rap.model import LatentCodec, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
 from rap.train.batches import Batch, BatchMaker
+from rap.train.clock import Clock, Interruption
 from rap.train.codec import read_codec
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
+from rap.train.plots import VALIDATION_LOG, plot_run
 from rap.train.settings import ModelTraining
-from rap.train.state import CsvLog, resume_model, save_model
+from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
+from rap.train.throughput import Throughput, checked_device, flop_counter, matmul_flop_per_s
+from rap.train.validate import Validation, score
+
+MAX_SHARD = "16MB"
+"""Largest file of weights: what code hosts take without large-file storage."""
+
+BEST = "best.json"
+
+HINT_PREFIXES = ("flow_hint_embedding.", "warp_hint_embedding.")
 
 
 def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3DModel:
@@ -50,54 +63,228 @@ def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3
     )
 
 
-def train_model(settings: ModelTraining) -> None:
-    """Train the joint model and leave a pipeline with the averaged weights in `out/pipeline`."""
+def train_model(settings: ModelTraining, say: Callable[[str], None] = print) -> dict[str, float]:
+    """Train the joint model and leave a pipeline with the averaged weights in `out/pipeline`.
+
+    SIGINT and SIGTERM end it after the step that runs: everything is saved and the pipeline written before it ends.
+
+    Args:
+        say: gets a line every few seconds.
+
+    Returns:
+        Figures of the last validation, if there was one.
+
+    Raises:
+        InputError: no clips, no codec, no such device, or weights of another network to begin or go on with.
+    """
     torch.manual_seed(settings.seed)
+    device = checked_device(settings.device)
     out, store = Path(settings.out), ClipStore(Path(settings.data))
     codec, ray_std = load_codec(settings)
-    out.mkdir(parents=True, exist_ok=True)
+    nn.Module.to(codec.autoencoder, device)  # diffusers decorates its own, which hides its type
     model = build_transformer(settings, codec.channels)
-    optimizers = make_optimizers(model, settings)
-    ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75)
-    start = resume_model(out, model, optimizers, ema) if settings.resume else 0
-    network = torch.compile(model) if settings.compile else model
-    log = CsvLog(out / "log.csv", ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds"), start)
-    began = time.monotonic()
-    bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, desc="model", mininterval=5)
-    for step in bar:
-        if step % settings.save_every == 0:
-            store.refresh()
-        rng = np.random.default_rng([settings.seed, step])  # the batch depends on the step alone: exact resume
+    if settings.init:
+        init_weights(model, Path(settings.init))
+    validation = Validation.of_shards(Path(settings.validation), settings) if settings.validation else None
+    out.mkdir(parents=True, exist_ok=True)
+    nn.Module.to(model, device)
+    run = ModelRun(settings, out, codec, ray_std, model, device, validation)
+    with Interruption() as interruption:
+        run.train(store, interruption, say)
+    interruption.raise_if_told()
+    return run.figures
+
+
+class ModelRun:
+    """One training of a network: its optimizers, its average, and what is written of it."""
+
+    def __init__(
+        self,
+        settings: ModelTraining,
+        out: Path,
+        codec: LatentCodec,
+        ray_std: list[float],
+        model: RaPTransformer3DModel,
+        device: torch.device,
+        validation: Validation | None = None,
+    ) -> None:
+        self.settings, self.out, self.codec, self.ray_std = settings, out, codec, ray_std
+        self.model, self.device, self.validation = model, device, validation
+        self.optimizers = make_optimizers(model, settings)
+        self.ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+        self.start = resume_model(out, model, self.optimizers, self.ema) if settings.resume else 0
+        self.clock = Clock(settings, saved_seconds(out) if self.start else 0.0)
+        self.network = torch.compile(model) if settings.compile else model
+        columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
+        self.log = CsvLog(out / "log.csv", columns, self.start)
+        self.validated_s = self.clock.elapsed_s()
+        self.figures: dict[str, float] = {}
+        self.best = _saved_best(out) if self.start else None
+        if validation is not None:
+            # A row tells of the steps before it, so that of the step to go on from stays.
+            kept = self.start + 1 if self.start else 0
+            self.validation_log = CsvLog(out / VALIDATION_LOG, ("step", "seconds", *validation.columns()), kept)
+
+    def train(self, store: ClipStore, interruption: Interruption, say: Callable[[str], None] = print) -> None:
+        """Steps until the end, or until a signal; then everything is saved."""
+        dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
+        meter = Throughput(matmul_flop_per_s(self.device, dtype), say)
+        say(f"{self.device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
+        step, saved = self.start, self.start
+        while self.clock.progress(step) < 1 and interruption.signal is None:
+            if step % self.settings.save_every == 0:
+                store.refresh()
+            self.step(store, step, meter)
+            step += 1
+            if step % self.settings.save_every == 0:
+                self.save(step)
+                saved = step
+            if self._is_due(step):
+                self.validate(step, say)
+        if saved != step or self.settings.minutes:  # by minutes: the time is known to be spent
+            self.save(step)
+        if self.validation is not None and interruption.signal is None:
+            self.validate(step, say)
+        if step > self.start:
+            (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
+
+    def step(self, store: ClipStore, step: int, meter: Throughput) -> None:
+        """One batch, which depends on the step alone: a resumed run goes on exactly."""
+        settings, progress = self.settings, self.clock.progress(step)
+        rng = np.random.default_rng([settings.seed, step])
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = BatchMaker(store, codec, settings, rng).draw(small=step < settings.small_share * settings.steps)
-        rate = learning_rate_factor(step, settings)
-        for optimizer in optimizers:
+        batch = BatchMaker(store, self.codec, settings, rng, self.device).draw(small=progress < settings.small_share)
+        rate = learning_rate_factor(step, progress, settings)
+        for optimizer in self.optimizers:
             set_rate(optimizer, rate)
-        losses, norm = _train_step(network, model, batch, optimizers, settings)
-        ema.step(model.parameters())
+        shape = (batch.clean.video.shape, batch.clean.rays.shape)
+        take_step = partial(_train_step, self.network, self.model, batch, self.optimizers, settings)
+        samples = len(batch.clean.video)
+        losses, norm = meter.run(shape, samples, take_step, partial(step_flop, self.model, batch, settings))
+        self.ema.step(self.model.parameters())
         if step % 10 == 0:
-            bar.set_postfix(video=f"{losses[0]:.3f}", rays=f"{losses[1]:.3f}")
-            log.write(step, *losses, norm, rate, time.monotonic() - began)
-        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-            save_model(out, model, optimizers, ema, step + 1)
-            _export(settings, model, ema, codec, ray_std)
+            self.log.write(step, *losses, norm, rate, self.clock.elapsed_s())
+        meter.report(step, losses, self._remaining_s(step + 1))
+
+    def save(self, step: int) -> None:
+        """The state after so many steps, and the pipeline unless a better one is kept."""
+        save_model(self.out, self.model, self.optimizers, self.ema, step, self.clock.elapsed_s())
+        if not self.settings.keep_best or self.best is None:
+            self.export()
+
+    def validate(self, step: int, say: Callable[[str], None] = print) -> None:
+        """Figures of the averaged weights, a row of them, curves, and the pipeline if it is to be the best one."""
+        assert self.validation is not None
+        with self.averaged() as pipeline:
+            self.figures = self.validation.figures(pipeline)
+        self.validated_s = self.clock.elapsed_s()
+        self.validation_log.write(step, self.validated_s, *(float(v) for v in self.figures.values()))
+        say(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
+        if self.settings.keep_best and (self.best is None or score(self.figures) >= self.best):
+            self.best = score(self.figures)
+            self.export()
+            write_json(self.out / BEST, {"step": step, "score": self.best, **self.figures})
+        say(plot_run(self.out))
+
+    def export(self) -> None:
+        """The pipeline with the averaged weights, in diffusers layout; the one before stays until it is whole."""
+        partial_folder, folder = self.out / "pipeline.part", self.out / "pipeline"
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        with self.averaged() as pipeline:
+            pipeline.save_pretrained(partial_folder, max_shard_size=MAX_SHARD)
+        replace_folder(partial_folder, folder)
+
+    @contextmanager
+    def averaged(self) -> Iterator[RaPPipeline]:
+        """The pipeline in memory, its weights the averaged ones while the context is open."""
+        self.ema.store(self.model.parameters())
+        self.ema.copy_to(self.model.parameters())
+        try:
+            yield as_pipeline(self.settings, self.model, self.codec, self.ray_std)
+        finally:
+            self.ema.restore(self.model.parameters())
+
+    def _is_due(self, step: int) -> bool:
+        if self.validation is None or self.clock.progress(step) >= 1:  # the last one comes after the loop
+            return False
+        every, minutes = self.settings.validate_every, self.settings.validate_minutes
+        late = minutes > 0 and self.clock.elapsed_s() - self.validated_s >= 60 * minutes
+        return late or (every > 0 and step % every == 0)
+
+    def _remaining_s(self, step: int) -> float:
+        if self.settings.minutes:
+            return 60 * self.settings.minutes - self.clock.elapsed_s()
+        spent = self.clock.elapsed_s() - self.clock.before_s
+        return spent / (step - self.start) * (self.settings.steps - step)
+
+
+def init_weights(model: RaPTransformer3DModel, folder: Path) -> None:
+    """Begin with the transformer of a pipeline; hints that it does not take stay without effect.
+
+    Raises:
+        InputError: no pipeline there, or a network of another size or kind.
+    """
+    if not (folder / "transformer" / "config.json").exists():
+        raise InputError(f"--init: {folder} holds no pipeline (no transformer/config.json)")
+    weights = RaPTransformer3DModel.from_pretrained(folder / "transformer").state_dict()
+    own = model.state_dict()
+    missing = [key for key in own if key not in weights and not key.startswith(HINT_PREFIXES)]
+    strange = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
+    if missing or strange:
+        raise InputError(
+            f"--init: the network in {folder} has another size or kind ({', '.join([*missing, *strange][:3])}); "
+            f"give its settings, which {folder / 'transformer' / 'config.json'} tells"
+        )
+    model.load_state_dict(weights, strict=False)
 
 
 def _train_step(
     network: Callable, model: nn.Module, batch: Batch, optimizers: list, settings: ModelTraining
 ) -> tuple[tuple[float, float], float]:
     noise = Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays))
-    prediction = flow.Prediction(settings.video_prediction, settings.ray_prediction)
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-        video, rays = flow.training_loss(
-            BatchNetwork(network, batch), batch.clean, noise, batch.times, prediction, settings.cosine_weight
-        )
+    video, rays = batch_losses(network, batch, noise, settings)
     (video + settings.ray_loss_weight * rays).backward()
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm))
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
     return (video.item(), rays.item()), norm
+
+
+def batch_losses(network: Callable, batch: Batch, noise: Pair, settings: ModelTraining) -> tuple[Tensor, Tensor]:
+    """Of the video and of the rays."""
+    prediction = flow.Prediction(settings.video_prediction, settings.ray_prediction)
+    with torch.autocast(batch.clean.video.device.type, torch.bfloat16, enabled=settings.bf16):
+        return flow.training_loss(
+            BatchNetwork(network, batch), batch.clean, noise, batch.times, prediction, settings.cosine_weight
+        )
+
+
+def step_flop(model: nn.Module, batch: Batch, settings: ModelTraining) -> int:
+    """FLOP of forward and backward of a batch: of its first clip, counted, times the number of clips.
+
+    The counter takes operations apart, which changes their rounding: counting a step itself would change the training
+    by what is counted when, and a resumed one would no longer go on exactly.
+    """
+    first = first_clip(batch)
+    noise = Pair(torch.zeros_like(first.clean.video), torch.zeros_like(first.clean.rays))
+    with flop_counter() as counter:
+        video, rays = batch_losses(model, first, noise, settings)
+        (video + rays).backward()
+    model.zero_grad()
+    return counter.get_total_flops() * len(batch.clean.video)
+
+
+def first_clip(batch: Batch) -> Batch:
+    """A batch of one."""
+    changes = {}
+    for item in fields(batch):
+        value = getattr(batch, item.name)
+        if isinstance(value, Pair):
+            changes[item.name] = Pair(value.video[:1], value.rays[:1])
+        elif isinstance(value, Tensor):
+            changes[item.name] = value[:1]
+    return replace(batch, **changes)
 
 
 class BatchNetwork:
@@ -133,17 +320,14 @@ def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
     return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std
 
 
-def _export(
-    settings: ModelTraining, model: RaPTransformer3DModel, ema: EMAModel, codec: LatentCodec, ray_std: list[float]
-) -> None:
-    """The pipeline with the averaged weights, in diffusers layout."""
-    ema.store(model.parameters())
-    ema.copy_to(model.parameters())
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=settings.shift)
+def as_pipeline(
+    settings: ModelTraining, model: RaPTransformer3DModel, codec: LatentCodec, ray_std: list[float]
+) -> RaPPipeline:
+    """The pipeline around a network, with the defaults of its training."""
     pipeline = RaPPipeline(
         model,
         codec.autoencoder,
-        scheduler,
+        FlowMatchEulerDiscreteScheduler(shift=settings.shift),
         FlowMatchEulerDiscreteScheduler(shift=1.0),
         raxel_scale=codec.raxel_scale,
         canonical_fov_y_deg=codec.canonical_fov_y_deg,
@@ -153,5 +337,10 @@ def _export(
         # A network that sees the warp decides itself what of it to believe.
         default_hint_level=0.0 if settings.warp_hint == "none" else 1.0,
     )
-    pipeline.save_pretrained(Path(settings.out) / "pipeline")
-    ema.restore(model.parameters())
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _saved_best(out: Path) -> float | None:
+    path = out / BEST
+    return float(json.loads(path.read_text())["score"]) if path.exists() else None

@@ -8,11 +8,21 @@ from torch import nn
 from rap.errors import InputError
 from rap.train.settings import ModelTraining
 
+WARMUP_SHARE = 0.05
+"""Of a training by minutes: a slow machine does not spend more of its time on warming up."""
 
-def learning_rate_factor(step: int, settings: ModelTraining) -> float:
-    """Warm-up, stable, linear decay over the last share of the steps; a resumed run may set another end."""
-    decay = max(1, int(settings.decay_share * settings.steps))
-    return min(1.0, (step + 1) / max(1, settings.warmup), max(0.02, (settings.steps - step) / decay))
+
+def learning_rate_factor(step: int, progress: float, settings: ModelTraining) -> float:
+    """Warm-up, stable, linear decay over the last share of the training; a resumed run may set another end.
+
+    Args:
+        progress: share of the training that is done, by steps or by time (`rap.train.clock.Clock`).
+    """
+    warm = (step + 1) / max(1, settings.warmup)
+    if settings.minutes:
+        warm = max(warm, progress / WARMUP_SHARE)
+    decay = (1 - progress) / settings.decay_share if settings.decay_share else 1.0
+    return min(1.0, warm, max(0.02, decay))
 
 
 def make_optimizers(model: nn.Module, settings: ModelTraining) -> list[torch.optim.Optimizer]:

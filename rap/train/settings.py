@@ -47,6 +47,11 @@ class ModelTraining:
     an under-trained estimate as well as two; an under-trained generation takes noise for detail at low noise levels,
     which a high shift keeps it from visiting (against repeating the source, held-out synthetic clips: 20 steps at shift
     1 lost 0.5 dB over 10 clips, 8 steps at shift 30 won 0.9 dB over 12).
+
+    `minutes` other than 0 ends the training by the wall time of all its resumed parts instead of by `steps`, and
+    warm-up, decay and `small_share` follow that time. `init` is the folder of a pipeline whose transformer is begun
+    with. `validation` is a folder of shards: figures on some of its clips every `validate_every` steps or
+    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are no worse.
     """
 
     data: str = ""
@@ -90,6 +95,14 @@ class ModelTraining:
     estimate_steps: int = 1
     generate_steps: int = 8
     shift: float = 30.0
+    minutes: float = 0.0
+    init: str = ""
+    device: str = "cpu"
+    validation: str = ""
+    validation_clips: int = 8
+    validate_every: int = 0
+    validate_minutes: float = 0.0
+    keep_best: bool = False
     compile: bool = False
     bf16: bool = False
     seed: int = 0
@@ -104,12 +117,22 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
     for name in ("data", "codec"):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {'clips' if name == 'data' else 'trained codec'}")
-    for name in ("steps", "batch", "heads", "save_every"):
+    for name in ("steps", "batch", "heads", "save_every", "validation_clips"):
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
-    if isinstance(settings, ModelTraining) and settings.width % settings.heads:
-        raise InputError(f"--width must be a multiple of --heads, got {settings.width} and {settings.heads}")
+    if isinstance(settings, ModelTraining):
+        _check_model(settings)
     return settings
+
+
+def _check_model(settings: ModelTraining) -> None:
+    if settings.width % settings.heads:
+        raise InputError(f"--width must be a multiple of --heads, got {settings.width} and {settings.heads}")
+    for name in ("minutes", "validate_every", "validate_minutes"):
+        if getattr(settings, name) < 0:
+            raise InputError(f"--{name.replace('_', '-')} must not be negative, got {getattr(settings, name)}")
+    if not settings.validation and (settings.validate_every or settings.validate_minutes or settings.keep_best):
+        raise InputError("--validation is missing: the folder of held-out shards to validate on")
 
 
 def _read_config(kind: type, config: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -51,17 +52,38 @@ def read_tensors(path: Path, step: int) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def write_progress(out: Path, progress: dict[str, int]) -> None:
+def write_progress(out: Path, progress: dict[str, int | float]) -> None:
     """The step, written after everything else."""
-    partial = out / "progress.json.part"
-    partial.write_text(json.dumps(progress))
-    partial.replace(out / "progress.json")
+    write_json(out / "progress.json", progress)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Renamed into place when complete."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(value))
+    partial.replace(path)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Rename a complete folder into the place of another one, which stays until then."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    new.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def saved_step(out: Path) -> int:
     """The step a run was saved at; 0 when there is none."""
     path = out / "progress.json"
     return int(json.loads(path.read_text())["step"]) if path.exists() else 0
+
+
+def saved_seconds(out: Path) -> float:
+    """Wall time of all parts of a run until it was saved; 0 where there is none, or where it was not noted."""
+    path = out / "progress.json"
+    return float(json.loads(path.read_text()).get("elapsed_s", 0.0)) if path.exists() else 0.0
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, path: Path, step: int) -> None:
@@ -79,13 +101,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, step: int) -> N
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def save_model(out: Path, model: nn.Module, optimizers: list, ema: EMAModel, step: int) -> None:
+def save_model(out: Path, model: nn.Module, optimizers: list, ema: EMAModel, step: int, elapsed_s: float) -> None:
     """All state of the run; the step is written last, so a cut between files is noticed on resume."""
     write_tensors(model.state_dict(), out / "model.safetensors", step)
     for i, optimizer in enumerate(optimizers):
         save_optimizer(optimizer, out / f"optimizer{i}.safetensors", step)
     write_tensors({str(i): p for i, p in enumerate(ema.shadow_params)}, out / "ema.safetensors", step)
-    write_progress(out, {"step": step, "ema_steps": int(ema.optimization_step)})
+    write_progress(out, {"step": step, "ema_steps": int(ema.optimization_step), "elapsed_s": elapsed_s})
 
 
 def resume_model(out: Path, model: nn.Module, optimizers: list, ema: EMAModel) -> int:
@@ -105,6 +127,7 @@ def resume_model(out: Path, model: nn.Module, optimizers: list, ema: EMAModel) -
     for i, optimizer in enumerate(optimizers):
         load_optimizer(optimizer, out / f"optimizer{i}.safetensors", step)
     shadow = read_tensors(out / "ema.safetensors", step)
-    ema.shadow_params = [shadow[str(i)] for i in range(len(ema.shadow_params))]  # in the order of model.parameters()
+    for i, parameter in enumerate(ema.shadow_params):  # in the order of model.parameters()
+        parameter.copy_(shadow[str(i)])
     ema.optimization_step = int(json.loads((out / "progress.json").read_text())["ema_steps"])
     return step
