@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from rap import bench
 from rap.bench import Figure, Pairs
+from rap.train.settings import ModelTraining
 
 
 def figure(value: float = 0.5, relation: str = ">=", limit: float = 0.35) -> Figure:
@@ -85,7 +87,7 @@ def test_all_runs_every_benchmark(monkeypatch, capsys):
     for name in bench.BENCHMARKS:
         monkeypatch.setitem(bench.BENCHMARKS, name, lambda options, name=name: ran.append(name) or figure())
     assert bench.main(["--json"]) == 0
-    assert ran == ["denoise", "estimate", "page", "session"]
+    assert ran == ["denoise", "estimate", "page", "session", "train", "render"]
     assert json.loads(capsys.readouterr().out)["cpus"] >= 1
 
 
@@ -120,6 +122,36 @@ def test_an_app_that_answers_is_timed_and_ended(monkeypatch, tmp_path):
 def test_importing_the_bench_leaves_torch_out():
     code = "import rap.bench, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_training_step_is_measured_with_its_optimizers(monkeypatch):
+    from rap.bench import training
+
+    monkeypatch.setattr(training, "SIZE", (32, 32))
+    monkeypatch.setattr(training, "ModelTraining", partial(ModelTraining, width=24, heads=2, layers=1))
+    step = training.training_step(training.ModelTraining(batch=2))
+    losses = [step()[0] for _ in range(6)]
+    assert all(math.isfinite(loss) for pair in losses for loss in pair)
+    assert sum(losses[-1]) < sum(losses[0])  # the batch stays, so the weights did move
+    found = bench.train(bench.parse(["train", "--repeats", "1", "--threads", "1"]))
+    figures = found.figures
+    # the share is the ratio of the two rates it was made of, one pair being its own median
+    assert found.value == pytest.approx(figures["step_gflop_per_s"] / figures["matmul_gflop_per_s"], rel=1e-6)
+    assert found.limit == 0.35 and figures["step_gflop"] > 0
+
+
+def test_a_worker_renders_its_own_clips(monkeypatch):
+    from rap.bench import training
+
+    drawn = []
+    monkeypatch.setattr(training, "SIZE", (32, 32))
+    monkeypatch.setattr(training, "RENDER_CLIPS", 2)
+    whole = training.render_clips
+    monkeypatch.setattr(
+        training, "render_clips", lambda *a, **k: drawn.append((k["start"], whole(*a, **k))) or drawn[-1][1]
+    )
+    assert (training.render_some(0), training.render_some(1)) == (2, 2)
+    assert [start for start, _ in drawn] == [0, 2] and drawn[0][1].frames_u8.shape == (2, 17, 32, 32, 3)
 
 
 @pytest.mark.slow

@@ -179,7 +179,7 @@ def straight(shards: Path, codec: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_model_resumes_exactly(straight: Path, shards: Path, codec: Path, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
-        cut_after(patch, rap.train.model, "_train_step", 5)
+        cut_after(patch, rap.train.model, "train_step", 5)
         train_model(shards, codec, tmp_path, "--steps", 6)
     assert json.loads((tmp_path / "progress.json").read_text())["step"] == 3
     torch.manual_seed(99)
@@ -328,7 +328,7 @@ def test_rates_warm_up_stay_and_decay(minutes: float) -> None:
 def test_a_training_told_to_end_saves_the_step_and_resumes_exactly(
     number, ends, straight: Path, shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, steps = rap.train.model._train_step, []
+    whole, steps = rap.train.model.train_step, []
 
     def told_in_the_fourth(*arguments):
         steps.append(None)
@@ -338,7 +338,7 @@ def test_a_training_told_to_end_saves_the_step_and_resumes_exactly(
 
     before = signal.getsignal(number)
     with monkeypatch.context() as patch, pytest.raises(ends) as ended:
-        patch.setattr(rap.train.model, "_train_step", told_in_the_fourth)
+        patch.setattr(rap.train.model, "train_step", told_in_the_fourth)
         train_model(shards, codec, tmp_path, "--steps", 6)
     assert signal.getsignal(number) is before
     assert number == signal.SIGINT or ended.value.code == SIGTERM_STATUS

@@ -8,6 +8,8 @@ machine's.
     denoise    one step of the sampler against a 2048^3 matrix product of the same type, counted in FLOP   >= 0.35
     estimate   predicting a clip's trajectory against regenerating it with 20 steps                         <= 0.1
     page       `python app.py` until it answers GET / against `import gradio` in a fresh interpreter        <= 3 s
+    train      a training step of the default model against that matrix product                             >= 0.35
+    render     clips of 17 frames at 128x128 that two worker processes render for the training         >= 8 clips/s
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
@@ -323,6 +325,23 @@ def session_figure(seen: Mapping[str, float]) -> Figure:
     )
 
 
+# --- train and render -------------------------------------------------------------------------------------------------
+
+
+def train(options: argparse.Namespace) -> Figure:
+    """`rap.bench.training.train`."""
+    from rap.bench import training
+
+    return training.train(options)
+
+
+def render(options: argparse.Namespace) -> Figure:
+    """`rap.bench.training.render`."""
+    from rap.bench import training
+
+    return training.render(options)
+
+
 # --- shared -----------------------------------------------------------------------------------------------------------
 
 
@@ -353,4 +372,6 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Figure]] = {
     "estimate": estimate,
     "page": page,
     "session": session,
+    "train": train,
+    "render": render,
 }

@@ -111,7 +111,7 @@ class ModelRun:
         self.settings, self.out, self.codec, self.ray_std = settings, out, codec, ray_std
         self.model, self.device, self.validation = model, device, validation
         self.optimizers = make_optimizers(model, settings)
-        self.ema = EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+        self.ema = averages(model, settings)
         self.start = resume_model(out, model, self.optimizers, self.ema) if settings.resume else 0
         self.clock = Clock(settings, saved_seconds(out) if self.start else 0.0)
         self.network = torch.compile(model) if settings.compile else model
@@ -158,10 +158,9 @@ class ModelRun:
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
         shape = (batch.clean.video.shape, batch.clean.rays.shape)
-        take_step = partial(_train_step, self.network, self.model, batch, self.optimizers, settings)
+        take_step = partial(train_step, self.network, self.model, batch, self.optimizers, self.ema, settings)
         samples = len(batch.clean.video)
         losses, norm = meter.run(shape, samples, take_step, partial(step_flop, self.model, batch, settings))
-        self.ema.step(self.model.parameters())
         if step % 10 == 0:
             self.log.write(step, *losses, norm, rate, self.clock.elapsed_s())
         meter.report(step, losses, self._remaining_s(step + 1))
@@ -238,9 +237,15 @@ def init_weights(model: RaPTransformer3DModel, folder: Path) -> None:
     model.load_state_dict(weights, strict=False)
 
 
-def _train_step(
-    network: Callable, model: nn.Module, batch: Batch, optimizers: list, settings: ModelTraining
+def averages(model: nn.Module, settings: ModelTraining) -> EMAModel:
+    """The moving average of the weights, which starts as what they are."""
+    return EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+
+
+def train_step(
+    network: Callable, model: nn.Module, batch: Batch, optimizers: list, ema: EMAModel, settings: ModelTraining
 ) -> tuple[tuple[float, float], float]:
+    """One step on a batch, `network` being `model` or its compiled form; losses of video and rays, gradient norm."""
     noise = Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays))
     video, rays = batch_losses(network, batch, noise, settings)
     (video + settings.ray_loss_weight * rays).backward()
@@ -248,6 +253,7 @@ def _train_step(
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
+    ema.step(model.parameters())
     return (video.item(), rays.item()), norm
 
 
