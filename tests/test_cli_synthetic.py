@@ -14,6 +14,7 @@ from rap.cli import synthetic
 from rap.config import ASSETS, SIZE_BUCKETS
 from rap.data import load_clip
 from rap.data.dataset import ClipStore, read_shard
+from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.examples import CONFIG, EXAMPLES, plan_example
 
@@ -42,9 +43,53 @@ def test_build_makes_what_training_reads(capsys, tmp_path: Path) -> None:
     assert len(ClipStore(tmp_path)) == 6
 
 
-def test_seeds_share_no_scene_across_sizes() -> None:
-    seeds = [synthetic.clip_seed(seed, size) for seed in range(50) for size in SIZE_BUCKETS]
+def test_seeds_share_no_scene_across_sizes_and_splits() -> None:
+    names = [*range(200), *synthetic.FIXED_SPLITS]
+    seeds = [synthetic.clip_seed(name, size) for name in names for size in SIZE_BUCKETS]
     assert len(set(seeds)) == len(seeds)
+
+
+def test_fixed_splits_are_the_same_clips_whatever_the_seed(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(synthetic, "SIZE_BUCKETS", ((32, 32), (32, 64)))
+    monkeypatch.setattr(synthetic, "BUCKET_SHARES", {(32, 32): 1, (32, 64): 2})
+    monkeypatch.setattr(synthetic, "FIXED_CLIPS", 3)
+    for name, seed in (("a", 0), ("b", 7)):
+        result = run_json(
+            capsys, "build", "--split", "val", "--seed", seed, "--out", tmp_path / name, "--depth", *SMALL
+        )
+        assert result["clips"] == {"32x32": 1, "32x64": 2} and result["seed"] == "val"
+    a, b = (read_shard(next((tmp_path / name).glob("32x64/*.npz"))) for name in "ab")
+    assert np.array_equal(a.frames_u8, b.frames_u8) and a.depth is not None and a.depth.min() > 0
+    run_json(capsys, "build", "--split", "test", "--out", tmp_path / "c", *SMALL)
+    other = read_shard(next((tmp_path / "c").glob("32x64/*.npz")))
+    assert not np.array_equal(a.frames_u8, other.frames_u8) and other.depth is None
+
+
+def test_shards_of_another_renderer_are_refused(capsys, tmp_path: Path, monkeypatch) -> None:
+    build = ["synthetic", "build", "--out", str(tmp_path), "--count", "1", "--size", "32x32", *SMALL]
+    assert cli.main(build) == 0
+    monkeypatch.setattr("rap.synthetic.dataset.RENDERER_VERSION", 99)
+    assert cli.main(build) == 2
+    assert "was made with renderer" in capsys.readouterr().err
+
+
+def test_statistics_of_motions(capsys, tmp_path: Path) -> None:
+    """A turn of 2 degrees a frame and a step of 0.1 are found in a folder, beside what the clips of a seed do."""
+    turned = se3.exp(np.arange(33)[:, None] * [0, 0, 0, 0, np.radians(1.0), 0])
+    turned[:, 0, 3] = 0.05 * np.arange(33)
+    path = Trajectory(turned, np.tile(intrinsics_from_fov(np.radians(50), (96, 128)), (33, 1)), (96, 128))
+    formats.write(tmp_path / "transforms.json", path, [f"{i:02d}.png" for i in range(33)])
+    for i in range(33):
+        Image.new("RGB", (128, 96), (i, 0, 0)).save(tmp_path / f"{i:02d}.png")
+    motions = run_json(capsys, "stats", "--count", 4, "--clips", tmp_path)["motions"]
+    real, made = motions[str(tmp_path)], motions["synthetic"]
+    assert real["clips"] == 1 and made["clips"] == 4
+    np.testing.assert_allclose(real["rotation_deg"], 32, atol=0.01)
+    np.testing.assert_allclose(real["rotation_per_frame_deg"], 2, atol=0.01)
+    np.testing.assert_allclose(real["translation_per_frame"], 0.1, atol=0.01)
+    np.testing.assert_allclose(real["fov_y_deg"], 50, atol=0.01)
+    for row in (real, made):
+        assert all(a <= b <= c for a, b, c in (row[key] for key in row if key != "clips"))
 
 
 @pytest.mark.parametrize("count", [1, 7, 33, 1000])
@@ -67,6 +112,8 @@ def test_preview(capsys, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("build", "--out", "x"), "one of the arguments --count --split is required"),
+        (("build", "--out", "x", "--split", "val", "--size", "32x32"), "leave --size out"),
         (("build", "--out", "x", "--count", "0"), "must be at least 1, got 0"),
         (
             ("build", "--out", "x", "--count", "3", "--size", "100x128"),

@@ -1,4 +1,4 @@
-"""`rap synthetic`: procedural clips with exact cameras: training shards, a contact sheet, or the app's examples.
+"""`rap synthetic`: procedural clips with exact cameras: shards, a contact sheet, figures, or the app's examples.
 
 Clips are the same for the same seed and options, on any number of worker processes.
 """
@@ -27,6 +27,10 @@ Size = tuple[int, int]
 BUCKET_SHARES = {(128, 128): 8, (96, 128): 10, (96, 160): 9, (128, 96): 3, (160, 96): 3}
 """How the clips of --buckets are dealt out: most videos are wider than high."""
 
+FIXED_SPLITS = ("val", "test")
+FIXED_CLIPS = 200
+"""Clips of the sets for validation and test, which no training seed can draw."""
+
 EXAMPLE_FPS = 8.0
 SHEET_COLUMNS = 2
 SHEET_FRAMES = 5
@@ -34,13 +38,20 @@ GAP_PX = 6
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """`rap synthetic build | preview | examples`"""
+    """`rap synthetic build | preview | stats | examples`"""
     parser = commands.add_parser("synthetic", help="make procedural clips with exact cameras", description=__doc__)
-    kinds = parser.add_subparsers(dest="kind", metavar="build|preview|examples", required=True)
+    kinds = parser.add_subparsers(dest="kind", metavar="build|preview|stats|examples", required=True)
 
     build = kinds.add_parser("build", help="training clips as shards in OUT/<h>x<w>")
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="of shards; goes on where it ended")
-    build.add_argument("--count", type=options.positive, required=True, metavar="N", help="clips of all sizes together")
+    amount = build.add_mutually_exclusive_group(required=True)
+    amount.add_argument("--count", type=options.positive, metavar="N", help="training clips, of all sizes together")
+    amount.add_argument(
+        "--split",
+        choices=sorted(FIXED_SPLITS),
+        help=f"the {FIXED_CLIPS} clips of all sizes that are never trained on, the same ones whatever --seed",
+    )
+    build.add_argument("--depth", action="store_true", help="also store z-depth, which training with warp hints needs")
     build.add_argument("--shard-size", type=options.positive, default=64, metavar="N", help="in clips (default: 64)")
     build.add_argument("--workers", type=options.positive, default=1, metavar="N", help="processes (default: 1)")
     _add_look(build, several_sizes=True)
@@ -51,6 +62,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     preview.add_argument("--count", type=options.positive, default=12, metavar="N", help="clips (default: 12)")
     _add_look(preview, several_sizes=False)
     preview.set_defaults(run=run_preview)
+
+    stats = kinds.add_parser("stats", help="how cameras move in the clips of a seed, beside real ones")
+    stats.add_argument("--count", type=options.positive, default=200, metavar="N", help="clips (default: 200)")
+    stats.add_argument("--seed", type=options.natural, default=0, metavar="N", help="of the clips (default: 0)")
+    stats.add_argument(
+        "--clips", type=Path, nargs="+", default=[], metavar="FOLDER", help="real ones: frames with a transforms.json"
+    )
+    stats.add_argument("--stride", type=options.positive, default=2, metavar="N", help="of real frames (default: 2)")
+    options.add_json(stats)
+    stats.set_defaults(run=run_stats)
 
     examples = kinds.add_parser("examples", help="the example clips of the app, with their cameras")
     examples.add_argument("--out", type=Path, default=ASSETS / "examples", metavar="DIR", help="default: the app's own")
@@ -103,8 +124,12 @@ def share(text: str) -> float:
     return value
 
 
-def clip_seed(seed: int, size: Size) -> int:
-    """The seed of the clips of one size: no two (seed, size) share their scenes, so that test clips stay unseen."""
+def clip_seed(seed: int | str, size: Size) -> int:
+    """The seed of the clips of one size: no two (seed, size) share their scenes, so that test clips stay unseen.
+
+    Args:
+        seed: a number for training, the name of a fixed split for the others: no number reads like a name.
+    """
     digest = hashlib.sha256(f"{seed} {size[0]}x{size[1]}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
@@ -126,21 +151,27 @@ def run_build(chosen: argparse.Namespace) -> dict[str, Any]:
 
     if chosen.out.exists() and not chosen.out.is_dir():
         raise InputError(f"--out {chosen.out}: is a file; name a folder")
-    shares = {size: BUCKET_SHARES[size] for size in SIZE_BUCKETS} if chosen.buckets else {}
-    counts = deal_out(chosen.count, shares or {size: 1 for size in chosen.size or [(128, 128)]})
+    if chosen.split is not None and chosen.size:
+        raise InputError(f"--split {chosen.split} has clips of all sizes; leave --size out")
+    buckets = chosen.buckets or chosen.split is not None
+    shares = {size: BUCKET_SHARES[size] for size in SIZE_BUCKETS} if buckets else {}
+    total = FIXED_CLIPS if chosen.count is None else chosen.count
+    counts = deal_out(total, shares or {size: 1 for size in chosen.size or [(128, 128)]})
     began = time.perf_counter()
-    with tqdm(total=chosen.count, desc="synthetic", unit="clip", file=sys.stderr) as bar:
+    with tqdm(total=total, desc="synthetic", unit="clip", file=sys.stderr) as bar:
         for size, count in counts.items():
             if count == 0:
                 continue
-            seed, before = clip_seed(chosen.seed, size), bar.n
+            seed, before = clip_seed(chosen.split or chosen.seed, size), bar.n
             folder, config = chosen.out / size_name(size), _config(chosen, size)
-            for done in build_shards(folder, count, seed, config, chosen.workers, shard_size=chosen.shard_size):
+            for done in build_shards(
+                folder, count, seed, config, chosen.workers, shard_size=chosen.shard_size, with_depth=chosen.depth
+            ):
                 bar.update(before + done - bar.n)
     return {
         "command": "synthetic build",
         "out": str(chosen.out),
-        "seed": chosen.seed,
+        "seed": chosen.split or chosen.seed,
         "clips": {size_name(size): count for size, count in counts.items()},
         "seconds": round(time.perf_counter() - began, 3),
     }
@@ -167,6 +198,47 @@ def run_preview(chosen: argparse.Namespace) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"--out {chosen.out}: cannot be written ({error.strerror or error})") from error
     return {"command": "synthetic preview", "out": str(chosen.out), "seed": chosen.seed, "kinds": kinds}
+
+
+def run_stats(chosen: argparse.Namespace) -> dict[str, Any]:
+    """10th, 50th and 90th percentile over clips (for real folders: windows that overlap by half)."""
+    from tqdm import tqdm
+
+    from rap.evaluate import windows
+    from rap.synthetic import SyntheticConfig, render_clips
+
+    config = SyntheticConfig(size=(32, 32), texture_size=16)  # small: the cameras are what counts
+    seed, rows = clip_seed(chosen.seed, config.size), []
+    for k in tqdm(range(chosen.count), desc="synthetic", unit="clip", file=sys.stderr):
+        clip = render_clips(seed, 1, config, start=k)
+        rows.append(motion_row(clip.Ts_world_camera[0].numpy(), clip.intrinsics[0].numpy(), config.size))
+    report = {"synthetic": percentiles(rows)}
+    for folder in chosen.clips:
+        found = [clip.trajectory.relative_to(0) for clip in windows(folder, chosen.stride) if clip.trajectory]
+        rows = [motion_row(path.Ts_world_camera, path.intrinsics, path.image_size) for path in found]
+        report[str(folder)] = percentiles(rows)
+    return {"command": "synthetic stats", "stride": chosen.stride, "motions": report}
+
+
+def motion_row(Ts_world_camera: np.ndarray, intrinsics: np.ndarray, size: Size) -> dict[str, float]:
+    """How one clip's camera moves; lengths in the unit of the poses (real ones: that of their file)."""
+    from rap.geometry import fov_y_from_intrinsics, se3
+
+    R = Ts_world_camera[:, :3, :3]
+    turns = np.degrees(se3.rotation_angle(np.swapaxes(R[:-1], -1, -2) @ R[1:]))
+    steps = np.linalg.norm(np.diff(Ts_world_camera[:, :3, 3], axis=0), axis=-1)
+    return {
+        "rotation_deg": float(np.degrees(se3.rotation_angle(R[0].T @ R)).max()),
+        "rotation_per_frame_deg": float(turns.mean()),
+        "translation_per_frame": float(steps.mean()),
+        "fov_y_deg": float(np.degrees(fov_y_from_intrinsics(intrinsics[0], size[0]))),
+    }
+
+
+def percentiles(rows: list[dict[str, float]]) -> dict[str, Any]:
+    """(p10, p50, p90) of every figure, and the number of rows."""
+    found = {key: np.percentile([row[key] for row in rows], (10, 50, 90)).round(3).tolist() for key in rows[0]}
+    return {"clips": len(rows), **found}
 
 
 def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:

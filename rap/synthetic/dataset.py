@@ -21,6 +21,9 @@ from rap.errors import InputError
 from rap.synthetic.clips import SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 
+RENDERER_VERSION = 2
+"""Of scenes, motions and looks: raised with every change of what a seed gives, so that shards are never mixed."""
+
 INDEX_NAME = "index.json"
 ARRAYS = ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth")
 _worker: dict[str, Any] = {}  # what a worker process got from its initialiser
@@ -85,7 +88,8 @@ def shard_path(out_dir: Path, start: int) -> Path:
 def _description(seed: int, config: SyntheticConfig, shard_size: int, with_depth: bool) -> dict[str, Any]:
     fields = asdict(replace(config, device="cpu"))
     fields["textures"] = None if config.textures is None else Path(config.textures).name
-    return {"seed": seed, "shard_size": shard_size, "with_depth": with_depth, **json.loads(json.dumps(fields))}
+    options = {"renderer": RENDERER_VERSION, "seed": seed, "shard_size": shard_size, "with_depth": with_depth}
+    return {**options, **json.loads(json.dumps(fields))}
 
 
 def _refuse_others(out_dir: Path, description: dict[str, Any]) -> None:
