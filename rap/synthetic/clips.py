@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -226,6 +227,9 @@ class Photometry:
         balance: (3,) factors on the channels.
         gamma, contrast: the curve, contrast about mid grey.
         noise: standard deviation in 8-bit steps.
+        vignette: darkening of the corners, 0 none.
+        blur_px: standard deviation of the lens's softness.
+        jpeg_quality: of every frame; 0 leaves it uncompressed.
     """
 
     brightness: float = 112.0
@@ -233,6 +237,9 @@ class Photometry:
     gamma: float = 1.0
     contrast: float = 1.0
     noise: float = 0.0
+    vignette: float = 0.0
+    blur_px: float = 0.0
+    jpeg_quality: int = 0
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Photometry:
@@ -244,6 +251,9 @@ class Photometry:
             gamma=float(np.exp(rng.normal(0, 0.15))),
             contrast=float(rng.uniform(0.85, 1.2)),
             noise=float(rng.uniform(0, 4)) if rng.random() < 0.5 else 0.0,
+            vignette=float(rng.uniform(0, 0.5)) if rng.random() < 0.4 else 0.0,
+            blur_px=float(rng.uniform(0.3, 0.9)) if rng.random() < 0.3 else 0.0,
+            jpeg_quality=int(rng.integers(35, 95)) if rng.random() < 0.4 else 0,
         )
 
     def develop(self, planes: Tensor, rng: np.random.Generator) -> Tensor:
@@ -251,12 +261,17 @@ class Photometry:
         exposure = self.brightness / planes.mean().clamp_min(1.0)
         for plane, factor in zip(planes, self.balance, strict=True):
             plane.mul_(exposure * factor)
+        if self.vignette > 0:
+            planes.mul_(_vignette(planes, self.vignette))
+        if self.blur_px > 0:
+            planes = _blurred(planes, self.blur_px)
         if self.noise > 0:
             generator = torch.Generator(planes.device).manual_seed(int(rng.integers(2**62)))
             planes.add_(torch.randn(planes.shape, generator=generator, device=planes.device), alpha=self.noise)
         codes = planes.mul_(_CURVE_STEPS).add_(0.5).clamp_(0, _CURVE_CODES - 1).to(torch.int32)
         developed = self._curve().to(planes.device).index_select(0, codes.flatten()).view(codes.shape)
-        return developed.permute(1, 2, 3, 0).contiguous()
+        frames = developed.permute(1, 2, 3, 0).contiguous()
+        return _compressed(frames, self.jpeg_quality) if self.jpeg_quality else frames
 
     def _curve(self) -> Tensor:
         """(_CURVE_CODES,) uint8 of light in steps of 1/_CURVE_STEPS: bright light is compressed, not cut off."""
@@ -264,6 +279,35 @@ class Photometry:
         level = np.where(light < _SHOULDER, light, 1 - (1 - _SHOULDER) * np.exp(-(light - _SHOULDER) / (1 - _SHOULDER)))
         level = np.clip(0.5 + self.contrast * (level**self.gamma - 0.5), 0, 1)
         return torch.from_numpy((level * 255 + 0.5).astype(np.uint8))
+
+
+def _vignette(planes: Tensor, strength: float) -> Tensor:
+    """(H,W) light that falls off towards the corners as the fourth power of the cosine does, to 1 - strength there."""
+    h, w = planes.shape[-2:]
+    y, x = (torch.linspace(-1, 1, n, device=planes.device) for n in (h, w))
+    squared = (y[:, None] ** 2 * h * h + x[None] ** 2 * w * w) / (h * h + w * w)
+    fall = (1 - strength) ** -0.5 - 1
+    return 1 / (1 + fall * squared) ** 2
+
+
+def _blurred(planes: Tensor, sigma_px: float) -> Tensor:
+    """(3,T,H,W) under a separable Gaussian of five taps."""
+    taps = torch.exp(-0.5 * (torch.arange(-2, 3, device=planes.device, dtype=planes.dtype) / sigma_px) ** 2)
+    taps = (taps / taps.sum()).view(1, 1, -1)
+    flat = planes.flatten(0, 1)[:, None]
+    for shape, pad in (((1, 1, 1, 5), (2, 2, 0, 0)), ((1, 1, 5, 1), (0, 0, 2, 2))):
+        flat = torch.nn.functional.conv2d(torch.nn.functional.pad(flat, pad, mode="replicate"), taps.view(shape))
+    return flat[:, 0].view_as(planes)
+
+
+def _compressed(frames_u8: Tensor, quality: int) -> Tensor:
+    """(T,H,W,3) frames through JPEG, each on its own, as phones and web pages keep them."""
+    found = []
+    for frame in frames_u8.cpu().numpy():
+        done, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert done, "OpenCV was built without JPEG"
+        found.append(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1])
+    return torch.from_numpy(np.stack(found)).to(frames_u8.device)
 
 
 _CURVE_STEPS, _CURVE_CODES = 2, 1536

@@ -178,21 +178,51 @@ def _wander(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
     )
 
 
+def _turn(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
+    """About the lens alone: not a hair of translation, which a model has to tell from a truck."""
+    still = np.zeros((len(s), 3))
+    return _free(start, still, s * _degrees(rng, 10, 100), s * _degrees(rng, 0, 25), s * _degrees(rng, 0, 10))
+
+
+def _slide(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
+    """Straight in any direction, the view kept: not a hair of rotation, which a model has to tell from a pan."""
+    direction = rng.normal(size=3) * [1.0, 0.5, 0.8]
+    size = start.distance * rng.uniform(0.15, 0.8)
+    return _free(start, s[:, None] * size * direction / np.linalg.norm(direction), 0 * s, 0 * s, 0 * s)
+
+
+def _drive(rng: np.random.Generator, s: np.ndarray, start: Start) -> Curves:
+    """Ahead along a bend, the view along the course; a road shakes fast and little."""
+    bend = _degrees(rng, 0, 50)
+    course = bend * s
+    steps = np.diff(s, prepend=0.0)[:, None] * np.stack([np.sin(course), np.zeros_like(s), np.cos(course)], -1)
+    shift = start.distance * rng.uniform(0.4, 1.6) * np.cumsum(steps, 0)
+    bumps = rng.normal(0, 0.003, (2, len(s)))
+    shift[1:, 1] += start.distance * bumps[0, 1:]
+    return _free(start, shift, course, np.concatenate([[0.0], bumps[1, 1:]]), 0 * s)
+
+
 Kind = Callable[[np.random.Generator, np.ndarray, Start], Curves]
 KINDS: dict[str, tuple[Kind, float]] = {  # the share of each in the mix
-    "orbit": (_orbit, 0.30),
-    "arc": (_arc, 0.14),
+    "orbit": (_orbit, 0.26),
+    "arc": (_arc, 0.10),
     "crane": (_crane, 0.06),
-    "walk": (_walk, 0.14),
+    "walk": (_walk, 0.13),
     "truck": (_truck, 0.07),
     "dolly": (_dolly, 0.06),
-    "pan": (_pan, 0.08),
+    "pan": (_pan, 0.06),
     "tilt": (_tilt, 0.03),
     "roll": (_roll, 0.02),
     "pedestal": (_pedestal, 0.03),
     "wander": (_wander, 0.05),
     "still": (_still, 0.02),
+    "turn": (_turn, 0.04),
+    "slide": (_slide, 0.04),
+    "drive": (_drive, 0.03),
 }
+
+PURE_ROTATION, PURE_TRANSLATION = ("turn",), ("slide",)
+"""Kinds whose clips have exactly no translation, and exactly no rotation: no hand shakes them in the other way."""
 
 
 def sample_kind(rng: np.random.Generator) -> str:
@@ -228,6 +258,8 @@ def sample_path(
         aside = amplitude * progress(rng, num_frames)[:, None] * np.deg2rad(rng.normal(0, [26.0, 8.0, 4.0]))
     centres = curves.centres + start.distance * np.exp(rng.uniform(np.log(0.001), np.log(0.02))) * noise[:, :3]
     turn = np.deg2rad(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))) * noise[:, 3:]
-    turn = turn + aside
+    turn = np.zeros_like(turn) if kind in PURE_TRANSLATION else turn + aside
+    if kind in PURE_ROTATION:
+        centres = curves.centres
     R = rotations_from_angles(curves.yaw + turn[:, 0], curves.pitch + turn[:, 1], curves.roll + turn[:, 2])
     return from_rotation_translation(R, centres)

@@ -132,6 +132,13 @@ _INSIDE = (
 )
 
 
+def _box_faces(base: np.ndarray, size: np.ndarray, yaw: float) -> np.ndarray:
+    """(6,3,3) front, back, right, left, top and bottom of a box that stands on the point `base`."""
+    faces = (_OUTSIDE * size) @ yaw_matrix(yaw).T
+    faces[:, 0] += base - np.array([0.0, size[1] / 2, 0.0])
+    return faces
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """How a surface looks: colour = gain * texture + offset.
@@ -160,6 +167,11 @@ class SceneBuilder:
     balls: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     ball_looks: list[Look] = field(default_factory=list)
     solids: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Surfaces so far; a scene may have MAX_SURFACES."""
+        return len(self.faces) + len(self.balls)
 
     # -- looks
     def material(self, tile: float, contrast: tuple[float, float] = (0.7, 1.7)) -> Look:
@@ -193,16 +205,15 @@ class SceneBuilder:
         faces = _INSIDE * size
         faces[:, 0] += centre
         for k, (face, look) in enumerate(zip(faces, looks, strict=True)):
-            self._add_faces(face[None], [look], lit=k == FLOOR or not horizon)
+            self.add_faces(face[None], [look], lit=k == FLOOR or not horizon)
 
     def box(self, base: np.ndarray, size: np.ndarray, yaw: float, looks: list[Look]) -> None:
         """A solid box standing on the point `base` (centre of its bottom)."""
         centre, turn = base - np.array([0.0, size[1] / 2, 0.0]), yaw_matrix(yaw)
-        faces = (_OUTSIDE * size) @ turn.T
-        faces[:, 0] += centre
+        faces = _box_faces(base, size, yaw)
         if base[1] == 0.0:
             faces = faces[:5]  # nobody sees the bottom of what stands on the floor
-        self._add_faces(faces, (looks + looks[-1:])[: len(faces)], owner=len(self.solids))
+        self.add_faces(faces, (looks + looks[-1:])[: len(faces)], owner=len(self.solids))
         self.solids.append((centre, size / 2, turn))
 
     def panel(self, centre: np.ndarray, width: float, height: float, yaw: float, look: Look, tilt: float = 0.0) -> None:
@@ -211,21 +222,23 @@ class SceneBuilder:
         turn = yaw_matrix(yaw) @ np.array([[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]])
         edge_u, edge_v = width * turn[:, 0], height * turn[:, 1]
         face = np.stack([centre - (edge_u + edge_v) / 2, edge_u, edge_v])[None]
-        self._add_faces(face, [look], two_sided=True, owner=len(self.solids))
+        self.add_faces(face, [look], two_sided=True, owner=len(self.solids))
         self.solids.append((centre, np.array([width / 2, height / 2, 0.005]), turn))
 
     def rectangle(self, origin: np.ndarray, edge_u: np.ndarray, edge_v: np.ndarray, look: Look) -> None:
         """One rectangle, seen from its front only."""
-        self._add_faces(np.stack([origin, edge_u, edge_v])[None], [look])
+        self.add_faces(np.stack([origin, edge_u, edge_v])[None], [look])
 
     def ball(self, centre: np.ndarray, radii: np.ndarray, yaw: float, look: Look) -> None:
         """An ellipsoid with half axes `radii`, turned about the vertical."""
         self.balls.append((centre, radii, yaw_matrix(yaw)))
         self.ball_looks.append(look)
 
-    def _add_faces(
+    def add_faces(
         self, faces: np.ndarray, looks: list[Look], *, two_sided: bool = False, owner: int = -1, lit: bool = True
     ) -> None:
+        """(n,3,3) corners and edges of rectangles seen from their fronts, each with its look."""
+        assert len(faces) == len(looks), f"{len(faces)} faces with {len(looks)} looks"
         self.faces.extend(faces)
         self.face_looks.extend(looks)
         self.face_flags.extend([(two_sided, owner, lit)] * len(faces))
@@ -476,8 +489,222 @@ def layered_panels(b: SceneBuilder) -> Scene:
     return b.finish(pivot, np.minimum(eye, [5.0, -0.3, 6.0]), _sun(b) if horizon else _lamp(b, low, high), 6.0)
 
 
-FAMILIES = {"room": room, "table": table_top, "ground": open_ground, "panels": layered_panels}
-FAMILY_WEIGHTS = {"room": 0.37, "table": 0.3, "ground": 0.2, "panels": 0.13}
+def street(b: SceneBuilder) -> Scene:
+    """A road between facades with windows: kerbs, lamp posts, cars, trees, before a photographed end and sky."""
+    width, length, tall = b.rng.uniform(8, 14), b.rng.uniform(22, 40), b.rng.uniform(9, 16)
+    low, high = np.array([-width / 2 - 0.2, -tall - 6, -length / 2]), np.array([width / 2 + 0.2, 0.0, length / 2])
+    ends = [b.photo(), b.photo()]
+    b.hull(low, high, [*ends, b.photo(), b.photo(), b.material(3.0), b.photo()], horizon=True)
+    road = width * b.rng.uniform(0.24, 0.32)
+    for side in (-1.0, 1.0):
+        _facades(b, side, width / 2, length, tall)
+        pavement = np.array([width / 2 - road, 0.14, length])
+        b.box(np.array([side * (road + pavement[0] / 2), 0.0, 0.0]), pavement, 0.0, [b.material(1.2)] * 5)
+    for _ in range(int(b.rng.integers(1, 6))):
+        lane = b.rng.choice([-1.0, 1.0])
+        _car(b, np.array([lane * (road - 1.1), 0.0, b.rng.uniform(-0.42, 0.42) * length]))
+    step = b.rng.uniform(6, 11)
+    for z in np.arange(-length / 2 + b.rng.uniform(1, 6), length / 2 - 1, step):
+        for side in (-1.0, 1.0):
+            if b.count < MAX_SURFACES - 20:
+                foot = np.array([side * (road + 0.5), -0.14, z])
+                (_lamp_post if b.rng.random() < 0.4 else _tree)(b, foot)
+    pivot = np.array([b.rng.uniform(-0.2, 0.2) * width, -b.rng.uniform(0.8, 2.2), b.rng.uniform(-0.1, 0.35) * length])
+    eye = np.array([b.rng.uniform(-0.6, 0.6) * road, -b.rng.uniform(1.2, 2.0), pivot[2] - b.rng.uniform(4, 9)])
+    eye[2] = max(eye[2], low[2] + 1.0)
+    return b.finish(pivot, eye, _sun(b), length / 3)
+
+
+def furnished_room(b: SceneBuilder) -> Scene:
+    """A room of furniture built of parts: shelves with books, a table with chairs, framed pictures, skirting boards."""
+    width, depth, height = b.rng.uniform(3.2, 6), b.rng.uniform(3.2, 7), b.rng.uniform(2.4, 3.0)
+    low, high = np.array([-width / 2, -height, -depth / 2]), np.array([width / 2, 0.0, depth / 2])
+    wall = b.material(1.6, (0.1, 0.8))
+    b.hull(low, high, [*[wall] * 4, b.material(1.6), b.material(1.5, (0.05, 0.4))])
+    _skirting(b, low, high)
+    _framed_pictures(b, low, high, int(b.rng.integers(3, 8)))
+    for _ in range(int(b.rng.integers(1, 3))):
+        _bookshelf(b, low, high)
+    _along_walls(b, low, high, int(b.rng.integers(0, 3)))
+    if b.rng.random() < 0.7:
+        _rug(b, np.array([b.rng.uniform(-0.4, 0.4), 0.0, b.rng.uniform(-0.4, 0.4)]), b.rng.uniform(1.4, 2.6))
+    at = np.array([b.rng.uniform(-0.15, 0.15) * width, 0.0, b.rng.uniform(-0.15, 0.15) * depth])
+    size, tall = np.array([b.rng.uniform(0.8, 1.5), 0.05, b.rng.uniform(0.7, 0.9)]), b.rng.uniform(0.68, 0.78)
+    top = _table(b, at, size, tall)
+    _scatter(b, top, (0.3, 0.2), int(b.rng.integers(2, 6)), (0.08, 0.28))
+    for angle in b.rng.uniform(0, 2 * np.pi) + np.arange(int(b.rng.integers(1, 4))) * np.pi / 2:
+        if b.count > MAX_SURFACES - 35:
+            break
+        away = yaw_matrix(angle) @ np.array([0.0, 0.0, b.rng.uniform(0.75, 1.05)])
+        _chair(b, at + away, angle)
+    pivot = at + np.array([b.rng.uniform(-0.3, 0.3), -b.rng.uniform(0.5, 1.0), b.rng.uniform(-0.3, 0.3)])
+    eye = _around(b, pivot, b.rng.uniform(0.32, 0.48) * min(width, depth), (0.05, 0.5))
+    return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
+
+
+# --- furniture and what stands in streets, of parts -------------------------------------------------------------------
+
+
+def _chair(b: SceneBuilder, at: np.ndarray, yaw: float) -> None:
+    """Four legs, a seat and a back that stands away from the table at the origin of `yaw`."""
+    wood, seat = b.material(0.4), b.any_look(0.5)
+    turn, height, half = yaw_matrix(yaw), b.rng.uniform(0.42, 0.48), b.rng.uniform(0.19, 0.23)
+    for x, z in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+        foot = at + turn @ np.array([x * (half - 0.03), 0.0, z * (half - 0.03)])
+        b.box(foot, np.array([0.04, height, 0.04]), yaw, [wood] * 5)
+    b.box(at - np.array([0.0, height, 0.0]), np.array([2 * half, 0.04, 2 * half]), yaw, [seat] * 5)
+    back = at - np.array([0.0, height + 0.04, 0.0]) + turn @ np.array([0.0, 0.0, half - 0.02])
+    b.box(back, np.array([2 * half, b.rng.uniform(0.4, 0.55), 0.03]), yaw, [seat] * 5)
+
+
+def _bookshelf(b: SceneBuilder, low: np.ndarray, high: np.ndarray) -> None:
+    """Two sides, a back, boards and rows of books of many heights and spines, against a wall."""
+    wood = b.material(0.8)
+    wide, tall, deep = b.rng.uniform(0.7, 1.1), b.rng.uniform(1.2, min(2.0, -low[1] - 0.2)), b.rng.uniform(0.24, 0.32)
+    wall = int(b.rng.integers(4))
+    yaw = wall * np.pi / 2
+    turn = yaw_matrix(yaw)
+    span, reach = (high - low)[[0, 2]] if wall % 2 == 0 else (high - low)[[2, 0]]
+    slide = b.rng.uniform(-0.5, 0.5) * max(span - wide - 0.2, 0.0)
+    base = turn @ np.array([slide, 0.0, reach / 2 - deep / 2 - 0.03])  # local -z looks into the room
+    rows = int(b.rng.integers(3, 5))
+    step = (tall - 0.03) / rows
+    for x in (-1, 1):
+        b.box(base + turn @ np.array([x * (wide / 2 - 0.015), 0.0, 0.0]), np.array([0.03, tall, deep]), yaw, [wood] * 5)
+    for row in range(rows + 1):
+        lift = np.array([0.0, -row * step, 0.0])
+        b.box(base + lift, np.array([wide - 0.06, 0.03, deep]), yaw, [wood] * 5)
+        if row < rows:
+            _books(b, base + lift - np.array([0.0, 0.03, 0.0]), yaw, wide - 0.08, step - 0.05, deep)
+
+
+def _books(b: SceneBuilder, base: np.ndarray, yaw: float, wide: float, tall: float, deep: float) -> None:
+    """A row of a few thin boxes of different heights; a gap where somebody has taken some."""
+    at, turn = -wide / 2, yaw_matrix(yaw)
+    while at < wide / 2 - 0.09 and b.count < MAX_SURFACES - 110:
+        thick = b.rng.uniform(0.04, 0.09)
+        if b.rng.random() < 0.85:
+            size = np.array([thick * 0.95, tall * b.rng.uniform(0.6, 0.97), deep * b.rng.uniform(0.6, 0.8)])
+            place = base + turn @ np.array([at + thick / 2, 0.0, 0.02])
+            spine = b.any_look(b.rng.uniform(0.1, 0.4))
+            # What is seen of a book is its spine, its top and a bit of its sides.
+            faces = _box_faces(place, size, yaw)
+            b.add_faces(faces[[0, 2, 3, 4]], [spine] * 4)
+        at += thick
+
+
+def _skirting(b: SceneBuilder, low: np.ndarray, high: np.ndarray) -> None:
+    """A board of a hand's height along each wall."""
+    size, centre, tall, look = high - low, (high + low) / 2, b.rng.uniform(0.06, 0.12), b.material(0.6)
+    for wall in range(4):
+        origin, edge_u, edge_v = _INSIDE[wall] * size
+        across = edge_u / np.linalg.norm(edge_u)
+        inward = -np.cross(across, [0.0, 1.0, 0.0])
+        corner = centre + origin + edge_v * (1 - tall / size[1]) + 0.012 * inward
+        b.rectangle(corner, edge_u, edge_v * (tall / size[1]), look)
+
+
+def _framed_pictures(b: SceneBuilder, low: np.ndarray, high: np.ndarray, count: int) -> None:
+    """Pictures, windows with cross bars and doors in frames, not over each other."""
+    size, centre = high - low, (high + low) / 2
+    taken: list[tuple[int, float, float]] = []
+    for _ in range(count):
+        wall, kind = int(b.rng.integers(4)), b.rng.random()
+        origin, edge_u, _ = _INSIDE[wall] * size
+        length = float(np.linalg.norm(edge_u))
+        door, window = kind < 0.15, 0.15 <= kind < 0.4
+        wide = b.rng.uniform(0.8, 0.95) if door else b.rng.uniform(0.8, 1.4) if window else b.rng.uniform(0.3, 0.9)
+        tall = 2.02 if door else b.rng.uniform(0.9, 1.3) if window else b.rng.uniform(0.3, 0.7)
+        left = b.rng.uniform(0.12, max(length - wide - 0.12, 0.13))
+        if any(w == wall and left < right + 0.1 and left + wide > start - 0.1 for w, start, right in taken):
+            continue
+        taken.append((wall, left, left + wide))
+        top = size[1] - tall if door else b.rng.uniform(0.25, 0.9) * (size[1] - 0.9 - tall) + 0.1
+        across, down = edge_u / length, np.array([0.0, 1.0, 0.0])
+        inward = -np.cross(across, down)
+        corner = centre + origin + left * across + max(top, 0.05) * down
+        rim, frame = b.rng.uniform(0.03, 0.08), b.material(0.3)
+        b.rectangle(corner + 0.015 * inward, across * wide, down * tall, frame)
+        inner = corner + rim * (across + down) + 0.022 * inward
+        pane = across * (wide - 2 * rim), down * (tall - 2 * rim)
+        b.rectangle(inner, *pane, b.material(0.9) if door else b.photo())
+        if window:
+            bar = inner + pane[0] / 2 - 0.02 * across + 0.007 * inward
+            b.rectangle(bar, across * 0.04, pane[1], frame)
+
+
+def _facades(b: SceneBuilder, side: float, distance: float, length: float, tall: float) -> None:
+    """House fronts of different heights and depths along one side, with rows of windows and a door."""
+    z = -length / 2
+    while z < length / 2 - 2:
+        wide = min(b.rng.uniform(5, 11), length / 2 - z)
+        height, deep = tall * b.rng.uniform(0.5, 1.0), b.rng.uniform(0.1, 0.7)
+        front = b.material(2.5, (0.5, 1.4)) if b.rng.random() < 0.7 else b.photo(4.0)
+        b.box(
+            np.array([side * (distance - deep / 2), 0.0, z + wide / 2]),
+            np.array([deep, height, wide]),
+            0.0,
+            [front] * 5,
+        )
+        _windows(b, side, distance - deep - 0.02, z, wide, height)
+        z += wide
+
+
+def _windows(b: SceneBuilder, side: float, x: float, z: float, wide: float, height: float) -> None:
+    """Equal windows in rows and columns, and a door, on a front at x (times the side)."""
+    glass, columns, rows = b.photo(), int(np.clip(wide // 2.6, 1, 3)), int(np.clip(height // 3.2, 1, 2))
+    size = np.array([b.rng.uniform(0.8, 1.3), b.rng.uniform(1.1, 1.7)])
+    along = np.array([0.0, 0.0, -side])  # to the right of who looks at the front
+    for row in range(rows):
+        for column in range(columns):
+            is_door = row == 0 and column == columns // 2
+            extent = np.array([1.1, 2.1]) if is_door else size
+            middle = z + (column + 0.5) * wide / columns
+            bottom = 0.1 if is_door else 1.0 + 3.0 * row
+            start = np.array([side * x, -(bottom + extent[1]), middle]) - along * extent[0] / 2
+            b.rectangle(
+                start, along * extent[0], np.array([0.0, extent[1], 0.0]), b.material(1.0) if is_door else glass
+            )
+
+
+def _lamp_post(b: SceneBuilder, foot: np.ndarray) -> None:
+    metal, height = b.material(0.5), b.rng.uniform(3, 5)
+    b.box(foot, np.array([0.12, height, 0.12]), 0.0, [metal] * 5)
+    b.box(foot - np.array([0.0, height, 0.0]), np.array([0.35, 0.25, 0.35]), 0.0, [b.photo()] * 5)
+
+
+def _tree(b: SceneBuilder, foot: np.ndarray) -> None:
+    """A trunk and a crown of two or three ellipsoids."""
+    height, leaves = b.rng.uniform(1.5, 2.6), b.any_look(1.0)
+    b.box(foot, np.array([0.22, height, 0.22]), b.rng.uniform(0, 3), [b.material(0.4)] * 5)
+    for _ in range(int(b.rng.integers(2, 4))):
+        centre = foot - np.array([0.0, height + b.rng.uniform(0.2, 1.2), 0.0]) + b.rng.uniform(-0.4, 0.4, 3)
+        b.ball(centre, b.rng.uniform(0.6, 1.2, 3), b.rng.uniform(0, 3), leaves)
+
+
+def _car(b: SceneBuilder, at: np.ndarray) -> None:
+    """A body, a cabin with windows all around and four wheels, parked along the road."""
+    paint, glass, tyre = b.material(3.0, (0.1, 0.5)), b.photo(), b.material(0.3, (0.2, 0.6))
+    yaw = b.rng.normal(0, 0.05)
+    turn, wheel = yaw_matrix(yaw), 0.32
+    long, wide, low = b.rng.uniform(3.6, 4.6), b.rng.uniform(1.6, 1.85), b.rng.uniform(0.55, 0.75)
+    b.box(at - np.array([0.0, 0.28, 0.0]), np.array([wide, low, long]), yaw, [paint] * 5)
+    cabin = at - np.array([0.0, 0.28 + low, 0.0]) + turn @ np.array([0.0, 0.0, -0.15 * long])
+    b.box(cabin, np.array([0.86 * wide, b.rng.uniform(0.45, 0.7), 0.52 * long]), yaw, [glass] * 4 + [paint])
+    for x, z in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+        hub = at + np.array([0.0, -wheel, 0.0]) + turn @ np.array([x * (wide / 2 - 0.06), 0.0, z * 0.31 * long])
+        b.ball(hub, np.array([0.12, wheel, wheel]), yaw, tyre)
+
+
+FAMILIES = {
+    "room": room,
+    "table": table_top,
+    "ground": open_ground,
+    "panels": layered_panels,
+    "street": street,
+    "furnished": furnished_room,
+}
+FAMILY_WEIGHTS = {"room": 0.2, "table": 0.26, "ground": 0.14, "panels": 0.1, "street": 0.14, "furnished": 0.16}
 
 
 def sample_scene(rng: np.random.Generator, bank: TextureBank, family: str | None = None) -> tuple[str, Scene]:

@@ -11,7 +11,16 @@ import torch
 
 from rap.geometry.se3 import check_rigid, rotation_angle
 from rap.synthetic import SyntheticBatch, SyntheticConfig, render_clips, stream
-from rap.synthetic.motion import KINDS, Start, rotations_from_angles, sample_path
+from rap.synthetic.clips import _blurred, _compressed, _vignette
+from rap.synthetic.motion import (
+    KINDS,
+    PURE_ROTATION,
+    PURE_TRANSLATION,
+    Start,
+    rotations_from_angles,
+    sample_path,
+)
+from rap.synthetic.scenes import FAMILIES
 
 TINY = SyntheticConfig(size=(32, 48), num_frames=5, texture_size=16)
 
@@ -58,7 +67,7 @@ def test_motion_statistics() -> None:
     assert step.max() < 20
     travel = np.linalg.norm(Ts[:, -1, :3, 3], axis=-1)
     assert 0.15 < np.median(travel) < 1.5
-    assert len({kind.split("/")[0] for kind in batch.kinds}) == 4
+    assert len({kind.split("/")[0] for kind in batch.kinds}) == len(FAMILIES)
     assert len(Counter(kind.split("/")[1] for kind in batch.kinds)) > 6
     fov = np.rad2deg(2 * np.arctan(16 / (2 * batch.intrinsics[:, 0, 1].numpy())))
     assert fov.min() >= 29.9 and fov.max() <= 85.1 and 45 < fov.mean() < 65
@@ -114,3 +123,53 @@ def test_bad_config_is_refused(change: dict, message: str) -> None:
 def test_bad_texture_size_is_refused() -> None:
     with pytest.raises(ValueError, match="power of two from 16 to 1024, got 100"):
         render_clips(0, 1, SyntheticConfig(texture_size=100))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pure_motions_are_pure(seed: int) -> None:
+    """Yaw and truck look alike: some clips have exactly one of them."""
+    start = Start(np.array([1.0, -1.5, 0.5]), np.array([0.5, -1.0, 3.0]), 0.3, -0.2, 0.05)
+    for kind in PURE_ROTATION:
+        path = sample_path(np.random.default_rng(seed), kind, start, 17)
+        assert (path[:, :3, 3] == path[0, :3, 3]).all() and rotation_angle(path[0, :3, :3].T @ path[-1, :3, :3]) > 0.1
+    for kind in PURE_TRANSLATION:
+        path = sample_path(np.random.default_rng(seed), kind, start, 17)
+        assert (path[:, :3, :3] == path[0, :3, :3]).all()
+        assert np.linalg.norm(path[-1, :3, 3] - path[0, :3, 3]) > 0.1 * start.distance
+
+
+def test_a_drive_looks_where_it_goes() -> None:
+    start = Start(np.array([0.0, -1.5, 0.0]), np.array([0.0, -1.5, 4.0]), 0.0, 0.0, 0.0)
+    ahead = []
+    for seed in range(30):
+        path = sample_path(np.random.default_rng(seed), "drive", start, 17)
+        step = path[-1, :3, 3] - path[0, :3, 3]
+        ahead.append(step[2] / np.linalg.norm(step))
+    assert np.median(ahead) > 0.8
+
+
+def test_a_vignette_darkens_the_corners_by_its_strength() -> None:
+    light = _vignette(torch.ones(3, 2, 32, 48), 0.4)
+    assert light.max() <= 1 and light[16, 24] > 0.99
+    np.testing.assert_allclose([light[0, 0], light[0, -1], light[-1, 0]], 0.6, atol=1e-5)
+
+
+def test_blur_is_a_gaussian_of_its_size() -> None:
+    spot = torch.zeros(3, 1, 17, 17)
+    spot[:, :, 8, 8] = 1.0
+    blurred = _blurred(spot, 0.8)[0, 0]
+    at = torch.arange(17.0) - 8
+    assert abs(float(blurred.sum()) - 1) < 1e-5 and torch.equal(blurred, blurred.T)
+    assert abs(float((blurred.sum(0) * at**2).sum()) - 0.8**2) < 0.06  # five taps cut the tails off
+    flat = torch.full((3, 2, 8, 9), 7.0)
+    torch.testing.assert_close(_blurred(flat, 0.8), flat)
+
+
+def test_jpeg_keeps_colours_in_their_channels() -> None:
+    frames = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    frames[..., 0], frames[..., 2] = 200, 40
+    back = _compressed(frames, 80).int()
+    assert (back - frames.int()).abs().max() < 12
+    noisy = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
+    errors = [(_compressed(noisy, q).int() - noisy.int()).abs().float().mean() for q in (40, 90)]
+    assert errors[0] > errors[1] > 0

@@ -8,7 +8,7 @@ import torch
 
 from rap.synthetic.lighting import MAP_SIDE, bake
 from rap.synthetic.render import Views, cast, resolve
-from rap.synthetic.scenes import FAMILIES, FLOOR, HULL_FACES, Scene, SceneBuilder
+from rap.synthetic.scenes import FAMILIES, FLOOR, HULL_FACES, MAX_SURFACES, Scene, SceneBuilder, _bookshelf
 from rap.synthetic.textures import TextureBank, texture_bank
 
 SIDE = 16
@@ -86,3 +86,33 @@ def test_shadows_agree_with_slow_twin(light: tuple[float, float, float, float]) 
             total += 1
             wrong += bool(floor[row, column] > scene.ambient * 1.001) == blocked
     assert total > 50 and wrong <= 2  # a march may miss a corner
+
+
+@pytest.mark.parametrize("family", ["street", "furnished"])
+def test_scenes_of_many_parts_stay_within_what_can_be_numbered(family: str) -> None:
+    scenes = [FAMILIES[family](SceneBuilder(np.random.default_rng(seed), bank())) for seed in range(60)]
+    counts = [scene.num_rectangles + scene.num_ellipsoids for scene in scenes]
+    assert max(counts) <= MAX_SURFACES and np.median(counts) > 120
+
+
+def test_books_stand_between_the_sides_of_their_shelf() -> None:
+    """Seen from the room a shelf's books are spines, tops and sides within its depth, width and height."""
+    for seed in range(8):
+        b = SceneBuilder(np.random.default_rng(seed), bank())
+        low, high = np.array([-2.0, -2.6, -2.5]), np.array([2.0, 0.0, 2.5])
+        b.hull(low, high, [b.material(1.0) for _ in range(6)])
+        before = len(b.solids)
+        _bookshelf(b, low, high)
+        centres, halves, turns = (np.array([solid[k] for solid in b.solids[before:]]) for k in range(3))
+        turn = turns[0]
+        local = (centres - centres[0]) @ turn
+        wide = (local[:, 0].min() - 0.015, local[:, 0].max() + 0.015)
+        loose = np.array([face for face, flags in zip(b.faces, b.face_flags, strict=True) if flags[1] == -1])[6:]
+        assert len(loose) > 40
+        ends = np.concatenate([loose[:, 0], loose[:, 0] + loose[:, 1] + loose[:, 2]])
+        ends = (ends - centres[0]) @ turn
+        assert ends[:, 0].min() > wide[0] and ends[:, 0].max() < wide[1]
+        assert np.abs(ends[:, 2]).max() <= halves[0, 2] + 1e-9
+        assert ends[:, 1].min() > -halves[0, 1] and ends[:, 1].max() < halves[0, 1]
+        inside = (centres > low).all() and (centres < high).all()
+        assert inside
