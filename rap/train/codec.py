@@ -41,6 +41,7 @@ def train_codec(settings: CodecTraining) -> None:
     if model.refiner is None:  # a linear codec is ready once its bases are
         model.save_pretrained(out / "vae")
         return
+    model.to(settings.device)  # bases and statistics are fitted on the CPU, in double precision
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     if start:
         load_optimizer(optimizer, out / "state.safetensors", start)
@@ -56,7 +57,8 @@ def train_codec(settings: CodecTraining) -> None:
         if step % CODEC_SAVE_EVERY == 0:
             store.refresh()
         set_rate(optimizer, 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-        loss = _codec_step(model, optimizer, source.draw(np.random.default_rng([settings.seed, step])))
+        video = source.draw(np.random.default_rng([settings.seed, step])).to(settings.device)
+        loss = _codec_step(model, optimizer, video)
         last = progress >= 1 if settings.minutes else step + 1 == settings.steps
         if step % 20 == 0 or last:
             psnr = 10 * math.log10(4 / loss)

@@ -31,6 +31,7 @@ class CodecTraining:
     photograph_share: float = 0.5
     steps: int = 1500
     minutes: float = 0.0
+    device: str = "cpu"
     batch: int = 4
     learning_rate: float = 1e-3
     fit_clips: int = 128
