@@ -117,9 +117,9 @@ class ModelRun:
         self.network = torch.compile(model) if settings.compile else model
         columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
         self.log = CsvLog(out / "log.csv", columns, self.start)
-        self.validated_s = self.clock.elapsed_s()
+        self.validated, self.validated_s = -1, self.clock.elapsed_s()
         self.figures: dict[str, float] = {}
-        self.best = _saved_best(out) if self.start else None
+        self.best = _saved_best(out) if settings.resume else None
         if validation is not None:
             # A row tells of the steps before it, so that of the step to go on from stays.
             kept = self.start + 1 if self.start else 0
@@ -143,7 +143,7 @@ class ModelRun:
                 self.validate(step, say)
         if saved != step or self.settings.minutes:  # by minutes: the time is known to be spent
             self.save(step)
-        if self.validation is not None and interruption.signal is None:
+        if self.validation is not None and interruption.signal is None and self.validated != step:
             self.validate(step, say)
         if step > self.start:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
@@ -176,7 +176,7 @@ class ModelRun:
         assert self.validation is not None
         with self.averaged() as pipeline:
             self.figures = self.validation.figures(pipeline)
-        self.validated_s = self.clock.elapsed_s()
+        self.validated, self.validated_s = step, self.clock.elapsed_s()
         self.validation_log.write(step, self.validated_s, *(float(v) for v in self.figures.values()))
         say(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
         if self.settings.keep_best and (self.best is None or score(self.figures) >= self.best):

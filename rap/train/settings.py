@@ -104,10 +104,10 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
     values = {} if config is None else _read_config(kind, config)
     values.update({key: value for key, value in flags.items() if value is not None})
     settings = kind(**values)
-    for name in ("data", "codec"):
+    for name in getattr(kind, "REQUIRED", ("data", "codec")):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {'clips' if name == 'data' else 'trained codec'}")
-    for name in ("steps", "batch", "heads", "save_every", "validation_clips"):
+    for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers"):
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
     if isinstance(settings, ModelTraining):

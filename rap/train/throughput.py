@@ -132,7 +132,7 @@ class Throughput:
         self.say(
             f"step {step}: video {losses[0]:.4f}, rays {losses[1]:.4f}, {self._samples / wall:.1f} samples/s, "
             f"{self._flop / inside / self.peak_flop_per_s:.2f} of the matmul peak in steps "
-            f"({self._flop / wall / self.peak_flop_per_s:.2f} with drawing), {duration(remaining_s)} left"
+            f"({self._flop / wall / self.peak_flop_per_s:.2f} of all time), {duration(remaining_s)} left"
         )
         self._start_window()
 
