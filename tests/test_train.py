@@ -27,11 +27,11 @@ from rap.synthetic import SyntheticConfig, build_shards
 from rap.train.batches import BatchMaker, sample_videos
 from rap.train.clock import SIGTERM_STATUS, Clock
 from rap.train.codec import RAY_STD_FLOOR
-from rap.train.model import BatchNetwork, batch_losses, build_transformer, load_codec, step_flop
-from rap.train.optimizers import learning_rate_factor
+from rap.train.model import BatchNetwork, averages, batch_losses, build_transformer, load_codec, step_flop, train_step
+from rap.train.optimizers import learning_rate_factor, make_optimizers
 from rap.train.plots import plot_run
 from rap.train.state import CsvLog
-from rap.train.throughput import Throughput, count_flop, duration
+from rap.train.throughput import Ahead, Throughput, count_flop, duration
 from rap.train.validate import HINTED_COLUMNS, PLAIN_COLUMNS, Validation
 
 STATE = ("model.safetensors", "optimizer0.safetensors", "optimizer1.safetensors", "ema.safetensors")
@@ -180,6 +180,31 @@ def test_a_seed_fixes_the_run(straight: Path, shards: Path, codec: Path, tmp_pat
     train_model(shards, codec, tmp_path / "other", "--steps", 6, "--seed", 1)
     with pytest.raises(AssertionError):
         assert_same_files(straight, tmp_path / "other", STATE)
+
+
+def test_batches_drawn_ahead_are_the_same_ones(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+    train_model(shards, codec, tmp_path, "--steps", 6, "--draw-workers", 3)
+    assert_same_files(straight, tmp_path, STATE)
+
+
+def test_what_is_made_ahead_comes_in_order_and_its_errors_too() -> None:
+    made = Ahead(lambda number: 12 // (5 - number), 2)
+    assert [made(number) for number in range(5)] == [2, 3, 4, 6, 12]
+    with pytest.raises(ZeroDivisionError):
+        made(5)
+    made.close()
+
+
+def test_a_step_without_finite_gradients_is_left_out(shards: Path, codec: Path) -> None:
+    maker = batch_maker(shards, codec)
+    network, batch = build_transformer(train.ModelTraining(width=24, heads=2, layers=1), 16), maker.draw()
+    optimizers, ema = make_optimizers(network, maker.settings), averages(network, maker.settings)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    batch.clean.video[0, 0, 0, 0, 0] = float("nan")
+    _, norm = train_step(network, network, batch, optimizers, ema, maker.settings)
+    assert not np.isfinite(norm)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_states_without_step_marks_can_be_resumed(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:

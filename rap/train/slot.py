@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import signal
 import sys
@@ -60,6 +61,9 @@ FIXED_BATCHES = 4
 SHEET_CLIPS, SHEET_FRAMES = 3, 5
 
 CHECK_SIDE = 64
+
+MAX_DRAW_WORKERS = 12
+"""Threads that draw batches for a GPU."""
 
 
 @dataclass(frozen=True)
@@ -338,6 +342,7 @@ class Slot:
             save_every=chosen.save_every,
             device=chosen.device,
             bf16=chosen.bf16,
+            draw_workers=self._draw_workers(),
             seed=chosen.seed,
             validation=str(self.held_out),
             validation_clips=chosen.validation_clips,
@@ -349,6 +354,12 @@ class Slot:
     def validation(self) -> Validation:
         """The held-out clips."""
         return Validation.of_shards(self.held_out, self.model_settings)
+
+    def _draw_workers(self) -> int:
+        """On the CPU one core less than the rendering had: the steps need one."""
+        if self.device.type == "cpu":
+            return self.settings.workers - 1
+        return min(MAX_DRAW_WORKERS, os.cpu_count() or 1)
 
     def _codec_options(self) -> dict[str, Any]:
         """By time and on the device where the codec's training takes them, by steps where it does not."""
