@@ -446,6 +446,7 @@ def test_validation_has_a_row_of_every_figure_and_goes_on_when_resumed(shards: P
     assert rows[0]["repeat_psnr_db"] == rows[1]["repeat_psnr_db"]  # the clips are the same ones
     assert rows[0]["generate_psnr_db"] != rows[1]["generate_psnr_db"]
     train_model(shards, codec, tmp_path, "--steps", 6, "--resume", *flags)
+    train_model(shards, codec, tmp_path, "--steps", 6, "--resume", *flags)
     assert [row["step"] for row in validation_rows(tmp_path)] == [2, 4, 6]
     assert {"log.png", "validation.png"} <= {path.name for path in tmp_path.glob("*.png")}
 

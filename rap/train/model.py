@@ -27,7 +27,7 @@ from rap.train.batches import Batch, BatchMaker
 from rap.train.clock import Clock, Interruption
 from rap.train.codec import read_codec
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
-from rap.train.plots import VALIDATION_LOG, plot_run
+from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.settings import ModelTraining
 from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
 from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
@@ -121,7 +121,8 @@ class ModelRun:
         self.network = torch.compile(model) if settings.compile else model
         columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
         self.log = CsvLog(out / "log.csv", columns, self.start)
-        self.validated, self.validated_s = -1, self.clock.elapsed_s()
+        rows = read_columns(out / VALIDATION_LOG).get("step", []) if self.start else []
+        self.validated, self.validated_s = int(max(rows, default=-1)), self.clock.elapsed_s()
         self.saved, self.saved_s = self.start, self.clock.elapsed_s()
         self.figures: dict[str, float] = {}
         self.best = _saved_best(out) if settings.resume else None
