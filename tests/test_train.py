@@ -466,11 +466,13 @@ def test_a_hinted_network_is_validated_beside_its_warps(depth_shards: Path, code
     assert abs(row["plane_psnr_db"] - row["plane_warp_psnr_db"]) < 3
     settings = train.ModelTraining(warp_hint="blend", validation_clips=1)
     clip = Validation.of_shards(depth_shards, settings).clips[0]
+    every = Validation.of_shards(depth_shards, train.ModelTraining(validation_clips=9)).clips
+    assert len({each.truth.Ts_world_camera.tobytes() for each in every}) == len(every) == 3
     assert 0.2 < clip.lifted.mask.mean() <= 1 and (clip.plane.mask[0] == 1).all()
 
 
 def test_the_best_pipeline_is_kept(shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = iter([0.5, 0.2, 0.7])
+    scores = iter([0.5, 0.2, 0.49])
     monkeypatch.setattr(rap.train.model, "score", lambda figures: worth[-1])
     worth: list[float] = []
     figures = Validation.figures
@@ -487,7 +489,11 @@ def test_the_best_pipeline_is_kept(shards: Path, codec: Path, tmp_path: Path, mo
     train_model(shards, codec, tmp_path, "--steps", 2, "--decay-share", 0, *flags, "--resume")
     assert weights.read_bytes() == first and json.loads((tmp_path / "best.json").read_text())["score"] == 0.5
     train_model(shards, codec, tmp_path, "--steps", 3, "--decay-share", 0, *flags, "--resume")
-    assert weights.read_bytes() != first and json.loads((tmp_path / "best.json").read_text())["score"] == 0.7
+    best = json.loads((tmp_path / "best.json").read_text())
+    assert weights.read_bytes() != first and (best["step"], best["score"]) == (
+        3,
+        0.5,
+    )  # as good as a few clips can tell
 
 
 def test_validation_without_clips_is_refused(shards: Path, codec: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.settings import ModelTraining
 from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
 from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
-from rap.train.validate import Validation, score
+from rap.train.validate import SCORE_NOISE, Validation, score
 
 MAX_SHARD = "16MB"
 """Largest file of weights: what code hosts take without large-file storage."""
@@ -192,11 +192,17 @@ class ModelRun:
         self.validated, self.validated_s = step, self.clock.elapsed_s()
         self.validation_log.write(step, self.validated_s, *(float(v) for v in self.figures.values()))
         say(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
-        if self.settings.keep_best and (self.best is None or score(self.figures) >= self.best):
-            self.best = score(self.figures)
-            self.export()
-            write_json(self.out / BEST, {"step": step, "score": self.best, **self.figures})
+        if self.settings.keep_best:
+            self._keep_if_best(step)
         say(plot_run(self.out))
+
+    def _keep_if_best(self, step: int) -> None:
+        found = score(self.figures)
+        if self.best is not None and not found >= self.best - SCORE_NOISE:  # nor when it is no number
+            return
+        self.best = found if self.best is None else max(found, self.best)  # never less, or noise would add up
+        self.export()
+        write_json(self.out / BEST, {"step": step, "score": self.best, **self.figures})
 
     def export(self) -> None:
         """The pipeline with the averaged weights, in diffusers layout; the one before stays until it is whole."""

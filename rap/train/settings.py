@@ -41,7 +41,7 @@ class ModelTraining:
     `minutes` other than 0 ends the training by the wall time of all its resumed parts instead of by `steps`, and
     warm-up, decay and `small_share` follow that time. `init` is the folder of a pipeline whose transformer is begun
     with. `validation` is a folder of shards: figures on some of its clips every `validate_every` steps or
-    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are no worse.
+    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are not clearly worse.
     `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn.
     """
 
