@@ -70,8 +70,9 @@ MAX_DRAW_WORKERS = 12
 class SlotTraining:
     """Everything of one slot of machine time. `minutes` is all of it, of all parts that were cut.
 
-    `render_share` and `codec_share` are shares of the minutes; the model has what is left. `codec` is the folder of a
-    trained codec; `init` a pipeline to begin with, whose network and (without `codec`) codec are used.
+    `render_share` and `codec_share` are shares of the minutes, `clips` and `codec_steps` the most that is made in them;
+    the model has what is left. `codec` is the folder of a trained codec; `init` a pipeline to begin with, whose network
+    and (without `codec`) codec are used.
     """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ()
@@ -90,7 +91,7 @@ class SlotTraining:
     workers: int = 2
     render_share: float = 0.2
     codec_share: float = 0.15
-    codec_steps: int = 400
+    codec_steps: int = 1500
     z_dim: int = 48
     refiner_width: int = 96
     refiner_blocks: int = 4
@@ -369,7 +370,10 @@ class Slot:
         if "device" in names:
             wanted["device"] = chosen.device
         minutes = self.state.setdefault("codec_minutes", chosen.minutes * chosen.codec_share)
-        return {**wanted, **({"minutes": minutes} if "minutes" in names else {"steps": chosen.codec_steps})}
+        if "minutes" in names:
+            return {**wanted, "minutes": minutes}
+        affordable = int(60 * minutes / self.state.get("codec_step_s", 1.0))
+        return {**wanted, "steps": self.state.setdefault("codec_steps", max(1, min(chosen.codec_steps, affordable)))}
 
     def _first_network(self, codec: LatentCodec) -> RaPTransformer3DModel:
         """The weights that the model's training begins with: the same seed, the same pipeline."""
@@ -402,8 +406,12 @@ class Slot:
         vae.fit_bases(video)
         nn.Module.to(vae, self.device)
         video = video.to(self.device)
-        (vae.decode(vae.encode(video).latent_dist.mode()).sample - video).square().mean().backward()
-        _check_gradients(vae, "codec")
+        for _ in range(2):  # the second one is timed
+            began = time.monotonic()
+            (vae.decode(vae.encode(video).latent_dist.mode()).sample - video).square().mean().backward()
+            _check_gradients(vae, "codec")
+        scale = CodecTraining().batch / len(video) * settings.side**2 / (video.shape[-1] * video.shape[-2])
+        self.state["codec_step_s"] = max(1e-4, scale * (time.monotonic() - began))
         return LatentCodec(vae)
 
     def _checked_model(self, store: ClipStore, codec: LatentCodec, folder: Path) -> None:
