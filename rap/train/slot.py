@@ -60,6 +60,9 @@ FIXED_BATCHES = 4
 
 SHEET_CLIPS, SHEET_FRAMES = 3, 5
 
+MAX_AFTER_SHARE = 0.15
+"""Of the slot's time: what is kept for the figures after the training; a short slot ends a little late."""
+
 CHECK_SIDE = 64
 
 MAX_DRAW_WORKERS = 12
@@ -255,7 +258,9 @@ class Slot:
 
     def train_model(self) -> None:
         """The model, in what is left of the slot but the time that the figures after it take."""
-        left_s = 60 * self.settings.minutes - self.elapsed_s() - 2 * self.state.get("validation_s", 10.0)
+        total_s = 60 * self.settings.minutes
+        after_s = min(2 * self.state.get("validation_s", 10.0), MAX_AFTER_SHARE * total_s)
+        left_s = total_s - self.elapsed_s() - after_s
         minutes = self.state.setdefault("model_minutes", max(0.02, left_s / 60))
         self.keep()
         self.say(f"{minutes:.2f} minutes for the model")
