@@ -1,6 +1,7 @@
-"""`rap train codec` and `rap train model`: from shards of posed clips to a checkpoint in diffusers layout.
+"""`rap train codec | model | slot`: from shards of posed clips to a checkpoint in diffusers layout.
 
-Both are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed`, and log to CSV.
+`codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
+to CSV. `slot` does everything from rendering to figures within a number of minutes (`rap.train.slot`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import torch
 from rap.train.codec import train_codec
 from rap.train.model import train_model
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
+from rap.train.slot import SlotTraining, run_slot
+
+SETTINGS = {"codec": CodecTraining, "model": ModelTraining, "slot": SlotTraining}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of `rap train`."""
     parser = argparse.ArgumentParser(prog="rap train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, settings in (("codec", CodecTraining), ("model", ModelTraining)):
+    for name, settings in SETTINGS.items():
         sub = commands.add_parser(name, help=(settings.__doc__ or "").split(".")[0])
         sub.add_argument("--config", type=Path, help="JSON file of settings; flags win over it")
         for item in dataclasses.fields(settings):
@@ -32,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sub.add_argument(flag, type=type(item.default), default=None, help=f"default {item.default!r}")
     args = vars(parser.parse_args(argv))
     command, config = args.pop("command"), args.pop("config")
-    settings = read_settings(CodecTraining if command == "codec" else ModelTraining, config, args)
+    settings = read_settings(SETTINGS[command], config, args)
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if command == "slot":
+        return run_slot(settings)
     (train_codec if command == "codec" else train_model)(settings)
     return 0

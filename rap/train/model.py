@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,14 +27,17 @@ from rap.train.batches import Batch, BatchMaker
 from rap.train.clock import Clock, Interruption
 from rap.train.codec import read_codec
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
-from rap.train.plots import VALIDATION_LOG, plot_run
+from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.settings import ModelTraining
 from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
-from rap.train.throughput import Throughput, checked_device, flop_counter, matmul_flop_per_s
-from rap.train.validate import Validation, score
+from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
+from rap.train.validate import SCORE_NOISE, Validation, score
 
 MAX_SHARD = "16MB"
 """Largest file of weights: what code hosts take without large-file storage."""
+
+SAVE_EVERY_S = 60.0
+"""Of a training by minutes, whose steps may take anything."""
 
 BEST = "best.json"
 
@@ -117,9 +121,11 @@ class ModelRun:
         self.network = torch.compile(model) if settings.compile else model
         columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
         self.log = CsvLog(out / "log.csv", columns, self.start)
-        self.validated_s = self.clock.elapsed_s()
+        rows = read_columns(out / VALIDATION_LOG).get("step", []) if self.start else []
+        self.validated, self.validated_s = int(max(rows, default=-1)), self.clock.elapsed_s()
+        self.saved, self.saved_s = self.start, self.clock.elapsed_s()
         self.figures: dict[str, float] = {}
-        self.best = _saved_best(out) if self.start else None
+        self.best = _saved_best(out) if settings.resume else None
         if validation is not None:
             # A row tells of the steps before it, so that of the step to go on from stays.
             kept = self.start + 1 if self.start else 0
@@ -130,30 +136,36 @@ class ModelRun:
         dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
         meter = Throughput(matmul_flop_per_s(self.device, dtype), say)
         say(f"{self.device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
-        step, saved = self.start, self.start
-        while self.clock.progress(step) < 1 and interruption.signal is None:
-            if step % self.settings.save_every == 0:
-                store.refresh()
-            self.step(store, step, meter)
-            step += 1
-            if step % self.settings.save_every == 0:
-                self.save(step)
-                saved = step
-            if self._is_due(step):
-                self.validate(step, say)
-        if saved != step or self.settings.minutes:  # by minutes: the time is known to be spent
+        batches, step = Ahead(partial(self.draw, store), self.settings.draw_workers), self.start
+        try:
+            while self.clock.progress(step) < 1 and interruption.signal is None:
+                if step % self.settings.save_every == 0:
+                    store.refresh()
+                self.step(batches(step), step, meter)
+                step += 1
+                if self._is_to_save(step):
+                    self.save(step)
+                if self._is_due(step):
+                    self.validate(step, say)
+        finally:
+            batches.close()
+        if self.saved != step or self.settings.minutes:  # by minutes: the time is known to be spent
             self.save(step)
-        if self.validation is not None and interruption.signal is None:
+        if self.validation is not None and interruption.signal is None and self.validated != step:
             self.validate(step, say)
         if step > self.start:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
 
-    def step(self, store: ClipStore, step: int, meter: Throughput) -> None:
-        """One batch, which depends on the step alone: a resumed run goes on exactly."""
+    def draw(self, store: ClipStore, step: int) -> Batch:
+        """The batch of a step, which depends on the step alone: a resumed run goes on exactly."""
+        small = self.clock.progress(step) < self.settings.small_share
+        rng = np.random.default_rng([self.settings.seed, step])
+        return BatchMaker(store, self.codec, self.settings, rng, self.device).draw(small=small)
+
+    def step(self, batch: Batch, step: int, meter: Throughput) -> None:
+        """One step, its noise of a seed of its own."""
         settings, progress = self.settings, self.clock.progress(step)
-        rng = np.random.default_rng([settings.seed, step])
-        torch.manual_seed(int(rng.integers(2**31)))
-        batch = BatchMaker(store, self.codec, settings, rng, self.device).draw(small=progress < settings.small_share)
+        torch.manual_seed(_noise_seed(settings.seed, step))
         rate = learning_rate_factor(step, progress, settings)
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
@@ -167,7 +179,8 @@ class ModelRun:
 
     def save(self, step: int) -> None:
         """The state after so many steps, and the pipeline unless a better one is kept."""
-        save_model(self.out, self.model, self.optimizers, self.ema, step, self.clock.elapsed_s())
+        self.saved, self.saved_s = step, self.clock.elapsed_s()
+        save_model(self.out, self.model, self.optimizers, self.ema, step, self.saved_s)
         if not self.settings.keep_best or self.best is None:
             self.export()
 
@@ -176,14 +189,20 @@ class ModelRun:
         assert self.validation is not None
         with self.averaged() as pipeline:
             self.figures = self.validation.figures(pipeline)
-        self.validated_s = self.clock.elapsed_s()
+        self.validated, self.validated_s = step, self.clock.elapsed_s()
         self.validation_log.write(step, self.validated_s, *(float(v) for v in self.figures.values()))
         say(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
-        if self.settings.keep_best and (self.best is None or score(self.figures) >= self.best):
-            self.best = score(self.figures)
-            self.export()
-            write_json(self.out / BEST, {"step": step, "score": self.best, **self.figures})
+        if self.settings.keep_best:
+            self._keep_if_best(step)
         say(plot_run(self.out))
+
+    def _keep_if_best(self, step: int) -> None:
+        found = score(self.figures)
+        if self.best is not None and not found >= self.best - SCORE_NOISE:  # nor when it is no number
+            return
+        self.best = found if self.best is None else max(found, self.best)  # never less, or noise would add up
+        self.export()
+        write_json(self.out / BEST, {"step": step, "score": self.best, **self.figures})
 
     def export(self) -> None:
         """The pipeline with the averaged weights, in diffusers layout; the one before stays until it is whole."""
@@ -202,6 +221,11 @@ class ModelRun:
             yield as_pipeline(self.settings, self.model, self.codec, self.ray_std)
         finally:
             self.ema.restore(self.model.parameters())
+
+    def _is_to_save(self, step: int) -> bool:
+        if self.settings.minutes:
+            return self.clock.elapsed_s() - self.saved_s >= SAVE_EVERY_S
+        return step % self.settings.save_every == 0
 
     def _is_due(self, step: int) -> bool:
         if self.validation is None or self.clock.progress(step) >= 1:  # the last one comes after the loop
@@ -251,7 +275,8 @@ def train_step(
     (video + settings.ray_loss_weight * rays).backward()
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm))
     for optimizer in optimizers:
-        optimizer.step()
+        if math.isfinite(norm):  # else the step is left out: one overflow would be in every weight from then on
+            optimizer.step()
         optimizer.zero_grad()
     ema.step(model.parameters())
     return (video.item(), rays.item()), norm
@@ -345,6 +370,10 @@ def as_pipeline(
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _noise_seed(seed: int, step: int) -> int:
+    return int(np.random.default_rng([seed, step, 1]).integers(2**31))
 
 
 def _saved_best(out: Path) -> float | None:

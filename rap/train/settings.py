@@ -52,7 +52,8 @@ class ModelTraining:
     `minutes` other than 0 ends the training by the wall time of all its resumed parts instead of by `steps`, and
     warm-up, decay and `small_share` follow that time. `init` is the folder of a pipeline whose transformer is begun
     with. `validation` is a folder of shards: figures on some of its clips every `validate_every` steps or
-    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are no worse.
+    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are not clearly worse.
+    `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn.
     """
 
     data: str = ""
@@ -104,6 +105,7 @@ class ModelTraining:
     validate_every: int = 0
     validate_minutes: float = 0.0
     keep_best: bool = False
+    draw_workers: int = 0
     compile: bool = False
     bf16: bool = False
     seed: int = 0
@@ -115,10 +117,10 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
     values = {} if config is None else _read_config(kind, config)
     values.update({key: value for key, value in flags.items() if value is not None})
     settings = kind(**values)
-    for name in ("data", "codec"):
+    for name in getattr(kind, "REQUIRED", ("data", "codec")):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {'clips' if name == 'data' else 'trained codec'}")
-    for name in ("steps", "batch", "heads", "save_every", "validation_clips"):
+    for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers"):
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
     if isinstance(settings, ModelTraining):
@@ -129,7 +131,7 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
 def _check_model(settings: ModelTraining) -> None:
     if settings.width % settings.heads:
         raise InputError(f"--width must be a multiple of --heads, got {settings.width} and {settings.heads}")
-    for name in ("minutes", "validate_every", "validate_minutes"):
+    for name in ("minutes", "validate_every", "validate_minutes", "draw_workers"):
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} must not be negative, got {getattr(settings, name)}")
     if not settings.validation and (settings.validate_every or settings.validate_minutes or settings.keep_best):

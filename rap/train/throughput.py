@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
@@ -132,7 +133,7 @@ class Throughput:
         self.say(
             f"step {step}: video {losses[0]:.4f}, rays {losses[1]:.4f}, {self._samples / wall:.1f} samples/s, "
             f"{self._flop / inside / self.peak_flop_per_s:.2f} of the matmul peak in steps "
-            f"({self._flop / wall / self.peak_flop_per_s:.2f} with drawing), {duration(remaining_s)} left"
+            f"({self._flop / wall / self.peak_flop_per_s:.2f} of all time), {duration(remaining_s)} left"
         )
         self._start_window()
 
@@ -150,6 +151,35 @@ class Throughput:
     def _start_window(self) -> None:
         self._window_began = time.perf_counter()
         self._flop, self._samples, self._step_s = 0, 0, 0.0
+
+
+class Ahead:
+    """What a function gives for 0, 1, 2, ..., made by threads before it is asked for.
+
+    The function must depend on the number alone, so that what comes does not depend on the threads.
+
+    Args:
+        workers: threads, and how many are made ahead; 0 calls the function when asked.
+    """
+
+    def __init__(self, make: Callable[[int], T], workers: int) -> None:
+        self._make, self._workers = make, workers
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._pending: dict[int, Future] = {}
+
+    def __call__(self, number: int) -> Any:
+        """The value of `number`; those after it are begun."""
+        if self._pool is None:
+            return self._make(number)
+        for ahead in range(number, number + self._workers + 1):
+            if ahead not in self._pending:
+                self._pending[ahead] = self._pool.submit(self._make, ahead)
+        return self._pending.pop(number).result()
+
+    def close(self) -> None:
+        """Forget what nobody asked for."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def duration(seconds: float) -> str:

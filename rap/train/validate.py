@@ -26,6 +26,9 @@ from rap.train.settings import ModelTraining
 VALIDATION_SEED = 20260411
 """Of the drawing of the clips and of the noise: the same at every validation of every run."""
 
+DRAWS = 100
+"""Of a clip, until so many were all seen before: of few clips every one is found."""
+
 POSE_STEPS = (1, 2)
 
 PLAIN_COLUMNS = (
@@ -71,19 +74,21 @@ class Validation:
 
     @classmethod
     def of_shards(cls, folder: Path, settings: ModelTraining) -> Validation:
-        """Clips of a folder, the same ones every time.
+        """Different clips of a folder, the same ones every time; all where it holds fewer than are asked for.
 
         Raises:
             InputError: no shards there.
         """
         store, rng = ClipStore(folder), np.random.default_rng(VALIDATION_SEED)
-        clips = []
-        for _ in range(settings.validation_clips):
+        clips: dict[bytes, ValidationClip] = {}
+        for _ in range(DRAWS * settings.validation_clips):  # a store draws with replacement
+            if len(clips) == min(settings.validation_clips, len(store)):
+                break
             drawn = store.draw(1, rng)
             Ts = relative_cameras(drawn, np.zeros(1, dtype=int))[0]
             truth = Trajectory(Ts.astype(np.float64), drawn.intrinsics[0].astype(np.float64), drawn.size)
-            clips.append(ValidationClip(Clip(drawn.frames_u8[0], truth.fps, truth), truth))
-        return cls(tuple(clips), settings.warp_hint != "none")
+            clips.setdefault(Ts.tobytes(), ValidationClip(Clip(drawn.frames_u8[0], truth.fps, truth), truth))
+        return cls(tuple(clips.values()), settings.warp_hint != "none")
 
     def columns(self) -> tuple[str, ...]:
         """Names of the figures, in their order."""
@@ -126,9 +131,13 @@ class Validation:
         return made.frames_u8
 
 
+SCORE_NOISE = 0.02
+"""Of two scores nearer than this the later weights are kept: a few clips tell no finer."""
+
+
 def score(figures: dict[str, float]) -> float:
     """One number to keep the best weights by: the pose's AUC, and a tenth of each decibel won over doing nothing."""
-    poses = max(figures[f"pose{steps}_auc30"] for steps in POSE_STEPS)
+    poses = float(np.mean([figures[f"pose{steps}_auc30"] for steps in POSE_STEPS]))
     won = [figures["generate_psnr_db"] - figures["repeat_psnr_db"]]
     won += [
         figures[f"{k}_psnr_db"] - figures[f"{k}_warp_psnr_db"] for k in ("plane", "lifted") if f"{k}_psnr_db" in figures
