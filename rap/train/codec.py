@@ -41,7 +41,7 @@ def train_codec(settings: CodecTraining) -> None:
     if model.refiner is None:  # a linear codec is ready once its bases are
         model.save_pretrained(out / "vae")
         return
-    model.to(settings.device)  # bases and statistics are fitted on the CPU, in double precision
+    model.to(torch.device(settings.device))  # bases and statistics are fitted on the CPU, in double precision
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     if start:
         load_optimizer(optimizer, out / "state.safetensors", start)
