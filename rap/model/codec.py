@@ -102,10 +102,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def encode(self, x: Float[Tensor, "B 3 T H W"], return_dict: bool = True) -> AutoencoderKLOutput | tuple:
         """Latents of a video (or single frames, T = 1) as a distribution without spread."""
-        first = self._project(_to_patches(x[:, :, :1], 1), self.image_mean, self.image_basis)
+        first = self._project(to_patches(x[:, :, :1], 1), self.image_mean, self.image_basis)
         parts = [first]
         if x.shape[2] > 1:
-            parts.append(self._project(_to_patches(x[:, :, 1:], TIME_COMPRESSION), self.video_mean, self.video_basis))
+            parts.append(self._project(to_patches(x[:, :, 1:], TIME_COMPRESSION), self.video_mean, self.video_basis))
         mean = torch.cat(parts, dim=1).permute(0, 4, 1, 2, 3)
         dist = DiagonalGaussianDistribution(torch.cat([mean, torch.zeros_like(mean)], dim=1), deterministic=True)
         return AutoencoderKLOutput(latent_dist=dist) if return_dict else (dist,)
@@ -141,14 +141,14 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         the channels of the first and of later latent frames mean the same.
         """
         k = self.config.z_dim
-        images = _to_patches(clips, 1).flatten(0, 3)
-        videos = _to_patches(clips[:, :, 1:], TIME_COMPRESSION).flatten(0, 3)
+        images = to_patches(clips, 1).flatten(0, 3)
+        videos = to_patches(clips[:, :, 1:], TIME_COMPRESSION).flatten(0, 3)
         self.image_mean.copy_(images.mean(0))
         self.video_mean.copy_(videos.mean(0))
         ramps = _ramps()
         centred = images - self.image_mean
-        basis = torch.cat([ramps, _principal(centred - centred @ ramps.T @ ramps, k - len(ramps))])
-        self.video_basis.copy_(_principal(videos - self.video_mean, k))
+        basis = torch.cat([ramps, principal(centred - centred @ ramps.T @ ramps, k - len(ramps))])
+        self.video_basis.copy_(principal(videos - self.video_mean, k))
         still = centred.repeat(1, TIME_COMPRESSION) @ self.video_basis.T
         u, _, vt = torch.linalg.svd(still.T @ (centred @ basis.T))  # orthogonal Procrustes: turn basis towards still
         self.image_basis.copy_(u @ vt @ basis)
@@ -163,13 +163,13 @@ def _ramps() -> Tensor:
     return torch.einsum("mp,ce->mcpe", maps, torch.eye(3)).reshape(9, n * n * 3)
 
 
-def _principal(samples: Tensor, count: int) -> Tensor:
+def principal(samples: Tensor, count: int) -> Tensor:
     covariance = samples.T @ samples / len(samples)
     _, vectors = torch.linalg.eigh(covariance.double())
     return vectors.flip(1)[:, :count].T.float()
 
 
-def _to_patches(x: Float[Tensor, "B 3 T H W"], frames: int) -> Float[Tensor, "B F h w P"]:
+def to_patches(x: Float[Tensor, "B 3 T H W"], frames: int) -> Float[Tensor, "B F h w P"]:
     """Cut into 8x8 patches of `frames` frames; within a patch: frame, row, column, colour."""
     n = SPACE_COMPRESSION
     x = x.unflatten(4, (-1, n)).unflatten(3, (-1, n)).unflatten(2, (-1, frames))  # B 3 F t h n w n

@@ -1,7 +1,8 @@
-"""`rap train codec | model | slot`: from shards of posed clips to a checkpoint in diffusers layout.
+"""`rap train codec | model | slot | widen`: from shards of posed clips to a checkpoint in diffusers layout.
 
 `codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
-to CSV. `slot` does everything from rendering to figures within a number of minutes (`rap.train.slot`).
+to CSV. `slot` does everything from rendering to figures within a number of minutes (`rap.train.slot`). `widen` gives a
+checkpoint's codec more channels without training (`rap.train.widen`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from rap.train.codec import train_codec
 from rap.train.model import train_model
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
+from rap.train.widen import Widening, run_widening
 
-SETTINGS = {"codec": CodecTraining, "model": ModelTraining, "slot": SlotTraining}
+SETTINGS = {"codec": CodecTraining, "model": ModelTraining, "slot": SlotTraining, "widen": Widening}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,5 +43,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(settings.threads)
     if command == "slot":
         return run_slot(settings)
-    (train_codec if command == "codec" else train_model)(settings)
+    {"codec": train_codec, "model": train_model, "widen": run_widening}[command](settings)
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from rap.data.dataset import ClipStore, jitter_colours, to_video
@@ -41,7 +41,7 @@ def train_codec(settings: CodecTraining) -> None:
     if model.refiner is None:  # a linear codec is ready once its bases are
         model.save_pretrained(out / "vae")
         return
-    model.to(torch.device(settings.device))  # bases and statistics are fitted on the CPU, in double precision
+    nn.Module.to(model, settings.device)  # bases and statistics are fitted on the CPU, in double precision
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     if start:
         load_optimizer(optimizer, out / "state.safetensors", start)
@@ -128,7 +128,7 @@ def _continued_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
     model.load_state_dict({key: taken[key] if _fits(taken, key, value) else value for key, value in own.items()})
     for key, value in model.named_parameters():
         if key.endswith(".scale") and not _fits(taken, key, value):
-            torch.nn.init.zeros_(value)  # a block that is new changes nothing at first
+            nn.init.zeros_(value)  # a block that is new changes nothing at first
     shutil.copyfile(folder / "ray_latents_std.json", out / "ray_latents_std.json")
     return model
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from rap.errors import InputError
 
+FOLDERS = {"data": "clips", "codec": "trained codec", "out": "results", "checkpoint": "pipeline to start from"}
+"""What the options that cannot be left out name."""
+
 
 @dataclass(frozen=True)
 class CodecTraining:
@@ -119,7 +122,7 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
     settings = kind(**values)
     for name in getattr(kind, "REQUIRED", ("data", "codec")):
         if getattr(settings, name, None) == "":
-            raise InputError(f"--{name} is missing: the folder of the {'clips' if name == 'data' else 'trained codec'}")
+            raise InputError(f"--{name} is missing: the folder of the {FOLDERS[name]}")
     for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers"):
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")

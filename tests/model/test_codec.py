@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from rap.geometry import intrinsics_from_fov, raxels_to_cameras, se3
-from rap.model.codec import LatentCodec, PatchAutoencoder, _from_patches, _to_patches
+from rap.model.codec import LatentCodec, PatchAutoencoder, _from_patches, to_patches
 
 
 def smooth_clips(count: int = 8, frames: int = 9, size: int = 64, seed: int = 0) -> torch.Tensor:
@@ -35,7 +35,7 @@ def tiny_wan_vae() -> AutoencoderKLWan:
 
 def test_patches_are_a_permutation():
     x = torch.randn(2, 3, 8, 16, 24)
-    patches = _to_patches(x, 4)
+    patches = to_patches(x, 4)
     assert patches.shape == (2, 2, 2, 3, 4 * 192)
     torch.testing.assert_close(_from_patches(patches, 4), x, rtol=0, atol=0)
 
