@@ -489,8 +489,9 @@ def test_a_hinted_network_is_validated_beside_its_warps(depth_shards: Path, code
     train_model(depth_shards, codec, tmp_path, "--steps", 1, *flags, "--validation", depth_shards)
     (row,) = validation_rows(tmp_path)
     assert set(HINTED_COLUMNS) <= set(row) and np.isfinite([*row.values()]).all()
-    # Weights that know nothing yet leave their baseline, the warp, nearly as it is: the warp did arrive.
-    assert abs(row["plane_psnr_db"] - row["plane_warp_psnr_db"]) < 3
+    # Weights that know nothing yet leave their baseline, the warp, as it is but for what a codec of 16 channels loses
+    # (3.5 dB on these clips): the warp did arrive.
+    assert abs(row["plane_psnr_db"] - row["plane_warp_psnr_db"]) < 5
     settings = train.ModelTraining(warp_hint="blend", validation_clips=1)
     clip = Validation.of_shards(depth_shards, settings).clips[0]
     every = Validation.of_shards(depth_shards, train.ModelTraining(validation_clips=9)).clips

@@ -251,15 +251,8 @@ def path_line(document: Document) -> str:
     if document.selected is not None and document.selected == path.source:
         chosen += " (the source: it stays at the origin)"
     fov = np.degrees(path.fov_y_rad[path.source])
-    facts = " · ".join([origin, f"{fov:.1f}° vertical field of view", chosen, *legend(document)])
+    facts = " · ".join([origin, f"{fov:.1f}° vertical field of view", chosen])
     return f'<div class="rap-fact"><b>{len(path)} cameras</b> {facts}</div>'
-
-
-def legend(document: Document) -> list[str]:
-    """What the grey cameras behind the coloured ones are (`ui.viewport` draws the same under the same conditions)."""
-    best = "refined" if document.refined is not None else "predicted"
-    words = [] if document.best is None or document.best is document.edited else [f"grey: as {best}"]
-    return words if document.refined is None else [*words, "small and pale: the model's own prediction"]
 
 
 def predict_button(document: Document, job: JobStatus | None) -> ButtonLook:

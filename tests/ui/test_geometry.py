@@ -307,18 +307,6 @@ def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
         assert (app.pipeline.tasks[-1].hints is not None) == on
 
 
-def test_the_path_line_names_the_grey_cameras(session, app, video):
-    predict(session, video)
-    at_rest(session)
-    document = session.state.document
-    assert document.refined is not None and document.edited is document.refined
-    assert "pale: the model's own prediction" in panels.path_line(document) and "grey" not in panels.path_line(document)
-    bent(session)
-    assert "grey: as refined · small and pale" in panels.path_line(session.state.document)
-    session.dispatch(msg.ResetToRefined())
-    assert "grey" not in panels.path_line(session.state.document)
-
-
 def test_takes_are_made_with_geometry_or_without(session, app, video):
     predict(session, video)
     at_rest(session)
