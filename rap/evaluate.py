@@ -81,10 +81,9 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
     if args.steps == 0:
         return row
     options = {"steps": args.steps, "guidance_scale": args.guidance_scale, "seed": args.seed}
-    plane = plane_hints(clip.frames_u8[:1], (0,), truth)
-    if pipe.transformer.config.warp_hint == "none":
-        plane = None
-    else:
+    plane = None
+    if pipe.transformer.config.warp_hint != "none":
+        plane = plane_hints(clip.frames_u8[:1], (0,), truth)
         row["plane_psnr_db"] = metrics.psnr(plane.frames_u8[1:], clip.frames_u8[1:])
     made = pipe.generate_video(clip.frames_u8[:1], truth, hints=plane, **options).frames_u8
     assert made is not None

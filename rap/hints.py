@@ -26,6 +26,11 @@ WEIGHT_LOG_SCALE = 8.0
 """Blending weights span three decades (`rap.geometry.warp`): log(1 + weight) over this lies in about [0, 1]."""
 
 
+def to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
+    """Pictures in [0, 1] as 8-bit ones, colours last."""
+    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).movedim(-3, -1).cpu().numpy()
+
+
 @dataclass(frozen=True, eq=False)
 class VideoHints:
     """What the clip's geometry shows along a path, for `rap.pipeline.GenerateTask`.
@@ -133,17 +138,13 @@ def plane_hints(
     rendered = warp(colours, planes, cameras, lenses, path.Ts_world_camera, path.intrinsics, path.image_size)
     maps = WarpMaps.of_warp(rendered)
     return VideoHints(
-        _to_u8(maps.colour[0]),
+        to_u8(maps.colour[0]),
         maps.mask[0].numpy(),
         maps.weight[0].numpy(),
         maps.inverse_depth[0].numpy(),
-        _to_u8(maps.layers[0]),
+        to_u8(maps.layers[0]),
         maps.layer_masks[0].numpy(),
     )
-
-
-def _to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
-    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).movedim(-3, -1).numpy()
 
 
 def cell_means(maps: Float[Tensor, "B T H W"]) -> Float[Tensor, "B 1 F h w"]:

@@ -22,7 +22,7 @@ from rap.geometry.depth import DepthMaps, plane_sweep
 from rap.geometry.refine import Refinement, refine_trajectory
 from rap.geometry.tracks import PointCloud, track_points, triangulate
 from rap.geometry.warp import Warp, warp
-from rap.hints import VideoHints, WarpMaps
+from rap.hints import VideoHints, WarpMaps, to_u8
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
@@ -202,14 +202,14 @@ def shown_with_holes(rendered: Warp) -> Preview:
     h, w = mask.shape[1:]
     checks = np.add.outer(np.arange(h) // HOLE_CHECK_PX, np.arange(w) // HOLE_CHECK_PX)
     grey = np.asarray(HOLE_COLOURS, dtype=np.uint8)[checks % 2]
-    frames_u8 = np.where(mask[..., None], _to_u8(rendered.colour), grey[None, ..., None])
+    frames_u8 = np.where(mask[..., None], to_u8(rendered.colour), grey[None, ..., None])
     return Preview(frames_u8, mask)
 
 
 def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
     """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
     maps = WarpMaps.of_warp(rendered)
-    colours = _to_u8(maps.colour[0]), *(_to_u8(maps.layers[0, :, k]) for k in range(2))
+    colours = to_u8(maps.colour[0]), *(to_u8(maps.layers[0, :, k]) for k in range(2))
     shares = [maps.mask[0], maps.weight[0], maps.inverse_depth[0], *maps.layer_masks[0].unbind(1)]
     frames_u8, *layers = (_reduced(picture, image_size) for picture in colours)
     mask, weight, inverse_depth, *masks = (_reduced(share.cpu().numpy(), image_size) for share in shares)
@@ -250,7 +250,3 @@ def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:
     """(h, w) with long side at most `side`; never enlarged."""
     scale = min(1.0, side / max(image_size))
     return max(1, round(image_size[0] * scale)), max(1, round(image_size[1] * scale))
-
-
-def _to_u8(frames: Float[Tensor, "T 3 H W"]) -> UInt8[np.ndarray, "T H W 3"]:
-    return (frames.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -20,6 +20,7 @@ from rap.geometry import se3
 from rap.geometry.optical_flow import FLOW_CHANNELS, flow_features, flow_pairs, pack_flow, projected_flow
 from rap.geometry.warp import Warp, plane_inverse_depth, warp
 from rap.model.codec import SPACE_COMPRESSION
+from rap.model.tokens import TIME_COMPRESSION
 from rap.train.settings import ModelTraining
 
 MAX_HINT_SOURCES = 4
@@ -36,7 +37,7 @@ EDGE_SIZES = (1, 1, 3, 5)
 
 SHAKE_ROTATION_RAD = float(np.radians(0.4))
 SHAKE_TRANSLATION = 0.012
-"""Standard deviations of a lifted frame's pose error: degrees, and units of the median depth."""
+"""Standard deviations of a lifted frame's pose error: radians, and units of the median depth."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class HintMaker:
         grid = height // SPACE_COMPRESSION, width // SPACE_COMPRESSION
         u = self.rng.random()
         if u < self.settings.hint_dropout:
-            latent_frames = 1 + (count - 1) // 4
+            latent_frames = 1 + (count - 1) // TIME_COMPRESSION
             return torch.zeros(FLOW_CHANNELS, latent_frames, *grid, device=self.device)
         simulated = self.rng.random() < self.settings.simulated_flow_rate and clips.depth is not None
         if simulated:

@@ -37,7 +37,7 @@ class Widening:
     data: str = ""
     photographs: str = ""
     out: str = ""
-    channels: int = 96
+    channels: int = 112
     fit_clips: int = 64
     seed: int = 0
     threads: int = 0
