@@ -33,6 +33,7 @@ OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source ca
 OVERVIEW_ASPECT = 1.4  # width over height of the canvas it is made for; a wider one only shows more at the sides
 FAR = 20.0  # a camera that is this many times farther off than most has gone astray: the overview does without it
 OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
+CAMERAS_FILL = 0.6  # that the cameras to be edited may: the gizmo, GIZMO_SCALE_PX long, fits beside each of them
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
@@ -123,24 +124,30 @@ def overview(scene: ViewportScene) -> Overview:
     Seen from behind the source so that its picture reads the right way round, from as near as a canvas of
     `OVERVIEW_ASPECT` allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
     """
-    points = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])]
-    for trajectory in (scene.trajectory, scene.ghost, scene.raw):
-        if trajectory is not None:
-            away = np.linalg.norm(trajectory.centres, axis=1)
-            points.append(trajectory.centres[away <= FAR * max(1.0, float(np.median(away)))])
+    points, edited = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])], _near_centres(scene.trajectory)
+    points += [_near_centres(trajectory) for trajectory in (scene.ghost, scene.raw)]
     shown = scene.points or scene.dense
     if shown is not None:
         points.append(_bulk(shown.xyz))
     elif scene.trajectory is not None:
         points.append(image_corners(scene.trajectory, scene.source, 1.0))
-    cloud = np.concatenate(points)
+    cloud = np.concatenate([edited, *points])
     R = se3.look_at(OVERVIEW_DIRECTION, np.zeros(3), WORLD_UP)[:3, :3]
     in_view = cloud @ R
     middle = (in_view.min(axis=0) + in_view.max(axis=0)) / 2.0
     extent = np.abs(in_view - middle)[:, :2] / np.array([OVERVIEW_ASPECT, 1.0])
-    tangent = OVERVIEW_FILL * np.tan(OVERVIEW_FOV_Y_RAD / 2.0)
-    distance = float((extent.max(axis=1) / tangent - (in_view - middle)[:, 2]).max())
+    fill = np.where(np.arange(len(cloud)) < len(edited), CAMERAS_FILL, OVERVIEW_FILL)
+    tangents = fill * np.tan(OVERVIEW_FOV_Y_RAD / 2.0)
+    distance = float((extent.max(axis=1) / tangents - (in_view - middle)[:, 2]).max())
     return Overview(position=R @ middle - R[:, 2] * distance, look_at=R @ middle)
+
+
+def _near_centres(trajectory: Trajectory | None) -> Float[np.ndarray, "n 3"]:
+    """Camera centres without those that have gone astray."""
+    if trajectory is None:
+        return np.zeros((0, 3))
+    away = np.linalg.norm(trajectory.centres, axis=1)
+    return trajectory.centres[away <= FAR * max(1.0, float(np.median(away)))]
 
 
 def _bulk(xyz: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:

@@ -21,6 +21,7 @@ from ui.messages import Drag, DragEnd, DragStart, Select
 from ui.state import Points
 from ui.viewport import (
     FRUSTUM_DEPTH_RANGE,
+    GIZMO_SCALE_PX,
     OVERVIEW_ASPECT,
     Viewport,
     ViewportScene,
@@ -30,6 +31,8 @@ from ui.viewport import (
     overview,
     time_colours,
 )
+
+CANVAS_HEIGHT_PX = 490  # on a page of 1440 x 900
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -105,6 +108,9 @@ def test_overview_sees_path_and_plane(step):
     assert (np.abs(camera[:, 1] / camera[:, 2]) < tangent).all()
     assert (np.abs(camera[:, 0] / camera[:, 2]) < tangent * OVERVIEW_ASPECT).all()
     assert view.position[1] < 0 and view.position[2] < 0, "from above and behind the source"
+    edited = camera[: len(scene.trajectory)]  # the gizmo fits beside each camera that can be dragged
+    room = tangent * (1 - GIZMO_SCALE_PX / (CANVAS_HEIGHT_PX / 2)) + 0.01
+    assert (np.abs(edited[:, 1] / edited[:, 2]) < room).all()
 
 
 def test_overview_of_nothing_is_finite():
