@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -34,3 +35,13 @@ def checkpoint_path(name_or_path: str | Path | None = None) -> Path:
             f"checkpoint: {path} holds no model_index.json; give a folder written by RaPPipeline.save_pretrained"
         )
     return path
+
+
+def clip_seed(seed: int | str, size: tuple[int, int]) -> int:
+    """The seed of synthetic clips of one size: no two (seed, size) share their scenes, so that test clips stay unseen.
+
+    Args:
+        seed: a number for training, the name of a fixed split for the others: no number reads like a name.
+    """
+    digest = hashlib.sha256(f"{seed} {size[0]}x{size[1]}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")

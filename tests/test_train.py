@@ -539,7 +539,7 @@ def test_curves_need_matplotlib_and_rows(tmp_path: Path, monkeypatch: pytest.Mon
 
 MINI_SLOT = (
     *("--side", 64, "--frames", 9, "--clips", 6, "--shard-size", 4, "--workers", 1, "--validation-clips", 1),
-    *("--z-dim", 16, "--refiner-width", 16, "--refiner-blocks", 1, "--codec-steps", 20, "--codec-share", 0.05),
+    *("--z-dim", 16, "--refiner-width", 16, "--refiner-blocks", 1, "--codec-share", 0.05),
     *("--width", 24, "--heads", 2, "--layers", 1, "--batch", 2, "--warmup", 2, "--save-every", 20),
 )
 

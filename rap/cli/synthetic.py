@@ -6,7 +6,6 @@ Clips are the same for the same seed and options, on any number of worker proces
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rap.cli import options
-from rap.config import ASSETS, SIZE_BUCKETS, SIZE_MULTIPLE
+from rap.config import ASSETS, SIZE_BUCKETS, SIZE_MULTIPLE, clip_seed
 from rap.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,16 +121,6 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be a share from 0 to 1, got {text}")
     return value
-
-
-def clip_seed(seed: int | str, size: Size) -> int:
-    """The seed of the clips of one size: no two (seed, size) share their scenes, so that test clips stay unseen.
-
-    Args:
-        seed: a number for training, the name of a fixed split for the others: no number reads like a name.
-    """
-    digest = hashlib.sha256(f"{seed} {size[0]}x{size[1]}".encode()).digest()
-    return int.from_bytes(digest[:6], "big")
 
 
 def deal_out(count: int, shares: dict[Size, int]) -> dict[Size, int]:

@@ -6,6 +6,7 @@ are left unread. `rap.synthetic` writes such shards, knowing nothing of this mod
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +86,16 @@ def _check_shapes(path: Path, clips: PosedClips) -> None:
 
 
 class ClipStore:
-    """All clips of a folder of shards, grouped by (frames, h, w); `refresh` picks up shards written since."""
+    """All clips of a folder of shards, grouped by (frames, h, w); `refresh` picks up shards written since.
+
+    Threads may draw while another one refreshes; what they draw then depends on which of them was first.
+    """
 
     def __init__(self, folder: Path, limit_gib: float = 12.0) -> None:
         self.folder = Path(folder)
         self.limit_bytes = limit_gib * 2**30
         self._bytes = 0
+        self._lock = threading.Lock()
         self._seen: set[Path] = set()
         self._groups: dict[tuple[int, ...], list[PosedClips]] = {}
         self.refresh()
@@ -108,13 +113,16 @@ class ClipStore:
             clips = read_shard(path)
             self._seen.add(path)
             self._bytes += clips.frames_u8.nbytes + (0 if clips.depth is None else clips.depth.nbytes)
-            self._groups.setdefault(clips.frames_u8.shape[1:4], []).append(clips)
+            with self._lock:
+                self._groups.setdefault(clips.frames_u8.shape[1:4], []).append(clips)
 
     def draw(self, count: int, rng: np.random.Generator) -> PosedClips:
         """`count` random clips of one shape; a shape is as likely as its share of clips."""
-        shapes = sorted(self._groups)
-        share = np.array([sum(len(c) for c in self._groups[s]) for s in shapes], dtype=float)
-        group = self._groups[shapes[rng.choice(len(shapes), p=share / share.sum())]]
+        with self._lock:
+            groups = {shape: list(clips) for shape, clips in self._groups.items()}
+        shapes = sorted(groups)
+        share = np.array([sum(len(c) for c in groups[s]) for s in shapes], dtype=float)
+        group = groups[shapes[rng.choice(len(shapes), p=share / share.sum())]]
         lengths = np.array([len(c) for c in group])
         picks = rng.integers(0, lengths.sum(), count)
         starts = np.concatenate([[0], np.cumsum(lengths)])

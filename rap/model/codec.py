@@ -149,9 +149,14 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         centred = images - self.image_mean
         basis = torch.cat([ramps, principal(centred - centred @ ramps.T @ ramps, k - len(ramps))])
         self.video_basis.copy_(principal(videos - self.video_mean, k))
-        still = centred.repeat(1, TIME_COMPRESSION) @ self.video_basis.T
-        u, _, vt = torch.linalg.svd(still.T @ (centred @ basis.T))  # orthogonal Procrustes: turn basis towards still
-        self.image_basis.copy_(u @ vt @ basis)
+        self.image_basis.copy_(turned_towards(self.video_basis, basis, centred))
+
+
+def turned_towards(video_basis: Tensor, image_basis: Tensor, images: Tensor) -> Tensor:
+    """The image basis turned inside its own span (orthogonal Procrustes), so that still pictures get like latents."""
+    still = images.repeat(1, TIME_COMPRESSION) @ video_basis.T
+    u, _, vt = torch.linalg.svd(still.T @ (images @ image_basis.T))
+    return u @ vt @ image_basis
 
 
 def _ramps() -> Tensor:

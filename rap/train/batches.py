@@ -45,11 +45,13 @@ CPU = torch.device("cpu")
 
 
 def sample_videos(store: ClipStore, count: int, rng: np.random.Generator) -> Tensor:
+    """(N, 3, T, H, W) clips of one size in [-1, 1], colours varied."""
     clips = store.draw(count, rng)
     return jitter_colours(to_video(clips.frames_u8), rng)
 
 
 def draw_clips(store: ClipStore, count: int, rng: np.random.Generator) -> PosedClips:
+    """Clips of one size, half of the draws played backwards, half of them mirrored."""
     clips = store.draw(count, rng)
     clips = reverse_time(clips) if rng.random() < 0.5 else clips
     return mirror(clips) if rng.random() < 0.5 else clips
@@ -67,6 +69,7 @@ def shorten(clips: PosedClips, rng: np.random.Generator) -> PosedClips:
 def camera_maps(
     codec: LatentCodec, clips: PosedClips, references: np.ndarray, frames: np.ndarray | None = None
 ) -> Tensor:
+    """Maps of the cameras relative to each clip's reference frame, of the frames (N, G) asked for or of all."""
     Ts = torch.from_numpy(relative_cameras(clips, references)).float()
     K = torch.from_numpy(np.ascontiguousarray(clips.intrinsics)).float()
     if frames is not None:

@@ -157,7 +157,7 @@ class ModelRun:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
 
     def draw(self, store: ClipStore, step: int) -> Batch:
-        """The batch of a step, which depends on the step alone: a resumed run goes on exactly."""
+        """The batch of a step, of the step and the shards alone: a resumed run on the same shards is exact."""
         small = self.clock.progress(step) < self.settings.small_share
         rng = np.random.default_rng([self.settings.seed, step])
         return BatchMaker(store, self.codec, self.settings, rng, self.device).draw(small=small)
@@ -342,6 +342,11 @@ class BatchNetwork:
 
 
 def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
+    """The trained codec, and the standard deviations of its ray latents.
+
+    Raises:
+        InputError: the folder holds none.
+    """
     folder = Path(settings.codec)
     for name in ("vae/config.json", "ray_latents_std.json"):
         if not (folder / name).exists():

@@ -18,7 +18,7 @@ def plot_run(folder: Path) -> str:
         A sentence that says what was written, or why nothing was.
     """
     try:
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]  an extra
     except ImportError:
         return "no curves were drawn: matplotlib is missing; pip install 'rays-as-pixels[train]'"
     written = []

@@ -2,7 +2,7 @@
 
 Phases: self-checks, rendering, codec, figures before, model, figures after. A phase that fails says so and the next one
 goes on with what exists. Called again with the same `--out` it goes on where it was cut; `--out/pipeline` always holds
-the best weights so far, `--out/summary.json` every figure. Held-out clips are rendered from a seed of their own.
+the best weights so far, `--out/summary.json` every figure. Held-out clips have the seed of the split "val".
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from rap.config import clip_seed
 from rap.data.dataset import ClipStore, to_video
 from rap.errors import InputError
 from rap.flow import Pair
@@ -53,9 +54,6 @@ from rap.train.state import replace_folder, write_json
 from rap.train.throughput import checked_device, duration
 from rap.train.validate import Validation, score
 
-HELD_OUT_SEED = 10**6
-"""Added to the seed of the clips that are validated on."""
-
 FIXED_BATCHES = 4
 
 SHEET_CLIPS, SHEET_FRAMES = 3, 5
@@ -73,7 +71,7 @@ MAX_DRAW_WORKERS = 12
 class SlotTraining:
     """Everything of one slot of machine time. `minutes` is all of it, of all parts that were cut.
 
-    `render_share` and `codec_share` are shares of the minutes, `clips` and `codec_steps` the most that is made in them;
+    `render_share` and `codec_share` are shares of the minutes, `clips` the most that is rendered in them;
     the model has what is left. `codec` is the folder of a trained codec; `init` a pipeline to begin with, whose network
     and (without `codec`) codec are used.
     """
@@ -94,7 +92,6 @@ class SlotTraining:
     workers: int = 2
     render_share: float = 0.2
     codec_share: float = 0.15
-    codec_steps: int = 1500
     z_dim: int = 48
     refiner_width: int = 96
     refiner_blocks: int = 4
@@ -197,8 +194,8 @@ class Slot:
 
     def render(self) -> None:
         """Held-out clips, then clips to train on until the phase's time is spent or there are enough."""
-        settings = self.settings
-        held_out = partial(build_shards, self.held_out, settings.validation_clips, settings.seed + HELD_OUT_SEED)
+        settings, size = self.settings, self.render_config.size
+        held_out = partial(build_shards, self.held_out, settings.validation_clips, clip_seed("val", size))
         list(held_out(self.render_config, shard_size=settings.validation_clips, with_depth=True))
         until = self.state.setdefault(
             "render_until_s", self.elapsed_s() + 60 * settings.minutes * settings.render_share
@@ -207,7 +204,7 @@ class Slot:
         shards = build_shards(
             self.shards,
             settings.clips,
-            settings.seed,
+            clip_seed(settings.seed, size),
             self.render_config,
             workers,
             shard_size=settings.shard_size,
@@ -368,17 +365,11 @@ class Slot:
         return min(MAX_DRAW_WORKERS, os.cpu_count() or 1)
 
     def _codec_options(self) -> dict[str, Any]:
-        """By time and on the device where the codec's training takes them, by steps where it does not."""
-        names = {item.name for item in dataclasses.fields(CodecTraining)}
         chosen = self.settings
-        wanted = {name: getattr(chosen, name) for name in ("z_dim", "refiner_width", "refiner_blocks", "seed")}
-        if "device" in names:
-            wanted["device"] = chosen.device
-        minutes = self.state.setdefault("codec_minutes", chosen.minutes * chosen.codec_share)
-        if "minutes" in names:
-            return {**wanted, "minutes": minutes}
-        affordable = int(60 * minutes / self.state.get("codec_step_s", 1.0))
-        return {**wanted, "steps": self.state.setdefault("codec_steps", max(1, min(chosen.codec_steps, affordable)))}
+        options = {
+            name: getattr(chosen, name) for name in ("z_dim", "refiner_width", "refiner_blocks", "seed", "device")
+        }
+        return {**options, "minutes": chosen.minutes * chosen.codec_share}
 
     def _first_network(self, codec: LatentCodec) -> RaPTransformer3DModel:
         """The weights that the model's training begins with: the same seed, the same pipeline."""
@@ -411,12 +402,8 @@ class Slot:
         vae.fit_bases(video)
         nn.Module.to(vae, self.device)
         video = video.to(self.device)
-        for _ in range(2):  # the second one is timed
-            began = time.monotonic()
-            (vae.decode(vae.encode(video).latent_dist.mode()).sample - video).square().mean().backward()
-            _check_gradients(vae, "codec")
-        scale = CodecTraining().batch / len(video) * settings.side**2 / (video.shape[-1] * video.shape[-2])
-        self.state["codec_step_s"] = max(1e-4, scale * (time.monotonic() - began))
+        (vae.decode(vae.encode(video).latent_dist.mode()).sample - video).square().mean().backward()
+        _check_gradients(vae, "codec")
         return LatentCodec(vae)
 
     def _checked_model(self, store: ClipStore, codec: LatentCodec, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """`rap train widen`: a checkpoint whose codec has more channels, and whose network means what it meant.
 
 Codecs of few channels cost sharpness that no decoder brings back: the bases are extended by the principal components of
-what they leave out, the old channels stay bit for bit, and the network reads and writes nothing in the new ones. With a
+what they leave out, the old ones stay bit for bit, and the network reads and writes nothing in the new ones. With a
 `video_baseline` the new channels are those of the baseline (the warp or the still source), so that detail which the
 sources have shown survives without any training; training may go on from there.
 """
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rap.data.dataset import ClipStore, to_video
 from rap.errors import InputError
 from rap.model import PatchAutoencoder, RaPTransformer3DModel
-from rap.model.codec import principal, to_patches
+from rap.model.codec import principal, to_patches, turned_towards
 from rap.model.tokens import TIME_COMPRESSION
 from rap.pipeline import RaPPipeline
 from rap.train.batches import sample_videos
@@ -95,11 +95,10 @@ def widened_codec(before: PatchAutoencoder, videos: Tensor, channels: int) -> Pa
     images = images - images @ before.image_basis.T @ before.image_basis
     groups = groups - groups @ before.video_basis.T @ before.video_basis
     more_images, more_groups = principal(images, channels - k), principal(groups, channels - k)
-    still = images.repeat(1, TIME_COMPRESSION) @ more_groups.T
-    u, _, vt = torch.linalg.svd(still.T @ (images @ more_images.T))  # as in `PatchAutoencoder.fit_bases`
+    more_images = turned_towards(more_groups, more_images, images)
     after.image_mean.copy_(before.image_mean)
     after.video_mean.copy_(before.video_mean)
-    after.image_basis.copy_(torch.cat([before.image_basis, u @ vt @ more_images]))
+    after.image_basis.copy_(torch.cat([before.image_basis, more_images]))
     after.video_basis.copy_(torch.cat([before.video_basis, more_groups]))
     z = after.encode(videos).latent_dist.mode()
     mean, std = z.mean((0, 2, 3, 4)), z.std((0, 2, 3, 4))
