@@ -20,7 +20,7 @@ import app
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui import layout
-from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners
+from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners, overview
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import wait_until
@@ -94,6 +94,17 @@ class Editor:
     def client(self):
         return wait_for_client(self.page, self.session.viewport.server, timeout_s=60)
 
+    def show_all(self):
+        """Press it, and wait until the camera has got there: before, a picture at rest is one of the old view."""
+        self.press("rap-overview")
+        viewport = self.session.viewport
+        (client,) = viewport.server.get_clients().values()
+
+        def is_there():
+            return np.linalg.norm(client.camera.position - overview(viewport._scene).position) < 0.01
+
+        wait_until(is_there, timeout_s=60)
+
     @property
     def document(self):
         return self.session.state.document
@@ -149,7 +160,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     page.click("[role=option]:has-text('truck-left')")
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('edited')")
-    editor.press("rap-overview")
+    editor.show_all()
     before = editor.document.edited
     selected = bend(editor, len(before) - 1)
     page.wait_for_selector("#rap-undo:has-text('(2)')")
