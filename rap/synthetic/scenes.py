@@ -708,7 +708,13 @@ FAMILY_WEIGHTS = {"room": 0.2, "table": 0.26, "ground": 0.14, "panels": 0.1, "st
 
 
 def sample_scene(rng: np.random.Generator, bank: TextureBank, family: str | None = None) -> tuple[str, Scene]:
-    """A random scene, of a given family or of any, and the name of its family."""
+    """A random scene, of a given family or of any, and the name of its family.
+
+    The families count as they build; the rare scene that still has more than MAX_SURFACES is drawn again.
+    """
     names = list(FAMILIES)
     name = family or names[int(rng.choice(len(names), p=[FAMILY_WEIGHTS[n] for n in names]))]
-    return name, FAMILIES[name](SceneBuilder(rng, bank))
+    while True:
+        scene = FAMILIES[name](SceneBuilder(rng, bank))
+        if len(scene.textures) <= MAX_SURFACES:
+            return name, scene

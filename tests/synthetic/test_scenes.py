@@ -8,7 +8,16 @@ import torch
 
 from rap.synthetic.lighting import MAP_SIDE, bake
 from rap.synthetic.render import Views, cast, resolve
-from rap.synthetic.scenes import FAMILIES, FLOOR, HULL_FACES, MAX_SURFACES, Scene, SceneBuilder, _bookshelf
+from rap.synthetic.scenes import (
+    FAMILIES,
+    FLOOR,
+    HULL_FACES,
+    MAX_SURFACES,
+    Scene,
+    SceneBuilder,
+    _bookshelf,
+    sample_scene,
+)
 from rap.synthetic.textures import TextureBank, texture_bank
 
 SIDE = 16
@@ -37,6 +46,13 @@ def test_families_are_well_formed(family: str) -> None:
         assert len(scene.textures) == scene.num_rectangles + scene.num_ellipsoids == len(scene.gain)
         assert scene.hull_low[1] < scene.eye[1] < 0  # above the floor, below the ceiling
         assert np.isfinite(scene.gain).all() and np.isfinite(scene.offset).all()
+
+
+def test_a_scene_with_too_many_surfaces_is_drawn_again() -> None:
+    too_many = FAMILIES["furnished"](SceneBuilder(np.random.default_rng(149), bank()))
+    assert len(too_many.textures) > MAX_SURFACES  # the seed still leads there, or this test says nothing
+    _, scene = sample_scene(np.random.default_rng(149), bank(), "furnished")
+    assert len(scene.textures) <= MAX_SURFACES
 
 
 def test_free_space() -> None:
