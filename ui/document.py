@@ -92,10 +92,15 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Edit:
-    """One value in the history: a path, and whether its poses are those of the clip's own frames."""
+    """One value in the history: a path, whether its poses are those of the clip's own frames, and the edit beside it.
+
+    Args:
+        name: of the edit that this value is undone or redone by, as the person reads it: "drag frame 5".
+    """
 
     trajectory: Trajectory
     follows_clip: bool
+    name: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +181,7 @@ def with_prediction(document: Document, predicted: Trajectory, follows_clip: boo
     Args:
         follows_clip: it was estimated from the clip's frames; False for one imagined together with a video.
     """
-    document = with_path(document, predicted, follows_clip)
+    document = with_path(document, predicted, follows_clip, "predict" if follows_clip else "imagine")
     return replace(document, predicted=predicted, prediction_follows_clip=follows_clip, refined=None, report=None)
 
 
@@ -214,18 +219,18 @@ def _with_lens_changed(document: Document, before: Trajectory | None) -> Documen
     if document.drag_origin is not None:  # a hand holds the path: it goes on holding it, and its edit takes this along
         origin = replace(document.drag_origin, intrinsics=document.drag_origin.intrinsics * [*gain, 1, 1])
         return replace(document, edited=changed, drag_origin=origin)
-    return with_path(document, changed, document.follows_clip)
+    return with_path(document, changed, document.follows_clip, "field of view")
 
 
-def with_path(document: Document, trajectory: Trajectory, follows_clip: bool) -> Document:
-    """`trajectory` becomes the path; the one before can be undone. The same path again is no edit."""
+def with_path(document: Document, trajectory: Trajectory, follows_clip: bool, name: str) -> Document:
+    """`trajectory` becomes the path; the one before can be undone by this edit's name. The same path is no edit."""
     before = document.drag_origin or document.edited
     was_following = document.follows_clip
     document = replace(document, edited=trajectory, follows_clip=follows_clip, drag_origin=None)
     document = select(document, document.selected)
     if before is None or before.hash == trajectory.hash:
         return document
-    past = (*document.past, Edit(before, was_following))
+    past = (*document.past, Edit(before, was_following, name))
     return replace(document, past=past[-HISTORY_LIMIT:], future=())
 
 
@@ -245,7 +250,7 @@ def with_preset(document: Document, name: str, amplitude: float, num_frames: int
     path = preset(
         name, num_frames=num_frames, image_size=image_size, fov_y_rad=fov_y_rad, amplitude=amplitude, fps=clip.fps
     )
-    return with_path(document, path, follows_clip=False)
+    return with_path(document, path, follows_clip=False, name=f"preset {name}")
 
 
 def select(document: Document, index: int | None) -> Document:
@@ -279,7 +284,7 @@ def end_drag(document: Document, index: int, T_world_camera: Float64[np.ndarray,
     """Checkpoint at the end of a drag: the whole movement is one edit. Raises as `drag`."""
     moved = drag(document, index, T_world_camera).edited
     assert moved is not None  # drag raises without a path
-    return with_path(document, moved, document.follows_clip)
+    return with_path(document, moved, document.follows_clip, f"drag frame {index}")
 
 
 def drop_drag(document: Document) -> Document:
@@ -292,7 +297,7 @@ def undo(document: Document) -> Document:
     if not document.past or document.edited is None:
         return document
     *past, before = document.past
-    now = Edit(document.edited, document.follows_clip)
+    now = Edit(document.edited, document.follows_clip, before.name)
     return _travelled(document, before, tuple(past), (*document.future, now))
 
 
@@ -301,7 +306,7 @@ def redo(document: Document) -> Document:
     if not document.future or document.edited is None:
         return document
     *future, after = document.future
-    now = Edit(document.edited, document.follows_clip)
+    now = Edit(document.edited, document.follows_clip, after.name)
     return _travelled(document, after, (*document.past, now), tuple(future))
 
 
@@ -313,7 +318,7 @@ def reset_to_predicted(document: Document) -> Document:
     """
     if document.predicted is None:
         raise ValueError("there is no prediction to go back to; press Predict first")
-    return with_path(document, document.predicted, document.prediction_follows_clip)
+    return with_path(document, document.predicted, document.prediction_follows_clip, "reset to predicted")
 
 
 def reset_to_refined(document: Document) -> Document:
@@ -324,7 +329,7 @@ def reset_to_refined(document: Document) -> Document:
     """
     if document.refined is None:
         raise ValueError("there is no refined path to go back to; press Refine first")
-    return with_path(document, document.refined, document.prediction_follows_clip)
+    return with_path(document, document.refined, document.prediction_follows_clip, "reset to refined")
 
 
 def with_take(document: Document, take: Take) -> Document:

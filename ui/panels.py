@@ -313,15 +313,17 @@ def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None)
 
 
 def undo_button(document: Document) -> ButtonLook:
-    """Says how many edits can be undone."""
-    count = len(document.past)
-    return ButtonLook(f"Undo ({count})" if count else "Undo (none)", count > 0)
+    """Names the edit that would be undone, and says how many there are."""
+    if not document.past:
+        return ButtonLook("Undo (none)", False)
+    return ButtonLook(f"Undo {document.past[-1].name} ({len(document.past)})", True)
 
 
 def redo_button(document: Document) -> ButtonLook:
-    """Says how many edits can be redone."""
-    count = len(document.future)
-    return ButtonLook(f"Redo ({count})" if count else "Redo (none)", count > 0)
+    """Names the edit that would be redone, and says how many there are."""
+    if not document.future:
+        return ButtonLook("Redo (none)", False)
+    return ButtonLook(f"Redo {document.future[-1].name} ({len(document.future)})", True)
 
 
 def reset_button(document: Document) -> ButtonLook:

@@ -28,6 +28,7 @@ from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
 from ui.document import Document, Settings, Take
+from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
@@ -88,7 +89,7 @@ class Session:
         """Whether the session has ended and all of it has been freed."""
         return self._closed
 
-    def dispatch(self, message: msg.Message) -> None:
+    def dispatch(self, message: AnyMessage) -> None:
         """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
         if isinstance(message, msg.Upload):
             message = self._read(message)  # decoding takes seconds: outside the lock
@@ -245,6 +246,10 @@ class Session:
     def _(self, message: msg.ApplyPreset, state: State) -> Change:
         document = doc.with_preset(state.document, message.name, message.amplitude, self._options.num_frames)
         return replace(state, document=document, notice=None), None
+
+    @_reduce.register
+    def _(self, message: PathEdit, state: State) -> Change:
+        return replace(state, document=message.apply(state.document), notice=None), None
 
     @_reduce.register
     def _(self, message: msg.Undo, state: State) -> Change:

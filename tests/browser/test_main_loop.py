@@ -19,7 +19,7 @@ from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
 import app
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
-from ui import layout
+from ui import input_panel
 from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners, overview
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
@@ -386,7 +386,7 @@ def test_shortcuts_press_the_buttons(editor, video):
     wait_until(lambda: not editor.document.soft.on, timeout_s=60)
 
 
-@pytest.mark.skipif(not list(layout.EXAMPLES.glob("*.mp4")), reason="no example clips in assets/examples")
+@pytest.mark.skipif(not list(input_panel.EXAMPLES.glob("*.mp4")), reason="no example clips in assets/examples")
 def test_an_example_is_one_click_away(editor, shot):
     editor.page.click("#rap-examples button >> nth=0")
     editor.page.wait_for_selector("#rap-clip:has-text('17 frames')")

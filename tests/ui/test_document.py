@@ -141,7 +141,7 @@ def test_history_forgets_the_oldest():
     document = predicted_document()
     for i in range(doc.HISTORY_LIMIT + 5):
         path = preset("truck-left", image_size=CLIP.image_size, amplitude=0.1 + 0.01 * i)
-        document = doc.with_path(document, path, follows_clip=False)
+        document = doc.with_path(document, path, follows_clip=False, name="test")
     assert len(document.past) == doc.HISTORY_LIMIT
     for _ in range(doc.HISTORY_LIMIT + 5):
         document = doc.undo(document)

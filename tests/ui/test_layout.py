@@ -18,13 +18,14 @@ from rap.data import write_video
 from rap.geometry import preset, scale_motion
 from rap.geometry.refine import RefinementReport
 from ui import document as doc
-from ui import layout, panels, plots
+from ui import input_panel, layout, panels, path_panel, plots, result_panel
 from ui import messages as msg
 from ui.document import Document, Settings
 from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.panels import ButtonLook
+from ui.parts import Events
 from ui.session import Options, Sessions
 from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
 
@@ -55,10 +56,9 @@ def page():
     hub = Hub()
     sessions: Future[Sessions] = Future()
     sessions.set_result(Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), hub, Options()))
-    with gr.Blocks() as demo:
-        inputs, path, result = layout.input_panel(), layout.path_panel(), layout.result_panel(0, None)
-        page = layout.Page(sessions, inputs, path, result)
-        layout.wire(demo, page, gr.State(""), gr.State({}))
+    with gr.Blocks():
+        panes = input_panel.input_panel(), path_panel.path_panel(), result_panel.result_panel(0, None)
+        page = layout.Page(Events(sessions, gr.State("")), [part for pane in panes for part in pane.parts()])
     yield page
     sessions.result().close()
 
@@ -80,15 +80,19 @@ def test_every_part_has_a_name_of_its_own(page):
     assert all(names) and len(set(names)) == len(names)
 
 
+def session_of(page, session_id):
+    return page._events.session(session_id)
+
+
 def open_page(page):
     """Id of a new session, what the page shows, and its first draw."""
     opened = page.open("")
-    return opened[0], opened[5], opened[5:]
+    return opened[0], opened[1], opened[1:]
 
 
 def until(page, session_id, seen, condition):
     """What a browser does while something is at work: the last `seen`, and all parts sent on the way."""
-    session, shown = page._sessions.result().get(session_id), set()
+    session, shown = session_of(page, session_id), set()
     while True:
         done = condition(session.state)
         drawn = page.refresh(session_id, seen)
@@ -108,39 +112,39 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert sent(page, page.refresh(session_id, seen)) == set()
 
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
-    page.upload(session_id, [])
+    input_panel.upload(session_of(page, session_id), [])
     assert sent(page, page.refresh(session_id, seen)) == set()
-    page.upload(session_id, [str(tmp_path / "clip.mp4")])
+    input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
     assert shown == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov"}
-    page.predict(session_id, 0)
+    input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
     path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
     assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
-    page.send(msg.Undo(), session_id)
+    session_of(page, session_id).dispatch(msg.Undo())
     assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
-    page.regenerate(session_id, 3, 1)
+    result_panel.regenerate(session_of(page, session_id), 3, 1)
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes"} <= shown
     assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
-    exported = Path(page.export(session_id, "nerfstudio"))
+    exported = Path(result_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
 
 
 def test_switches_and_fields_reach_the_session(page, tmp_path):
     session_id, seen, _ = open_page(page)
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
-    page.upload(session_id, [str(tmp_path / "clip.mp4")])
+    input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     for message in (msg.SetRefine, msg.SetUseGeometry):
-        page.switch(message, session_id, False)
-    page.switch(msg.SetFieldOfView, session_id, 48.5)
-    page.apply_preset(session_id, "arc-left", 0.5)
-    page.soft_drag(session_id, False, 3.0)
-    state = page._sessions.result().get(session_id).state
+        session_of(page, session_id).dispatch(message(False))
+    session_of(page, session_id).dispatch(msg.SetFieldOfView(48.5))
+    input_panel.apply_preset(session_of(page, session_id), "arc-left", 0.5)
+    path_panel.soft_drag(session_of(page, session_id), False, 3.0)
+    state = session_of(page, session_id).state
     assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-auto-refine", "rap-use-geometry", "rap-fov", "rap-soft"} <= shown
-    assert layout._fov_field(48.5, True).value == 48.5
+    assert input_panel._fov_field(48.5, True).value == 48.5
 
 
 def test_a_page_without_a_session_is_told(page):
@@ -149,7 +153,7 @@ def test_a_page_without_a_session_is_told(page):
     with pytest.raises(gr.Error, match="has ended"):
         page.refresh("gone", {})
     with pytest.raises(gr.Error, match="no path to export yet"):
-        page.export(open_page(page)[0], "npz")
+        result_panel.export(session_of(page, open_page(page)[0]), "npz")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""The left column: what comes in, and the three ways to a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from rap.config import ASSETS
+from ui import messages as msg
+from ui import panels
+from ui.parts import Events, Part, button_part, maybe_button, small_slider
+
+if TYPE_CHECKING:
+    from ui.session import Session
+
+EXAMPLES = ASSETS / "examples"
+
+
+@dataclass(frozen=True)
+class InputPanel:
+    """Left column: what comes in and how a path comes out of it."""
+
+    files: gr.File
+    examples: tuple[tuple[gr.Button, Path], ...]
+    clip: gr.HTML
+    notice: gr.HTML
+    predict: gr.Button
+    cancel: gr.Button
+    auto_refine: gr.Checkbox
+    refine: gr.Button
+    fov: gr.Number
+    progress: gr.HTML
+    verdict: gr.HTML
+    imagine: gr.Button
+    preset: gr.Dropdown
+    amplitude: gr.Slider
+    apply: gr.Button
+
+    def parts(self) -> Sequence[Part]:
+        """What the left column shows."""
+        return (
+            Part(self.files, lambda s: (), lambda: gr.File(interactive=True)),
+            Part(self.preset, lambda s: (tuple(s.presets),), _choices),
+            Part(self.clip, lambda s: (s.state.document.clip,), panels.clip_card),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
+            button_part(self.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
+            Part(self.cancel, lambda s: (panels.input_cancel_button(s.state.job, s.state.geometry.job),), maybe_button),
+            Part(self.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
+            button_part(self.refine, lambda s: panels.refine_button(s.state.document, s.state.geometry)),
+            Part(self.fov, lambda s: (s.known_fov_y_deg, s.state.document.clip is not None), _fov_field),
+            Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
+            Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
+            button_part(self.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
+            button_part(self.apply, lambda s: panels.preset_button(s.state.document)),
+        )
+
+    def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
+        """Every listener of the column; steps and seed are asked for beside the result."""
+        reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
+        events.on(self.files.upload, upload, [self.files], **reading)
+        for button, clip in self.examples:
+            events.send(button.click, msg.Upload((str(clip),)), **reading)
+        events.on(self.predict.click, predict, [seed])
+        events.on(self.imagine.click, imagine, [steps, seed])
+        events.on(self.apply.click, apply_preset, [self.preset, self.amplitude])
+        for event in (self.fov.submit, self.fov.blur):
+            events.switch(event, msg.SetFieldOfView, self.fov)
+        events.switch(self.auto_refine.input, msg.SetRefine, self.auto_refine)
+        events.send(self.refine.click, msg.Refine())
+        events.send(self.cancel.click, msg.Cancel("input"))
+
+
+def input_panel() -> InputPanel:
+    """Upload, what was read of it, and the three ways to a path."""
+    files = gr.File(
+        label="Video, image, or several images", file_count="multiple", height=112, interactive=False,
+        elem_id="rap-files",
+    )  # fmt: skip
+    examples = []
+    clips = sorted(EXAMPLES.glob("*.mp4"))
+    if clips:
+        with gr.Row(elem_id="rap-examples"):
+            for clip in clips:
+                examples.append((gr.Button(clip.stem.replace("_", " "), size="sm", min_width=60), clip))
+    clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
+    notice = gr.HTML(elem_id="rap-input-notice", padding=False)
+    with gr.Row(elem_classes="rap-pair"):
+        predict = gr.Button(
+            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
+        )
+        cancel = gr.Button("Cancel", variant="stop", visible=False, scale=3, min_width=80, elem_id="rap-cancel-input")
+    with gr.Row(elem_classes="rap-pair"):
+        auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
+        refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
+    fov = gr.Number(
+        None, label="Field of view (deg)", placeholder="if known", minimum=0, maximum=170, step=1,
+        elem_id="rap-fov", elem_classes="rap-inline",
+    )  # fmt: skip
+    progress = gr.HTML(elem_id="rap-input-progress", padding=False)
+    verdict = gr.HTML(elem_id="rap-verdict", padding=False)
+    imagine = gr.Button("Starting …", interactive=False, elem_id="rap-imagine")
+    with gr.Group():
+        preset = gr.Dropdown(
+            ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
+        )
+        amplitude = small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
+    apply = gr.Button("Starting …", interactive=False, elem_id="rap-apply")
+    return InputPanel(
+        files, tuple(examples), clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
+        preset, amplitude, apply,
+    )  # fmt: skip
+
+
+def upload(session: Session, files: list[str] | None) -> None:
+    """Files were dropped or chosen; taking them away changes nothing."""
+    if files:
+        session.dispatch(msg.Upload(tuple(files)))
+
+
+def predict(session: Session, seed: float | None) -> None:
+    """Begin to predict."""
+    session.dispatch(msg.Predict(seed=int(seed or 0)))
+
+
+def imagine(session: Session, steps: float | None, seed: float | None) -> None:
+    """Begin to imagine."""
+    session.dispatch(msg.Imagine(int(steps) if steps else None, int(seed or 0)))
+
+
+def apply_preset(session: Session, name: str, amplitude: float) -> None:
+    """A preset becomes the path."""
+    session.dispatch(msg.ApplyPreset(name, amplitude))
+
+
+def _choices(names: Sequence[str]) -> Any:
+    return gr.Dropdown(choices=list(names))
+
+
+def _fov_field(fov_y_deg: float | None, has_clip: bool) -> Any:
+    return gr.Number(None if fov_y_deg is None else round(fov_y_deg, 2), interactive=has_clip)

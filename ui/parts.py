@@ -1,0 +1,111 @@
+"""What the panels of the page are made of: parts that show a session, and events that send it messages.
+
+A panel is a frozen dataclass of components with two methods: `parts()`, what it shows, and `wire(events)`, what it
+says. It never sets another widget: a listener dispatches a message, and what comes of it is drawn from the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.panels import ButtonLook
+
+if TYPE_CHECKING:
+    from ui.edits import AnyMessage
+    from ui.session import Session, Sessions
+
+FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before it says that something is wrong
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Options of every listener; private: the public interface has its own, named functions."""
+
+Seen = dict[str, tuple[Any, ...]]
+"""What a page shows at present: for each part the values it was drawn from."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component that shows something of the session.
+
+    Args:
+        values: what it depends on; the part is sent again when one of these is another.
+        draw: the component's update, from these values.
+    """
+
+    component: Component
+    values: Callable[[Session], tuple[Any, ...]]
+    draw: Callable[..., Any]
+
+
+def button_part(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:
+    """A button whose words say what it waits for."""
+    return Part(component, lambda s: (look(s),), lambda look: gr.Button(look.label, interactive=look.enabled))
+
+
+def maybe_button(look: ButtonLook | None) -> Any:
+    """A button that is only there with a look."""
+    return gr.Button(visible=False) if look is None else gr.Button(look.label, interactive=look.enabled, visible=True)
+
+
+def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
+    """A slider on one line."""
+    return gr.Slider(low, high, value, label=label, buttons=[], elem_classes="rap-slider", **options)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Binds the page's events to a session.
+
+    Args:
+        sessions: may be resolved after the page is served.
+        session_id: the page's own, empty before it is loaded.
+    """
+
+    sessions: Future[Sessions]
+    session_id: gr.State
+
+    def session(self, session_id: str) -> Session:
+        """Raises gr.Error, which the page shows, for a session that has ended or not begun."""
+        if not session_id:
+            raise gr.Error("The page is still starting; try again in a moment.", print_exception=False)
+        try:
+            return self.sessions.result(timeout=FIRST_ANSWER_S).get(session_id)
+        except ValueError as error:  # SessionGone
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def on(
+        self,
+        event: Callable[..., Any],
+        listener: Callable[..., Any],
+        inputs: Sequence[Component] = (),
+        outputs: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it."""
+        return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
+
+    def send(self, event: Callable[..., Any], message: AnyMessage, **options: Any) -> Any:
+        """Dispatch a message that needs no value of the page."""
+        return self.on(event, partial(_dispatch, message), **options)
+
+    def switch(self, event: Callable[..., Any], message: Callable[[Any], AnyMessage], component: Component) -> Any:
+        """Dispatch a message whose only field is a component's value."""
+        return self.on(event, partial(_dispatch_value, message), [component])
+
+    def _call(self, listener: Callable[..., Any], session_id: str, *values: Any) -> Any:
+        return listener(self.session(session_id), *values)
+
+
+def _dispatch(message: AnyMessage, session: Session) -> None:
+    session.dispatch(message)
+
+
+def _dispatch_value(message: Callable[[Any], AnyMessage], session: Session, value: Any) -> None:
+    session.dispatch(message(value))

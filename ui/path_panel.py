@@ -1,0 +1,175 @@
+"""The middle column: the path in 3D and over time, and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from rap.config import ASSETS
+from ui import messages as msg
+from ui import panels
+from ui.parts import Events, Part, button_part, maybe_button, small_slider
+
+if TYPE_CHECKING:
+    from ui.session import Session
+
+
+@dataclass(frozen=True)
+class PathPanel:
+    """Middle column: the path in 3D and over time, and its history."""
+
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+    to_refined: gr.Button
+    overview: gr.Button
+    dense: gr.Checkbox
+    soft: gr.Checkbox
+    radius: gr.Slider
+    viewport: gr.HTML
+    hint: gr.HTML
+    figure: gr.Plot
+    table: gr.Dataframe
+    line: gr.HTML
+    notice: gr.HTML
+    motion: gr.Plot
+    frame: gr.Slider
+
+    def parts(self) -> Sequence[Part]:
+        """What the middle column shows."""
+        return (
+            button_part(self.undo, lambda s: panels.undo_button(s.state.document)),
+            button_part(self.redo, lambda s: panels.redo_button(s.state.document)),
+            button_part(self.reset, lambda s: panels.reset_button(s.state.document)),
+            Part(self.to_refined, lambda s: (panels.refined_button(s.state.document),), maybe_button),
+            Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
+            Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
+            Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
+            Part(self.viewport, lambda s: (s.id,), gr.HTML),
+            Part(self.hint, _hint_values, gr.HTML),
+            Part(self.figure, _path_values, _path_figure),
+            Part(self.table, lambda s: (s.state.document.edited,), _path_table),
+            Part(self.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
+            Part(self.motion, _path_values, _motion_figure),
+            Part(self.frame, lambda s: (s.state.document.edited,), _frame_slider),
+        )
+
+    def wire(self, events: Events) -> None:
+        """Every listener of the column but the viewport's, which are the page's own."""
+        for button, message in (
+            (self.undo, msg.Undo()),
+            (self.redo, msg.Redo()),
+            (self.reset, msg.ResetToPredicted()),
+            (self.to_refined, msg.ResetToRefined()),
+        ):
+            events.send(button.click, message)
+        events.switch(self.dense.input, msg.SetDensePoints, self.dense)
+        events.on(self.soft.input, soft_drag, [self.soft, self.radius])
+        events.on(self.radius.release, soft_drag, [self.soft, self.radius])
+        events.on(self.overview.click, show_overview)
+        events.on(self.frame.input, look_through, [self.frame], trigger_mode="always_last")
+
+
+def path_panel() -> PathPanel:
+    """History and drag settings over the viewport; looking through a camera and the plots under it."""
+    with gr.Row(elem_classes="rap-toolbar"):
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=84, elem_id="rap-undo")
+        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-redo")
+        reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
+        to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
+        soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
+        radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
+    with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
+        viewport = gr.HTML(
+            "",
+            html_template='<div class="rap-viewport"></div>',
+            js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
+            elem_id="rap-viewport",
+            padding=False,
+        )
+        hint = gr.HTML(panels.viewport_hint(None, False), elem_id="rap-hint", padding=False)
+        notice = gr.HTML(elem_id="rap-path-notice", padding=False)
+    with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
+        gr.HTML(
+            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is missing here. '
+            "This plot and this table show the same path.</div>",
+            padding=False,
+        )
+        figure = gr.Plot(show_label=False, elem_id="rap-figure", container=False)
+        table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
+    with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
+        overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
+        dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
+        frame = small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
+    line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
+    motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
+    return PathPanel(
+        undo, redo, reset, to_refined, overview, dense, soft, radius, viewport, hint, figure, table, line, notice,
+        motion, frame,
+    )  # fmt: skip
+
+
+def soft_drag(session: Session, on: bool, radius: float) -> None:
+    """The way of dragging has been set."""
+    session.dispatch(msg.SetSoftDrag(on, radius))
+
+
+def show_overview(session: Session) -> None:
+    """Bring the whole path into view."""
+    session.viewport.orbit_view()
+
+
+def look_through(session: Session, index: float) -> None:
+    """Fly this page's view to a frame's camera."""
+    path = session.state.document.edited
+    if path is not None and index < len(path):
+        session.viewport.show_frame(int(index))
+
+
+def _has_dense(session: Session) -> bool:
+    scene = session.state.geometry.scene
+    return scene is not None and scene.dense is not None
+
+
+def _dense_box(on: bool, available: bool) -> Any:
+    return gr.Checkbox(on, label="Dense points" if available else "Dense points (needs depth)", interactive=available)
+
+
+def _slider(value: float) -> Any:
+    return gr.Slider(value=value)
+
+
+def _path_values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    return document.edited, document.comparison, document.selected
+
+
+def _hint_values(session: Session) -> tuple[str]:
+    document = session.state.document
+    return (panels.viewport_hint(document.clip, document.edited is not None),)
+
+
+def _path_figure(*values: Any) -> Any:
+    from ui import plots
+
+    return plots.path_figure(*values)
+
+
+def _motion_figure(*values: Any) -> Any:
+    from ui import plots
+
+    return plots.motion_figure(*values)
+
+
+def _path_table(path: Any) -> Any:
+    from ui import plots
+
+    return gr.Dataframe(plots.path_rows(path), headers=plots.PATH_COLUMNS)
+
+
+def _frame_slider(path: Any) -> Any:
+    return gr.Slider(maximum=16 if path is None else max(1, len(path) - 1), interactive=path is not None)
