@@ -20,6 +20,7 @@ from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
 from ui.input_panel import input_panel
+from ui.keep_panel import keep_panel
 from ui.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen
 from ui.path_panel import path_panel
 from ui.result_panel import result_panel
@@ -55,13 +56,15 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
             with gr.Column(scale=11, min_width=480, elem_classes="rap-column"):
                 path = path_panel()
             with gr.Column(scale=5, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
-                take_tab = gr.Tab("Take", elem_classes="rap-tab")
-            with take_tab:
-                result = result_panel(seed, steps)
+                with gr.Tab("Take", elem_classes="rap-tab"):
+                    result = result_panel(seed, steps)
+                with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
+                    keep = keep_panel()
         inputs.wire(events, result.steps, result.seed)
-        path.wire(events)
-        result.wire(events)
-        Page(events, [*inputs.parts(), *path.parts(), *result.parts()]).wire(demo, path.viewport, seen)
+        for panel in (path, result, keep):
+            panel.wire(events)
+        parts = [part for panel in (inputs, path, result, keep) for part in panel.parts()]
+        Page(events, parts).wire(demo, path.viewport, seen)
     return demo
 
 

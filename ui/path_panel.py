@@ -77,8 +77,8 @@ class PathPanel:
 def path_panel() -> PathPanel:
     """History and drag settings over the viewport; looking through a camera and the plots under it."""
     with gr.Row(elem_classes="rap-toolbar"):
-        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=84, elem_id="rap-undo")
-        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-redo")
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-undo")
+        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-redo")
         reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
         to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")

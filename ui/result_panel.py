@@ -1,4 +1,4 @@
-"""The right column: the video, the job that makes it, and what is kept."""
+"""The right column: the video and the job that makes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 from ui import messages as msg
 from ui import panels
-from ui.parts import QUIET, Events, Part, button_part
+from ui.parts import Events, Part, button_part
 
 if TYPE_CHECKING:
     from ui.session import Session
@@ -33,9 +33,6 @@ class ResultPanel:
     cost: gr.HTML
     regenerate: gr.Button
     cancel: gr.Button
-    format: gr.Dropdown
-    export: gr.Button
-    download: gr.DownloadButton
 
     def parts(self) -> Sequence[Part]:
         """What the right column shows."""
@@ -50,10 +47,8 @@ class ResultPanel:
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
             Part(self.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
-            Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
             button_part(self.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: panels.cancel_button(s.state.job)),
-            button_part(self.export, lambda s: panels.export_button(s.state.document)),
         )
 
     def wire(self, events: Events) -> None:
@@ -62,17 +57,13 @@ class ResultPanel:
         events.on(self.takes.input, show_take, [self.takes])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
         events.send(self.cancel.click, msg.Cancel("result"))
-        # a browser downloads only what is clicked: write the file, give it to a hidden link, click that
-        events.on(self.export.click, export, [self.format], self.download).success(
-            None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **QUIET
-        )
 
     def _initial_steps(self) -> Any:
         return gr.Number(value=self.steps.value)  # an empty number shows as 0 until it is said to be empty
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
-    """The take on show, the job, and the export."""
+    """The take on show, and the job."""
     video = gr.Video(
         label="Result", autoplay=True, loop=True, interactive=False, height=200, buttons=["download"],
         elem_id="rap-video",
@@ -99,14 +90,9 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
     progress = gr.HTML(elem_id="rap-progress", padding=False)
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
-    file_format = gr.Dropdown(
-        ["nerfstudio"], value="nerfstudio", label="Cameras as", allow_custom_value=True, elem_id="rap-format"
-    )
-    export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
-    download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return ResultPanel(
         video, caption, preview, preview_line, takes, progress, notice, steps_box, seed_box, use_geometry, cost,
-        regenerate, cancel, file_format, export, download,
+        regenerate, cancel,
     )  # fmt: skip
 
 
@@ -119,18 +105,6 @@ def show_take(session: Session, number: int | None) -> None:
     """Another take was chosen."""
     if number is not None:
         session.dispatch(msg.ShowTake(int(number)))
-
-
-def export(session: Session, format_name: str) -> str:
-    """Write the cameras; the browser then downloads them."""
-    try:
-        return str(session.export(format_name))
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-
-
-def _choices(formats: Sequence[tuple[str, str]]) -> Any:
-    return gr.Dropdown(choices=list(formats))
 
 
 def _preview_words(session: Session) -> tuple[str]:

@@ -206,6 +206,7 @@ def undo_and_redo(editor, before, after):
 
 def export(editor, folder):
     """The cameras arrive in the browser as a file."""
+    editor.page.click("button[role=tab]:has-text('Keep')")
     with editor.page.expect_download() as download:
         editor.press("rap-export")
     download.value.save_as(folder / "transforms.json")

@@ -18,7 +18,7 @@ from rap.data import write_video
 from rap.geometry import preset, scale_motion
 from rap.geometry.refine import RefinementReport
 from ui import document as doc
-from ui import input_panel, layout, panels, path_panel, plots, result_panel
+from ui import input_panel, keep_panel, layout, panels, path_panel, plots, result_panel
 from ui import messages as msg
 from ui.document import Document, Settings
 from ui.geometry import GeometryWorker
@@ -57,7 +57,12 @@ def page():
     sessions: Future[Sessions] = Future()
     sessions.set_result(Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), hub, Options()))
     with gr.Blocks():
-        panes = input_panel.input_panel(), path_panel.path_panel(), result_panel.result_panel(0, None)
+        panes = (
+            input_panel.input_panel(),
+            path_panel.path_panel(),
+            result_panel.result_panel(0, None),
+            keep_panel.keep_panel(),
+        )
         page = layout.Page(Events(sessions, gr.State("")), [part for pane in panes for part in pane.parts()])
     yield page
     sessions.result().close()
@@ -127,7 +132,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes"} <= shown
     assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
-    exported = Path(result_panel.export(session_of(page, session_id), "nerfstudio"))
+    exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
 
 
@@ -153,7 +158,7 @@ def test_a_page_without_a_session_is_told(page):
     with pytest.raises(gr.Error, match="has ended"):
         page.refresh("gone", {})
     with pytest.raises(gr.Error, match="no path to export yet"):
-        result_panel.export(session_of(page, open_page(page)[0]), "npz")
+        keep_panel.export(session_of(page, open_page(page)[0]), "npz")
 
 
 @pytest.mark.parametrize(
