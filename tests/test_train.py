@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -338,6 +339,13 @@ def test_time_of_earlier_parts_counts() -> None:
     assert 0.5 <= clock.progress(10**9) < 0.55
     assert Clock(train.ModelTraining(steps=8), before_s=60.0).progress(2) == 0.25
     assert Clock(train.ModelTraining(minutes=1), before_s=61.0).progress(0) == 1
+
+
+def test_a_clock_of_work_does_not_count_waiting() -> None:
+    wall, work = Clock(train.ModelTraining(minutes=1)), Clock(train.ModelTraining(minutes=1, cpu_time=True))
+    time.sleep(0.3)
+    assert wall.elapsed_s() >= 0.3
+    assert work.elapsed_s() < 0.5 * wall.elapsed_s()
 
 
 @pytest.mark.parametrize("minutes", [0.0, 5.0])

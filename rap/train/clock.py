@@ -14,6 +14,11 @@ SIGTERM_STATUS = 128 + signal.SIGTERM
 """Exit status of a training that was told to end."""
 
 
+def seconds(cpu_time: bool) -> float:
+    """Of the wall's clock, or of the work of this process: what else is at work on the machine takes none of these."""
+    return time.process_time() if cpu_time else time.monotonic()
+
+
 @dataclass
 class Clock:
     """From 0 to 1, by steps or by the seconds of all parts of a run that was resumed.
@@ -24,11 +29,14 @@ class Clock:
 
     settings: ModelTraining
     before_s: float = 0.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = seconds(self.settings.cpu_time)
 
     def elapsed_s(self) -> float:
         """Seconds of all parts so far."""
-        return self.before_s + time.monotonic() - self.began
+        return self.before_s + seconds(self.settings.cpu_time) - self.began
 
     def progress(self, step: int) -> float:
         """Share of the training that is done before `step` (from 0); 1 is its end."""

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rap.data.dataset import ClipStore, jitter_colours, to_video
 from rap.errors import InputError
 from rap.model import LatentCodec, PatchAutoencoder
 from rap.train.batches import camera_maps, draw_clips, sample_videos
+from rap.train.clock import seconds
 from rap.train.codec_data import Photographs
 from rap.train.optimizers import set_rate
 from rap.train.settings import CodecTraining
@@ -47,12 +47,12 @@ def train_codec(settings: CodecTraining) -> None:
         load_optimizer(optimizer, out / "state.safetensors", start)
     log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), start)
     source = CodecClips(store, Photographs.read(Path(settings.photographs)) if settings.photographs else None, settings)
-    began = time.monotonic() - (_spent_seconds(out) if start else 0.0)
+    began = seconds(settings.cpu_time) - (_spent_seconds(out) if start else 0.0)
     if not settings.minutes and start >= settings.steps:
         return
     bar = tqdm(itertools.count(start), initial=start, desc="codec", mininterval=5)
     for step in bar:
-        elapsed = time.monotonic() - began
+        elapsed = seconds(settings.cpu_time) - began
         progress = elapsed / (60 * settings.minutes) if settings.minutes else step / settings.steps
         if step % CODEC_SAVE_EVERY == 0:
             store.refresh()

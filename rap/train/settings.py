@@ -20,7 +20,8 @@ class CodecTraining:
 
     `init` is the folder of a codec whose encoder is kept bit for bit, so that a model trained on its latents stays
     valid; of its decoder whatever fits is taken over. `photographs` adds moving cut-outs of a folder of pictures to
-    the clips. `minutes` above 0 ends the training by time instead of by steps.
+    the clips. `minutes` above 0 ends the training by time instead of by steps; with `cpu_time` they are minutes of this
+    process's work, which makes trainings side by side on a busy machine comparable.
     """
 
     data: str = ""
@@ -34,6 +35,7 @@ class CodecTraining:
     photograph_share: float = 0.5
     steps: int = 1500
     minutes: float = 0.0
+    cpu_time: bool = False
     device: str = "cpu"
     batch: int = 4
     learning_rate: float = 1e-3
@@ -53,9 +55,10 @@ class ModelTraining:
     1 lost 0.5 dB over 10 clips, 8 steps at shift 30 won 0.9 dB over 12).
 
     `minutes` other than 0 ends the training by the wall time of all its resumed parts instead of by `steps`, and
-    warm-up, decay and `small_share` follow that time. `init` is the folder of a pipeline whose transformer is begun
-    with. `validation` is a folder of shards: figures on some of its clips every `validate_every` steps or
-    `validate_minutes`, and at the end; with `keep_best` the pipeline is replaced only when they are not clearly worse.
+    warm-up, decay and `small_share` follow that time; with `cpu_time` it is the time of this process's own work. `init`
+    is the folder of a pipeline whose transformer is begun with. `validation` is a folder of shards: figures on some of
+    its clips every `validate_every` steps or `validate_minutes`, and at the end; with `keep_best` the pipeline is
+    replaced only when they are not clearly worse.
     `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn.
     """
 
@@ -101,6 +104,7 @@ class ModelTraining:
     generate_steps: int = 8
     shift: float = 30.0
     minutes: float = 0.0
+    cpu_time: bool = False
     init: str = ""
     device: str = "cpu"
     validation: str = ""
