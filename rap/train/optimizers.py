@@ -29,11 +29,13 @@ def make_optimizers(model: nn.Module, settings: ModelTraining) -> list[torch.opt
     """Muon for the matrices of the blocks, AdamW for everything else."""
     if not hasattr(torch.optim, "Muon"):
         raise InputError(f"training needs torch >= 2.9 for its Muon optimizer, got {torch.__version__}")
+    from rap.train.muon import Muon  # its base class must be there
+
     matrices, rest = [], []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.ndim == 2 and name.startswith("blocks.") and name.endswith(".weight")
         (matrices if is_matrix else rest).append(parameter)
-    muon = torch.optim.Muon(matrices, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay, momentum=0.95)
+    muon = Muon(matrices, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay, momentum=0.95)
     adam = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
     for optimizer in (muon, adam):
         for group in optimizer.param_groups:
