@@ -32,9 +32,9 @@ class Example:
 
 
 EXAMPLES = (
-    Example("arc_around_a_table", "table", "arc", 0),
-    Example("dolly_through_a_room", "room", "dolly", 1),
-    Example("walk_on_open_ground", "ground", "walk", 8),
+    Example("arc_around_a_table", "table", "arc", 22),
+    Example("dolly_through_a_room", "room", "dolly", 22),
+    Example("walk_on_open_ground", "ground", "walk", 23),
     Example("look_around_a_room", "room", "pan", 9),
 )
 

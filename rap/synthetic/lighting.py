@@ -1,7 +1,8 @@
 """Light that does not move: one small map of brightness per rectangle, baked when a scene is made.
 
 A map holds ambient light, darkened near other surfaces, plus one lamp or the sun with cast shadows. It is sampled
-bilinearly, which makes soft shadows of coarse maps. Ellipsoids cast shadows and are lit per pixel (render.py).
+bilinearly, which makes soft shadows of coarse maps. Round solids cast the shadows of ellipsoids and are lit per pixel
+(render.py).
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _brightness(scene: Scene, faces: np.ndarray, window: np.ndarray, side: int) 
     cosine = (outward * to_light).sum(0) / _length(to_light)
     cosine = torch.where(two_sided, 0.7 * cosine.abs(), cosine.clamp_min(0))
     visible, open_sky = _solids_between(scene, flat + EPSILON * outward, to_light, owner)
-    visible = visible * _ellipsoids_between(scene, flat, to_light)
+    visible = visible * _round_between(scene, flat, to_light)
     ambient = scene.ambient * open_sky * _corner_darkening(scene, flat, own_face)
     return (ambient + DIRECT * cosine * visible * falloff).view(len(faces), side, side)
 
@@ -122,9 +123,9 @@ def _solids_between(scene: Scene, points: Tensor, to_light: Tensor, owner: Tenso
     return 1 - blocked.any(0).float(), (1 - 0.45 * near).prod(0).clamp_min(0.35)
 
 
-def _ellipsoids_between(scene: Scene, points: Tensor, to_light: Tensor) -> Tensor:
-    """(N,) transmission past the ellipsoids, softened at their outline."""
-    if not scene.num_ellipsoids:
+def _round_between(scene: Scene, points: Tensor, to_light: Tensor) -> Tensor:
+    """(N,) transmission past the round solids, taken for ellipsoids, softened at their outline."""
+    if not scene.num_round:
         return torch.ones(points.shape[1])
     to_unit = torch.from_numpy(scene.to_unit.astype(np.float32))
     centres = torch.from_numpy(scene.centres.astype(np.float32))

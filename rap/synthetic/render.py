@@ -6,8 +6,13 @@ For a rectangle with normal n through p0, seen from the centre c,
     1/z = n . R d / (n . (p0 - c))        u/z = e_u . (c - p0) / z + e_u . R d,   e_u = edge_u / |edge_u|^2
 
 are all affine in (x, y): the test 0 <= u <= 1 becomes 0 <= u/z <= 1/z, and a rectangle costs a dozen broadcast passes
-over its bounding box, without a division. An ellipsoid is a unit ball in its own frame; with m its centre and d' the
-ray there, 1/z = (m.d' + sqrt((m.d')^2 - d'.d' (m.m - 1))) / (m.m - 1).
+over its bounding box, without a division. A round solid is a quadric x^2 + z^2 = p0 + p1 y + p2 y^2 in its
+own frame; with m its centre and d the ray there, a point on it is d/w - m, w = 1/z, and so
+
+    A - 2 h w + C w^2 = 0,  A = dx^2 + dz^2 - p2 dy^2,  h = dx mx + dz mz - p2 dy my + p1 dy / 2,
+                            C = mx^2 + mz^2 - p2 my^2 + p1 my - p0
+
+whose roots (h +- sqrt(h^2 - A C)) / C count where |dy - my w| <= w, which is |y| <= 1.
 
 Visibility keeps the greatest 1/z; the number of the surface rides in the lowest eight bits of the float's pattern
 (positive floats order like integers), so that one integer maximum keeps both. The exact 1/z, u and v are evaluated
@@ -28,6 +33,9 @@ from rap.synthetic.textures import TextureBank, level_offsets
 
 ID_MASK = 0xFF
 NEAR = 1e-3
+EDGE = 1e-3  # how far beyond its ends a shell is still hit: the keys' roots have lost their last eight bits
+TINY = 1e-6  # 1/z of a pixel whose exact root does not exist after all
+MIN_POWER = 1e-6  # |C| of an eye on the surface of a cone, which it may cross behind its ends
 CHUNK_PIXELS = 1 << 16  # pixels coloured at a time: the temporaries stay in the cache (measured: 12.2, all at once 9.3)
 LOD_BIAS = -0.25  # a little sharper than the isotropic footprint asks for; judged by eye on contact sheets
 
@@ -55,12 +63,18 @@ class Visibility:
 
 
 @dataclass(frozen=True, eq=False)
-class BallPixels:
-    """The P' pixels that see an ellipsoid: flat index, ellipsoid, point on the unit ball, (3,P') each component."""
+class RoundPixels:
+    """The P' pixels that see a round solid.
+
+    Attributes:
+        at: (P',) flat index. solid: (P',) number among the round ones.
+        local: (3,P') point in the solid's own frame. normal: (3,P') there, towards the eye, of any length.
+    """
 
     at: Tensor
-    ball: Tensor
+    solid: Tensor
     local: Tensor
+    normal: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +84,7 @@ class Hits:
     Attributes:
         number: (P,) int32 surface. inverse_depth: (P,) 1/z.
         u, v: (P,) texture coordinates in texels of level 0. lod: (P,) mip level.
-        balls: pixels on ellipsoids, None where the scene shows none.
+        round: pixels on round solids, None where the scene shows none.
     """
 
     number: Tensor
@@ -78,7 +92,7 @@ class Hits:
     u: Tensor
     v: Tensor
     lod: Tensor
-    balls: BallPixels | None
+    round: RoundPixels | None
 
 
 def plane_forms(scene: Scene, views: Views) -> np.ndarray:
@@ -127,11 +141,13 @@ def plane_boxes(scene: Scene, views: Views) -> np.ndarray:
     return boxes
 
 
-def ellipsoid_boxes(scene: Scene, views: Views) -> np.ndarray:
-    """(T,S,4) pixel boxes of the ellipsoids, from the box around each along the camera's axes."""
+def round_boxes(scene: Scene, views: Views) -> np.ndarray:
+    """(T,S,4) pixel boxes of the round solids, from the box around each along the camera's axes."""
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
     middle = np.einsum("tsc,tcd->tsd", scene.centres - centres[:, None], rotations)
-    half = np.linalg.norm(scene.radii[..., None] * np.einsum("sca,tcd->tsad", scene.spins, rotations), axis=2)
+    along = scene.radii[..., None] * np.einsum("sca,tcd->tsad", scene.spins, rotations)
+    shell = np.linalg.norm(along[:, :, ::2], axis=2) + np.abs(along[:, :, 1])
+    half = np.where(scene.is_ellipsoid[:, None], np.linalg.norm(along, axis=2), shell)
     near, far = middle[..., 2] - half[..., 2], middle[..., 2] + half[..., 2]
     fx, fy, cx, cy = views.intrinsics.T[:, :, None]
     edges = []
@@ -177,7 +193,7 @@ def cast(scene: Scene, views: Views, device: torch.device | str = "cpu") -> Visi
     Raises:
         ValueError: the scene has more surfaces than a key can number.
     """
-    count = scene.num_rectangles + scene.num_ellipsoids
+    count = scene.num_rectangles + scene.num_round
     if count > MAX_SURFACES:
         raise ValueError(f"a scene may have at most {MAX_SURFACES} surfaces, got {count}")
     h, w = views.size
@@ -195,8 +211,8 @@ def cast(scene: Scene, views: Views, device: torch.device | str = "cpu") -> Visi
         key = _plane_keys(forms[frames, k], xs[columns], ys[rows], k, inside_test=k >= HULL_FACES)
         part = keys[window]
         torch.maximum(part, key, out=part)
-    if scene.num_ellipsoids:
-        _cast_ellipsoids(scene, views, keys, xs, ys)
+    if scene.num_round:
+        _cast_round(scene, views, keys, xs, ys)
     return Visibility(keys, exact)
 
 
@@ -214,30 +230,41 @@ def _plane_keys(forms: Tensor, xs: Tensor, ys: Tensor, number: int, inside_test:
     return (key & ~ID_MASK) | number
 
 
-def _cast_ellipsoids(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
-    """Put the ellipsoids into the keys."""
-    boxes = ellipsoid_boxes(scene, views)
-    rays, m = ellipsoid_forms(scene, views)
-    power = (m**2).sum(-1) - 1
-    along_forms = np.einsum("tsc,tscp->tsp", m, rays)
-    squares = np.einsum("tscp,tscq->tspq", rays, rays)
-    quadratic = np.stack([squares[..., i, j] * (1 if i == j else 2) for i, j in _QUADRATIC], -1)
-    tables = np.concatenate([along_forms, quadratic, power[..., None]], -1).astype(np.float32)
-    tables = torch.from_numpy(tables).to(keys.device)
-    for k in range(scene.num_ellipsoids):
+def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
+    """Put the round solids into the keys."""
+    boxes, closed = round_boxes(scene, views), scene.is_ellipsoid
+    tables = torch.from_numpy(_round_tables(scene, views)).to(keys.device)
+    for k in range(scene.num_round):
         window = _union(boxes[:, k])
         if window is None:
             continue
         frames, rows, columns = window
-        table = tables[frames, k]
-        power_k = table[:, 9, None, None]
-        along = _affine(table, xs[columns], ys[rows])
-        disc = torch.addcmul(along * along, _quadratic(table[:, 3:9], xs[columns], ys[rows]), power_k, value=-1)
-        w = (along + disc.clamp_min(0).sqrt()) / power_k
-        key = w.view(torch.int32) & ~(disc.view(torch.int32) >> 31)
-        key = (key & ~ID_MASK) | (scene.num_rectangles + k)
-        part = keys[window]
-        torch.maximum(part, key, out=part)
+        table, part = tables[frames, k], keys[window]
+        across = None if closed[k] else _affine(table[:, 10:13], xs[columns], ys[rows])
+        h = _affine(table, xs[columns], ys[rows])
+        power = table[:, 9, None, None]
+        disc = torch.addcmul(h * h, _quadratic(table[:, 3:9], xs[columns], ys[rows]), power, value=-1)
+        root, missed = disc.clamp_min(0).sqrt_(), disc.view(torch.int32) >> 31
+        for w in [(h + root) / power] if across is None else [(h + root) / power, (h - root) / power]:
+            outside = missed
+            if across is not None:  # the sign bit where |y| > 1
+                beyond = w - torch.addcmul(across, table[:, 13, None, None], w, value=-1).abs_()
+                outside = missed | (beyond.view(torch.int32) >> 31)
+            key = ((w.view(torch.int32) & ~outside) & ~ID_MASK) | (scene.num_rectangles + k)
+            torch.maximum(part, key, out=part)
+
+
+def _round_tables(scene: Scene, views: Views) -> np.ndarray:
+    """(T,S,14) float32: h by constant, x, y; A by `_QUADRATIC`; C; dy by constant, x, y; my (see the module)."""
+    rays, m = round_forms(scene, views)
+    p0, p1, p2 = scene.profiles.T
+    metric = np.stack([np.ones_like(p2), -p2, np.ones_like(p2)], -1)  # (S,3)
+    h = np.einsum("tsc,tscp->tsp", m * metric, rays) + p1[:, None] / 2 * rays[:, :, 1]
+    squares = np.einsum("sc,tscp,tscq->tspq", metric, rays, rays)
+    quadratic = np.stack([squares[..., i, j] * (1 if i == j else 2) for i, j in _QUADRATIC], -1)
+    power = (metric * m**2).sum(-1) + p1 * m[..., 1] - p0
+    power = np.where(np.abs(power) < MIN_POWER, MIN_POWER, power)
+    return np.concatenate([h, quadratic, power[..., None], rays[:, :, 1], m[..., 1:2]], -1).astype(np.float32)
 
 
 _QUADRATIC = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # 1, x, y, xx, xy, yy
@@ -251,8 +278,8 @@ def _quadratic(forms: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     )
 
 
-def ellipsoid_forms(scene: Scene, views: Views) -> tuple[np.ndarray, np.ndarray]:
-    """(T,S,3,3) ray in each ellipsoid's unit frame (columns constant, x, y); (T,S,3) its centre seen from the eye."""
+def round_forms(scene: Scene, views: Views) -> tuple[np.ndarray, np.ndarray]:
+    """(T,S,3,3) ray in each round solid's own frame (columns constant, x, y); (T,S,3) its centre seen from the eye."""
     rotations, centres = views.Ts_scene_camera[:, :3, :3], views.Ts_scene_camera[:, :3, 3]
     rays = np.einsum("sab,tbp->tsap", scene.to_unit, rotations @ _pixel_to_ray(views.intrinsics))
     return rays, np.einsum("sab,tsb->tsa", scene.to_unit, scene.centres - centres[:, None])
@@ -286,7 +313,7 @@ def resolve(scene: Scene, views: Views, visibility: Visibility, texture_size: in
     """Exact depth and texture coordinates of every pixel's own surface."""
     device = visibility.keys.device
     T, (h, w) = len(views.intrinsics), views.size
-    count = scene.num_rectangles + scene.num_ellipsoids
+    count = scene.num_rectangles + scene.num_round
     number = (visibility.keys & ID_MASK).flatten()
     row = torch.arange(T, device=device, dtype=torch.int32).repeat_interleave(h * w) * count + number
     w_forms, u_forms, v_forms = _texel_forms(scene, visibility.planes, texture_size, count).to(device)
@@ -299,21 +326,34 @@ def resolve(scene: Scene, views: Views, visibility: Visibility, texture_size: in
     u, v = u * depth, v * depth
     footprint = (ux - u * wx).square_() + (uy - u * wy).square_() + (vx - v * wx).square_() + (vy - v * wy).square_()
     lod = 0.5 * torch.log2((0.5 * footprint * depth * depth).clamp_min(1e-12))
-    balls = None
-    if scene.num_ellipsoids:
+    round_pixels = None
+    if scene.num_round:
         at = torch.nonzero(number >= scene.num_rectangles).flatten()
         if len(at):
-            balls = _resolve_balls(scene, views, at, number[at].long() - scene.num_rectangles, x[at], y[at], inverse)
-            u[at] = torch.atan2(balls.local[0], balls.local[2]) / torch.pi * texture_size
-            v[at] = torch.acos(balls.local[1].clamp(-1, 1)) / torch.pi * texture_size
-            focal = torch.from_numpy(views.intrinsics[:, 0].astype(np.float32)).to(device)[at // (h * w)]
-            radius = torch.from_numpy(scene.radii.mean(-1).astype(np.float32)).to(device)[balls.ball]
-            lod[at] = torch.log2(1.3 * texture_size / (torch.pi * radius * inverse[at] * focal))
-    return Hits(number, inverse, u, v, lod, balls)
+            solid = number[at].long() - scene.num_rectangles
+            round_pixels = _resolve_round(scene, views, at, solid, x[at], y[at], inverse)
+            u[at], v[at], lod[at] = _round_texels(scene, views, round_pixels, inverse[at], texture_size)
+    return Hits(number, inverse, u, v, lod, round_pixels)
+
+
+def _round_texels(
+    scene: Scene, views: Views, pixels: RoundPixels, inverse: Tensor, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Texel coordinates and mip level on round solids: longitude, and latitude on a ball or height on a shell."""
+    device, (x, y, z) = inverse.device, pixels.local
+    closed = torch.from_numpy(scene.is_ellipsoid).to(device)[pixels.solid]
+    u = torch.atan2(x, z) / torch.pi * size
+    v = torch.where(closed, torch.acos(y.clamp(-1, 1)) / torch.pi, (1 + y.clamp(-1, 1)) / 2) * size
+    focal = torch.from_numpy(views.intrinsics[:, 0].astype(np.float32)).to(device)
+    focal = focal[pixels.at // (views.size[0] * views.size[1])]
+    denser = np.minimum(scene.radii[:, ::2].mean(-1), 2 / np.pi * scene.radii[:, 1])  # of a shell's two directions
+    radius = np.where(scene.is_ellipsoid, scene.radii.mean(-1), denser).astype(np.float32)
+    radius = torch.from_numpy(radius).to(device)[pixels.solid]
+    return u, v, torch.log2(1.3 * size / (torch.pi * radius * inverse * focal))
 
 
 def _texel_forms(scene: Scene, forms: np.ndarray, size: int, count: int) -> Tensor:
-    """(3,3,T*count) float32: rows 1/z, texel-u/z, texel-v/z by constant, x, y; ellipsoids get 1/z = 1."""
+    """(3,3,T*count) float32: rows 1/z, texel-u/z, texel-v/z by constant, x, y; round solids get 1/z = 1."""
     T, F = forms.shape[:2]
     scale, offset = scene.uv_scale[:F].T * size, scene.uv_offset[:F].T * size
     table = np.zeros((3, 3, T, count), np.float32)
@@ -331,22 +371,29 @@ def _evaluate(form: Tensor, row: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Te
     return (along_x, along_y), value.addcmul_(along_x, x).addcmul_(along_y, y)
 
 
-def _resolve_balls(
-    scene: Scene, views: Views, at: Tensor, ball: Tensor, x: Tensor, y: Tensor, inverse: Tensor
-) -> BallPixels:
-    """The points seen on ellipsoids at the flat pixels `at`; writes their exact 1/z into `inverse`."""
-    rays, m = ellipsoid_forms(scene, views)
+def _resolve_round(
+    scene: Scene, views: Views, at: Tensor, solid: Tensor, x: Tensor, y: Tensor, inverse: Tensor
+) -> RoundPixels:
+    """The points seen on round solids at the flat pixels `at`; writes their exact 1/z into `inverse`."""
+    rays, m = round_forms(scene, views)
     T, S = m.shape[:2]
-    table = torch.from_numpy(np.concatenate([rays.reshape(T, S, 9), m], -1).astype(np.float32)).to(at.device)
-    own = table[at // (views.size[0] * views.size[1]), ball].T.contiguous()  # (12,P')
+    profiles = np.broadcast_to(scene.profiles, (T, S, 3))
+    table = np.concatenate([rays.reshape(T, S, 9), m, profiles], -1).astype(np.float32)
+    own = torch.from_numpy(table).to(at.device)[at // (views.size[0] * views.size[1]), solid].T.contiguous()  # (15,P')
     ray = own[0:9:3] + own[1:9:3] * x + own[2:9:3] * y
-    centre = own[9:]
-    power = centre.square().sum(0) - 1
-    along = (centre * ray).sum(0)
-    disc = along.square() - ray.square().sum(0) * power
-    inverse[at] = (along + disc.clamp_min(0).sqrt()) / power
+    centre, (p0, p1, p2) = own[9:12], own[12:]
+    metric = torch.stack([torch.ones_like(p2), -p2, torch.ones_like(p2)])
+    power = (metric * centre.square()).sum(0) + p1 * centre[1] - p0
+    power = torch.where(power.abs() < MIN_POWER, MIN_POWER, power)
+    h = (metric * centre * ray).sum(0) + p1 / 2 * ray[1]
+    root = (h.square() - (metric * ray.square()).sum(0) * power).clamp_min(0).sqrt()
+    roots = torch.stack([h + root, h - root]) / power
+    within = (ray[1] - centre[1] * roots).abs() <= roots * (1 + EDGE)
+    inverse[at] = torch.where(within & (roots > 0), roots, 0).amax(0).clamp_min(TINY)
     local = ray / inverse[at] - centre
-    return BallPixels(at, ball, local / local.norm(dim=0))
+    normal = metric * local
+    normal[1] -= p1 / 2
+    return RoundPixels(at, solid, local, torch.where((normal * ray).sum(0) > 0, -normal, normal))
 
 
 # --- looks ------------------------------------------------------------------------------------------------------------
@@ -358,8 +405,8 @@ def paint(scene: Scene, hits: Hits, bank: TextureBank, maps: LightMaps) -> Tenso
     textures = torch.from_numpy(scene.textures).to(device, torch.int32).index_select(0, hits.number)
     planes = look_up(bank, textures, hits.u, hits.v, hits.lod)
     light = _map_light(scene, hits, maps, bank.size)
-    if hits.balls is not None:
-        light[hits.balls.at] = _ball_light(scene, hits.balls)
+    if hits.round is not None:
+        light[hits.round.at] = _round_light(scene, hits.round)
     table = torch.from_numpy(np.stack([scene.gain.T, scene.offset.T]).astype(np.float32)).to(device)
     for c in range(3):
         planes[c].mul_(table[0, c].index_select(0, hits.number)).add_(table[1, c].index_select(0, hits.number))
@@ -367,7 +414,7 @@ def paint(scene: Scene, hits: Hits, bank: TextureBank, maps: LightMaps) -> Tenso
 
 
 def _map_light(scene: Scene, hits: Hits, maps: LightMaps, texture_size: int) -> Tensor:
-    """(P,) light of the rectangles by their maps, bilinear; any value where an ellipsoid is seen."""
+    """(P,) light of the rectangles by their maps, bilinear; any value where a round solid is seen."""
     F, device = scene.num_rectangles, hits.number.device
     scale = maps.scale / (texture_size * scene.uv_scale[:F])
     shift = maps.shift - maps.scale * scene.uv_offset[:F] / scene.uv_scale[:F]
@@ -390,15 +437,14 @@ def _map_light(scene: Scene, hits: Hits, maps: LightMaps, texture_size: int) -> 
     return torch.lerp(top, bottom, v.sub_(row))
 
 
-def _ball_light(scene: Scene, balls: BallPixels) -> Tensor:
-    """(P',) light of ellipsoid pixels: ambient, more from above, and the lamp or sun without cast shadows."""
-    device = balls.at.device
+def _round_light(scene: Scene, pixels: RoundPixels) -> Tensor:
+    """(P',) light of pixels on round solids: ambient, more from above, and the lamp or sun without cast shadows."""
+    device = pixels.at.device
     to_world = torch.from_numpy((scene.spins * scene.radii[:, None, :]).astype(np.float32)).to(device)
     to_normal = torch.from_numpy(np.swapaxes(scene.to_unit, -1, -2).astype(np.float32)).to(device)
     centres = torch.from_numpy(scene.centres.astype(np.float32)).to(device)
-    local = balls.local.T[..., None]
-    points = (to_world[balls.ball] @ local)[..., 0] + centres[balls.ball]
-    normal = (to_normal[balls.ball] @ local)[..., 0]
+    points = (to_world[pixels.solid] @ pixels.local.T[..., None])[..., 0] + centres[pixels.solid]
+    normal = (to_normal[pixels.solid] @ pixels.normal.T[..., None])[..., 0]
     normal = (normal / normal.norm(dim=-1, keepdim=True)).T
     to_light, falloff = towards_light(scene, points.T)
     cosine = (normal * to_light).sum(0) / to_light.norm(dim=0)

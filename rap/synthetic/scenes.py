@@ -1,12 +1,16 @@
-"""Procedural scenes: a box hull around the camera, with rectangles and ellipsoids inside.
+"""Procedural scenes: a box hull around the camera, with rectangles and solids of revolution inside.
 
 Scene frame: x right, y DOWN, z forward, the floor at y = 0 (so that heights are negative y), lengths roughly metres. A
 rectangle is seen from the side from which its `edge_u` points right and its `edge_v` points down, so that photographs
 stand upright.
+
+A solid of revolution is x^2 + z^2 = p0 + p1 y + p2 y^2, |y| <= 1, in its own frame, which its radii stretch: with the
+profile (1, 0, -1) an ellipsoid, with ((a, b) -> a^2, 2 a b, b^2) the shell of a cone or a cylinder of radius a + b y.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,19 +19,22 @@ from rap.synthetic.textures import TextureBank
 
 HULL_FACES = 6
 FLOOR = 4  # among the hull faces
+DISC_HALF_HEIGHT = 0.002  # of what closes a cup or a column
+ELLIPSOID = (1.0, 0.0, -1.0)  # profile of a ball
 MAX_SURFACES = 250  # surface numbers share an int32 with the inverse depth (render.py)
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Surfaces with their looks, and where cameras may stand. F rectangles (the first 6 are the hull), S ellipsoids.
+    """Surfaces with their looks, and where cameras may stand. F rectangles (the first 6 are the hull), S round solids.
 
     Attributes:
         origins, edges_u, edges_v: (F,3) corner and edge vectors of the rectangles.
         two_sided: (F,) whether a rectangle is also seen from behind.
         owners: (F,) number of the solid a rectangle belongs to, -1 for none.
         lit: (F,) whether light falls on a rectangle (a photographed horizon brings its own).
-        centres: (S,3), radii: (S,3) half axes, spins: (S,3,3) rotations ellipsoid -> scene.
+        centres: (S,3), radii: (S,3) half axes, spins: (S,3,3) rotations solid -> scene of the round solids.
+        profiles: (S,3) their p0, p1, p2, see the module.
         textures: (F+S,) texture numbers; uv_scale, uv_offset: (F+S,2) repeats across the surface and shift.
         gain, offset: (F+S,3) unlit colour = gain * texture + offset (0..255).
         solids: (K,3) centres, (K,3) half sizes and (K,3,3) rotations solid -> scene of the boxes and panels.
@@ -46,6 +53,7 @@ class Scene:
     centres: np.ndarray
     radii: np.ndarray
     spins: np.ndarray
+    profiles: np.ndarray
     textures: np.ndarray
     uv_scale: np.ndarray
     uv_offset: np.ndarray
@@ -65,8 +73,13 @@ class Scene:
         return len(self.origins)
 
     @property
-    def num_ellipsoids(self) -> int:
+    def num_round(self) -> int:
         return len(self.centres)
+
+    @property
+    def is_ellipsoid(self) -> np.ndarray:
+        """(S,) which of the round solids are closed; the others are shells, open at both ends."""
+        return (self.profiles == ELLIPSOID).all(-1)
 
     @property
     def hull_low(self) -> np.ndarray:
@@ -80,7 +93,7 @@ class Scene:
 
     @property
     def to_unit(self) -> np.ndarray:
-        """(S,3,3) maps scene vectors to each ellipsoid's frame, in which it is the unit ball."""
+        """(S,3,3) maps scene vectors to each round solid's own frame."""
         return np.swapaxes(self.spins, -1, -2) / self.radii[:, :, None]
 
     def is_free(self, points: np.ndarray, margin: float) -> bool:
@@ -92,7 +105,9 @@ class Scene:
         if (np.abs(local) < halves[:, None] + margin).all(-1).any():
             return False
         local = np.einsum("snc,scd->snd", points - self.centres[:, None], self.spins) / (self.radii[:, None] + margin)
-        return not ((local**2).sum(-1) < 1).any()
+        x, y, z = np.moveaxis(local, -1, 0)
+        p0, p1, p2 = self.profiles.T[:, :, None]
+        return not ((np.abs(y) < 1) & (x**2 + z**2 < p0 + p1 * y + p2 * y**2)).any()
 
 
 def yaw_matrix(yaw_rad: float) -> np.ndarray:
@@ -164,7 +179,7 @@ class SceneBuilder:
     faces: list[np.ndarray] = field(default_factory=list)
     face_looks: list[Look] = field(default_factory=list)
     face_flags: list[tuple[bool, int, bool]] = field(default_factory=list)  # two-sided, owner, lit
-    balls: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    balls: list[tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]] = field(default_factory=list)
     ball_looks: list[Look] = field(default_factory=list)
     solids: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
@@ -231,8 +246,20 @@ class SceneBuilder:
 
     def ball(self, centre: np.ndarray, radii: np.ndarray, yaw: float, look: Look) -> None:
         """An ellipsoid with half axes `radii`, turned about the vertical."""
-        self.balls.append((centre, radii, yaw_matrix(yaw)))
+        self.balls.append((centre, radii, yaw_matrix(yaw), ELLIPSOID))
         self.ball_looks.append(look)
+
+    def shell(self, base: np.ndarray, height: float, bottom: float, top: float, look: Look) -> None:
+        """The side of an upright cone or cylinder on the point `base`, open at both ends; radii at bottom and top."""
+        widest = max(bottom, top)
+        mean, slope = (bottom + top) / 2 / widest, (bottom - top) / 2 / widest  # local y points down
+        radii, centre = np.array([widest, height / 2, widest]), base - np.array([0.0, height / 2, 0.0])
+        self.balls.append((centre, radii, np.eye(3), (mean**2, 2 * mean * slope, slope**2)))
+        self.ball_looks.append(look)
+
+    def disc(self, centre: np.ndarray, radius: float, look: Look) -> None:
+        """A level disc, which closes a shell."""
+        self.ball(centre, np.array([radius, DISC_HALF_HEIGHT, radius]), 0.0, look)
 
     def add_faces(
         self, faces: np.ndarray, looks: list[Look], *, two_sided: bool = False, owner: int = -1, lit: bool = True
@@ -260,6 +287,7 @@ class SceneBuilder:
             centres=np.array([b[0] for b in self.balls]).reshape(-1, 3),
             radii=np.array([b[1] for b in self.balls]).reshape(-1, 3),
             spins=np.array([b[2] for b in self.balls]).reshape(-1, 3, 3),
+            profiles=np.array([b[3] for b in self.balls]).reshape(-1, 3),
             textures=np.array([look.texture for look in looks]),
             uv_scale=uv_scale,
             uv_offset=uv_offset,
@@ -296,9 +324,9 @@ class SceneBuilder:
 
 
 def _object(b: SceneBuilder, base: np.ndarray, size: float) -> None:
-    """A box, a pile of two boxes, a standing picture or an ellipsoid of about `size` metres on the point `base`."""
+    """A box, a pile of two, an ellipsoid, something turned or a standing picture of about `size` metres on `base`."""
     kind, yaw = b.rng.random(), b.rng.uniform(0, 2 * np.pi)
-    if kind < 0.55:
+    if kind < 0.45:
         extent = size * b.rng.uniform([0.5, 0.4, 0.5], [1.1, 1.8, 1.1])
         b.box(base, extent, yaw, _sides(b, size))
         if b.rng.random() < 0.35:
@@ -307,14 +335,39 @@ def _object(b: SceneBuilder, base: np.ndarray, size: float) -> None:
                 b.box(top, smaller, yaw + b.rng.uniform(-0.6, 0.6), _sides(b, size))
             else:
                 b.ball(top - np.array([0.0, smaller[1] / 2, 0.0]), smaller / 2, yaw, b.any_look(1.0))
-    elif kind < 0.85:
+    elif kind < 0.68:
         radii = (
             size * b.rng.uniform(0.2, 0.5, 3) if b.rng.random() < 0.7 else np.full(3, size * b.rng.uniform(0.2, 0.5))
         )
         b.ball(base - np.array([0.0, radii[1], 0.0]), radii, yaw, b.any_look(1.0))
+    elif kind < 0.88:
+        _turned(b, base, size)
     else:
         width, height = size * b.rng.uniform(0.5, 1.2, 2)
         b.panel(base - np.array([0.0, height / 2, 0.0]), width, height, yaw, b.photo(), b.rng.uniform(-0.25, 0.25))
+
+
+def _turned(b: SceneBuilder, base: np.ndarray, size: float) -> None:
+    """What a lathe makes: a tin, a cup, a cone, a bottle, a vase or a lamp with its shade, about `size` metres high."""
+    height, look, other = size * b.rng.uniform(0.6, 1.5), b.any_look(size), b.any_look(size)
+    wide = size * b.rng.uniform(0.18, 0.42)
+    outlines = {  # (share of the height, radius in widths) from the bottom up, whether the top is closed
+        "tin": ([(0, 1), (1, 1)], True),
+        "cup": ([(0, b.rng.uniform(0.6, 1)), (0.7, 1)], False),
+        "cone": ([(0, 1), (1, b.rng.uniform(0.02, 0.5))], True),
+        "bottle": ([(0, 0.6), (0.6, 0.6), (0.75, 0.22), (1, 0.2)], True),
+        "vase": ([(0, 0.45), (0.35, 1), (0.75, 0.4), (1, b.rng.uniform(0.5, 0.8))], False),
+        "lamp": ([(0, 0.6), (0.05, 0.1), (0.55, 0.1), (0.55, 1), (1, 0.6)], False),
+    }
+    points, closed = outlines[list(outlines)[int(b.rng.integers(len(outlines)))]]
+    for (low, bottom), (high, top) in itertools.pairwise(points):
+        if high > low:
+            start = base - np.array([0.0, low * height, 0.0])
+            b.shell(start, (high - low) * height, bottom * wide, top * wide, look if high < 1 else other)
+    if closed:
+        b.disc(base - np.array([0.0, points[-1][0] * height, 0.0]), points[-1][1] * wide, other)
+    else:
+        b.disc(base - np.array([0.0, 2 * DISC_HALF_HEIGHT, 0.0]), points[0][1] * wide, look)
 
 
 def _sides(b: SceneBuilder, size: float) -> list[Look]:
@@ -467,7 +520,7 @@ def open_ground(b: SceneBuilder) -> Scene:
     _scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(10, 20)), (0.6, 2.6))
     for _ in range(int(b.rng.integers(0, 5))):
         foot = np.array([b.rng.uniform(-6, 6), 0.0, b.rng.uniform(-6, 6)])
-        b.box(foot, np.array([0.15, b.rng.uniform(2, 4), 0.15]), b.rng.uniform(0, 3), [b.material(0.4)] * 5)
+        b.shell(foot, b.rng.uniform(2, 4), 0.1, b.rng.uniform(0.05, 0.1), b.material(0.4))
     pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.4, 1.5), b.rng.uniform(-1, 1)])
     return b.finish(pivot, _around(b, pivot, b.rng.uniform(2.5, 6.0), (0.02, 0.5)), _sun(b), 7.5)
 
@@ -669,14 +722,14 @@ def _windows(b: SceneBuilder, side: float, x: float, z: float, wide: float, heig
 
 def _lamp_post(b: SceneBuilder, foot: np.ndarray) -> None:
     metal, height = b.material(0.5), b.rng.uniform(3, 5)
-    b.box(foot, np.array([0.12, height, 0.12]), 0.0, [metal] * 5)
+    b.shell(foot, height, 0.08, 0.05, metal)
     b.box(foot - np.array([0.0, height, 0.0]), np.array([0.35, 0.25, 0.35]), 0.0, [b.photo()] * 5)
 
 
 def _tree(b: SceneBuilder, foot: np.ndarray) -> None:
     """A trunk and a crown of two or three ellipsoids."""
     height, leaves = b.rng.uniform(1.5, 2.6), b.any_look(1.0)
-    b.box(foot, np.array([0.22, height, 0.22]), b.rng.uniform(0, 3), [b.material(0.4)] * 5)
+    b.shell(foot, height, b.rng.uniform(0.1, 0.18), 0.09, b.material(0.4))
     for _ in range(int(b.rng.integers(2, 4))):
         centre = foot - np.array([0.0, height + b.rng.uniform(0.2, 1.2), 0.0]) + b.rng.uniform(-0.4, 0.4, 3)
         b.ball(centre, b.rng.uniform(0.6, 1.2, 3), b.rng.uniform(0, 3), leaves)

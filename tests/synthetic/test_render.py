@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from rap.geometry import se3
 from rap.geometry.camera import pixel_centres, project, unproject
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.clips import plan_clip
 from rap.synthetic.render import Views, cast, resolve
-from rap.synthetic.scenes import HULL_FACES, Scene
+from rap.synthetic.scenes import HULL_FACES, Scene, SceneBuilder
 from rap.synthetic.textures import texture_bank
 
 SMALL = SyntheticConfig(size=(20, 28), num_frames=5, texture_size=32, photometric=False)
@@ -35,12 +36,46 @@ def slow_depths(scene: Scene, T: np.ndarray, intrinsics: np.ndarray, size: tuple
                 slack = 1e-6 if k < HULL_FACES else 0.0
                 if z > 0 and -slack <= a <= 1 + slack and -slack <= b <= 1 + slack:
                     hits.append(z)
-            for centre, radii, spin in zip(scene.centres, scene.radii, scene.spins, strict=True):
-                start, step = (T[:3, 3] - centre) @ spin / radii, ray @ spin / radii
-                roots = np.roots([step @ step, 2 * step @ start, start @ start - 1])
-                hits.extend(root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0)
+            for k in range(scene.num_round):
+                start = (T[:3, 3] - scene.centres[k]) @ scene.spins[k] / scene.radii[k]
+                hits.extend(slow_round_hits(start, ray @ scene.spins[k] / scene.radii[k], scene.profiles[k]))
             depths[y, x] = min(hits)
     return depths
+
+
+def slow_round_hits(start: np.ndarray, step: np.ndarray, profile: np.ndarray) -> list[float]:
+    """Where a ray start + z step meets x^2 + z^2 = p0 + p1 y + p2 y^2 between y = -1 and 1, as roots of polynomials."""
+    x, y, z = (np.poly1d([step[axis], start[axis]]) for axis in range(3))
+    p0, p1, p2 = (float(p) for p in profile)  # a numpy scalar would turn a polynomial into an array
+    roots = (x * x + z * z - p2 * y * y - p1 * y - p0).roots
+    real = [root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0]
+    return [root for root in real if abs(y(root)) <= 1]
+
+
+def test_round_solids_agree_with_slow_twin() -> None:
+    """A ball, a cylinder, cones either way up, from the side, from above (into them) and from below."""
+    b = SceneBuilder(np.random.default_rng(0), texture_bank(None, 32))
+    look = b.photo()
+    b.hull(np.array([-3.0, -4.0, -3.0]), np.array([3.0, 0.0, 3.0]), [look] * 6)
+    b.shell(np.array([-1.0, -0.5, 0.0]), 0.8, 0.4, 0.4, look)
+    b.shell(np.array([0.0, -0.5, 0.0]), 0.8, 0.45, 0.1, look)
+    b.shell(np.array([1.0, -0.5, 0.0]), 0.8, 0.1, 0.45, look)
+    b.ball(np.array([0.0, -1.0, 1.0]), np.array([0.5, 0.3, 0.2]), 0.7, look)
+    scene = b.finish(np.zeros(3), np.array([0.0, -1.0, -2.0]), np.array([0.0, -1.0, 0.0, 0.0]), 3.0)
+    eyes = np.array([[0.0, -0.9, -2.2], [0.3, -3.2, -0.4], [0.2, -0.05, -0.3]])
+    Ts = se3.look_at(eyes, np.array([0.0, -0.9, 0.0]), up=np.array([0.1, 0.2, 1.0]))
+    views = Views(Ts, np.tile([24.0, 24.0, 20.0, 16.0], (3, 1)), (32, 40))
+    hits = resolve(scene, views, cast(scene, views), 32)
+    fast = 1 / hits.inverse_depth.view(3, *views.size).numpy()
+    for i in range(3):
+        slow = slow_depths(scene, Ts[i], views.intrinsics[i], views.size)
+        assert (np.abs(fast[i] / slow - 1) > 1e-4).mean() < 0.004
+    assert hits.round is not None
+    x, y, z = hits.round.local.numpy()
+    p0, p1, p2 = scene.profiles[hits.round.solid.numpy()].T
+    assert np.abs(x**2 + z**2 - p0 - p1 * y - p2 * y**2).max() < 1e-3
+    assert np.abs(y).max() < 1.01
+    assert set(hits.round.solid.tolist()) == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("index", range(4))
