@@ -11,11 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from rap.config import NUM_FRAMES
+from rap.config import EMBEDDED_CHECKPOINT, NUM_FRAMES
 from ui import layout
 from ui.hub import Hub
 
@@ -97,7 +98,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
         **layout.launch_options(),
     )
     # not before the page answers: importing torch would compete with serving it
-    threading.Thread(target=_open_sessions, args=(sessions, hub, options.num_frames, load), daemon=True).start()
+    threading.Thread(target=_open_sessions, args=(sessions, hub, options, load), daemon=True).start()
     return Running(share_url or url, demo, hub, sessions)
 
 
@@ -117,13 +118,16 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
     return RaPPipeline.from_pretrained(checkpoint_path(checkpoint)).to(device)
 
 
-def _open_sessions(sessions: Future[Sessions], hub: Hub, num_frames: int, load: Callable[[], Any]) -> None:
+def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
     try:
         from ui.geometry import GeometryWorker
         from ui.jobs import Worker
         from ui.session import Options, Sessions
+        from ui.verification import KnownPaths
 
-        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, Options(num_frames)))
+        checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
+        chosen = Options(options.num_frames, KnownPaths.of_checkpoint(Path(checkpoint)))
+        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)
         raise

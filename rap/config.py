@@ -13,6 +13,12 @@ EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
 
+VERIFY_STEPS = 2
+"""Steps of the estimate that judges whether a video followed its path, as in the paper."""
+
+KNOWN_PATHS = "known_paths.json"
+"""Beside the weights: what their estimates err by on the example clips, whose cameras are known."""
+
 SIZE_MULTIPLE = 32
 """Heights and widths are multiples of this: codec 8x, half-resolution raxel maps 2x, transformer patch 2x."""
 

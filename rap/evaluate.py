@@ -7,7 +7,8 @@ frame 0 as a plane at unit depth, and `plane` is the score of that warp alone. F
 the generated video with the same model (self-consistency), beside the estimate from the true video. --refine adds the
 estimate fitted to the clip's tracks. --hints judges leaving the path: the even frames of the first half are shown to
 the geometry under true cameras, and PSNR is over the second half, for the warp alone (its holes filled smoothly), the
-model alone and the model with the warp as its hint.
+model alone and the model with the warp as its hint. --known-paths writes known_paths.json beside the weights: what
+the estimate errs by on the app's example clips (2 steps, CamI2V's R_err and T_err, see `rap.metrics.path_errors`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rap import metrics
-from rap.config import NUM_FRAMES, checkpoint_path
+from rap import formats, metrics
+from rap.config import ASSETS, KNOWN_PATHS, NUM_FRAMES, VERIFY_STEPS, checkpoint_path
 from rap.data import Clip, load_clip
 from rap.data.clip import open_upload
 from rap.data.dataset import ClipStore, relative_cameras
@@ -31,6 +32,8 @@ from rap.geometry import Trajectory
 from rap.hints import plane_hints
 from rap.pipeline import RaPPipeline
 from rap.scene import build_scene, refine
+
+EXAMPLES = ASSETS / "examples"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--refine", action="store_true", help="also refine the estimate on the clip's tracks")
     parser.add_argument("--hints", action="store_true", help="also generate the second half from a warp of the first")
     parser.add_argument("--hint-level", type=float, default=None, help="noise level down to which the warp is held")
+    parser.add_argument("--known-paths", action="store_true", help="measure the example clips, beside the weights")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    if not args.clips and args.shards is None:
-        raise InputError("nothing to evaluate: name folders of clips or --shards DIR")
+    if not args.clips and args.shards is None and not args.known_paths:
+        raise InputError("nothing to evaluate: name folders of clips, --shards DIR or --known-paths")
     pipe = RaPPipeline.from_pretrained(checkpoint_path(args.checkpoint))
     pipe.set_progress_bar_config(disable=True)
-    report = {}
+    report: dict[str, Any] = {}
+    if args.known_paths:
+        report["known_paths"] = known_paths(pipe, args.seed)
+        path = checkpoint_path(args.checkpoint) / KNOWN_PATHS
+        path.write_text(json.dumps(report["known_paths"], indent=2) + "\n", encoding="utf-8")
     for name, clips in _groups(args):
         rows = [evaluate_clip(pipe, clip, args) for clip in tqdm(clips, desc=name)]
         report[name] = {"clips": len(rows), **_mean(rows)}
@@ -93,6 +101,21 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
     row["repeat_psnr_db"] = metrics.psnr(np.repeat(clip.frames_u8[:1], len(truth) - 1, 0), clip.frames_u8[1:])
     row.update({f"follow_{k}": v for k, v in _pose(followed.Ts_world_camera, truth).items()})
     return row
+
+
+def known_paths(pipe: RaPPipeline, seed: int) -> dict[str, Any]:
+    """What the estimate errs by on the example clips, whose cameras are known."""
+    rows = []
+    for film in sorted(EXAMPLES.glob("*.mp4")):
+        clip, truth = load_clip(film), formats.read(film.with_suffix(".transforms.json"))
+        found = pipe.estimate_trajectory(
+            clip.frames_u8, steps=VERIFY_STEPS, seed=seed, flow_frames_u8=clip.detailed_u8
+        ).trajectory
+        assert found is not None
+        errors = metrics.path_errors(found.Ts_world_camera, truth.Ts_world_camera)
+        figures = {"r_err_rad": errors.r_err, "t_err": errors.t_err, "rotation_deg": errors.rotation_deg_mean}
+        rows.append({"name": film.stem, **{key: round(value, 4) for key, value in figures.items()}})
+    return {"command": "rap evaluate --known-paths", "steps": VERIFY_STEPS, "seed": seed, "clips": rows}
 
 
 def _refined(clip: Clip, found: Trajectory, truth: Trajectory, name: str) -> dict[str, float]:

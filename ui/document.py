@@ -19,6 +19,7 @@ from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
 
 if TYPE_CHECKING:
     from rap.geometry.refine import RefinementReport
+    from ui.verification import Verification
 
 HISTORY_LIMIT = 100
 """Edits that can be undone; the oldest fall off."""
@@ -115,6 +116,7 @@ class Document:
         edited: the path that is shown, generated along and exported: these very numbers.
         follows_clip: `edited` is the clip's own path, or comes from it by edits; not a preset, not an imagined path.
         past, future: earlier and undone values of `edited`, the newest last.
+        verifications: what became of re-estimating the cameras of takes, by the numbers of these.
         drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
     """
 
@@ -127,6 +129,7 @@ class Document:
     follows_clip: bool = False
     takes: tuple[Take, ...] = ()
     shown_take: int | None = None
+    verifications: tuple[Verification, ...] = ()
     selected: int | None = None
     soft: SoftDrag = field(default_factory=SoftDrag)
     past: tuple[Edit, ...] = ()
@@ -159,6 +162,11 @@ class Document:
     def take(self) -> Take | None:
         """The take on show."""
         return next((take for take in self.takes if take.number == self.shown_take), None)
+
+    @property
+    def verification(self) -> Verification | None:
+        """Of the take on show, once it has been verified."""
+        return next((found for found in self.verifications if found.take == self.shown_take), None)
 
     def is_stale(self, take: Take) -> bool:
         """Whether the path or the clip is another one than the take was made from."""
@@ -335,6 +343,14 @@ def reset_to_refined(document: Document) -> Document:
 def with_take(document: Document, take: Take) -> Document:
     """A finished take is kept and shown."""
     return replace(document, takes=(*document.takes, take), shown_take=take.number)
+
+
+def with_verification(document: Document, verification: Verification) -> Document:
+    """What was found out about a take takes the place of what was known of it; nothing for a take that is gone."""
+    if all(take.number != verification.take for take in document.takes):
+        return document
+    others = tuple(found for found in document.verifications if found.take != verification.take)
+    return replace(document, verifications=(*others, verification))
 
 
 def show_take(document: Document, number: int) -> Document:

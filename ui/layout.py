@@ -24,6 +24,7 @@ from ui.keep_panel import keep_panel
 from ui.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen
 from ui.path_panel import path_panel
 from ui.result_panel import result_panel
+from ui.verify_panel import verify_panel
 
 if TYPE_CHECKING:
     from ui.session import Session, Sessions
@@ -58,12 +59,14 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
             with gr.Column(scale=5, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
                 with gr.Tab("Take", elem_classes="rap-tab"):
                     result = result_panel(seed, steps)
+                with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):
+                    verify = verify_panel()
                 with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
                     keep = keep_panel()
         inputs.wire(events, result.steps, result.seed)
-        for panel in (path, result, keep):
+        for panel in (path, result, verify, keep):
             panel.wire(events)
-        parts = [part for panel in (inputs, path, result, keep) for part in panel.parts()]
+        parts = [part for panel in (inputs, path, result, verify, keep) for part in panel.parts()]
         Page(events, parts).wire(demo, path.viewport, seen)
     return demo
 

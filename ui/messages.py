@@ -175,6 +175,18 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
+class SetVerify:
+    """Whether each take is verified as soon as it is made."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Estimate the cameras of the take on show, to compare them with the path it was made along."""
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Stop the session's jobs, queued or running.
 
@@ -278,6 +290,8 @@ Message = (
     | ShowPreview
     | SetSoftDrag
     | Regenerate
+    | SetVerify
+    | Verify
     | Cancel
     | ShowTake
     | Refused

@@ -24,7 +24,12 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
 NO_PATH = '<div class="rap-note">No path yet</div>'
-JOB_TITLES = {"predict": "Predicting the camera path", "imagine": "Imagining", "regenerate": "Regenerating"}
+JOB_TITLES = {
+    "predict": "Predicting the camera path",
+    "imagine": "Imagining",
+    "regenerate": "Regenerating",
+    "verify": "Verifying the take",
+}
 VERDICTS = {
     "refined": "Refined",
     "no_parallax": "Turns refined: no parallax",
@@ -236,6 +241,19 @@ def viewport_hint(clip: Clip | None, has_path: bool) -> str:
     return f'<div class="rap-hint"><span>{text}</span></div>'
 
 
+def legend(document: Document) -> str:
+    """What the lines beside the path mean; empty where there are none."""
+    entries = []
+    if document.edited is not None and document.best is not None and document.best is not document.edited:
+        entries.append(("ghost", "as refined" if document.refined is not None else "as predicted"))
+    if document.refined is not None:
+        entries.append(("raw", "as predicted"))
+    if document.verification is not None:
+        entries.append(("followed", f"followed by take {document.verification.take}"))
+    words = "".join(f'<span><i class="rap-line-{kind}"></i>{text}</span>' for kind, text in entries)
+    return f'<div class="rap-legend">{words}</div>' if entries else ""
+
+
 def path_line(document: Document) -> str:
     """What path is shown and how far it is from the prediction."""
     path = document.edited
@@ -352,4 +370,6 @@ def export_button(document: Document) -> ButtonLook:
 
 
 def _unless_busy(label: str, job: JobStatus | None) -> ButtonLook:
-    return ButtonLook(label, True) if job is None else ButtonLook(f"{label} (job running)", False)
+    """A verification makes way for whatever is asked for."""
+    free = job is None or job.kind == "verify"
+    return ButtonLook(label, True) if free else ButtonLook(f"{label} (job running)", False)

@@ -34,6 +34,7 @@ class PathPanel:
     figure: gr.Plot
     table: gr.Dataframe
     line: gr.HTML
+    legend: gr.HTML
     notice: gr.HTML
     motion: gr.Plot
     frame: gr.Slider
@@ -53,6 +54,7 @@ class PathPanel:
             Part(self.figure, _path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
             Part(self.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
+            Part(self.legend, lambda s: (panels.legend(s.state.document),), gr.HTML),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
             Part(self.motion, _path_values, _motion_figure),
             Part(self.frame, lambda s: (s.state.document.edited,), _frame_slider),
@@ -92,6 +94,7 @@ def path_panel() -> PathPanel:
             padding=False,
         )
         hint = gr.HTML(panels.viewport_hint(None, False), elem_id="rap-hint", padding=False)
+        legend = gr.HTML(elem_id="rap-legend", padding=False)
         notice = gr.HTML(elem_id="rap-path-notice", padding=False)
     with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
         gr.HTML(
@@ -108,8 +111,8 @@ def path_panel() -> PathPanel:
     line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
     return PathPanel(
-        undo, redo, reset, to_refined, overview, dense, soft, radius, viewport, hint, figure, table, line, notice,
-        motion, frame,
+        undo, redo, reset, to_refined, overview, dense, soft, radius, viewport, hint, figure, table, line, legend,
+        notice, motion, frame,
     )  # fmt: skip
 
 

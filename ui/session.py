@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from rap import formats
-from rap.config import NUM_FRAMES
+from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory
@@ -33,18 +33,45 @@ from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unus
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
 from ui.state import Change, Geometry, JobKind, JobStatus, Notice, State
+from ui.verification import KnownPaths, verified
 from ui.viewport import Viewport, ViewportScene
 
 logger = logging.getLogger(__name__)
 
-TASK_TYPES: dict[JobKind, type] = {"predict": EstimateTask, "imagine": JointTask, "regenerate": GenerateTask}
+
+@dataclass(frozen=True, eq=False)
+class VerifyTask:
+    """A take whose cameras are to be estimated; `as_estimate` reads its video when it is the job's turn."""
+
+    take: Take
+    steps: int = VERIFY_STEPS
+
+    @staticmethod
+    def as_estimate(task: VerifyTask) -> EstimateTask:
+        """What the pipeline runs: the frames as they are on disk, which is what the person sees."""
+        path = task.take.trajectory
+        clip = load_clip(task.take.video, num_frames=len(path), size=path.image_size)
+        return EstimateTask(clip.frames_u8, path.fps, path.source, steps=task.steps)
+
+
+TASK_TYPES: dict[JobKind, type] = {
+    "predict": EstimateTask,
+    "imagine": JointTask,
+    "regenerate": GenerateTask,
+    "verify": VerifyTask,
+}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides for all sessions."""
+    """What the command line decides for all sessions.
+
+    Args:
+        known_paths: what the checkpoint's estimates err by on clips of known cameras, where that has been measured.
+    """
 
     num_frames: int = NUM_FRAMES
+    known_paths: KnownPaths | None = None
 
 
 class Session:
@@ -120,6 +147,11 @@ class Session:
         """Vertical field of view of the upload, in degrees, where the file or the person says it."""
         return upload_fov_y_deg(self._state.document.clip, self._state.geometry.known_fov_y_rad)
 
+    @property
+    def known_paths(self) -> KnownPaths | None:
+        """What the model errs by where the truth is known; None where that has not been measured."""
+        return self._options.known_paths
+
     def export(self, format_name: str) -> Path:
         """Write the edited path into the session's folder; a format of several files becomes a zip.
 
@@ -184,6 +216,7 @@ class Session:
                     points=geometry.sparse if dense is None else None,
                     dense=dense,
                     home=document.best,
+                    followed=None if document.verification is None else document.verification.followed,
                 )
             )
 
@@ -220,7 +253,8 @@ class Session:
             known_fov_y_rad=clip.exif_fov_y_rad,
         )
         stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
-        return State(doc.with_clip(state.document, clip), geometry, version=state.version), stop
+        document = doc.with_clip(state.document, clip)
+        return State(document, geometry, verify_on=state.verify_on, version=state.version), stop
 
     @_reduce.register
     def _(self, message: msg.Refused, state: State) -> Change:
@@ -318,6 +352,17 @@ class Session:
         return state, start
 
     @_reduce.register
+    def _(self, message: msg.SetVerify, state: State) -> Change:
+        return replace(state, verify_on=message.on), None
+
+    @_reduce.register
+    def _(self, message: msg.Verify, state: State) -> Change:
+        take = state.document.take
+        if take is None:
+            raise InputError("there is no take to verify yet; press Regenerate first")
+        return self._verify(take, state)
+
+    @_reduce.register
     def _(self, message: msg.Cancel, state: State) -> Change:
         stop_geometry = stop_model = None
         if message.place != "result":
@@ -383,12 +428,16 @@ class Session:
             return state, None
         if job.kind == "predict":
             return self._predicted(message.result, message.seconds, state)
+        if job.kind == "verify":
+            verification = replace(message.result, seconds=message.seconds)
+            return replace(state, document=doc.with_verification(document, verification), job=None), None
         take = replace(message.result, seconds=message.seconds)
         if job.kind == "imagine":
             document = doc.with_prediction(document, take.trajectory, follows_clip=False)
             state = replace(state, geometry=_unknown(state.geometry))
         text = f"Take {take.number} is ready after {message.seconds:.1f} s."
-        return replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text)), None
+        state = replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text))
+        return self._verify(take, state) if state.verify_on else (state, None)
 
     @_reduce.register
     def _(self, message: msg.JobFailed, state: State) -> Change:
@@ -424,11 +473,20 @@ class Session:
         state: State,
         prepare: Callable[[Any], Any] | None = None,
     ) -> Change:
+        stop = None
         if state.job is not None:
-            raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
+            if state.job.kind != "verify" or kind == "verify":
+                raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
+            stop = self._stopper(state)  # nobody has asked for it, or they ask for something else now
         job = Job(task, keep, self.dispatch, prepare)
         status = JobStatus(job.number, kind, settings)
-        return replace(state, job=status, notice=None), partial(self._worker.submit, job)
+        return replace(state, job=status, notice=None), partial(_both, stop, partial(self._worker.submit, job))
+
+    def _verify(self, take: Take, state: State) -> Change:
+        notice, task = state.notice, VerifyTask(take)
+        keep = partial(_kept_verification, take)
+        state, start = self._start("verify", task, take.settings, keep, state, VerifyTask.as_estimate)
+        return replace(state, notice=notice), start  # what is said of the take stays
 
     def _stopper(self, state: State) -> Callable[[], None] | None:
         return None if state.job is None else partial(self._worker.cancel, state.job.number)
@@ -454,6 +512,7 @@ _PLACES: dict[type, str] = {
     msg.SetFieldOfView: "input",
     msg.Regenerate: "result",
     msg.ShowTake: "result",
+    msg.Verify: "result",
 }
 
 
@@ -480,6 +539,10 @@ def _both(*effects: Callable[[], None] | None) -> None:
 
 def _kept_trajectory(output: Any) -> Trajectory:
     return output.trajectory
+
+
+def _kept_verification(take: Take, output: Any) -> Any:
+    return verified(take.number, take.trajectory, output.trajectory)
 
 
 class SessionGone(InputError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rap.geometry.tracks import PointCloud
     from rap.scene import Scene
 
-JobKind = Literal["predict", "imagine", "regenerate"]
+JobKind = Literal["predict", "imagine", "regenerate", "verify"]
 GeometryKind = Literal["refine", "depth"]
 JobPhase = Literal["queued", "running", "cancelling"]
 
@@ -40,7 +40,7 @@ class JobStatus:
     @property
     def panel(self) -> str:
         """Where it was asked for: its progress, its end and its Cancel are there."""
-        return "result" if self.kind == "regenerate" else "input"
+        return "result" if self.kind in ("regenerate", "verify") else "input"
 
     @property
     def eta_s(self) -> float | None:
@@ -166,12 +166,17 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """All of a session that can be seen. `version` counts the changes."""
+    """All of a session that can be seen. `version` counts the changes.
+
+    Args:
+        verify_on: verify each take as soon as it is made.
+    """
 
     document: Document
     geometry: Geometry = field(default_factory=Geometry)
     job: JobStatus | None = None
     notice: Notice | None = None
+    verify_on: bool = True
     version: int = 0
 
     @property

@@ -24,6 +24,7 @@ SOURCE_COLOUR = (30, 30, 34)
 SELECTED_COLOUR = (214, 20, 150)
 GHOST_COLOUR = (168, 172, 180)
 RAW_COLOUR = (196, 199, 206)
+FOLLOWED_COLOUR = (232, 93, 4)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
 TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
 
@@ -37,6 +38,7 @@ CAMERAS_FILL = 0.6  # that the cameras to be edited may: the gizmo, GIZMO_SCALE_
 WORLD_UP = np.array([0.0, -1.0, 0.0])
 GIZMO_SCALE_PX = 100.0
 GRID_CELL = 0.25
+DASHES_PER_STEP = 2  # of the followed path, from frame to frame
 POINT_SIZE = 0.009  # of triangulated points: a small part of a frustum
 DENSE_POINT_SIZE = 0.005  # about a pixel of a depth map, at the source view's median depth
 CLICK_TOLERANCE = 0.01  # share of the canvas within which two reports are of one click
@@ -58,6 +60,7 @@ class ViewportScene:
         points: triangulated points of the scene.
         dense: points of its depth maps.
         home: the path that is brought into view when it is a new one.
+        followed: the cameras that the model sees in the take on show, dashed.
     """
 
     trajectory: Trajectory | None = None
@@ -70,6 +73,7 @@ class ViewportScene:
     points: Points | None = None
     dense: Points | None = None
     home: Trajectory | None = None
+    followed: Trajectory | None = None
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,18 @@ def _bulk(xyz: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "m 3"]:
 
 def _polyline(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "segments 2 3"]:
     return np.stack([points[:-1], points[1:]], axis=1)
+
+
+def _dashes(trajectory: Trajectory, selected: int | None, depth: float) -> Float[np.ndarray, "segments 2 3"]:
+    """A dashed path: every other piece of each step from frame to frame, and the frustum of the selected frame."""
+    start, step = trajectory.centres[:-1, None], np.diff(trajectory.centres, axis=0)[:, None]
+    at = np.arange(0, DASHES_PER_STEP, dtype=float)[:, None] / DASHES_PER_STEP
+    dashes = np.stack([start + at * step, start + (at + 0.5 / DASHES_PER_STEP) * step], axis=2).reshape(-1, 2, 3)
+    if selected is None or selected >= len(trajectory):
+        return dashes
+    corners, apex = image_corners(trajectory, selected, depth), trajectory.centres[selected]
+    outline = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
+    return np.concatenate([dashes, outline, np.stack([np.broadcast_to(apex, (4, 3)), corners], axis=1)])
 
 
 def _wireframes(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "segments 2 3"]:
@@ -441,6 +457,8 @@ class Viewport:
         self._ghost = _Lines(self.server, "/ghost", thickness_px=1.0)
         self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
         self._raw_drawn: Trajectory | None = None
+        self._followed = _Lines(self.server, "/followed", thickness_px=2.5)
+        self._followed_drawn: tuple[Trajectory | None, int | None, float] | None = None
         self._points = _Cloud(self.server, "/points", POINT_SIZE)
         self._dense = _Cloud(self.server, "/dense", DENSE_POINT_SIZE)
         self._gizmo = _Gizmo(self.server, dispatch)
@@ -531,6 +549,10 @@ class Viewport:
             raw = None if scene.raw is None else _wireframes(scene.raw, self._depth / 2.0)
             self._raw.draw(raw, np.array(RAW_COLOUR, np.uint8))
             self._raw_drawn = scene.raw
+        if (scene.followed, scene.selected, self._depth) != self._followed_drawn:
+            dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
+            self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
+            self._followed_drawn = (scene.followed, scene.selected, self._depth)
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
@@ -541,6 +563,7 @@ class Viewport:
         self._frusta.show(visible)
         self._ghost.show(visible)
         self._raw.show(visible)
+        self._followed.show(visible)
         trajectory, index = self._scene.trajectory, self._scene.selected
         if not visible or trajectory is None or index is None or index == self._scene.source:
             self._gizmo.draw(None, None)

@@ -11,6 +11,7 @@ from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
 from PIL import Image
 
 from rap import formats
+from rap.config import VERIFY_STEPS
 from rap.data import load_clip, write_video
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import messages as msg
@@ -46,10 +47,11 @@ def app():
 
 @pytest.fixture
 def session(app):
-    """A session that leaves predictions as they are; what refining does is tested in test_geometry.py."""
+    """A session that leaves predictions and takes as they are; what refining does is tested in test_geometry.py."""
     session = app.sessions.open()
     session.dispatch(msg.SetRefine(False))
     session.dispatch(msg.SetUseGeometry(False))
+    session.dispatch(msg.SetVerify(False))
     return session
 
 
@@ -180,6 +182,53 @@ def test_imagine_gives_a_take_and_an_editable_path(session, app, tmp_path):
     assert [take.number for take in state.document.takes] == [1, 2] and state.document.shown_take == 2
     session.dispatch(msg.ShowTake(1))
     assert session.state.document.is_stale(session.state.document.take)
+
+
+def test_a_take_is_verified_as_soon_as_it_is_made(session, app, video):
+    predicted(session, video)
+    session.dispatch(msg.SetVerify(True))
+    session.dispatch(msg.Regenerate())
+    wait_until(lambda: session.state.document.verification is not None)
+    state = finish(session)
+    task, take = app.pipeline.tasks[-1], state.document.take
+    assert isinstance(task, EstimateTask) and task.steps == VERIFY_STEPS and len(task.frames_u8) == 17
+    assert task.frames_u8.shape[1:3] == take.trajectory.image_size, "what is judged is the video as it is on disk"
+    assert state.document.verification.take == take.number and "Take 1 is ready" in state.notice.text
+    assert session.seconds_per_step("verify") is not None
+    # the fake sees an arc to the right in every video, and that is what was asked for here
+    assert state.document.verification.rotation_deg.max() < 1e-6
+
+    session.dispatch(msg.ApplyPreset("pan-left", 1.0))
+    assert session.state.document.verification is not None, "it belongs to the take, not to the path"
+    give(session, video)
+    assert session.state.document.verifications == () and session.state.verify_on
+
+
+def test_a_take_is_verified_on_demand(session, app, video):
+    session.dispatch(msg.Verify())
+    assert "no take to verify" in session.state.notice.text and session.state.notice.place == "result"
+    predicted(session, video)
+    session.dispatch(msg.Regenerate())
+    finish(session)
+    assert session.state.document.verification is None
+    session.dispatch(msg.Verify())
+    assert session.state.job.kind == "verify"
+    assert finish(session).document.verification.take == 1
+
+
+def test_a_verification_makes_way_for_the_next_take(session, app, video):
+    predicted(session, video)
+    session.dispatch(msg.Regenerate())
+    finish(session)
+    app.pipeline.gate = threading.Semaphore(0)
+    session.dispatch(msg.Verify())
+    wait_until(lambda: isinstance(app.pipeline.tasks[-1], EstimateTask) and len(app.pipeline.tasks) == 3)
+    session.dispatch(msg.Regenerate(seed=1))
+    assert session.state.job.kind == "regenerate"
+    app.pipeline.gate.release(20)
+    state = finish(session)
+    assert [take.number for take in state.document.takes] == [1, 2] and not state.notice.is_error
+    assert state.document.verifications == ()
 
 
 def test_preset_and_regenerate_from_one_image(session, tmp_path):

@@ -1,0 +1,118 @@
+"""Verification: what a followed path's errors are in cases that can be worked out by hand, and what is said of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import clip
+from scipy.spatial.transform import Rotation
+
+from rap.config import EMBEDDED_CHECKPOINT, KNOWN_PATHS
+from rap.geometry import preset
+from ui import document as doc
+from ui import verify_words as words
+from ui.document import Document, Settings, Take
+from ui.state import JobStatus
+from ui.verification import KnownPaths, verified
+
+ARC = preset("arc-left", image_size=(96, 128))
+EXTENT = float(np.linalg.norm(ARC.centres, axis=1).max())
+KNOWN = KnownPaths(4, 2.0, 5.0, 7.0)
+
+
+def turned(trajectory, frame, angle_deg):
+    """The path with one camera turned on the spot."""
+    poses = trajectory.Ts_world_camera.copy()
+    poses[frame, :3, :3] = poses[frame, :3, :3] @ Rotation.from_euler("y", angle_deg, degrees=True).as_matrix()
+    return replace(trajectory, Ts_world_camera=poses)
+
+
+def with_take(path=ARC):
+    document = doc.with_path(doc.with_clip(Document(), clip()), path, True, "test")
+    take = Take(1, "regenerated", Path("take.mp4"), Path("take.npz"), "", path, Settings(), 1.0)
+    return doc.with_take(document, take)
+
+
+def test_the_same_path_in_another_unit_has_no_error() -> None:
+    found = verified(1, ARC, ARC.scaled(3.0))
+    assert found.rotation_deg.max() < 1e-6 and found.translation.max() < 1e-9
+    assert np.allclose(found.followed.centres, ARC.centres)
+    assert found.errors.r_err < 1e-6 and found.errors.t_err < 1e-9
+
+
+def test_one_turned_camera_is_the_worst_frame() -> None:
+    found = verified(1, ARC, turned(ARC, 5, 12.0))
+    assert found.worst_frame == 5
+    assert found.rotation_deg[5] == pytest.approx(12.0)
+    assert np.delete(found.rotation_deg, 5).max() < 1e-6
+    assert found.errors.r_err == pytest.approx(np.radians(12.0))
+
+
+def test_a_shifted_camera_is_told_in_parts_of_the_path() -> None:
+    """Shifted upwards, off the arc's plane: the scale by least squares is |goal|^2 / (|goal|^2 + shift^2)."""
+    poses = ARC.Ts_world_camera.copy()
+    poses[8, 1, 3] += 0.5 * EXTENT
+    found = verified(1, ARC, replace(ARC, Ts_world_camera=poses))
+    assert found.worst_frame == 8
+    square = (ARC.centres**2).sum()
+    scale = square / (square + (0.5 * EXTENT) ** 2)
+    off = np.hypot(0.5 * EXTENT * scale, (1 - scale) * np.linalg.norm(ARC.centres[8])) / EXTENT
+    assert found.translation[8] == pytest.approx(off)
+
+
+@pytest.mark.parametrize("name", ["static", "pan-left"])
+def test_a_path_without_translation_is_measured_in_depths(name: str) -> None:
+    found = verified(1, preset(name, image_size=(96, 128)), ARC)
+    assert np.allclose(found.translation, np.linalg.norm(ARC.centres, axis=1))
+    assert np.isfinite(found.errors.t_err)
+
+
+def test_the_opposite_move_is_not_mirrored_into_the_right_one() -> None:
+    found = verified(1, ARC, preset("arc-right", image_size=(96, 128)))
+    assert found.translation[-1] >= 1 - 1e-5
+    assert found.rotation_deg[-1] == pytest.approx(60.0)
+
+
+def test_paths_of_other_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="17 cameras.*9 estimated"):
+        verified(1, ARC, preset("arc-left", image_size=(96, 128), num_frames=9))
+
+
+def test_a_verification_belongs_to_its_take() -> None:
+    document = with_take()
+    document = doc.with_verification(document, verified(1, ARC, turned(ARC, 3, 5.0)))
+    assert document.verification is not None and document.verification.worst_frame == 3
+    again = doc.with_verification(document, verified(1, ARC, turned(ARC, 9, 5.0)))
+    assert len(again.verifications) == 1 and again.verification.worst_frame == 9
+    assert doc.with_verification(document, verified(7, ARC, ARC)) is document, "there is no take 7"
+    other = doc.with_take(document, replace(document.take, number=2))
+    assert other.verification is None and doc.show_take(other, 1).verification is not None
+
+
+def test_what_is_said() -> None:
+    document = with_take()
+    assert "No take yet" in words.verdict(Document(), KNOWN)
+    assert "not been verified" in words.verdict(document, KNOWN)
+    assert words.verify_button(document, None).label == "Verify take 1"
+    assert not words.verify_button(document, JobStatus(1, "verify", Settings())).enabled
+    assert not words.worst_button(document).enabled
+    document = doc.with_verification(document, verified(1, ARC, turned(ARC, 5, 16.0)))
+    said = words.verdict(document, KNOWN)
+    assert "off by 1.0° on average" in said and "4 known clips" in said and "7.0°" in said
+    assert words.worst_button(document).label == "Go to worst frame (5)"
+    strips = words.error_strips(document.verification, 2)
+    assert strips.count("<rect") == 2 * len(ARC) and strips.count("rap-worst") == 2
+    assert "Self-consistency" in words.protocol(KNOWN) and "is not known" in words.protocol(None)
+
+
+def test_known_paths_lie_beside_the_weights(tmp_path) -> None:
+    assert KnownPaths.of_checkpoint(tmp_path) is None
+    figures = [{"r_err_rad": 1.0 + k, "t_err": 2.0 + k, "rotation_deg": 3.0 + k} for k in (0, 2)]
+    (tmp_path / KNOWN_PATHS).write_text(json.dumps({"clips": figures}))
+    assert KnownPaths.of_checkpoint(tmp_path) == KnownPaths(2, 2.0, 3.0, 4.0)
+    shipped = KnownPaths.of_checkpoint(EMBEDDED_CHECKPOINT)
+    assert shipped is not None and shipped.clips == 4

@@ -1,0 +1,109 @@
+"""Whether a take followed its path: the cameras that the model itself sees in the video, against those asked for.
+
+The model that generated the video estimates its cameras, so this is self-consistency and no independent measurement.
+Both paths start at the source camera; the followed one is scaled to the requested one by least squares on the camera
+centres, since a video does not tell its unit of length. R_err and T_err have CamI2V's protocol (`rap.metrics`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from rap.config import KNOWN_PATHS
+from rap.geometry import se3
+from rap.metrics import PathErrors, path_errors
+
+if TYPE_CHECKING:
+    from rap.geometry import Trajectory
+
+MIN_MOTION = 1e-6  # median depths: below it a path stands still and has no scale
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """A take's followed path against the requested one.
+
+    Args:
+        take: its number.
+        followed: cameras estimated from its video, world = source camera, in the requested path's unit of length.
+        rotation_deg: (T,) angle between both cameras of each frame.
+        translation: (T,) distance of both centres over the requested path's largest distance from its source; for a
+            path that stands still, over the median depth of the source view.
+        errors: the same paths by the published protocol.
+        seconds: what it took.
+    """
+
+    take: int
+    followed: Trajectory
+    rotation_deg: Float[np.ndarray, " T"]
+    translation: Float[np.ndarray, " T"]
+    errors: PathErrors
+    seconds: float = 0.0
+
+    @property
+    def worst_frame(self) -> int:
+        """The frame that is farthest off, rotation and translation each measured by their own mean."""
+        parts = (self.rotation_deg, self.translation)
+        return int(np.argmax(sum(part / max(float(part.mean()), 1e-12) for part in parts)))
+
+
+def verified(take: int, requested: Trajectory, estimated: Trajectory, seconds: float = 0.0) -> Verification:
+    """Compare what a take was to follow with what was estimated of its video.
+
+    Args:
+        take: its number.
+        requested, estimated: paths of the same length and source frame.
+
+    Raises:
+        ValueError: they differ in length.
+    """
+    if len(requested) != len(estimated):
+        raise ValueError(f"a take of {len(requested)} cameras cannot be compared with {len(estimated)} estimated ones")
+    requested, estimated = requested.relative_to(requested.source), estimated.relative_to(requested.source)
+    goal, found = requested.centres, estimated.centres
+    extent = float(np.linalg.norm(goal, axis=-1).max())
+    scale = 1.0
+    if extent > MIN_MOTION and (found**2).sum() > MIN_MOTION**2:
+        scale = max(float((goal * found).sum() / (found**2).sum()), MIN_MOTION)  # a path run backwards has no scale
+    followed = estimated.scaled(scale)
+    turns = np.swapaxes(requested.Ts_world_camera[:, :3, :3], -1, -2) @ followed.Ts_world_camera[:, :3, :3]
+    return Verification(
+        take=take,
+        followed=followed,
+        rotation_deg=np.degrees(se3.rotation_angle(turns)),
+        translation=np.linalg.norm(followed.centres - goal, axis=-1) / (extent if extent > MIN_MOTION else 1.0),
+        errors=path_errors(estimated.Ts_world_camera, requested.Ts_world_camera),
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True)
+class KnownPaths:
+    """What the model errs by where the truth is known: means over the example clips.
+
+    Args:
+        clips: how many.
+        r_err_rad, t_err: CamI2V's sums, per clip.
+        rotation_deg: mean over frames and clips.
+    """
+
+    clips: int
+    r_err_rad: float
+    t_err: float
+    rotation_deg: float
+
+    @classmethod
+    def of_checkpoint(cls, folder: Path) -> KnownPaths | None:
+        """As measured by `rap evaluate --known-paths` and kept beside the weights; None where that was not done."""
+        path = folder / KNOWN_PATHS
+        if not path.is_file():
+            return None
+        rows = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        means = (float(np.mean([row[key] for row in rows])) for key in ("r_err_rad", "t_err", "rotation_deg"))
+        return cls(len(rows), *means)

@@ -1,0 +1,109 @@
+"""What the page says of a verification: sentences and small charts. No Gradio, no session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from ui.panels import ButtonLook, duration
+
+if TYPE_CHECKING:
+    from ui.document import Document
+    from ui.state import JobStatus
+    from ui.verification import KnownPaths, Verification
+
+STRIP_SIZE = (300, 46)  # width and height of a chart, in the units of its view box
+
+
+def verify_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a take and no job at work."""
+    take = document.take
+    if take is None:
+        return ButtonLook("Verify (needs a take)", False)
+    if job is not None:
+        return ButtonLook("Verifying …" if job.kind == "verify" else "Verify (job running)", False)
+    return ButtonLook(f"Verify take {take.number}", True)
+
+
+def worst_button(document: Document) -> ButtonLook:
+    """Needs a verification of the take on show, and a path that still has its frame."""
+    found = document.verification
+    if found is None:
+        return ButtonLook("Go to worst frame (needs a verified take)", False)
+    if document.edited is None or found.worst_frame >= len(document.edited):
+        return ButtonLook("Go to worst frame (not on this path)", False)
+    return ButtonLook(f"Go to worst frame ({found.worst_frame})", True)
+
+
+def verdict(document: Document, known: KnownPaths | None) -> str:
+    """How far the take on show went astray, beside what the model errs by where the truth is known."""
+    take, found = document.take, document.verification
+    if take is None:
+        return '<div class="rap-empty">No take yet. Whether a video followed its path is shown here.</div>'
+    if found is None:
+        return f'<div class="rap-fact"><b>Take {take.number}</b> has not been verified.</div>'
+    turn, shift = float(found.rotation_deg[1:].mean()), float(found.translation[1:].mean())
+    rows = [
+        ("", "R_err", "T_err", "rotation"),
+        _row(f"take {take.number}", found.errors.r_err, found.errors.t_err, turn),
+    ]
+    if known is not None:
+        rows.append(_row(f"{known.clips} known clips", known.r_err_rad, known.t_err, known.rotation_deg))
+    table = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
+    return (
+        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence} · {duration(found.seconds)}</div>'
+        f'<table class="rap-figures">{table}</table>'
+    )
+
+
+def _row(name: str, r_err: float, t_err: float, rotation_deg: float) -> tuple[str, ...]:
+    return name, f"{r_err:.2f}", f"{t_err:.2f}", f"{rotation_deg:.1f}°"
+
+
+def protocol(known: KnownPaths | None) -> str:
+    """How the figures come about, so that they are not taken for more than they are."""
+    beside = (
+        "The second row is what the same estimate errs by on the example clips, whose cameras are known: smaller "
+        "differences than that say nothing."
+        if known is not None
+        else "What this checkpoint errs by on clips of known cameras is not known (rap evaluate --known-paths)."
+    )
+    return (
+        '<div class="rap-note"><b>Self-consistency</b>: the model that made the video also estimates its cameras, in 2 '
+        "steps. Both paths start at the source camera; the followed one (orange, dashed) is scaled to the other "
+        "by least squares. R_err: sum over frames of the rotation error, in radians; T_err: sum of distances between "
+        f"centres, each path divided by its largest (CamI2V). {beside}</div>"
+    )
+
+
+def error_strips(found: Verification | None, selected: int | None) -> str:
+    """Two bar charts over the frames: rotation in degrees, translation in parts of the path; worst frame marked."""
+    if found is None:
+        return ""
+    rotation = _bars(found.rotation_deg, found.worst_frame, selected)
+    translation = _bars(100 * found.translation, found.worst_frame, selected)
+    return (
+        f'<div class="rap-strips"><div class="rap-note">Rotation error, up to {found.rotation_deg.max():.1f}°</div>'
+        f'{rotation}<div class="rap-note">Position error, up to {found.translation.max():.0%} of the path</div>'
+        f"{translation}</div>"
+    )
+
+
+def _bars(values: Float[np.ndarray, " T"], worst: int, selected: int | None) -> str:
+    width, height = STRIP_SIZE
+    top, step = max(float(values.max()), 1e-9), width / len(values)
+    bars = []
+    for frame, value in enumerate(values):
+        tall = max(1.0, height * float(value) / top)
+        kind = "worst" if frame == worst else "selected" if frame == selected else "ordinary"
+        bars.append(
+            f'<rect class="rap-{kind}" x="{frame * step + 1:.1f}" y="{height - tall:.1f}" width="{step - 2:.1f}" '
+            f'height="{tall:.1f}"><title>frame {frame}: {value:.2f}</title></rect>'
+        )
+    return (
+        f'<svg class="rap-bars" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="error of each frame">{"".join(bars)}</svg>'
+    )
