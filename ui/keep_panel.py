@@ -1,4 +1,4 @@
-"""What is kept of the work: exports of the cameras."""
+"""What is kept of the work: the session as one file, and exports of the cameras."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ui import messages as msg
 from ui import panels
 from ui.parts import QUIET, Events, Part, button_part
 
@@ -22,30 +23,60 @@ class KeepPanel:
     format: gr.Dropdown
     export: gr.Button
     download: gr.DownloadButton
+    save: gr.Button
+    open: gr.UploadButton
+    notice: gr.HTML
 
     def parts(self) -> Sequence[Part]:
         """What the tab shows."""
         return (
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
+            button_part(self.save, lambda s: panels.save_button(s.state.document)),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "keep"),), gr.HTML),
             button_part(self.export, lambda s: panels.export_button(s.state.document)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the tab."""
         # a browser downloads only what is clicked: write the file, give it to a hidden link, click that
-        events.on(self.export.click, export, [self.format], self.download).success(
-            None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **QUIET
-        )
+        for event, listener, inputs in ((self.export.click, export, [self.format]), (self.save.click, save, [])):
+            events.on(event, listener, inputs, self.download).success(
+                None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **QUIET
+            )
+        events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
 
 
 def keep_panel() -> KeepPanel:
-    """The export of the cameras."""
+    """Save and open, and the export of the cameras."""
+    with gr.Row(elem_classes="rap-pair"):
+        save = gr.Button("Starting …", interactive=False, min_width=120, elem_id="rap-save")
+        open_ = gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open")
+    gr.HTML(
+        '<div class="rap-note">A session file holds the clip, the predicted and the edited path, and all takes. It '
+        "opens again without the model.</div>",
+        padding=False,
+    )
+    notice = gr.HTML(elem_id="rap-keep-notice", padding=False)
     file_format = gr.Dropdown(
         ["nerfstudio"], value="nerfstudio", label="Cameras as", allow_custom_value=True, elem_id="rap-format"
     )
     export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
-    return KeepPanel(file_format, export, download)
+    return KeepPanel(file_format, export, download, save, open_, notice)
+
+
+def save(session: Session) -> str:
+    """Write the session file; the browser then downloads it."""
+    try:
+        return str(session.save())
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def open_session(session: Session, path: str | None) -> None:
+    """A session file was chosen."""
+    if path:
+        session.dispatch(msg.OpenSession(path))
 
 
 def export(session: Session, format_name: str) -> str:

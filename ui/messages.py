@@ -77,6 +77,22 @@ class ClipRead:
 
 
 @dataclass(frozen=True)
+class OpenSession:
+    """A session file was given: what it holds takes the place of everything here."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class SessionRead:
+    """A session file has been read; `document` is a `ui.document.Document`."""
+
+    document: Any
+    known_fov_y_rad: float | None
+    name: str
+
+
+@dataclass(frozen=True)
 class Predict:
     """Estimate the camera path of the uploaded clip; `None` steps are the checkpoint's own."""
 
@@ -275,6 +291,8 @@ Message = (
     Gesture
     | Upload
     | ClipRead
+    | OpenSession
+    | SessionRead
     | Predict
     | Imagine
     | ApplyPreset

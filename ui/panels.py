@@ -362,6 +362,13 @@ def refined_button(document: Document) -> ButtonLook | None:
     return ButtonLook("To refined", True)
 
 
+def save_button(document: Document) -> ButtonLook:
+    """Needs a clip."""
+    if document.clip is None:
+        return ButtonLook("Save session (needs a clip)", False)
+    return ButtonLook("Save session", True)
+
+
 def export_button(document: Document) -> ButtonLook:
     """Needs a path."""
     if document.edited is None:

@@ -8,6 +8,7 @@ keeps state, so that undo, reload and a second window all see the same thing.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from rap.geometry import PRESETS, Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
+from ui import session_file
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
@@ -120,6 +122,8 @@ class Session:
         """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
         if isinstance(message, msg.Upload):
             message = self._read(message)  # decoding takes seconds: outside the lock
+        elif isinstance(message, msg.OpenSession):
+            message = self._read_session(message)
         with self._lock:
             if self._closing:
                 return
@@ -171,6 +175,18 @@ class Session:
             return Path(shutil.make_archive(str(path), "zip", path))
         return path
 
+    def save(self) -> Path:
+        """Write all of the session but its history into one file, which `OpenSession` takes.
+
+        Raises:
+            InputError: there is nothing to save.
+        """
+        state = self._state
+        name = "session" if state.document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", state.document.clip.name)
+        path = self.folder / "exports" / f"{name or 'session'}.rap.zip"
+        session_file.save(path, state.document, state.geometry.known_fov_y_rad)
+        return path
+
     def close(self) -> None:
         """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
         with self._lock:
@@ -197,6 +213,14 @@ class Session:
         except Exception as error:  # a decoder may raise anything on a broken file, and the session must go on
             logger.exception("upload could not be read: %s", ", ".join(Path(path).name for path in paths))
             return msg.Refused("input", f"{Path(paths[0]).name} could not be read: {explained(error)}")
+
+    def _read_session(self, message: msg.OpenSession) -> msg.SessionRead | msg.Refused:
+        path = Path(message.path)
+        try:
+            opened = session_file.open_session(path, self.folder)
+        except ValueError as error:
+            return msg.Refused("keep", str(error))
+        return msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name)
 
     def _draw(self) -> None:
         with self._draw_lock:
@@ -255,6 +279,19 @@ class Session:
         stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
         document = doc.with_clip(state.document, clip)
         return State(document, geometry, verify_on=state.verify_on, version=state.version), stop
+
+    @_reduce.register
+    def _(self, message: msg.SessionRead, state: State) -> Change:
+        stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
+        geometry = Geometry(
+            refine_on=state.geometry.refine_on,
+            use_on=state.geometry.use_on,
+            dense_on=state.geometry.dense_on,
+            known_fov_y_rad=message.known_fov_y_rad,
+        )
+        notice = Notice("keep", f"{message.name} is open: {_contents(message.document)}.")
+        state = replace(state, document=message.document, geometry=geometry, job=None, notice=notice)
+        return state, stop
 
     @_reduce.register
     def _(self, message: msg.Refused, state: State) -> Change:
@@ -524,6 +561,12 @@ def _clip(state: State) -> Clip:
     if state.document.clip is None:
         raise InputError("there is no clip yet; give a video or an image first")
     return state.document.clip
+
+
+def _contents(document: Document) -> str:
+    takes = len(document.takes)
+    cameras = 0 if document.edited is None else len(document.edited)
+    return f"{cameras} cameras, {takes} take{'' if takes == 1 else 's'}"
 
 
 def _unknown(geometry: Geometry) -> Geometry:

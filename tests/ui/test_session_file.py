@@ -1,0 +1,168 @@
+"""Session files: what is saved comes back bit for bit, and what could do harm is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import clip
+
+from rap.data import write_video
+from rap.errors import InputError
+from rap.geometry import preset, scale_motion
+from rap.geometry.refine import RefinementReport
+from ui import document as doc
+from ui import session_file
+from ui.document import Document, Settings, Take
+from ui.session_file import MANIFEST, open_session, save
+from ui.verification import verified
+
+REPORT = RefinementReport("refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0)
+
+
+@pytest.fixture
+def document(tmp_path) -> Document:
+    """A clip, a refined prediction, an edited path, two takes of which the first is verified and shown."""
+    document = doc.with_prediction(doc.with_clip(Document(), clip()), preset("arc-left", image_size=(96, 128)))
+    assert document.predicted is not None
+    document = doc.with_refinement(document, scale_motion(document.predicted, 0.9), REPORT)
+    document = doc.with_preset(document, "dolly-zoom", 0.7, 17)
+    assert document.clip is not None and document.edited is not None
+    for number in (1, 2):
+        video = tmp_path / f"made-{number}.mp4"
+        write_video(video, document.clip.frames_u8, 8.0)
+        settings = Settings(seed=number, steps=4, with_geometry=True)
+        take = Take(number, "regenerated", video, video, document.clip.hash, document.edited, settings, 1.5)
+        document = doc.with_take(document, take)
+    document = doc.with_verification(document, verified(1, document.edited, document.edited.scaled(2.0), 0.5))
+    return doc.show_take(document, 1)
+
+
+@pytest.fixture
+def saved(document, tmp_path) -> Path:
+    path = tmp_path / "work.rap.zip"
+    save(path, document, 0.8)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "session"
+    folder.mkdir()
+    return folder
+
+
+def rewritten(path, change=None, drop=(), add=()):
+    """The same archive with its manifest changed, files left out or added: (ZipInfo or name, bytes)."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name not in drop}
+    if change is not None:
+        manifest = json.loads(files[MANIFEST])
+        change(manifest)
+        files[MANIFEST] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in [*files.items(), *add]:
+            archive.writestr(name, data)
+
+
+def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
+    opened = open_session(saved, folder)
+    found = opened.document
+    assert opened.known_fov_y_rad == 0.8
+    assert found.clip.hash == document.clip.hash and found.clip.name == document.clip.name
+    for name in ("predicted", "refined", "edited"):
+        assert getattr(found, name).hash == getattr(document, name).hash
+    assert (found.follows_clip, found.prediction_follows_clip) == (False, True)
+    assert found.report.verdict == "refined" and np.isnan(found.report.residual_after_px)
+    assert [take.stamp for take in found.takes] == [take.stamp for take in document.takes]
+    assert [take.video.read_bytes() for take in found.takes] == [take.video.read_bytes() for take in document.takes]
+    assert all(folder in take.video.parents for take in found.takes)
+    assert found.shown_take == 1 and not found.is_stale(found.take) and found.past == ()
+    np.testing.assert_allclose(found.verification.translation, document.verification.translation, atol=1e-12)
+    assert found.soft == document.soft
+
+
+def test_a_clip_alone_can_be_saved_and_nothing_cannot(tmp_path, folder) -> None:
+    save(tmp_path / "clip.zip", doc.with_clip(Document(), clip(1)))
+    found = open_session(tmp_path / "clip.zip", folder).document
+    assert len(found.clip) == 1 and found.edited is None and found.takes == ()
+    with pytest.raises(InputError, match="nothing to save"):
+        save(tmp_path / "none.zip", Document())
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["clip.zip"], "no unfinished file is left"
+
+
+def link() -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo("takes/link.mp4")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+HARM = {
+    "leaves the folder": ({"add": [("../evil.npz", b"x")]}, "no name that a session has"),
+    "absolute": ({"add": [("/tmp/evil.npz", b"x")]}, "no name that a session has"),
+    "drive": ({"add": [("C:/evil.npz", b"x")]}, "no name that a session has"),
+    "link": ({"add": [(link(), b"/etc/passwd")]}, "is a link"),
+    "stowaway": ({"add": [("takes/more.mp4", b"x")]}, "takes/more.mp4 is not named in manifest.json"),
+    "missing": ({"drop": ["takes/take-2.mp4"]}, "takes/take-2.mp4 is missing"),
+    "no manifest": ({"drop": [MANIFEST]}, "manifest.json is missing"),
+    "foreign": ({"change": lambda m: m.update(kind="holiday")}, "a zip of something else"),
+    "newer": ({"change": lambda m: m.update(version=2)}, "version 2"),
+    "larger": ({"change": lambda m: m["files"]["clip/frames.npz"].update(bytes=3)}, "larger than the 3 bytes"),
+    "changed": ({"change": lambda m: m["files"]["takes/take-1.mp4"].update(sha256="0" * 64)}, "SHA-256 differs"),
+    "type": ({"change": lambda m: m["takes"][0].update(number="1")}, "number is '1', expected int"),
+    "key": ({"change": lambda m: m.pop("soft_drag")}, "soft_drag"),
+    "strange setting": ({"change": lambda m: m["takes"][0]["settings"].update(evil=1)}, "evil"),
+    "unknown take": ({"change": lambda m: m.update(shown_take=9)}, "no take 9"),
+    "unverified": ({"change": lambda m: m["verified"][0].update(take=2)}, "take 2 is verified but not there"),
+}
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_what_could_do_harm_is_refused(saved, folder, name: str) -> None:
+    how, said = HARM[name]
+    rewritten(saved, **how)
+    with pytest.raises(InputError, match=said) as refused:
+        open_session(saved, folder)
+    assert "work.rap.zip" in str(refused.value)
+    assert list(folder.iterdir()) == [] and not (folder.parent / "evil.npz").exists()
+
+
+def test_a_bomb_is_not_unpacked(saved, folder, monkeypatch) -> None:
+    rewritten(saved, add=[("takes/bomb.mp4", bytes(1 << 20))])
+    monkeypatch.setattr(session_file, "MAX_BYTES", 1 << 19)
+    with pytest.raises(InputError, match="unpacks to"):
+        open_session(saved, folder)
+    monkeypatch.setattr(session_file, "MAX_FILES", 3)
+    with pytest.raises(InputError, match="at most 3 are read"):
+        open_session(saved, folder)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 2000])
+def test_a_torn_file_is_refused(saved, folder, keep: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(InputError, match="no intact session file"):
+        open_session(saved, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_pickles_are_not_read(document, tmp_path, folder) -> None:
+    path = tmp_path / "pickle.zip"
+    save(path, replace(document, takes=(), verifications=(), shown_take=None))
+    np.savez(tmp_path / "evil.npz", frames_u8=np.array([{"a": 1}], dtype=object))
+    data = (tmp_path / "evil.npz").read_bytes()
+
+    told = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    rewritten(
+        path,
+        lambda m: m["files"].update({"clip/frames.npz": told}),
+        drop=["clip/frames.npz"],
+        add=[("clip/frames.npz", data)],
+    )
+    with pytest.raises(InputError, match=r"allow_pickle|Object arrays"):
+        open_session(path, folder)
