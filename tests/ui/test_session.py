@@ -421,3 +421,18 @@ def test_a_job_ends_with_its_session(app, video):
 def test_every_message_has_a_place(session):
     with pytest.raises(TypeError, match="no session takes a str"):
         session.dispatch("undo")
+
+
+def test_a_saved_session_opens_in_another_one(app, session, video):
+    predicted(session, video)
+    session.dispatch(msg.Regenerate())
+    before = finish(session).document
+    file = session.save()
+    other = app.sessions.open()
+    other.dispatch(msg.OpenSession(str(file)))
+    after = other.state.document
+    assert after.edited == before.edited and after.clip.hash == before.clip.hash and not after.is_stale(after.take)
+    assert "17 cameras, 1 take" in other.state.notice.text and other.folder in after.take.video.parents
+    file.write_bytes(b"torn")
+    other.dispatch(msg.OpenSession(str(file)))
+    assert other.state.notice.is_error and other.state.document.takes == after.takes
