@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,25 @@ def test_corruption_is_wrong_by_some_percent_and_knows_a_part_of_it() -> None:
     edge = slice(46, 48)  # near things grow over their outline
     assert error[..., edge].mean() > 1.5 * error[..., :40].mean()
     assert torch.corrcoef(torch.stack([error.flatten(), sure.flatten()]))[0, 1] < -0.2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_infinitely_far_stays_there_and_its_hints_are_finite(clips: PosedClips, seed: int) -> None:
+    """A sky has no depth: half floats write it as infinity."""
+    assert clips.depth is not None
+    depth = clips.depth.copy()
+    depth[:, :, :20] = np.inf
+    far = dataclasses.replace(clips, depth=depth)
+    sky = torch.zeros(1, *SIZE)
+    sky[:, 20:] = 1.0
+    wrong, sure = corrupted(sky, np.random.default_rng(seed))
+    assert (wrong[:, :16] == 0).all() and torch.isfinite(wrong).all() and torch.isfinite(sure).all()
+    found = maker(plane_rate=0.0).warp(far, 0, to_video(far.frames_u8)[0], np.array([0]))
+    assert found is not None
+    for values in (found.colour, found.weight, found.inverse_depth):
+        assert torch.isfinite(values).all()
+    flow = simulated_flow(far, 0, 0, (8, 12), np.random.default_rng(seed), CPU)
+    assert torch.isfinite(flow).all()
 
 
 def test_shaken_poses_are_near_the_true_ones() -> None:

@@ -18,7 +18,7 @@ from rap.data.dataset import PosedClips
 from rap.errors import InputError
 from rap.geometry import se3
 from rap.geometry.optical_flow import FLOW_CHANNELS, flow_features, flow_pairs, pack_flow, projected_flow
-from rap.geometry.warp import Warp, plane_inverse_depth, warp
+from rap.geometry.warp import FAR, Warp, plane_inverse_depth, warp
 from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION
 from rap.train.settings import ModelTraining
@@ -102,7 +102,7 @@ class HintMaker:
 def corrupted(
     inverse_depth: Float[Tensor, "S H W"], rng: np.random.Generator
 ) -> tuple[Float[Tensor, "S H W"], Float[Tensor, "S H W"]]:
-    """Inverse depth as wrong as plane sweeps make it, and a confidence that knows a part of it."""
+    """Inverse depth (0: infinitely far) as wrong as plane sweeps make it, and a confidence that knows a part of it."""
     count, height, width = inverse_depth.shape
     side = int(rng.choice(EDGE_SIZES))
     fat = F.max_pool2d(inverse_depth[:, None], side, 1, side // 2)[:, 0] if side > 1 else inverse_depth
@@ -112,7 +112,7 @@ def corrupted(
     scale = torch.from_numpy(rng.normal(0, SCALE, (count, 1, 1))).to(inverse_depth)
     error = bend + scale
     wrong = fat * torch.exp(error)
-    edges = (fat - inverse_depth).abs() / inverse_depth
+    edges = (fat - inverse_depth).abs() / inverse_depth.clamp(min=FAR)  # of the sky it is 0
     sure = torch.exp(-(error.abs() * rng.uniform(0, 8) + edges * rng.uniform(0, 4)))
     return wrong, sure
 

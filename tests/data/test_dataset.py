@@ -86,7 +86,10 @@ def test_a_mirrored_rendering_agrees_with_its_cameras() -> None:
 
 
 def warp_error(clips: PosedClips, depth: np.ndarray) -> float:
-    """Mean grey difference of the last frame, fetched at where the first frame's points are seen, to the first."""
+    """Mean grey difference of the last frame, fetched at where the first frame's points are seen, to the first.
+
+    Over the clips whose last frame sees anything of the first at all.
+    """
     total = []
     h, w = clips.size
     rows, columns = np.mgrid[:h, :w]
@@ -96,8 +99,11 @@ def warp_error(clips: PosedClips, depth: np.ndarray) -> float:
         world = np.concatenate([rays * depth[k, 0][..., None], np.ones((h, w, 1))], -1) @ clips.Ts_world_camera[k, 0].T
         seen = world @ np.linalg.inv(clips.Ts_world_camera[k, -1]).T
         fx, fy, cx, cy = clips.intrinsics[k, -1]
-        x, y = (fx * seen[..., 0] / seen[..., 2] + cx).astype(int), (fy * seen[..., 1] / seen[..., 2] + cy).astype(int)
+        seen[~np.isfinite(seen).all(axis=-1)] = -1  # the sky is nowhere
+        x, y = (np.floor(f * seen[..., i] / seen[..., 2] + c).astype(int) for i, f, c in ((0, fx, cx), (1, fy, cy)))
         inside = (seen[..., 2] > 0) & (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        if not inside.any():
+            continue
         there, here = clips.frames_u8[k, -1][y[inside], x[inside]], clips.frames_u8[k, 0][inside]
         total.append(np.abs(there.astype(float) - here).mean())
     return float(np.mean(total))
