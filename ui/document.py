@@ -16,8 +16,10 @@ from jaxtyping import Float64
 
 from rap.data import Clip
 from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
+from rap.geometry.keys import simplify
 
 if TYPE_CHECKING:
+    from rap.geometry.keys import KeyPath
     from rap.geometry.refine import RefinementReport
     from ui.verification import Verification
 
@@ -97,11 +99,13 @@ class Edit:
 
     Args:
         name: of the edit that this value is undone or redone by, as the person reads it: "drag frame 5".
+        keys: that held the path.
     """
 
     trajectory: Trajectory
     follows_clip: bool
     name: str
+    keys: KeyPath | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +119,12 @@ class Document:
         report: what came of the refinement, also where it failed.
         edited: the path that is shown, generated along and exported: these very numbers.
         follows_clip: `edited` is the clip's own path, or comes from it by edits; not a preset, not an imagined path.
+        keys: that hold `edited`, which is then `keys.trajectory`; None: every frame is free.
         past, future: earlier and undone values of `edited`, the newest last.
         verifications: what became of re-estimating the cameras of takes, by the numbers of these.
         drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
+        drag_keys: `keys` as they were then.
+        target: the point of the scene that was picked to look at and to turn about, in the world of the paths.
     """
 
     clip: Clip | None = None
@@ -127,6 +134,7 @@ class Document:
     report: RefinementReport | None = None
     edited: Trajectory | None = None
     follows_clip: bool = False
+    keys: KeyPath | None = None
     takes: tuple[Take, ...] = ()
     shown_take: int | None = None
     verifications: tuple[Verification, ...] = ()
@@ -135,6 +143,8 @@ class Document:
     past: tuple[Edit, ...] = ()
     future: tuple[Edit, ...] = ()
     drag_origin: Trajectory | None = None
+    drag_keys: KeyPath | None = None
+    target: tuple[float, float, float] | None = None
 
     @property
     def source(self) -> int:
@@ -210,9 +220,8 @@ def with_refinement(document: Document, trajectory: Trajectory, report: Refineme
     document = replace(document, refined=refined, report=report)
     if not untouched:
         return _with_lens_changed(document, before)
-    return select(
-        replace(document, edited=document.best, follows_clip=document.prediction_follows_clip), document.selected
-    )
+    refined_path = replace(document, edited=document.best, follows_clip=document.prediction_follows_clip, keys=None)
+    return select(refined_path, document.selected)
 
 
 def _with_lens_changed(document: Document, before: Trajectory | None) -> Document:
@@ -223,30 +232,60 @@ def _with_lens_changed(document: Document, before: Trajectory | None) -> Documen
     gain = after.intrinsics[after.source, :2] / before.intrinsics[before.source, :2]
     if np.allclose(gain, 1, rtol=1e-3, atol=0):
         return document
-    changed = replace(path, intrinsics=path.intrinsics * [*gain, 1, 1])
+    keys = None if document.keys is None else _seen_through(document.keys, gain)
+    changed = _wider(path, gain) if keys is None else keys.trajectory
     if document.drag_origin is not None:  # a hand holds the path: it goes on holding it, and its edit takes this along
-        origin = replace(document.drag_origin, intrinsics=document.drag_origin.intrinsics * [*gain, 1, 1])
-        return replace(document, edited=changed, drag_origin=origin)
-    return with_path(document, changed, document.follows_clip, "field of view")
+        held = None if document.drag_keys is None else _seen_through(document.drag_keys, gain)
+        origin = _wider(document.drag_origin, gain)
+        return replace(document, edited=changed, keys=keys, drag_origin=origin, drag_keys=held)
+    return with_path(document, changed, document.follows_clip, "field of view", keys)
 
 
-def with_path(document: Document, trajectory: Trajectory, follows_clip: bool, name: str) -> Document:
-    """`trajectory` becomes the path; the one before can be undone by this edit's name. The same path is no edit."""
-    before = document.drag_origin or document.edited
+def _wider(path: Trajectory, gain: np.ndarray) -> Trajectory:
+    return replace(path, intrinsics=path.intrinsics * [*gain, 1, 1])
+
+
+def _seen_through(keys: KeyPath, gain: np.ndarray) -> KeyPath:
+    return replace(keys, keys=_wider(keys.keys, gain))
+
+
+def with_path(
+    document: Document, trajectory: Trajectory, follows_clip: bool, name: str, keys: KeyPath | None = None
+) -> Document:
+    """`trajectory` becomes the path; the one before can be undone by this edit's name. The same path is no edit.
+
+    Args:
+        keys: that hold it, so that `trajectory` is theirs; None: every frame is free.
+    """
+    held = document.drag_origin is not None
+    before, before_keys = (document.drag_origin, document.drag_keys) if held else (document.edited, document.keys)
     was_following = document.follows_clip
-    document = replace(document, edited=trajectory, follows_clip=follows_clip, drag_origin=None)
+    document = replace(
+        document, edited=trajectory, follows_clip=follows_clip, keys=keys, drag_origin=None, drag_keys=None
+    )
     document = select(document, document.selected)
-    if before is None or before.hash == trajectory.hash:
+    if before is None or (before.hash == trajectory.hash and (before_keys is None) == (keys is None)):
         return document
-    past = (*document.past, Edit(before, was_following, name))
+    past = (*document.past, Edit(before, was_following, name, before_keys))
     return replace(document, past=past[-HISTORY_LIMIT:], future=())
 
 
-def with_preset(document: Document, name: str, amplitude: float, num_frames: int) -> Document:
+def with_keys(document: Document, keys: KeyPath, name: str, follows_clip: bool | None = None) -> Document:
+    """The path becomes that of `keys`; `follows_clip` stays as it is unless given."""
+    follows = document.follows_clip if follows_clip is None else follows_clip
+    return with_path(document, keys.trajectory, follows, name, keys)
+
+
+def with_preset(
+    document: Document, name: str, amplitude: float, num_frames: int, pivot_distance: float = 1.0
+) -> Document:
     """The path becomes a preset, seen through the predicted camera where there is one.
 
+    Args:
+        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+
     Raises:
-        ValueError: unknown name, amplitude out of range, or no clip yet.
+        ValueError: unknown name, amplitude or distance out of range, or no clip yet.
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
@@ -256,15 +295,29 @@ def with_preset(document: Document, name: str, amplitude: float, num_frames: int
         fov_y_rad = float(document.best.fov_y_rad[document.best.source])
     image_size = (clip.frames_u8.shape[1], clip.frames_u8.shape[2])
     path = preset(
-        name, num_frames=num_frames, image_size=image_size, fov_y_rad=fov_y_rad, amplitude=amplitude, fps=clip.fps
+        name,
+        num_frames=num_frames,
+        image_size=image_size,
+        fov_y_rad=fov_y_rad,
+        amplitude=amplitude,
+        pivot_distance=pivot_distance,
+        fps=clip.fps,
     )
-    return with_path(document, path, follows_clip=False, name=f"preset {name}")
+    if document.keys is None:
+        return with_path(document, path, follows_clip=False, name=f"preset {name}")
+    keys = simplify(path, min(max(len(document.keys.times), 3), len(path)))  # a path that is held by keys stays so
+    return with_keys(document, keys, f"preset {name}", follows_clip=False)
 
 
 def select(document: Document, index: int | None) -> Document:
     """Select a frame; an index the path does not have selects nothing."""
     count = 0 if document.edited is None else len(document.edited)
     return replace(document, selected=index if index is not None and 0 <= index < count else None)
+
+
+def with_target(document: Document, target: tuple[float, float, float]) -> Document:
+    """The point to look at and to turn about."""
+    return replace(document, target=target)
 
 
 def with_soft_drag(document: Document, on: bool, radius: float) -> Document:
@@ -274,7 +327,7 @@ def with_soft_drag(document: Document, on: bool, radius: float) -> Document:
 
 def begin_drag(document: Document, index: int) -> Document:
     """Checkpoint at the start of a drag."""
-    return replace(select(document, index), drag_origin=document.edited)
+    return replace(select(document, index), drag_origin=document.edited, drag_keys=document.keys)
 
 
 def drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Document:
@@ -285,19 +338,22 @@ def drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 
     """
     if document.drag_origin is None:
         document = begin_drag(document, index)
-    return replace(document, edited=_dragged(document, index, T_world_camera))
+    path, keys = _dragged(document, index, T_world_camera)
+    return replace(document, edited=path, keys=keys)
 
 
 def end_drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Document:
     """Checkpoint at the end of a drag: the whole movement is one edit. Raises as `drag`."""
-    moved = drag(document, index, T_world_camera).edited
-    assert moved is not None  # drag raises without a path
-    return with_path(document, moved, document.follows_clip, f"drag frame {index}")
+    document = drag(document, index, T_world_camera)
+    assert document.edited is not None  # drag raises without a path
+    return with_path(document, document.edited, document.follows_clip, f"drag frame {index}", document.keys)
 
 
 def drop_drag(document: Document) -> Document:
     """The path as it was before the current drag."""
-    return replace(document, edited=document.drag_origin or document.edited, drag_origin=None)
+    if document.drag_origin is None:
+        return document
+    return replace(document, edited=document.drag_origin, keys=document.drag_keys, drag_origin=None, drag_keys=None)
 
 
 def undo(document: Document) -> Document:
@@ -305,7 +361,7 @@ def undo(document: Document) -> Document:
     if not document.past or document.edited is None:
         return document
     *past, before = document.past
-    now = Edit(document.edited, document.follows_clip, before.name)
+    now = Edit(document.edited, document.follows_clip, before.name, document.keys)
     return _travelled(document, before, tuple(past), (*document.future, now))
 
 
@@ -314,7 +370,7 @@ def redo(document: Document) -> Document:
     if not document.future or document.edited is None:
         return document
     *future, after = document.future
-    now = Edit(document.edited, document.follows_clip, after.name)
+    now = Edit(document.edited, document.follows_clip, after.name, document.keys)
     return _travelled(document, after, (*document.past, now), tuple(future))
 
 
@@ -362,20 +418,33 @@ def show_take(document: Document, number: int) -> Document:
 
 def _travelled(document: Document, to: Edit, past: tuple[Edit, ...], future: tuple[Edit, ...]) -> Document:
     moved = replace(
-        document, edited=to.trajectory, follows_clip=to.follows_clip, past=past, future=future, drag_origin=None
+        document,
+        edited=to.trajectory,
+        follows_clip=to.follows_clip,
+        keys=to.keys,
+        past=past,
+        future=future,
+        drag_origin=None,
+        drag_keys=None,
     )
     return select(moved, document.selected)
 
 
-def _dragged(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Trajectory:
+def _dragged(
+    document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]
+) -> tuple[Trajectory, KeyPath | None]:
+    """The path under the hand, and its keys: there a frame that is dragged becomes one, and the spline follows."""
     origin = document.drag_origin
     if origin is None:
         raise ValueError("there is no path to drag; press Predict or apply a preset first")
     if index == origin.source:
         raise ValueError(f"frame {index} is the source camera: it is the world's origin and stays where it is")
+    if document.drag_keys is not None:
+        keys = document.drag_keys.placed(index, T_world_camera)
+        return keys.trajectory, keys
     if document.soft.on:
-        return soft_drag(origin, index, T_world_camera, document.soft.radius)
-    return replace_pose(origin, index, T_world_camera)
+        return soft_drag(origin, index, T_world_camera, document.soft.radius), None
+    return replace_pose(origin, index, T_world_camera), None
 
 
 def _same(a: Trajectory | None, b: Trajectory | None) -> bool:

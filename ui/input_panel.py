@@ -38,6 +38,7 @@ class InputPanel:
     imagine: gr.Button
     preset: gr.Dropdown
     amplitude: gr.Slider
+    pivot: gr.Slider
     apply: gr.Button
 
     def parts(self) -> Sequence[Part]:
@@ -55,6 +56,7 @@ class InputPanel:
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
             button_part(self.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
+            Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
             button_part(self.apply, lambda s: panels.preset_button(s.state.document)),
         )
 
@@ -66,7 +68,7 @@ class InputPanel:
             events.send(button.click, msg.Upload((str(clip),)), **reading)
         events.on(self.predict.click, predict, [seed])
         events.on(self.imagine.click, imagine, [steps, seed])
-        events.on(self.apply.click, apply_preset, [self.preset, self.amplitude])
+        events.on(self.apply.click, apply_preset, [self.preset, self.amplitude, self.pivot])
         for event in (self.fov.submit, self.fov.blur):
             events.switch(event, msg.SetFieldOfView, self.fov)
         events.switch(self.auto_refine.input, msg.SetRefine, self.auto_refine)
@@ -108,10 +110,11 @@ def input_panel() -> InputPanel:
             ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
         )
         amplitude = small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
+        pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
     apply = gr.Button("Starting …", interactive=False, elem_id="rap-apply")
     return InputPanel(
         files, tuple(examples), clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
-        preset, amplitude, apply,
+        preset, amplitude, pivot, apply,
     )  # fmt: skip
 
 
@@ -131,13 +134,18 @@ def imagine(session: Session, steps: float | None, seed: float | None) -> None:
     session.dispatch(msg.Imagine(int(steps) if steps else None, int(seed or 0)))
 
 
-def apply_preset(session: Session, name: str, amplitude: float) -> None:
+def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
     """A preset becomes the path."""
-    session.dispatch(msg.ApplyPreset(name, amplitude))
+    session.dispatch(msg.ApplyPreset(name, amplitude, pivot_distance))
 
 
 def _choices(names: Sequence[str]) -> Any:
     return gr.Dropdown(choices=list(names))
+
+
+def _pivot_distance(target: tuple[float, float, float] | None) -> Any:
+    """A picked point brings its depth; the person may still say another."""
+    return gr.Slider(value=1.0 if target is None else min(max(round(target[2], 2), 0.1), 5.0))
 
 
 def _fov_field(fov_y_deg: float | None, has_clip: bool) -> Any:

@@ -19,11 +19,14 @@ from gradio.themes.base import Base
 from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
+from ui.frame_panel import FramePanel, frame_panel
 from ui.input_panel import input_panel
 from ui.keep_panel import keep_panel
+from ui.keys_panel import KeysPanel, keys_panel
 from ui.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen
 from ui.path_panel import path_panel
 from ui.result_panel import result_panel
+from ui.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
 from ui.verify_panel import verify_panel
 
 if TYPE_CHECKING:
@@ -51,9 +54,10 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
         )
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=4, min_width=260, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
-                inputs_tab = gr.Tab("Input", elem_classes="rap-tab")
-            with inputs_tab:
-                inputs = input_panel()
+                with gr.Tab("Input", elem_classes="rap-tab"):
+                    inputs = input_panel()
+                with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
+                    edits = _edit_panels()
             with gr.Column(scale=11, min_width=480, elem_classes="rap-column"):
                 path = path_panel()
             with gr.Column(scale=5, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
@@ -64,11 +68,25 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
                 with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
                     keep = keep_panel()
         inputs.wire(events, result.steps, result.seed)
-        for panel in (path, result, verify, keep):
+        for panel in (path, *edits, result, verify, keep):
             panel.wire(events)
-        parts = [part for panel in (inputs, path, result, verify, keep) for part in panel.parts()]
+        parts = [part for panel in (inputs, path, *edits, result, verify, keep) for part in panel.parts()]
         Page(events, parts).wire(demo, path.viewport, seen)
     return demo
+
+
+def _edit_panels() -> tuple[FramePanel, KeysPanel, ShapePanel, TextPanel]:
+    """The tabs within the Edit tab."""
+    with gr.Tabs(elem_classes=["rap-tabs", "rap-subtabs"]):
+        with gr.Tab("Frame", elem_classes="rap-tab"):
+            frame = frame_panel()
+        with gr.Tab("Keys", elem_id="rap-keys-tab", elem_classes="rap-tab", render_children=True):
+            keys = keys_panel()
+        with gr.Tab("Path", elem_id="rap-shape-tab", elem_classes="rap-tab", render_children=True):
+            shape = shape_panel()
+        with gr.Tab("Text", elem_id="rap-text-tab", elem_classes="rap-tab", render_children=True):
+            text = text_panel()
+    return frame, keys, shape, text
 
 
 def launch_options() -> dict[str, Any]:

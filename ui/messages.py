@@ -57,7 +57,15 @@ class DragEnd:
     T_world_camera: Float64[np.ndarray, "4 4"]
 
 
-Gesture = Select | DragStart | Drag | DragEnd
+@dataclass(frozen=True)
+class PickPoint:
+    """A click into the scene while a point is to be picked: the ray under the pointer, in the world of the paths."""
+
+    origin: tuple[float, float, float]
+    direction: tuple[float, float, float]
+
+
+Gesture = Select | DragStart | Drag | DragEnd | PickPoint
 
 # --- everything else: uploads, edits, jobs, takes (owned by ui.session) -----------------------------------------------
 
@@ -110,10 +118,23 @@ class Imagine:
 
 @dataclass(frozen=True)
 class ApplyPreset:
-    """Replace the edited path by a preset of `rap.geometry.PRESETS`; amplitude 1 is the preset's own size."""
+    """Replace the edited path by a preset of `rap.geometry.PRESETS`.
+
+    Args:
+        amplitude: 1 is the preset's own size.
+        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+    """
 
     name: str
     amplitude: float = 1.0
+    pivot_distance: float = 1.0
+
+
+@dataclass(frozen=True)
+class SetPicking:
+    """Whether the next click into the scene picks a point."""
+
+    on: bool
 
 
 @dataclass(frozen=True)
@@ -295,6 +316,7 @@ Message = (
     | SessionRead
     | Predict
     | Imagine
+    | SetPicking
     | ApplyPreset
     | Undo
     | Redo

@@ -34,7 +34,8 @@ from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
-from ui.state import Change, Geometry, JobKind, JobStatus, Notice, State
+from ui.picking import picked_point
+from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State
 from ui.verification import KnownPaths, verified
 from ui.viewport import Viewport, ViewportScene
 
@@ -227,7 +228,8 @@ class Session:
             if self._closing:
                 return
             document, geometry = self._state.document, self._state.geometry  # under the lock: the last draw is the last
-            dense = geometry.scene.dense if geometry.dense_on and geometry.scene is not None else None
+            shown = self._shown_points(geometry)
+            is_dense = shown is not geometry.sparse
             self.viewport.draw(
                 ViewportScene(
                     trajectory=document.edited,
@@ -237,12 +239,20 @@ class Session:
                     selected=document.selected,
                     source=document.source,
                     soft_radius=document.soft.radius if document.soft.on else 0.0,
-                    points=geometry.sparse if dense is None else None,
-                    dense=dense,
+                    points=None if is_dense else shown,
+                    dense=shown if is_dense else None,
                     home=document.best,
                     followed=None if document.verification is None else document.verification.followed,
+                    keys=() if document.keys is None else document.keys.frames,
+                    target=document.target,
+                    picking=self._state.picking,
                 )
             )
+
+    @staticmethod
+    def _shown_points(geometry: Geometry) -> Points | None:
+        dense = geometry.scene.dense if geometry.dense_on and geometry.scene is not None else None
+        return geometry.sparse if dense is None else dense
 
     def _thumbnails(self, document: Document) -> tuple[np.ndarray, ...] | None:
         """A picture for each pose: the clip's frames along an estimated path, else only the source's.
@@ -315,8 +325,21 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.ApplyPreset, state: State) -> Change:
-        document = doc.with_preset(state.document, message.name, message.amplitude, self._options.num_frames)
+        document = doc.with_preset(
+            state.document, message.name, message.amplitude, self._options.num_frames, message.pivot_distance
+        )
         return replace(state, document=document, notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.SetPicking, state: State) -> Change:
+        return replace(state, picking=message.on), None
+
+    @_reduce.register
+    def _(self, message: msg.PickPoint, state: State) -> Change:
+        shown = self._shown_points(state.geometry)
+        point = picked_point(None if shown is None else shown.xyz, message.origin, message.direction)
+        notice = Notice("path", "Picked ({:.2f}, {:.2f}, {:.2f}), in median depths.".format(*point))
+        return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
 
     @_reduce.register
     def _(self, message: PathEdit, state: State) -> Change:

@@ -170,6 +170,7 @@ class State:
 
     Args:
         verify_on: verify each take as soon as it is made.
+        picking: the next click into the scene picks a point.
     """
 
     document: Document
@@ -177,6 +178,7 @@ class State:
     job: JobStatus | None = None
     notice: Notice | None = None
     verify_on: bool = True
+    picking: bool = False
     version: int = 0
 
     @property

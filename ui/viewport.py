@@ -17,7 +17,7 @@ import viser
 from jaxtyping import Float, Float64, UInt8
 
 from rap.geometry import Trajectory, se3
-from ui.messages import Drag, DragEnd, DragStart, Gesture, Select
+from ui.messages import Drag, DragEnd, DragStart, Gesture, PickPoint, Select
 from ui.state import Points
 
 SOURCE_COLOUR = (30, 30, 34)
@@ -25,6 +25,8 @@ SELECTED_COLOUR = (214, 20, 150)
 GHOST_COLOUR = (168, 172, 180)
 RAW_COLOUR = (196, 199, 206)
 FOLLOWED_COLOUR = (232, 93, 4)
+KEY_COLOUR = (30, 30, 34)
+TARGET_COLOUR = (214, 20, 150)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
 TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
 
@@ -41,6 +43,8 @@ GRID_CELL = 0.25
 DASHES_PER_STEP = 2  # of the followed path, from frame to frame
 POINT_SIZE = 0.009  # of triangulated points: a small part of a frustum
 DENSE_POINT_SIZE = 0.005  # about a pixel of a depth map, at the source view's median depth
+KEY_SIZE = 0.03  # of the dot on a key camera
+TARGET_SIZE = 0.035  # of the dot on the picked point
 CLICK_TOLERANCE = 0.01  # share of the canvas within which two reports are of one click
 VIEW_TOLERANCE = 0.02  # share of the distance to what is looked at, below which a camera has not been moved
 
@@ -61,6 +65,9 @@ class ViewportScene:
         dense: points of its depth maps.
         home: the path that is brought into view when it is a new one.
         followed: the cameras that the model sees in the take on show, dashed.
+        keys: frames that are keys, with a dot each; None for a key that has no frame.
+        target: the picked point.
+        picking: a click into the scene picks a point.
     """
 
     trajectory: Trajectory | None = None
@@ -74,6 +81,9 @@ class ViewportScene:
     dense: Points | None = None
     home: Trajectory | None = None
     followed: Trajectory | None = None
+    keys: tuple[int | None, ...] = ()
+    target: tuple[float, float, float] | None = None
+    picking: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,6 +250,22 @@ class _Cloud:
                 point_shading="flat",
                 precision="float32",
             )
+
+
+class _Dots:
+    """A few marked places."""
+
+    def __init__(self, server: viser.ViserServer, name: str, size: float, colour: tuple[int, int, int]):
+        self._cloud, self._colour = _Cloud(server, name, size), colour
+        self._xyz = np.zeros((0, 3))
+
+    def draw(self, xyz: Float[np.ndarray, "n 3"]) -> None:
+        """Mark these places and no others."""
+        if np.array_equal(xyz, self._xyz):
+            return
+        self._xyz = xyz
+        colours = np.tile(np.array(self._colour, np.uint8), (len(xyz), 1))
+        self._cloud.draw(Points(xyz, colours) if len(xyz) else None)
 
 
 class _Frusta:
@@ -461,6 +487,8 @@ class Viewport:
         self._followed_drawn: tuple[Trajectory | None, int | None, float] | None = None
         self._points = _Cloud(self.server, "/points", POINT_SIZE)
         self._dense = _Cloud(self.server, "/dense", DENSE_POINT_SIZE)
+        self._keys = _Dots(self.server, "/path/keys", KEY_SIZE, KEY_COLOUR)
+        self._target = _Dots(self.server, "/target", TARGET_SIZE, TARGET_COLOUR)
         self._gizmo = _Gizmo(self.server, dispatch)
         self._set_initial_camera()
 
@@ -491,8 +519,9 @@ class Viewport:
                 self._surroundings.draw(scene)
                 self._points.draw(scene.points)
                 self._dense.draw(scene.dense)
+                self._target.draw(np.zeros((0, 3)) if scene.target is None else np.array([scene.target]))
                 self._show_all(True)
-            self._listen(scene.selected is not None)
+            self._listen(scene.selected is not None or scene.picking)
             if is_first or (is_new and not is_moved):
                 self.orbit_view()
 
@@ -525,6 +554,16 @@ class Viewport:
             self._fly(view.position, view.look_at, WORLD_UP, view.fov_y_rad)
             self._show_all(True)
 
+    def current_view(self) -> Float64[np.ndarray, "4 4"] | None:
+        """Camera-to-world pose of the page that moved its view last, OpenCV axes; None while no page is connected."""
+        cameras = [client.camera for client in self.server.get_clients().values()]
+        if not cameras:
+            return None
+        camera = max(cameras, key=_moved_at)
+        wxyz = np.asarray(camera.wxyz, float)
+        R = se3.rotation_from_wxyz(wxyz / np.linalg.norm(wxyz))
+        return se3.from_rotation_translation(R, np.asarray(camera.position, float))
+
     def close(self) -> None:
         """Stop the viser server and free its port and threads; harmless when repeated.
 
@@ -553,6 +592,8 @@ class Viewport:
             dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
             self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
             self._followed_drawn = (scene.followed, scene.selected, self._depth)
+        marked = [frame for frame in scene.keys if frame is not None]
+        self._keys.draw(np.zeros((0, 3)) if scene.trajectory is None else scene.trajectory.centres[marked])
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
@@ -617,7 +658,11 @@ class Viewport:
         at, self._node_clicked_at = self._node_clicked_at, None
         if at is not None and np.abs(np.subtract(event.screen_pos, at)).max() < CLICK_TOLERANCE:
             return
-        self._dispatch(Select(None))
+        self._dispatch(PickPoint(event.ray_origin, event.ray_direction) if self._scene.picking else Select(None))
+
+
+def _moved_at(camera: viser.CameraHandle) -> float:
+    return camera.update_timestamp
 
 
 def _check(scene: ViewportScene) -> None:

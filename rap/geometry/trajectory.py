@@ -131,7 +131,7 @@ class Trajectory:
             keys: the key cameras; their `source` says which key is the source.
             num_frames: frames of the result; 1 keeps the source key alone.
             times: increasing times of the keys in any unit; None spaces them evenly.
-            tension: 0 a smooth spline, towards 1 ever slower passages through the keys (see `_spline`).
+            tension: 0 a smooth spline, towards 1 ever slower passages through the keys (see `spline`).
 
         Raises:
             ValueError: num_frames < 1, times that do not increase or do not match the keys, tension outside [0, 1].
@@ -148,7 +148,7 @@ class Trajectory:
             source = min(max(source, 1), num_frames - 2)  # the ends belong to the first and last key
         if num_frames == 1 or source not in (0, num_frames - 1):
             frame_times[source] = key_times[keys.source]
-        poses, intrinsics = _spline(keys, key_times, frame_times, tension)
+        poses, intrinsics = spline(keys, key_times, frame_times, tension)
         return replace(keys, Ts_world_camera=poses, intrinsics=intrinsics, source=source)
 
     def interpolated(self, frame_times: ArrayLike) -> Trajectory:
@@ -160,7 +160,7 @@ class Trajectory:
         last = len(self) - 1
         if at.ndim != 1 or at.size == 0 or not np.all((at >= 0) & (at <= last)):
             raise ValueError(f"frame_times must be numbers in [0, {last}], got {at.tolist()}")
-        poses, intrinsics = _spline(self, np.arange(len(self), dtype=np.float64), at, 0.0)
+        poses, intrinsics = spline(self, np.arange(len(self), dtype=np.float64), at, 0.0)
         source = int(np.abs(at - self.source).argmin())
         return replace(self, Ts_world_camera=poses, intrinsics=intrinsics, source=source)
 
@@ -179,7 +179,7 @@ def _frozen(values: ArrayLike) -> np.ndarray:
     return array
 
 
-def _spline(keys: Trajectory, key_times: np.ndarray, at: np.ndarray, tension: float) -> tuple[np.ndarray, np.ndarray]:
+def spline(keys: Trajectory, key_times: np.ndarray, at: np.ndarray, tension: float) -> tuple[np.ndarray, np.ndarray]:
     """Poses and intrinsics at times within [key_times[0], key_times[-1]]; at a key's time the key itself.
 
     A cubic Hermite spline on SE(3), drawn by de Casteljau's construction with geodesics in place of straight lines

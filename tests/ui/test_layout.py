@@ -121,7 +121,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert sent(page, page.refresh(session_id, seen)) == set()
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
-    assert shown == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov"}
+    assert shown == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov", "rap-save"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
     path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
@@ -143,7 +143,7 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     for message in (msg.SetRefine, msg.SetUseGeometry):
         session_of(page, session_id).dispatch(message(False))
     session_of(page, session_id).dispatch(msg.SetFieldOfView(48.5))
-    input_panel.apply_preset(session_of(page, session_id), "arc-left", 0.5)
+    input_panel.apply_preset(session_of(page, session_id), "arc-left", 0.5, 1.0)
     path_panel.soft_drag(session_of(page, session_id), False, 3.0)
     state = session_of(page, session_id).state
     assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on

@@ -1,0 +1,41 @@
+"""Which point of the scene a click means."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
+
+from rap.errors import InputError
+
+CONE_RAD = np.radians(1.5)  # how far from the pointer a point may be: some ten pixels of the viewport
+
+
+def picked_point(
+    xyz: Float[np.ndarray, "n 3"] | None, origin: Float[ArrayLike, "3"], direction: Float[ArrayLike, "3"]
+) -> tuple[float, float, float]:
+    """The nearest of the points under the pointer; without points, where its ray meets the plane at unit depth.
+
+    Args:
+        xyz: what is shown of the scene, in the world of the paths; None where that is the source's picture at z = 1.
+        origin, direction: the ray under the pointer.
+
+    Raises:
+        InputError: there is nothing under the pointer.
+    """
+    start, along = np.asarray(origin, dtype=np.float64), np.asarray(direction, dtype=np.float64)
+    along = along / np.linalg.norm(along)
+    if xyz is None:
+        depth = (1 - start[2]) / along[2] if abs(along[2]) > 1e-9 else -1.0
+        if depth <= 0:
+            raise InputError("there is no point under the pointer; click on the picture or near the path's view")
+        found = start + depth * along
+    else:
+        depth = (xyz - start) @ along
+        aside = np.linalg.norm(xyz - start - depth[:, None] * along, axis=1)
+        under = np.flatnonzero((depth > 0) & (aside < depth * np.tan(CONE_RAD)))
+        if len(under) == 0:
+            raise InputError("there is no point of the scene under the pointer; click on one of the coloured points")
+        found = xyz[under[depth[under].argmin()]]
+    x, y, z = (float(value) for value in found)
+    return x, y, z
