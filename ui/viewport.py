@@ -197,6 +197,14 @@ def _wireframes(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "segm
     return np.concatenate(segments)
 
 
+def _set_pose(handle: viser.SceneNodeHandle, wxyz: np.ndarray, position: np.ndarray) -> None:
+    """Put a node exactly there: viser drops a change of less than 1e-5, but what is shown is what the model gets."""
+    for shown, wanted in ((handle.wxyz, wxyz), (handle.position, position)):
+        if not np.array_equal(shown, wanted):
+            shown[:] = np.nan  # unlike any pose; viser hands out its own array
+    handle.wxyz, handle.position = wxyz, position
+
+
 class _Lines:
     """One named set of line segments, replaced only when its number of segments changes."""
 
@@ -313,7 +321,7 @@ class _Frusta:
         fx, fy = trajectory.intrinsics[index, :2]
         fov_y_rad, aspect = float(trajectory.fov_y_rad[index]), float((w / fx) / (h / fy))
         handle = self._handles[index]
-        handle.wxyz, handle.position = wxyz, trajectory.centres[index]
+        _set_pose(handle, wxyz, trajectory.centres[index])
         handle.fov, handle.aspect = fov_y_rad, aspect
         # viser keeps the volume of a frustum fixed (its `compute_canonical_frustum_size`); we fix the depth.
         handle.scale = depth * float(np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0))
@@ -369,7 +377,7 @@ class _Gizmo:
             )
             self._handle.on_update(self._moved)
         else:
-            self._handle.wxyz, self._handle.position = wxyz, position
+            _set_pose(self._handle, wxyz, position)
 
     async def _moved(self, event: viser.TransformControlsEvent) -> None:
         # A coroutine without awaits runs on viser's loop in order of arrival; plain functions go to a pool and may not.

@@ -17,7 +17,7 @@ from viser._messages import Message
 
 from rap.geometry import intrinsics_from_fov, replace_pose, se3
 from rap.geometry.trajectory import Trajectory
-from ui.messages import Drag, DragEnd, DragStart, Select
+from ui.messages import Drag, DragEnd, DragStart, PickPoint, Select
 from ui.state import Points
 from ui.viewport import (
     FRUSTUM_DEPTH_RANGE,
@@ -238,7 +238,8 @@ def test_a_click_selects(viewport, messages):
 def click_anywhere(viewport, screen_pos):
     """What viser reports beside the click on a node, for every click."""
     for entry in list(viewport.server.scene._scene_pointer_cb):
-        asyncio.run(entry.callback(SimpleNamespace(screen_pos=screen_pos)))
+        ray = {"ray_origin": (0.0, 0.0, -1.0), "ray_direction": (0.0, 0.0, 1.0)}
+        asyncio.run(entry.callback(SimpleNamespace(screen_pos=screen_pos, **ray)))
 
 
 def test_a_click_beside_the_frusta_clears_the_selection(viewport, messages):
@@ -255,6 +256,38 @@ def test_a_click_beside_the_frusta_clears_the_selection(viewport, messages):
     viewport.draw(ViewportScene(path()))
     click_anywhere(viewport, (0.1, 0.1))
     assert len(messages) == 2
+
+
+def test_a_click_picks_a_point_while_one_is_wanted(viewport, messages):
+    viewport.draw(ViewportScene(path(), picking=True))
+    click_anywhere(viewport, (0.1, 0.1))
+    assert messages == [PickPoint((0.0, 0.0, -1.0), (0.0, 0.0, 1.0))]
+    viewport.draw(ViewportScene(path(), target=(0.1, 0.2, 1.0)))
+    click_anywhere(viewport, (0.1, 0.1))
+    assert len(messages) == 1, "and no longer"
+    np.testing.assert_array_equal(node(viewport, "/target").points, np.float32([[0.1, 0.2, 1.0]]))
+
+
+def test_keys_carry_a_dot_each(viewport, sent):
+    viewport.draw(ViewportScene(path(), keys=(0, 4, None, 8)))
+    np.testing.assert_array_equal(node(viewport, "/path/keys").points, path().centres[[0, 4, 8]].astype(np.float32))
+    sent.clear()
+    viewport.draw(ViewportScene(path(), keys=(0, 4, None, 8)))
+    assert not sent
+    viewport.draw(ViewportScene(path()))
+    assert node(viewport, "/path/keys") is None
+
+
+def test_the_view_of_the_page_that_moved_last(viewport, monkeypatch):
+    assert viewport.current_view() is None
+    T = path().Ts_world_camera[3]
+    cameras = [
+        SimpleNamespace(wxyz=se3.quaternion_wxyz(pose[:3, :3]), position=pose[:3, 3], update_timestamp=time)
+        for time, pose in ((1.0, np.eye(4)), (2.0, T), (1.5, np.eye(4)))
+    ]
+    clients = {i: SimpleNamespace(camera=camera) for i, camera in enumerate(cameras)}
+    monkeypatch.setattr(viewport.server, "get_clients", lambda: clients)
+    np.testing.assert_allclose(viewport.current_view(), T, atol=1e-12)
 
 
 def points(count=50):

@@ -1,0 +1,24 @@
+"""Which point a click means: the nearest under the pointer, the picture's plane without points, or none."""
+
+import numpy as np
+import pytest
+
+from ui.picking import picked_point
+
+POINTS = np.array([[0.0, 0.0, 2.0], [0.0, 0.01, 1.0], [0.5, 0.0, 1.0], [0.0, 0.0, -1.0]])
+
+
+def test_the_nearest_under_the_pointer():
+    assert picked_point(POINTS, (0, 0, 0), (0, 0, 3)) == (0.0, 0.01, 1.0)
+    assert picked_point(POINTS, (0, 0, 0), (0.5, 0, 1)) == (0.5, 0.0, 1.0)
+    assert picked_point(POINTS, (0, 0, 4), (0, 0, -1)) == (0.0, 0.0, 2.0)
+
+
+def test_the_picture_at_unit_depth_where_there_are_no_points():
+    assert picked_point(None, (1.0, 2.0, -1.0), (-0.5, 0.0, 1.0)) == pytest.approx((0.0, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("points", [POINTS, None])
+def test_nothing_is_said_so(points):
+    with pytest.raises(ValueError, match="there is no point"):
+        picked_point(points, (0, 0, 0), (0, 1, 0))
