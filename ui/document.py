@@ -70,6 +70,9 @@ class Take:
         cameras: the path it was made along, as npz.
         clip_hash, trajectory: what it was made from.
         seconds: what it cost.
+        thumbnail: JPEG of a few of its frames side by side.
+        name: given by the person; empty until then.
+        starred: marked by the person.
     """
 
     number: int
@@ -80,6 +83,14 @@ class Take:
     trajectory: Trajectory
     settings: Settings
     seconds: float
+    thumbnail: bytes = b""
+    name: str = ""
+    starred: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the person calls it, else its number."""
+        return self.name or f"take {self.number}"
 
     @property
     def stamp(self) -> str:
@@ -401,6 +412,41 @@ def with_take(document: Document, take: Take) -> Document:
     return replace(document, takes=(*document.takes, take), shown_take=take.number)
 
 
+def next_take_number(document: Document) -> int:
+    """One more than any take has."""
+    return 1 + max((take.number for take in document.takes), default=0)
+
+
+def take_of(document: Document, number: int) -> Take:
+    """Raises ValueError for a number no take has."""
+    found = next((take for take in document.takes if take.number == number), None)
+    if found is None:
+        raise ValueError(f"there is no take {number}; there are {[take.number for take in document.takes]}")
+    return found
+
+
+def with_take_changed(document: Document, changed: Take) -> Document:
+    """A take gets another name or star. Raises ValueError for a take that is not there."""
+    take_of(document, changed.number)
+    takes = tuple(changed if take.number == changed.number else take for take in document.takes)
+    return replace(document, takes=takes)
+
+
+def without_take(document: Document, number: int) -> Document:
+    """A take and what was found out about it are forgotten; the one before it, else the one after, is shown.
+
+    Raises:
+        ValueError: there is no such take.
+    """
+    at = document.takes.index(take_of(document, number))
+    left = document.takes[:at] + document.takes[at + 1 :]
+    shown = document.shown_take
+    if shown == number:
+        shown = left[max(at - 1, 0)].number if left else None
+    found = tuple(found for found in document.verifications if found.take != number)
+    return replace(document, takes=left, shown_take=shown, verifications=found)
+
+
 def with_verification(document: Document, verification: Verification) -> Document:
     """What was found out about a take takes the place of what was known of it; nothing for a take that is gone."""
     if all(take.number != verification.take for take in document.takes):
@@ -411,9 +457,7 @@ def with_verification(document: Document, verification: Verification) -> Documen
 
 def show_take(document: Document, number: int) -> Document:
     """Raises ValueError for a number no take has."""
-    if all(take.number != number for take in document.takes):
-        raise ValueError(f"there is no take {number}; there are {[take.number for take in document.takes]}")
-    return replace(document, shown_take=number)
+    return replace(document, shown_take=take_of(document, number).number)
 
 
 def _travelled(document: Document, to: Edit, past: tuple[Edit, ...], future: tuple[Edit, ...]) -> Document:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from ui import messages as msg
 from ui import panels
-from ui.parts import QUIET, Events, Part, button_part
+from ui.parts import DOWNLOAD, QUIET, Events, Part, button_part
 
 if TYPE_CHECKING:
     from ui.session import Session
@@ -38,11 +38,8 @@ class KeepPanel:
 
     def wire(self, events: Events) -> None:
         """Every listener of the tab."""
-        # a browser downloads only what is clicked: write the file, give it to a hidden link, click that
         for event, listener, inputs in ((self.export.click, export, [self.format]), (self.save.click, save, [])):
-            events.on(event, listener, inputs, self.download).success(
-                None, js="() => setTimeout(() => document.querySelector('#rap-download')?.click(), 100)", **QUIET
-            )
+            events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
         events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
 
 

@@ -19,6 +19,7 @@ from gradio.themes.base import Base
 from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
+from ui.compare_panel import compare_panel
 from ui.frame_panel import FramePanel, frame_panel
 from ui.input_panel import input_panel
 from ui.keep_panel import keep_panel
@@ -65,12 +66,14 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
                     result = result_panel(seed, steps)
                 with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):
                     verify = verify_panel()
+                with gr.Tab("Compare", elem_id="rap-compare-tab", elem_classes="rap-tab", render_children=True):
+                    compare = compare_panel()
                 with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
                     keep = keep_panel()
         inputs.wire(events, result.steps, result.seed)
-        for panel in (path, *edits, result, verify, keep):
+        for panel in (path, *edits, result, verify, compare, keep):
             panel.wire(events)
-        parts = [part for panel in (inputs, path, *edits, result, verify, keep) for part in panel.parts()]
+        parts = [part for panel in (inputs, path, *edits, result, verify, compare, keep) for part in panel.parts()]
         Page(events, parts).wire(demo, path.viewport, seen)
     return demo
 

@@ -7,7 +7,7 @@ compare by identity where they carry arrays, so that a queue of them can be logg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -219,6 +219,45 @@ class SetVerify:
 
 
 @dataclass(frozen=True)
+class Variations:
+    """Three takes, one after the other: with seeds that follow each other, or with 50, 100 and 150 % of the motion."""
+
+    kind: Literal["seeds", "amplitudes"]
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RenameTake:
+    """A name for a take; an empty one takes it back."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class StarTake:
+    """Mark a take, or no longer."""
+
+    number: int
+    on: bool
+
+
+@dataclass(frozen=True)
+class DeleteTake:
+    """Delete a take and its files: what is asked for once is asked back, and done when it is asked for again."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Play two takes side by side; None ends it."""
+
+    numbers: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
 class Verify:
     """Estimate the cameras of the take on show, to compare them with the path it was made along."""
 
@@ -331,6 +370,11 @@ Message = (
     | SetSoftDrag
     | Regenerate
     | SetVerify
+    | Variations
+    | RenameTake
+    | StarTake
+    | DeleteTake
+    | Compare
     | Verify
     | Cancel
     | ShowTake

@@ -6,14 +6,14 @@ Everything that comes from outside (file names, error sentences) is escaped here
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+
+from ui.pictures import inline_jpeg, strip_jpeg
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
@@ -68,14 +68,8 @@ def clip_card(clip: Clip | None) -> str:
 
 def strip_image(frames_u8: UInt8[np.ndarray, "T h w 3"], alt: str) -> str:
     """Up to `STRIP_FRAMES` frames side by side as one small inline picture, first and last included."""
-    picked = np.unique(np.linspace(0, len(frames_u8) - 1, STRIP_FRAMES).round().astype(int))
-    h, w = frames_u8.shape[1:3]
-    size = (max(1, round(w * STRIP_HEIGHT_PX * 2 / h)), STRIP_HEIGHT_PX * 2)  # twice the size on screen: sharp displays
-    tiles = [np.asarray(Image.fromarray(frames_u8[i]).resize(size)) for i in picked]
-    data = io.BytesIO()
-    Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=82)
-    source = base64.b64encode(data.getvalue()).decode()
-    return f'<img class="rap-strip" alt="{escape(alt)}" src="data:image/jpeg;base64,{source}">'
+    source = inline_jpeg(strip_jpeg(frames_u8, STRIP_FRAMES, STRIP_HEIGHT_PX))
+    return f'<img class="rap-strip" alt="{escape(alt)}" src="{source}">'
 
 
 def notice_line(notice: Notice | None, place: str) -> str:
@@ -111,9 +105,11 @@ def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> s
     return progress_card(shown) + geometry_progress(geometry_job)
 
 
-def result_progress(job: JobStatus | None) -> str:
-    """What is at work on a take."""
-    return progress_card(job if job is not None and job.panel == "result" else None)
+def result_progress(job: JobStatus | None, waiting: int = 0) -> str:
+    """What is at work on a take, and how many takes follow it."""
+    shown = job if job is not None and job.panel == "result" else None
+    more = "" if not waiting else f'<div class="rap-note">then {waiting} more take{"s" if waiting > 1 else ""}</div>'
+    return progress_card(shown) + (more if shown is not None else "")
 
 
 def geometry_progress(job: GeometryJob | None) -> str:
@@ -211,9 +207,51 @@ def take_caption(document: Document) -> str:
 
 
 def take_label(document: Document, take: Take) -> str:
-    """A take's name in the list of takes."""
-    words = [str(take.number), *geometry_words(take), *(["stale"] if document.is_stale(take) else [])]
+    """A take's name in a list of takes."""
+    words = [take.title, *geometry_words(take), *(["stale"] if document.is_stale(take) else [])]
     return " · ".join(words)
+
+
+def take_strip(document: Document) -> str:
+    """All takes as thumbnails with name, settings and what they cost; the one on show is marked."""
+    cards = []
+    for take in document.takes:
+        stale = '<span class="rap-badge rap-stale">stale</span>' if document.is_stale(take) else ""
+        chosen = "true" if take.number == document.shown_take else "false"
+        facts = " · ".join([f"seed {take.settings.seed}", *geometry_words(take), duration(take.seconds)])
+        picture = f'<img alt="" src="{inline_jpeg(take.thumbnail)}">' if take.thumbnail else ""
+        cards.append(
+            f'<button type="button" class="rap-take" data-take="{take.number}" aria-pressed="{chosen}" '
+            f'title="{escape(facts)}">{picture}<span>{"★ " if take.starred else ""}{escape(take.title)}</span>{stale}'
+            f"<i>{escape(facts)}</i></button>"
+        )
+    return f'<div class="rap-take-strip">{"".join(cards)}</div>' if cards else ""
+
+
+def take_button(label: str, document: Document) -> ButtonLook:
+    """Needs a take on show."""
+    return ButtonLook(label, True) if document.take is not None else ButtonLook(f"{label} (no take)", False)
+
+
+def star_button(document: Document) -> ButtonLook:
+    """Marks the take on show, or takes the mark back."""
+    take = document.take
+    return take_button("Unstar" if take is not None and take.starred else "Star", document)
+
+
+def delete_button(document: Document, doomed: int | None) -> ButtonLook:
+    """Asks once more before it deletes."""
+    take = document.take
+    if take is not None and take.number == doomed:
+        return ButtonLook(f"Really delete {take.title}?", True)
+    return take_button("Delete", document)
+
+
+def variations_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path and no job at work."""
+    if document.edited is None:
+        return ButtonLook("3 variations (needs a path)", False)
+    return _unless_busy("3 variations", job)
 
 
 def geometry_words(take: Take) -> list[str]:

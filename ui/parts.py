@@ -26,6 +26,9 @@ FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """Options of every listener; private: the public interface has its own, named functions."""
 
+DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
+"""A browser downloads only what is clicked: a file is written, given to a hidden link, and that is clicked."""
+
 Seen = dict[str, tuple[Any, ...]]
 """What a page shows at present: for each part the values it was drawn from."""
 
@@ -91,6 +94,10 @@ class Events:
         """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it."""
         return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
 
+    def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None]) -> Any:
+        """Call `listener(session, data)` at an event of an HTML component, with what its `trigger` was given."""
+        return event(_Picked(self, listener), [self.session_id], None, **QUIET)
+
     def send(self, event: Callable[..., Any], message: AnyMessage, **options: Any) -> Any:
         """Dispatch a message that needs no value of the page."""
         return self.on(event, partial(_dispatch, message), **options)
@@ -101,6 +108,17 @@ class Events:
 
     def _call(self, listener: Callable[..., Any], session_id: str, *values: Any) -> Any:
         return listener(self.session(session_id), *values)
+
+
+class _Picked:
+    """A listener that Gradio hands an event's data: it looks for the annotation, which a `partial` does not have."""
+
+    def __init__(self, events: Events, listener: Callable[[Session, Any], None]) -> None:
+        self._events, self._listener = events, listener
+        self.__name__ = getattr(listener, "__name__", "picked")
+
+    def __call__(self, session_id: str, data: gr.EventData) -> None:
+        self._listener(self._events.session(session_id), data._data)
 
 
 def _dispatch(message: AnyMessage, session: Session) -> None:

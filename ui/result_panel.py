@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from ui.session import Session
 
 
+PICK_TAKE = """
+element.addEventListener("click", (event) => {
+  const card = event.target.closest("[data-take]");
+  if (card) trigger("select", { take: Number(card.dataset.take) });
+});
+"""
+
+
 @dataclass(frozen=True)
 class ResultPanel:
     """Right column: the video, the job that makes it, and what is kept."""
@@ -24,7 +32,13 @@ class ResultPanel:
     caption: gr.HTML
     preview: gr.HTML
     preview_line: gr.HTML
-    takes: gr.Radio
+    takes: gr.HTML
+    name: gr.Textbox
+    star: gr.Button
+    reload: gr.Button
+    delete: gr.Button
+    vary: gr.Button
+    vary_by: gr.Dropdown
     progress: gr.HTML
     notice: gr.HTML
     steps: gr.Number
@@ -39,11 +53,16 @@ class ResultPanel:
         return (
             Part(self.video, lambda s: (s.state.document.take,), _video),
             Part(self.caption, lambda s: (panels.take_caption(s.state.document),), gr.HTML),
-            Part(self.takes, _take_values, _takes),
+            Part(self.takes, lambda s: (panels.take_strip(s.state.document),), gr.HTML),
+            Part(self.name, _name_values, _name_field),
+            button_part(self.star, lambda s: panels.star_button(s.state.document)),
+            button_part(self.reload, lambda s: panels.take_button("Use its path", s.state.document)),
+            button_part(self.delete, lambda s: panels.delete_button(s.state.document, s.state.doomed)),
+            button_part(self.vary, lambda s: panels.variations_button(s.state.document, s.state.job)),
             Part(self.preview, lambda s: (s.state.geometry.preview,), panels.preview_video),
             Part(self.preview_line, _preview_words, gr.HTML),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
-            Part(self.progress, lambda s: (s.state.job,), panels.result_progress),
+            Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), panels.result_progress),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
             Part(self.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
@@ -54,7 +73,13 @@ class ResultPanel:
     def wire(self, events: Events) -> None:
         """Every listener of the column."""
         events.on(self.regenerate.click, regenerate, [self.steps, self.seed])
-        events.on(self.takes.input, show_take, [self.takes])
+        events.on_pick(self.takes.select, show_take)
+        for event in (self.name.submit, self.name.blur):
+            events.on(event, rename_take, [self.name])
+        events.on(self.star.click, star_take)
+        events.on(self.reload.click, reload_path)
+        events.on(self.delete.click, delete_take)
+        events.on(self.vary.click, vary, [self.vary_by, self.steps, self.seed])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
         events.send(self.cancel.click, msg.Cancel("result"))
 
@@ -69,7 +94,15 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         elem_id="rap-video",
     )  # fmt: skip
     caption = gr.HTML(elem_id="rap-caption", padding=False)
-    takes = gr.Radio([], label="Takes", visible=False, elem_id="rap-takes")
+    takes = gr.HTML(js_on_load=PICK_TAKE, elem_id="rap-takes", padding=False)
+    with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
+        name = gr.Textbox(
+            show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,
+            elem_id="rap-take-name",
+        )  # fmt: skip
+        star = gr.Button("Star (no take)", size="sm", interactive=False, min_width=50, elem_id="rap-star")
+        reload = gr.Button("Use its path (no take)", size="sm", interactive=False, min_width=80, elem_id="rap-reload")
+        delete = gr.Button("Delete (no take)", size="sm", interactive=False, min_width=60, elem_id="rap-delete")
     preview = gr.HTML(elem_id="rap-preview", padding=False)
     preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
     with gr.Row(elem_classes="rap-pair"):
@@ -88,10 +121,17 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
         )
         cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
+    with gr.Row(elem_classes="rap-pair"):
+        vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
+        vary_by = gr.Dropdown(
+            [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="seeds", show_label=False,
+            container=False, min_width=150, elem_id="rap-vary-by",
+        )  # fmt: skip
     progress = gr.HTML(elem_id="rap-progress", padding=False)
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
     return ResultPanel(
-        video, caption, preview, preview_line, takes, progress, notice, steps_box, seed_box, use_geometry, cost,
+        video, caption, preview, preview_line, takes, name, star, reload, delete, vary_button, vary_by, progress,
+        notice, steps_box, seed_box, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
@@ -101,10 +141,44 @@ def regenerate(session: Session, steps: float | None, seed: float | None) -> Non
     session.dispatch(msg.Regenerate(int(steps) if steps else None, int(seed or 0)))
 
 
-def show_take(session: Session, number: int | None) -> None:
-    """Another take was chosen."""
-    if number is not None:
-        session.dispatch(msg.ShowTake(int(number)))
+def vary(session: Session, kind: Any, steps: float | None, seed: float | None) -> None:
+    """Begin three takes."""
+    session.dispatch(msg.Variations(kind, int(steps) if steps else None, int(seed or 0)))
+
+
+def show_take(session: Session, data: Any) -> None:
+    """A thumbnail was clicked."""
+    session.dispatch(msg.ShowTake(int(data["take"])))
+
+
+def rename_take(session: Session, name: str | None) -> None:
+    """The take on show got a name; a field that was only visited changes nothing."""
+    take = session.state.document.take
+    if take is not None and (name or "") != take.name:
+        session.dispatch(msg.RenameTake(take.number, name or ""))
+
+
+def star_take(session: Session) -> None:
+    """Mark the take on show, or no longer."""
+    take = session.state.document.take
+    if take is not None:
+        session.dispatch(msg.StarTake(take.number, not take.starred))
+
+
+def reload_path(session: Session) -> None:
+    """The path of the take on show becomes the edited one."""
+    from ui.edits import SetPath
+
+    take = session.state.document.take
+    if take is not None:
+        session.dispatch(SetPath(take.trajectory, False, f"path of {take.title}"))
+
+
+def delete_take(session: Session) -> None:
+    """Delete the take on show; the session asks back."""
+    take = session.state.document.take
+    if take is not None:
+        session.dispatch(msg.DeleteTake(take.number))
 
 
 def _preview_words(session: Session) -> tuple[str]:
@@ -115,10 +189,10 @@ def _video(take: Any) -> Any:
     return None if take is None else str(take.video)
 
 
-def _take_values(session: Session) -> tuple[Any, ...]:
-    document = session.state.document
-    return tuple((panels.take_label(document, take), take.number) for take in document.takes), document.shown_take
+def _name_values(session: Session) -> tuple[Any, ...]:
+    take = session.state.document.take
+    return (None, False) if take is None else (take.name, True)
 
 
-def _takes(choices: Sequence[tuple[str, int]], shown: int | None) -> Any:
-    return gr.Radio(choices=list(choices), value=shown, visible=len(choices) > 1)
+def _name_field(name: str | None, enabled: bool) -> Any:
+    return gr.Textbox(name or "", interactive=enabled)

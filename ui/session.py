@@ -24,20 +24,26 @@ from rap import formats
 from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.errors import InputError
-from rap.geometry import PRESETS, Trajectory
+from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
 from ui import session_file
+from ui.comparison import side_by_side
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
 from ui.picking import picked_point
-from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State
+from ui.pictures import strip_jpeg
+from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
 from ui.verification import KnownPaths, verified
 from ui.viewport import Viewport, ViewportScene
+
+VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
+TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
+MAX_TAKE_NAME = 40
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +182,21 @@ class Session:
             return Path(shutil.make_archive(str(path), "zip", path))
         return path
 
+    def side_by_side(self) -> Path:
+        """The two takes that are compared, in one mp4.
+
+        Raises:
+            InputError: none are compared.
+        """
+        state = self._state
+        if state.compared is None:
+            raise InputError("there are no two takes to put side by side yet; press Compare first")
+        a, b = (doc.take_of(state.document, number) for number in state.compared)
+        videos = [load_clip(take.video, num_frames=len(take.trajectory)) for take in (a, b)]
+        path = self.folder / "exports" / f"take-{a.number}-beside-{b.number}.mp4"
+        write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
+        return path
+
     def save(self) -> Path:
         """Write all of the session but its history into one file, which `OpenSession` takes.
 
@@ -300,7 +321,7 @@ class Session:
             known_fov_y_rad=message.known_fov_y_rad,
         )
         notice = Notice("keep", f"{message.name} is open: {_contents(message.document)}.")
-        state = replace(state, document=message.document, geometry=geometry, job=None, notice=notice)
+        state = State(message.document, geometry, notice=notice, verify_on=state.verify_on, version=state.version)
         return state, stop
 
     @_reduce.register
@@ -367,7 +388,7 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.ShowTake, state: State) -> Change:
-        return replace(state, document=doc.show_take(state.document, message.number)), None
+        return replace(state, document=doc.show_take(state.document, message.number), doomed=None), None
 
     @_reduce.register
     def _(self, message: msg.Predict, state: State) -> Change:
@@ -390,26 +411,69 @@ class Session:
         settings = Settings(message.seed, message.steps)
         count = self._options.num_frames
         task = JointTask(clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed)
-        keep = partial(self._keep_take, "imagined", clip.hash, settings, len(state.document.takes) + 1)
+        keep = partial(self._keep_take, "imagined", clip.hash, settings, doc.next_take_number(state.document))
         return self._start("imagine", task, settings, keep, state)
 
     @_reduce.register
     def _(self, message: msg.Regenerate, state: State) -> Change:
-        clip, path = _clip(state), state.document.edited
-        if path is None:
-            raise InputError("there is no path to generate along yet; press Predict or apply a preset first")
+        return self._regenerate(Wanted(_edited(state), message.steps, message.seed), state)
+
+    @_reduce.register
+    def _(self, message: msg.Variations, state: State) -> Change:
+        path, seed = _edited(state), message.seed
+        if message.kind == "seeds":
+            first, *others = [Wanted(path, message.steps, seed + i) for i in range(3)]
+        else:
+            paths = [scale_motion(path, amplitude) for amplitude in VARIED_AMPLITUDES]
+            first, *others = [Wanted(path, message.steps, seed) for path in paths]
+        state, start = self._regenerate(first, state)
+        return replace(state, waiting=tuple(others)), start
+
+    def _regenerate(self, wanted: Wanted, state: State) -> Change:
+        clip, path = _clip(state), wanted.trajectory
         hinted = self._geometry.hinted(state)
-        settings = Settings(message.seed, message.steps, with_geometry=hinted is not None)
+        settings = Settings(wanted.seed, wanted.steps, with_geometry=hinted is not None)
         source = min(path.source, len(clip) - 1)
         task = GenerateTask(
-            clip.frames_u8[source : source + 1], path, (path.source,), steps=message.steps, seed=message.seed
+            clip.frames_u8[source : source + 1], path, (path.source,), steps=wanted.steps, seed=wanted.seed
         )
-        keep = partial(self._keep_take, "regenerated", clip.hash, settings, len(state.document.takes) + 1)
+        keep = partial(self._keep_take, "regenerated", clip.hash, settings, doc.next_take_number(state.document))
         state, start = self._start("regenerate", task, settings, keep, state, hinted)
         if state.geometry.use_on and hinted is None:
             text = f"Made by the model alone: {why_unusable(state.document)}"
             state = replace(state, notice=Notice("result", text))
         return state, start
+
+    @_reduce.register
+    def _(self, message: msg.RenameTake, state: State) -> Change:
+        take = doc.take_of(state.document, message.number)
+        named = replace(take, name=" ".join(message.name.split())[:MAX_TAKE_NAME])
+        return replace(state, document=doc.with_take_changed(state.document, named)), None
+
+    @_reduce.register
+    def _(self, message: msg.StarTake, state: State) -> Change:
+        take = replace(doc.take_of(state.document, message.number), starred=message.on)
+        return replace(state, document=doc.with_take_changed(state.document, take)), None
+
+    @_reduce.register
+    def _(self, message: msg.DeleteTake, state: State) -> Change:
+        take = doc.take_of(state.document, message.number)
+        if state.doomed != take.number:
+            return replace(state, doomed=take.number), None
+        stop = None
+        if state.job is not None and state.job.kind == "verify":  # it may be at this take's file
+            stop, state = self._stopper(state), replace(state, job=None)
+        compared = None if state.compared is not None and take.number in state.compared else state.compared
+        notice = Notice("result", f"{take.title} is deleted.")
+        document = doc.without_take(state.document, take.number)
+        state = replace(state, document=document, doomed=None, compared=compared, notice=notice)
+        return state, partial(_both, stop, partial(_unlink, take.video, take.cameras))
+
+    @_reduce.register
+    def _(self, message: msg.Compare, state: State) -> Change:
+        for number in message.numbers or ():
+            doc.take_of(state.document, number)
+        return replace(state, compared=message.numbers), None
 
     @_reduce.register
     def _(self, message: msg.SetVerify, state: State) -> Change:
@@ -428,7 +492,8 @@ class Session:
         if message.place != "result":
             state, stop_geometry = self._geometry.cancel(state)
         if state.job is not None and message.place in (None, state.job.panel):
-            state, stop_model = replace(state, job=replace(state.job, phase="cancelling")), self._stopper(state)
+            job = replace(state.job, phase="cancelling")
+            state, stop_model = replace(state, job=job, waiting=()), self._stopper(state)
         return state, partial(_both, stop_geometry, stop_model)
 
     @_reduce.register
@@ -497,6 +562,10 @@ class Session:
             state = replace(state, geometry=_unknown(state.geometry))
         text = f"Take {take.number} is ready after {message.seconds:.1f} s."
         state = replace(state, document=doc.with_take(document, take), job=None, notice=Notice("result", text))
+        if state.waiting:
+            wanted, *others = state.waiting
+            state, start = self._regenerate(wanted, replace(state, waiting=()))
+            return replace(state, waiting=tuple(others), notice=Notice("result", text)), start
         return self._verify(take, state) if state.verify_on else (state, None)
 
     @_reduce.register
@@ -504,7 +573,7 @@ class Session:
         job = state.job
         if job is None or job.number != message.job:
             return state, None
-        return _refuse(replace(state, job=None), job.panel, message.text), None
+        return _refuse(replace(state, job=None, waiting=()), job.panel, message.text), None
 
     @_reduce.register
     def _(self, message: msg.JobCancelled, state: State) -> Change:
@@ -560,7 +629,8 @@ class Session:
         video, cameras = folder / f"{name}.mp4", folder / f"{name}.npz"
         write_video(video, output.frames_u8, playback_fps(trajectory.fps))
         formats.write(cameras, trajectory)
-        return Take(number, origin, video, cameras, clip_hash, trajectory, settings, seconds=0.0)
+        thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
+        return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
 
 
 _PLACES: dict[type, str] = {
@@ -572,6 +642,11 @@ _PLACES: dict[type, str] = {
     msg.SetFieldOfView: "input",
     msg.Regenerate: "result",
     msg.ShowTake: "result",
+    msg.Variations: "result",
+    msg.RenameTake: "result",
+    msg.StarTake: "result",
+    msg.DeleteTake: "result",
+    msg.Compare: "compare",
     msg.Verify: "result",
 }
 
@@ -584,6 +659,18 @@ def _clip(state: State) -> Clip:
     if state.document.clip is None:
         raise InputError("there is no clip yet; give a video or an image first")
     return state.document.clip
+
+
+def _edited(state: State) -> Trajectory:
+    _clip(state)
+    if state.document.edited is None:
+        raise InputError("there is no path to generate along yet; press Predict or apply a preset first")
+    return state.document.edited
+
+
+def _unlink(*files: Path) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def _contents(document: Document) -> str:

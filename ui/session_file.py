@@ -27,6 +27,7 @@ from rap import formats
 from rap.data import Clip
 from rap.errors import InputError
 from rap.geometry import Trajectory
+from rap.geometry.keys import KeyPath
 from rap.geometry.refine import RefinementReport
 from ui import document as doc
 from ui.document import Document, Settings, SoftDrag, Take
@@ -42,6 +43,7 @@ SAFE_NAME = re.compile(r"[a-z0-9_-]+(/[A-Za-z0-9_-]+)?\.[a-z0-9]+")
 DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 CLIP_FILE, REFERENCE_FILE = "clip/frames.npz", "clip/reference.npz"
 CLIP_ARRAYS = ("frames_u8", "footage_u8")
+KEYS_FILE = "paths/keys.npz"
 PATHS = ("predicted", "refined", "edited")
 
 
@@ -95,8 +97,12 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
     for name in PATHS:
         if getattr(document, name) is not None:
             formats.write(folder / "paths" / f"{name}.npz", getattr(document, name))
+    if document.keys is not None:
+        formats.write(folder / KEYS_FILE, document.keys.keys)
     for take in document.takes:
         (folder / "takes").mkdir(exist_ok=True)
+        if take.thumbnail:
+            (folder / _thumbnail_name(take.number)).write_bytes(take.thumbnail)
         (folder / _video_name(take.number)).write_bytes(take.video.read_bytes())
         formats.write(folder / _cameras_name(take.number), take.trajectory)
     for found in document.verifications:
@@ -116,6 +122,8 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
         "known_fov_y_rad": known_fov_y_rad,
         "prediction_follows_clip": document.prediction_follows_clip,
         "follows_clip": document.follows_clip,
+        "keys": None if document.keys is None else _key_settings(document.keys),
+        "target": None if document.target is None else list(document.target),
         "report": None if document.report is None else asdict(document.report),
         "soft_drag": asdict(document.soft),
         "shown_take": document.shown_take,
@@ -126,6 +134,8 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
                 "clip_hash": take.clip_hash,
                 "settings": asdict(take.settings),
                 "seconds": take.seconds,
+                "name": take.name,
+                "starred": take.starred,
             }
             for take in document.takes
         ],
@@ -135,6 +145,20 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
 
 def _video_name(number: int) -> str:
     return f"takes/take-{number}.mp4"
+
+
+def _thumbnail_name(number: int) -> str:
+    return f"takes/take-{number}.jpg"
+
+
+def _key_settings(keys: KeyPath) -> dict[str, Any]:
+    return {
+        "times": list(keys.times),
+        "num_frames": keys.num_frames,
+        "tension": keys.tension,
+        "easing": keys.easing,
+        "loop": keys.loop,
+    }
 
 
 def _cameras_name(number: int) -> str:
@@ -255,6 +279,9 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
         follows_clip=_typed(manifest, "follows_clip", bool),
         report=None if report is None else RefinementReport(**report),
     )
+    document = replace(document, keys=_keys(manifest.get("keys"), folder), target=_target(manifest.get("target")))
+    if document.keys is not None and document.keys.trajectory != document.edited:
+        raise InputError(f"{name}: its keys do not hold its edited path; the file was changed")
     for row in _typed(manifest, "takes", list):
         document = doc.with_take(document, _take(row, folder, name))
     for row in _typed(manifest, "verified", list):
@@ -291,6 +318,7 @@ def _clip(row: dict[str, Any], folder: Path) -> Clip:
 def _take(row: dict[str, Any], folder: Path, name: str) -> Take:
     number = _typed(row, "number", int)
     video, cameras = folder / _video_name(number), folder / _cameras_name(number)
+    thumbnail = folder / _thumbnail_name(number)
     trajectory = _path(cameras)
     if trajectory is None or not video.is_file():
         raise InputError(f"{name}: take {number} lacks its video or its cameras")
@@ -303,7 +331,26 @@ def _take(row: dict[str, Any], folder: Path, name: str) -> Take:
         trajectory=trajectory,
         settings=Settings(**_typed(row, "settings", dict)),
         seconds=_typed(row, "seconds", float),
+        thumbnail=thumbnail.read_bytes() if thumbnail.is_file() else b"",
+        name=_typed(row, "name", str),
+        starred=_typed(row, "starred", bool),
     )
+
+
+def _keys(row: dict[str, Any] | None, folder: Path) -> KeyPath | None:
+    cameras = _path(folder / KEYS_FILE)
+    if row is None or cameras is None:
+        return None
+    times = tuple(float(time) for time in _typed(row, "times", list))
+    rest = {"num_frames": int, "tension": float, "easing": str, "loop": bool}
+    return KeyPath(cameras, times, **{key: _typed(row, key, kind) for key, kind in rest.items()})
+
+
+def _target(row: Any) -> tuple[float, float, float] | None:
+    if row is None:
+        return None
+    x, y, z = (float(value) for value in row)
+    return x, y, z
 
 
 def _path(file: Path) -> Trajectory | None:

@@ -165,12 +165,24 @@ class Geometry:
 
 
 @dataclass(frozen=True, eq=False)
+class Wanted:
+    """A take that is to be made when those before it are."""
+
+    trajectory: Trajectory
+    steps: int | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
 class State:
     """All of a session that can be seen. `version` counts the changes.
 
     Args:
         verify_on: verify each take as soon as it is made.
         picking: the next click into the scene picks a point.
+        waiting: takes that follow the one at work.
+        doomed: the take that is deleted when that is asked for once more.
+        compared: numbers of the takes that play side by side.
     """
 
     document: Document
@@ -179,6 +191,9 @@ class State:
     notice: Notice | None = None
     verify_on: bool = True
     picking: bool = False
+    waiting: tuple[Wanted, ...] = ()
+    doomed: int | None = None
+    compared: tuple[int, int] | None = None
     version: int = 0
 
     @property

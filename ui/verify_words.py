@@ -83,8 +83,8 @@ def error_strips(found: Verification | None, selected: int | None) -> str:
     """Two bar charts over the frames: rotation in degrees, translation in parts of the path; worst frame marked."""
     if found is None:
         return ""
-    rotation = _bars(found.rotation_deg, found.worst_frame, selected)
-    translation = _bars(100 * found.translation, found.worst_frame, selected)
+    rotation = bars(found.rotation_deg, found.worst_frame, selected)
+    translation = bars(100 * found.translation, found.worst_frame, selected)
     return (
         f'<div class="rap-strips"><div class="rap-note">Rotation error, up to {found.rotation_deg.max():.1f}°</div>'
         f'{rotation}<div class="rap-note">Position error, up to {found.translation.max():.0%} of the path</div>'
@@ -92,7 +92,8 @@ def error_strips(found: Verification | None, selected: int | None) -> str:
     )
 
 
-def _bars(values: Float[np.ndarray, " T"], worst: int, selected: int | None) -> str:
+def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | None) -> str:
+    """A bar for each frame's value, the worst and the selected one marked."""
     width, height = STRIP_SIZE
     top, step = max(float(values.max()), 1e-9), width / len(values)
     bars = []

@@ -324,7 +324,10 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     wait_until(lambda: session.state.job is None)
     document = session.state.document
     assert app.pipeline.tasks[-1].hints is None and not document.take.settings.with_geometry
-    assert [panels.take_label(document, entry) for entry in document.takes] == ["1 · geometry", "2 · model only"]
+    assert [panels.take_label(document, entry) for entry in document.takes] == [
+        "take 1 · geometry",
+        "take 2 · model only",
+    ]
     assert document.takes[0].stamp != document.takes[1].stamp
 
 

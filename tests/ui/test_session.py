@@ -13,6 +13,8 @@ from PIL import Image
 from rap import formats
 from rap.config import VERIFY_STEPS
 from rap.data import load_clip, write_video
+from rap.errors import InputError
+from rap.geometry import scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import messages as msg
 from ui.geometry import GeometryWorker
@@ -229,6 +231,81 @@ def test_a_verification_makes_way_for_the_next_take(session, app, video):
     state = finish(session)
     assert [take.number for take in state.document.takes] == [1, 2] and not state.notice.is_error
     assert state.document.verifications == ()
+
+
+def made(session, count=2):
+    """A prediction and so many takes of it."""
+    session.dispatch(msg.SetVerify(False))
+    for seed in range(count):
+        session.dispatch(msg.Regenerate(steps=1, seed=seed))
+        finish(session)
+    return session.state.document
+
+
+def test_takes_are_named_starred_and_deleted_with_their_files(session, app, video):
+    predicted(session, video)
+    first, second = made(session).takes
+    assert first.thumbnail[:2] == b"\xff\xd8", "a JPEG"
+    session.dispatch(msg.RenameTake(2, "  the  good one "))
+    session.dispatch(msg.StarTake(2, True))
+    document = session.state.document
+    assert (document.take.title, document.take.starred) == ("the good one", True) and first.title == "take 1"
+    session.dispatch(msg.DeleteTake(2))
+    assert len(session.state.document.takes) == 2 and session.state.doomed == 2 and second.video.exists()
+    session.dispatch(msg.ShowTake(1))
+    assert session.state.doomed is None, "looking at another one takes the question back"
+    session.dispatch(msg.DeleteTake(2))
+    session.dispatch(msg.DeleteTake(2))
+    document = session.state.document
+    assert [take.number for take in document.takes] == [1] and document.shown_take == 1
+    assert not second.video.exists() and not second.cameras.exists() and first.video.exists()
+    session.dispatch(msg.DeleteTake(1))
+    session.dispatch(msg.DeleteTake(1))
+    assert session.state.document.takes == () and session.state.document.take is None
+    session.dispatch(msg.DeleteTake(1))
+    assert session.state.notice.is_error and "there is no take 1" in session.state.notice.text
+
+
+@pytest.mark.parametrize("kind", ["seeds", "amplitudes"])
+def test_three_variations_are_made_one_after_the_other(session, app, video, kind):
+    predicted(session, video)
+    session.dispatch(msg.SetVerify(False))
+    session.dispatch(msg.Variations(kind, steps=1, seed=5))
+    assert len(session.state.waiting) == 2
+    wait_until(lambda: len(session.state.document.takes) == 3 and session.state.job is None)
+    takes, edited = session.state.document.takes, session.state.document.edited
+    seeds, amplitudes = ((5, 6, 7), (1, 1, 1)) if kind == "seeds" else ((5, 5, 5), (0.5, 1, 1.5))
+    assert tuple(take.settings.seed for take in takes) == seeds
+    for take, amplitude in zip(takes, amplitudes, strict=True):
+        expected = edited if amplitude == 1 else scale_motion(edited, amplitude)
+        np.testing.assert_allclose(take.trajectory.Ts_world_camera, expected.Ts_world_camera, atol=1e-12)
+
+
+def test_cancel_stops_the_takes_that_wait_too(session, app, video):
+    predicted(session, video)
+    app.pipeline.gate = threading.Semaphore(0)
+    session.dispatch(msg.Variations("seeds", steps=2))
+    session.dispatch(msg.Cancel("result"))
+    app.pipeline.gate.release(20)
+    finish(session)
+    assert session.state.waiting == () and session.state.document.takes == ()
+
+
+def test_two_takes_are_compared_and_written_side_by_side(session, app, video):
+    predicted(session, video)
+    made(session)
+    with pytest.raises(InputError, match="press Compare first"):
+        session.side_by_side()
+    session.dispatch(msg.Compare((1, 2)))
+    assert session.state.compared == (1, 2)
+    both = load_clip(session.side_by_side(), stride=1)
+    h, w = session.state.document.clip.image_size
+    assert len(both) == 17 and both.upload_size == (h, 2 * w + 4)
+    session.dispatch(msg.Compare((1, 9)))
+    assert session.state.notice.place == "compare" and "there is no take 9" in session.state.notice.text
+    session.dispatch(msg.DeleteTake(1))
+    session.dispatch(msg.DeleteTake(1))
+    assert session.state.compared is None
 
 
 def test_preset_and_regenerate_from_one_image(session, tmp_path):

@@ -20,6 +20,7 @@ from rap.geometry.refine import RefinementReport
 from ui import document as doc
 from ui import session_file
 from ui.document import Document, Settings, Take
+from ui.path_edits import KeyStyle, ToKeys
 from ui.session_file import MANIFEST, open_session, save
 from ui.verification import verified
 
@@ -32,13 +33,26 @@ def document(tmp_path) -> Document:
     document = doc.with_prediction(doc.with_clip(Document(), clip()), preset("arc-left", image_size=(96, 128)))
     assert document.predicted is not None
     document = doc.with_refinement(document, scale_motion(document.predicted, 0.9), REPORT)
-    document = doc.with_preset(document, "dolly-zoom", 0.7, 17)
+    document = KeyStyle(0.4, "ease in-out", False).apply(ToKeys(5).apply(doc.with_preset(document, "spiral", 0.7, 17)))
+    document = doc.with_target(document, (0.1, 0.25, 1.5))
     assert document.clip is not None and document.edited is not None
     for number in (1, 2):
         video = tmp_path / f"made-{number}.mp4"
         write_video(video, document.clip.frames_u8, 8.0)
         settings = Settings(seed=number, steps=4, with_geometry=True)
-        take = Take(number, "regenerated", video, video, document.clip.hash, document.edited, settings, 1.5)
+        take = Take(
+            number,
+            "regenerated",
+            video,
+            video,
+            document.clip.hash,
+            document.edited,
+            settings,
+            1.5,
+            b"jpeg",
+            f"number {number}",
+            number == 2,
+        )
         document = doc.with_take(document, take)
     document = doc.with_verification(document, verified(1, document.edited, document.edited.scaled(2.0), 0.5))
     return doc.show_take(document, 1)
@@ -85,7 +99,11 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     assert all(folder in take.video.parents for take in found.takes)
     assert found.shown_take == 1 and not found.is_stale(found.take) and found.past == ()
     np.testing.assert_allclose(found.verification.translation, document.verification.translation, atol=1e-12)
-    assert found.soft == document.soft
+    assert found.soft == document.soft and found.target == document.target
+    assert found.keys.times == document.keys.times and found.keys.trajectory == document.edited
+    assert (found.keys.tension, found.keys.easing) == (0.4, "ease in-out")
+    kept = [(take.name, take.starred, take.thumbnail) for take in found.takes]
+    assert kept == [("number 1", False, b"jpeg"), ("number 2", True, b"jpeg")]
 
 
 def test_a_clip_alone_can_be_saved_and_nothing_cannot(tmp_path, folder) -> None:
@@ -117,6 +135,8 @@ HARM = {
     "changed": ({"change": lambda m: m["files"]["takes/take-1.mp4"].update(sha256="0" * 64)}, "SHA-256 differs"),
     "type": ({"change": lambda m: m["takes"][0].update(number="1")}, "number is '1', expected int"),
     "key": ({"change": lambda m: m.pop("soft_drag")}, "soft_drag"),
+    "other keys": ({"change": lambda m: m["keys"].update(tension=0.9)}, "its keys do not hold its edited path"),
+    "no keys": ({"change": lambda m: m["keys"].update(times=[0, 1])}, "times must"),
     "strange setting": ({"change": lambda m: m["takes"][0]["settings"].update(evil=1)}, "evil"),
     "unknown take": ({"change": lambda m: m.update(shown_take=9)}, "no take 9"),
     "unverified": ({"change": lambda m: m["verified"][0].update(take=2)}, "take 2 is verified but not there"),

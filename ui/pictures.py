@@ -1,0 +1,26 @@
+"""Small pictures for the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+
+def strip_jpeg(frames_u8: UInt8[np.ndarray, "T h w 3"], count: int, height_px: int) -> bytes:
+    """Up to `count` frames side by side, first and last included, at twice their size on screen: sharp displays."""
+    picked = np.unique(np.linspace(0, len(frames_u8) - 1, count).round().astype(int))
+    h, w = frames_u8.shape[1:3]
+    size = (max(1, round(w * height_px * 2 / h)), height_px * 2)
+    tiles = [np.asarray(Image.fromarray(frames_u8[i]).resize(size)) for i in picked]
+    data = io.BytesIO()
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=82)
+    return data.getvalue()
+
+
+def inline_jpeg(data: bytes) -> str:
+    """The address of a picture that is within the page."""
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
