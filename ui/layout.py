@@ -19,6 +19,7 @@ from gradio.themes.base import Base
 from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
+from ui.api import add_endpoints
 from ui.compare_panel import compare_panel
 from ui.frame_panel import FramePanel, frame_panel
 from ui.input_panel import input_panel
@@ -75,6 +76,7 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
             panel.wire(events)
         parts = [part for panel in (inputs, path, *edits, result, verify, compare, keep) for part in panel.parts()]
         Page(events, parts).wire(demo, path.viewport, seen)
+        add_endpoints(sessions)
     return demo
 
 

@@ -42,8 +42,8 @@ def pose_text(path: Trajectory, index: int) -> str:
     return json.dumps({"rap": "pose", "convention": CONVENTION, "T_world_camera": pose, "fov_y_deg": fov_y_deg})
 
 
-def read_path(text: str, num_frames: int) -> Trajectory:
-    """A path from its text.
+def read_path(text: str, num_frames: int | None) -> Trajectory:
+    """A path from its text, of `num_frames` frames; None takes any number.
 
     Raises:
         ValueError: no JSON object of this kind, another number of frames, a source that is not the identity, or what a
@@ -62,7 +62,7 @@ def read_path(text: str, num_frames: int) -> Trajectory:
         fps=float(_numbers(fields["fps"], "fps", ())),
         source=source,
     )
-    if len(path) != num_frames:
+    if num_frames is not None and len(path) != num_frames:
         raise ValueError(f"the text holds {len(path)} frames, and this path has {num_frames}; resample it elsewhere")
     if np.abs(path.Ts_world_camera[source] - np.eye(4)).max() > SOURCE_TOLERANCE:
         raise ValueError(

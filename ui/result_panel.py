@@ -90,7 +90,7 @@ class ResultPanel:
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
     """The take on show, and the job."""
     video = gr.Video(
-        label="Result", autoplay=True, loop=True, interactive=False, height=200, buttons=["download"],
+        label="Result", autoplay=True, loop=True, interactive=False, height=180, buttons=["download"],
         elem_id="rap-video",
     )  # fmt: skip
     caption = gr.HTML(elem_id="rap-caption", padding=False)

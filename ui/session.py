@@ -734,6 +734,10 @@ class Sessions:
         self._hub.touch(session.id)
         return session
 
+    def without_page(self) -> Session:
+        """A session for a program: nobody but its maker knows it, and its maker closes it."""
+        return Session(self.worker, self._geometry, self._hub, self._options)
+
     def get(self, session_id: str) -> Session:
         """Raises SessionGone for an id that is not, or no longer, known."""
         session = self._sessions.get(session_id)

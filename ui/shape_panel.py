@@ -99,10 +99,10 @@ class TextPanel:
 def shape_panel() -> ShapePanel:
     """Size, order, time, place, and where it looks."""
     with gr.Row(elem_classes="rap-pair"):
-        amount = _inline("Motion %", 100, 10, "rap-amount", maximum=200)
+        amount = _inline("%", 100, 10, "rap-amount", maximum=200)
         amplify = _button("rap-amplify")
     with gr.Row(elem_classes="rap-pair"):
-        strength = _inline("Strength", 0.5, 0.1, "rap-strength", maximum=1)
+        strength = _inline("0–1", 0.5, 0.1, "rap-strength", maximum=1)
         smooth = _button("rap-smooth")
     with gr.Row(elem_classes="rap-pair"):
         plain = tuple(_button(f"rap-{name.lower()}", 60) for _, name in PLAIN_EDITS)
@@ -120,7 +120,7 @@ def shape_panel() -> ShapePanel:
     with gr.Row(elem_classes="rap-pair"):
         move, rotate = _button("rap-move-all"), _button("rap-rotate-all")
     with gr.Row(elem_classes="rap-pair"):
-        factor = _inline("Factor", 1.2, 0.1, "rap-factor")
+        factor = _inline("×", 1.2, 0.1, "rap-factor")
         scale = _button("rap-scale-all")
     pivot = gr.Dropdown(
         ["picked point"], value="picked point", label="About", allow_custom_value=True, elem_id="rap-pivot",
