@@ -120,13 +120,15 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
 
 def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
     try:
+        from rap.geometry.motion import MotionLimits
         from ui.geometry import GeometryWorker
         from ui.jobs import Worker
         from ui.session import Options, Sessions
         from ui.verification import KnownPaths
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
-        chosen = Options(options.num_frames, KnownPaths.of_checkpoint(Path(checkpoint)))
+        known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
+        chosen = Options(options.num_frames, known, limits)
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)

@@ -60,6 +60,7 @@ function frame(id) {
   iframe.title = "3D view of the camera path";
   iframe.dataset.sid = id;
   iframe.src = src;
+  iframe.addEventListener("load", () => document.dispatchEvent(new CustomEvent("rap-iframe", { detail: iframe })));
   place.replaceChildren(iframe);
 }
 

@@ -19,6 +19,9 @@ VERIFY_STEPS = 2
 KNOWN_PATHS = "known_paths.json"
 """Beside the weights: what their estimates err by on the example clips, whose cameras are known."""
 
+MOTION_LIMITS = "motion_limits.json"
+"""Beside the weights: percentiles of how the cameras of the training clips move."""
+
 SIZE_MULTIPLE = 32
 """Heights and widths are multiples of this: codec 8x, half-resolution raxel maps 2x, transformer patch 2x."""
 

@@ -15,6 +15,30 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 
 NEEDS_PATH, NEEDS_FRAME, NEEDS_KEYS, NEEDS_KEY = "needs a path", "needs a frame", "needs keys", "needs a key"
 
+LOOP = (
+    "Give a video or an image, or take an example.",
+    "Predict the camera path; it is fitted to the clip where the clip allows.",
+    "Bend it: click a frustum and drag its gizmo, or use the Edit tab.",
+    "Regenerate along it, with or without what the clip shows.",
+    "Verify, compare, keep.",
+)
+SHORTCUTS = (
+    ("Ctrl Z · Ctrl Shift Z", "undo · redo"), ("Ctrl Enter", "regenerate"), ("Space", "play the path"),
+    (", · .", "a frame back · on"), ("I", "key at the playhead"), ("Delete", "delete the selected key"),
+    ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"), ("Esc", "leave the camera view"),
+    ("W A S D · Q E · arrows", "fly the view"), ("?", "this sheet"),
+)  # fmt: skip
+
+
+def help_sheet() -> str:
+    """The loop in five lines and the shortcuts, as a dialog that `assets/app.js` opens."""
+    loop = "".join(f"<li>{line}</li>" for line in LOOP)
+    rows = "".join(f"<tr><td><kbd>{keys}</kbd></td><td>{words}</td></tr>" for keys, words in SHORTCUTS)
+    return (
+        f'<dialog id="rap-help" aria-label="help"><ol>{loop}</ol><table>{rows}</table>'
+        '<button type="button" id="rap-help-close">Close</button></dialog>'
+    )
+
 
 def frame_line(document: Document) -> str:
     """Which frame the numbers are of, and whether they can be changed."""
@@ -93,14 +117,10 @@ def dense_button(document: Document) -> ButtonLook:
 
 
 def insert_button(document: Document) -> ButtonLook:
-    """Needs a frame between keys."""
+    """Needs keys; that the playhead is at one is said when it is pressed."""
     if document.keys is None:
-        return ButtonLook(f"Key here ({NEEDS_KEYS})", False)
-    if document.selected is None:
-        return ButtonLook(f"Key here ({NEEDS_FRAME})", False)
-    if document.keys.key_at(document.selected) is not None:
-        return ButtonLook("Key here (is one)", False)
-    return ButtonLook("Key here", True)
+        return ButtonLook(f"Key at playhead ({NEEDS_KEYS})", False)
+    return ButtonLook("Key at playhead", True)
 
 
 def key_button(label: str, document: Document, for_source: bool = False) -> ButtonLook:

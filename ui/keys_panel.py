@@ -120,11 +120,10 @@ def to_dense(session: Session) -> None:
 
 
 def insert_key(session: Session) -> None:
-    """The selected frame becomes a key."""
+    """The frame at the playhead becomes a key; selecting a frame puts the playhead there."""
     from ui.path_edits import InsertKey
 
-    if session.state.document.selected is not None:
-        session.dispatch(InsertKey(session.state.document.selected))
+    session.dispatch(InsertKey(session.state.playhead))
 
 
 def change_key(action: Any, session: Session) -> None:

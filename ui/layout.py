@@ -21,6 +21,7 @@ from gradio.themes.utils import colors, sizes
 from rap.config import ASSETS
 from ui.api import add_endpoints
 from ui.compare_panel import compare_panel
+from ui.edit_words import help_sheet
 from ui.frame_panel import FramePanel, frame_panel
 from ui.input_panel import input_panel
 from ui.keep_panel import keep_panel
@@ -51,7 +52,7 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
         seen = gr.State({})
         gr.HTML(
             f'<header class="rap-header"><b>{TITLE}</b><span>predict a camera path, bend it, generate along it</span>'
-            "</header>",
+            '<button type="button" id="rap-help-open" title="shortcuts (?)">?</button></header>' + help_sheet(),
             padding=False,
         )
         with gr.Row(elem_id="rap-columns"):

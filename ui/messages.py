@@ -131,6 +131,24 @@ class ApplyPreset:
 
 
 @dataclass(frozen=True)
+class SetPlayhead:
+    """The frame that is looked at in time; `through`: the page looks through its camera."""
+
+    frame: int
+    through: bool
+
+
+GizmoMode = Literal["both", "move", "turn"]
+
+
+@dataclass(frozen=True)
+class SetGizmo:
+    """What the gizmo on the selected frame does; the mode it is in already takes it back to both."""
+
+    mode: GizmoMode
+
+
+@dataclass(frozen=True)
 class SetPicking:
     """Whether the next click into the scene picks a point."""
 
@@ -355,7 +373,9 @@ Message = (
     | SessionRead
     | Predict
     | Imagine
+    | SetGizmo
     | SetPicking
+    | SetPlayhead
     | ApplyPreset
     | Undo
     | Redo

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from rap.data import Clip
     from rap.geometry.refine import RefinementReport
     from ui.document import Document, Take
+    from ui.messages import GizmoMode
     from ui.state import Geometry, GeometryJob, JobStatus, Notice, PreviewClip
 
 STRIP_HEIGHT_PX = 44
@@ -366,6 +367,11 @@ def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None)
     if job is None or job.panel != "input":
         return None
     return ButtonLook("Stopping …", False) if job.phase == "cancelling" else ButtonLook("Cancel", True)
+
+
+def gizmo_button(label: str, mode: GizmoMode, now: GizmoMode) -> ButtonLook:
+    """Marked while it is in force; pressed once more, moving and turning are both there again."""
+    return ButtonLook(f"✓ {label}" if mode == now else label, True)
 
 
 def undo_button(document: Document) -> ButtonLook:

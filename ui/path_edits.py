@@ -423,7 +423,7 @@ class KeyStyle(PathEdit):
 
 @dataclass(frozen=True)
 class InsertKey(PathEdit):
-    """A frame becomes a key; the path stays as it is there."""
+    """A frame, the playhead's, becomes a key; the path stays as it is there."""
 
     frame: int
 

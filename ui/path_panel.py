@@ -12,6 +12,7 @@ from rap.config import ASSETS
 from ui import messages as msg
 from ui import panels
 from ui.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.timeline_panel import TimelinePanel, timeline_panel
 
 if TYPE_CHECKING:
     from ui.session import Session
@@ -26,6 +27,8 @@ class PathPanel:
     reset: gr.Button
     to_refined: gr.Button
     overview: gr.Button
+    move: gr.Button
+    turn: gr.Button
     dense: gr.Checkbox
     soft: gr.Checkbox
     radius: gr.Slider
@@ -37,7 +40,7 @@ class PathPanel:
     legend: gr.HTML
     notice: gr.HTML
     motion: gr.Plot
-    frame: gr.Slider
+    timeline: TimelinePanel
 
     def parts(self) -> Sequence[Part]:
         """What the middle column shows."""
@@ -46,6 +49,8 @@ class PathPanel:
             button_part(self.redo, lambda s: panels.redo_button(s.state.document)),
             button_part(self.reset, lambda s: panels.reset_button(s.state.document)),
             Part(self.to_refined, lambda s: (panels.refined_button(s.state.document),), maybe_button),
+            button_part(self.move, lambda s: panels.gizmo_button("Move only", "move", s.state.gizmo)),
+            button_part(self.turn, lambda s: panels.gizmo_button("Turn only", "turn", s.state.gizmo)),
             Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
             Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
@@ -57,7 +62,7 @@ class PathPanel:
             Part(self.legend, lambda s: (panels.legend(s.state.document),), gr.HTML),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
             Part(self.motion, _path_values, _motion_figure),
-            Part(self.frame, lambda s: (s.state.document.edited,), _frame_slider),
+            *self.timeline.parts(),
         )
 
     def wire(self, events: Events) -> None:
@@ -67,13 +72,15 @@ class PathPanel:
             (self.redo, msg.Redo()),
             (self.reset, msg.ResetToPredicted()),
             (self.to_refined, msg.ResetToRefined()),
+            (self.move, msg.SetGizmo("move")),
+            (self.turn, msg.SetGizmo("turn")),
         ):
             events.send(button.click, message)
         events.switch(self.dense.input, msg.SetDensePoints, self.dense)
         events.on(self.soft.input, soft_drag, [self.soft, self.radius])
         events.on(self.radius.release, soft_drag, [self.soft, self.radius])
         events.on(self.overview.click, show_overview)
-        events.on(self.frame.input, look_through, [self.frame], trigger_mode="always_last")
+        self.timeline.wire(events)
 
 
 def path_panel() -> PathPanel:
@@ -106,13 +113,15 @@ def path_panel() -> PathPanel:
         table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
     with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
         overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
+        move = gr.Button("Move only", size="sm", min_width=90, elem_id="rap-gizmo-move")
+        turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
         dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
-        frame = small_slider("Look through frame", 0, 16, 0, step=1, elem_id="rap-frame", min_width=200)
+    timeline = timeline_panel()
     line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
     return PathPanel(
-        undo, redo, reset, to_refined, overview, dense, soft, radius, viewport, hint, figure, table, line, legend,
-        notice, motion, frame,
+        undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, line,
+        legend, notice, motion, timeline,
     )  # fmt: skip
 
 
@@ -124,13 +133,6 @@ def soft_drag(session: Session, on: bool, radius: float) -> None:
 def show_overview(session: Session) -> None:
     """Bring the whole path into view."""
     session.viewport.orbit_view()
-
-
-def look_through(session: Session, index: float) -> None:
-    """Fly this page's view to a frame's camera."""
-    path = session.state.document.edited
-    if path is not None and index < len(path):
-        session.viewport.show_frame(int(index))
 
 
 def _has_dense(session: Session) -> bool:
@@ -172,7 +174,3 @@ def _path_table(path: Any) -> Any:
     from ui import plots
 
     return gr.Dataframe(plots.path_rows(path), headers=plots.PATH_COLUMNS)
-
-
-def _frame_slider(path: Any) -> Any:
-    return gr.Slider(maximum=16 if path is None else max(1, len(path) - 1), interactive=path is not None)

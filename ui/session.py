@@ -25,6 +25,7 @@ from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, scale_motion
+from rap.geometry.motion import MotionLimits
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
@@ -35,11 +36,34 @@ from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.jobs import Job, Worker, explained
+from ui.path_edits import Backwards, CloseLoop, LookAt, Mirror, Retime, ToDense, ToKeys
 from ui.picking import picked_point
 from ui.pictures import strip_jpeg
 from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
 from ui.verification import KnownPaths, verified
 from ui.viewport import Viewport, ViewportScene
+
+COMMANDS: dict[str, AnyMessage] = {
+    "Undo": msg.Undo(),
+    "Redo": msg.Redo(),
+    "Reset to predicted": msg.ResetToPredicted(),
+    "Reset to refined": msg.ResetToRefined(),
+    "Gizmo: move only": msg.SetGizmo("move"),
+    "Gizmo: turn only": msg.SetGizmo("turn"),
+    "Pick a point": msg.SetPicking(True),
+    "Look at point": LookAt(),
+    "Mirror path": Mirror(),
+    "Reverse path": Backwards(),
+    "Close loop": CloseLoop(),
+    "Constant speed": Retime("constant speed"),
+    "Hold by 5 keys": ToKeys(5),
+    "Back to dense": ToDense(),
+    "Predict path": msg.Predict(),
+    "Regenerate": msg.Regenerate(),
+    "Verify take": msg.Verify(),
+    "Cancel": msg.Cancel(),
+}
+"""In the viewport's command palette."""
 
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
@@ -77,10 +101,12 @@ class Options:
 
     Args:
         known_paths: what the checkpoint's estimates err by on clips of known cameras, where that has been measured.
+        motion_limits: how the cameras of its training clips move, where that was written.
     """
 
     num_frames: int = NUM_FRAMES
     known_paths: KnownPaths | None = None
+    motion_limits: MotionLimits | None = None
 
 
 class Session:
@@ -103,6 +129,7 @@ class Session:
         self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
         self._geometry = GeometryDesk(geometry, self.dispatch, self.folder)
         self.viewport = Viewport(self.dispatch)
+        self.viewport.add_commands(COMMANDS)
         self.id: str = hub.open(self.viewport, self)
 
     @property
@@ -146,7 +173,7 @@ class Session:
             effect()
         self._geometry.notice_change(before, state)
         self._draw()
-        if not isinstance(message, msg.DragStart | msg.Drag):  # of these the viewport alone shows something
+        if not isinstance(message, _SHOWN_BY_THE_VIEWPORT_ALONE):
             self._hub.publish(self.id, {"notify": True, "version": self._state.version})
 
     def seconds_per_step(self, kind: JobKind) -> float | None:
@@ -162,6 +189,11 @@ class Session:
     def known_paths(self) -> KnownPaths | None:
         """What the model errs by where the truth is known; None where that has not been measured."""
         return self._options.known_paths
+
+    @property
+    def motion_limits(self) -> MotionLimits | None:
+        """How the cameras of the model's training clips move; None where that was not written beside the weights."""
+        return self._options.motion_limits
 
     def export(self, format_name: str) -> Path:
         """Write the edited path into the session's folder; a format of several files becomes a zip.
@@ -267,6 +299,9 @@ class Session:
                     keys=() if document.keys is None else document.keys.frames,
                     target=document.target,
                     picking=self._state.picking,
+                    playhead=self._state.playhead,
+                    through=self._state.through,
+                    gizmo=self._state.gizmo,
                 )
             )
 
@@ -330,7 +365,8 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.Select, state: State) -> Change:
-        return replace(state, document=doc.select(state.document, message.index)), None
+        playhead = state.playhead if message.index is None else message.index
+        return replace(state, document=doc.select(state.document, message.index), playhead=playhead), None
 
     @_reduce.register
     def _(self, message: msg.DragStart, state: State) -> Change:
@@ -350,6 +386,18 @@ class Session:
             state.document, message.name, message.amplitude, self._options.num_frames, message.pivot_distance
         )
         return replace(state, document=document, notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.SetPlayhead, state: State) -> Change:
+        path = state.document.edited
+        if path is None:
+            raise InputError("there is no path to play yet; press Predict or apply a preset first")
+        frame = min(max(message.frame, 0), len(path) - 1)
+        return replace(state, playhead=frame, through=message.through), None
+
+    @_reduce.register
+    def _(self, message: msg.SetGizmo, state: State) -> Change:
+        return replace(state, gizmo="both" if state.gizmo == message.mode else message.mode), None
 
     @_reduce.register
     def _(self, message: msg.SetPicking, state: State) -> Change:
@@ -632,6 +680,8 @@ class Session:
         thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
         return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
 
+
+_SHOWN_BY_THE_VIEWPORT_ALONE = (msg.DragStart, msg.Drag, msg.SetPlayhead)
 
 _PLACES: dict[type, str] = {
     msg.Upload: "input",

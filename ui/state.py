@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from rap.geometry.tracks import PointCloud
     from rap.scene import Scene
+    from ui.messages import GizmoMode
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify"]
 GeometryKind = Literal["refine", "depth"]
@@ -180,6 +181,9 @@ class State:
     Args:
         verify_on: verify each take as soon as it is made.
         picking: the next click into the scene picks a point.
+        playhead: the frame that is looked at in time.
+        through: the page looks through the camera at the playhead.
+        gizmo: what the gizmo does.
         waiting: takes that follow the one at work.
         doomed: the take that is deleted when that is asked for once more.
         compared: numbers of the takes that play side by side.
@@ -191,6 +195,9 @@ class State:
     notice: Notice | None = None
     verify_on: bool = True
     picking: bool = False
+    playhead: int = 0
+    through: bool = False
+    gizmo: GizmoMode = "both"
     waiting: tuple[Wanted, ...] = ()
     doomed: int | None = None
     compared: tuple[int, int] | None = None

@@ -8,16 +8,17 @@ answers. While a gizmo is held it belongs to the hand alone; everything else fol
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import viser
 from jaxtyping import Float, Float64, UInt8
 
 from rap.geometry import Trajectory, se3
-from ui.messages import Drag, DragEnd, DragStart, Gesture, PickPoint, Select
+from ui.messages import Drag, DragEnd, DragStart, GizmoMode, PickPoint, Select
 from ui.state import Points
 
 SOURCE_COLOUR = (30, 30, 34)
@@ -25,6 +26,7 @@ SELECTED_COLOUR = (214, 20, 150)
 GHOST_COLOUR = (168, 172, 180)
 RAW_COLOUR = (196, 199, 206)
 FOLLOWED_COLOUR = (232, 93, 4)
+PLAYHEAD_PX = 4.5
 KEY_COLOUR = (30, 30, 34)
 TARGET_COLOUR = (214, 20, 150)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
@@ -68,6 +70,9 @@ class ViewportScene:
         keys: frames that are keys, with a dot each; None for a key that has no frame.
         target: the picked point.
         picking: a click into the scene picks a point.
+        playhead: frame that is drawn boldest.
+        gizmo: what the gizmo does.
+        through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
 
     trajectory: Trajectory | None = None
@@ -84,6 +89,9 @@ class ViewportScene:
     keys: tuple[int | None, ...] = ()
     target: tuple[float, float, float] | None = None
     picking: bool = False
+    playhead: int = 0
+    through: bool = False
+    gizmo: GizmoMode = "both"
 
 
 @dataclass(frozen=True)
@@ -331,7 +339,8 @@ class _Frusta:
         is_source = index == scene.source
         r, g, b = SELECTED_COLOUR if index == scene.selected else SOURCE_COLOUR if is_source else colour
         handle.color = (int(r), int(g), int(b))
-        handle.thickness = 4.0 if index == scene.selected else 3.0 if is_source else 1.5 + 1.5 * weight
+        thickness = 4.0 if index == scene.selected else 3.0 if is_source else 1.5 + 1.5 * weight
+        handle.thickness = max(thickness, PLAYHEAD_PX if index == scene.playhead else 0.0)
         # Without an image only the lines could be hit by a click: fill the frustum then.
         handle.variant = "filled" if is_source or scene.thumbnails is None else "wireframe"
 
@@ -348,13 +357,15 @@ class _Frusta:
 class _Gizmo:
     """The handle on the selected frustum. While it is held nobody but the hand moves it."""
 
-    def __init__(self, server: viser.ViserServer, dispatch: Callable[[Gesture], None]):
+    def __init__(self, server: viser.ViserServer, dispatch: Callable[[Any], None]):
         self._server, self._dispatch = server, dispatch
         self._handle: viser.TransformControlsHandle | None = None
         self._index: int | None = None
         self.dragged: int | None = None
 
-    def draw(self, index: int | None, T_world_camera: Float64[np.ndarray, "4 4"] | None) -> None:
+    def draw(
+        self, index: int | None, T_world_camera: Float64[np.ndarray, "4 4"] | None, mode: GizmoMode = "both"
+    ) -> None:
         """Put the gizmo on frame `index` at its pose; None takes it away. Does nothing while it is held."""
         if self.dragged is not None:
             return
@@ -378,6 +389,8 @@ class _Gizmo:
             self._handle.on_update(self._moved)
         else:
             _set_pose(self._handle, wxyz, position)
+        self._handle.disable_rotations = mode == "move"
+        self._handle.disable_axes = self._handle.disable_sliders = mode == "turn"
 
     async def _moved(self, event: viser.TransformControlsEvent) -> None:
         # A coroutine without awaits runs on viser's loop in order of arrival; plain functions go to a pool and may not.
@@ -472,7 +485,7 @@ class Viewport:
         dispatch: receives every gesture; must return quickly, for it runs on the viewport's event loop.
     """
 
-    def __init__(self, dispatch: Callable[[Gesture], None]):
+    def __init__(self, dispatch: Callable[[Any], None]):
         self._dispatch = dispatch
         self._lock = threading.RLock()
         self._scene = ViewportScene()
@@ -481,6 +494,7 @@ class Viewport:
         self._ghost_drawn: tuple[Trajectory | None, float] | None = None
         self._node_clicked_at: tuple[float, float] | None = None
         self._listening = False
+        self._through: np.ndarray | None = None
         self._views: tuple[Overview, ...] = ()
         self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         self.server.scene.set_up_direction("-y")
@@ -521,16 +535,18 @@ class Viewport:
             is_first = self._scene.trajectory is None and scene.trajectory is not None
             is_new = scene.home is not None and scene.home is not self._scene.home
             is_moved = is_new and self._is_moved()
-            self._scene = scene
+            was_through, self._scene = self._scene.through, scene
             with self.server.atomic():
                 self._draw_paths(scene)
                 self._surroundings.draw(scene)
                 self._points.draw(scene.points)
                 self._dense.draw(scene.dense)
                 self._target.draw(np.zeros((0, 3)) if scene.target is None else np.array([scene.target]))
-                self._show_all(True)
+                self._show_all(not scene.through)
             self._listen(scene.selected is not None or scene.picking)
-            if is_first or (is_new and not is_moved):
+            if scene.through and scene.trajectory is not None:
+                self._look_through(scene.trajectory, scene.playhead)
+            elif was_through or is_first or (is_new and not is_moved):
                 self.orbit_view()
 
     def show_frame(self, index: int) -> None:
@@ -548,9 +564,9 @@ class Viewport:
                 raise ValueError(f"index must name a frame to fly to, got {index}; {available}")
             if self._closed:
                 return
-            T = trajectory.Ts_world_camera[index]
             self._show_all(False)
-            self._fly(T[:3, 3], T[:3, 3] + T[:3, 2], -T[:3, 1], float(trajectory.fov_y_rad[index]))
+            self._through = None  # it was asked for: also when it was there before
+            self._look_through(trajectory, index)
 
     def orbit_view(self) -> None:
         """Bring path and unit-depth plane into view again, world up, and show the frusta."""
@@ -558,9 +574,18 @@ class Viewport:
             if self._closed:
                 return
             self._set_initial_camera()
+            self._through = None
             view = overview(self._scene)
             self._fly(view.position, view.look_at, WORLD_UP, view.fov_y_rad)
             self._show_all(True)
+
+    def add_commands(self, commands: Mapping[str, Any]) -> None:
+        """Offer messages by name in viser's command palette (Ctrl K in the viewport)."""
+        for label, message in commands.items():
+            self.server.gui.add_command(label).on_trigger(partial(self._commanded, message))
+
+    async def _commanded(self, message: Any, _: viser.CommandEvent) -> None:
+        self._dispatch(message)
 
     def current_view(self) -> Float64[np.ndarray, "4 4"] | None:
         """Camera-to-world pose of the page that moved its view last, OpenCV axes; None while no page is connected."""
@@ -582,6 +607,12 @@ class Viewport:
                 return
             self._closed = True
         self.server.stop()
+
+    def _look_through(self, trajectory: Trajectory, index: int) -> None:
+        T, fov_y_rad = trajectory.Ts_world_camera[index], float(trajectory.fov_y_rad[index])
+        if self._through is None or not np.array_equal(self._through, T):  # else the person may have looked aside
+            self._through = T
+            self._fly(T[:3, 3], T[:3, 3] + T[:3, 2], -T[:3, 1], fov_y_rad)
 
     def _draw_paths(self, scene: ViewportScene) -> None:
         reference = scene.ghost or scene.trajectory
@@ -617,7 +648,7 @@ class Viewport:
         if not visible or trajectory is None or index is None or index == self._scene.source:
             self._gizmo.draw(None, None)
         else:
-            self._gizmo.draw(index, trajectory.Ts_world_camera[index])
+            self._gizmo.draw(index, trajectory.Ts_world_camera[index], self._scene.gizmo)
 
     def _set_initial_camera(self) -> None:
         view = overview(self._scene)

@@ -116,6 +116,11 @@ class ClipStore:
             with self._lock:
                 self._groups.setdefault(clips.frames_u8.shape[1:4], []).append(clips)
 
+    def all_clips(self) -> list[PosedClips]:
+        """What has been read so far, shard by shard."""
+        with self._lock:
+            return [clips for group in self._groups.values() for clips in group]
+
     def draw(self, count: int, rng: np.random.Generator) -> PosedClips:
         """`count` random clips of one shape; a shape is as likely as its share of clips."""
         with self._lock:

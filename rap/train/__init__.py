@@ -1,8 +1,9 @@
-"""`rap train codec | model | slot | widen`: from shards of posed clips to a checkpoint in diffusers layout.
+"""`rap train codec | model | slot | widen | motions`: from shards of posed clips to a checkpoint in diffusers layout.
 
 `codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
 to CSV. `slot` does everything from rendering to figures within a number of minutes (`rap.train.slot`). `widen` gives a
-checkpoint's codec more channels without training (`rap.train.widen`).
+checkpoint's codec more channels without training (`rap.train.widen`). `motions` writes beside a checkpoint how the
+cameras of its training clips move (`rap.train.motions`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,19 @@ import torch
 
 from rap.train.codec import train_codec
 from rap.train.model import train_model
+from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
 from rap.train.widen import Widening, run_widening
 
-SETTINGS = {"codec": CodecTraining, "model": ModelTraining, "slot": SlotTraining, "widen": Widening}
+SETTINGS = {
+    "codec": CodecTraining,
+    "model": ModelTraining,
+    "slot": SlotTraining,
+    "widen": Widening,
+    "motions": MotionMeasuring,
+}
+RUNS = {"codec": train_codec, "model": train_model, "widen": run_widening, "motions": run_motions}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,5 +52,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(settings.threads)
     if command == "slot":
         return run_slot(settings)
-    {"codec": train_codec, "model": train_model, "widen": run_widening}[command](settings)
+    RUNS[command](settings)
     return 0

@@ -21,11 +21,13 @@ from rap import flow
 from rap.data.dataset import ClipStore
 from rap.errors import InputError
 from rap.flow import Pair
+from rap.geometry.motion import MotionLimits
 from rap.model import LatentCodec, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
 from rap.train.batches import Batch, BatchMaker
 from rap.train.clock import Clock, Interruption
 from rap.train.codec import read_codec
+from rap.train.motions import measured, write_motion_limits
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
 from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.settings import ModelTraining
@@ -125,6 +127,7 @@ class ModelRun:
         self.validated, self.validated_s = int(max(rows, default=-1)), self.clock.elapsed_s()
         self.saved, self.saved_s = self.start, self.clock.elapsed_s()
         self.figures: dict[str, float] = {}
+        self.motions: MotionLimits | None = None
         self.best = _saved_best(out) if settings.resume else None
         if validation is not None:
             # A row tells of the steps before it, so that of the step to go on from stays.
@@ -136,6 +139,7 @@ class ModelRun:
         dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
         meter = Throughput(matmul_flop_per_s(self.device, dtype), say)
         say(f"{self.device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
+        self.motions = measured(store)
         batches, step = Ahead(partial(self.draw, store), self.settings.draw_workers), self.start
         try:
             while self.clock.progress(step) < 1 and interruption.signal is None:
@@ -210,6 +214,8 @@ class ModelRun:
         shutil.rmtree(partial_folder, ignore_errors=True)
         with self.averaged() as pipeline:
             pipeline.save_pretrained(partial_folder, max_shard_size=MAX_SHARD)
+        if self.motions is not None:
+            write_motion_limits(partial_folder, self.motions, "the clips this model was trained on")
         replace_folder(partial_folder, folder)
 
     @contextmanager

@@ -8,6 +8,7 @@ sources have shown survives without any training; training may go on from there.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rap.config import MOTION_LIMITS
 from rap.data.dataset import ClipStore, to_video
 from rap.errors import InputError
 from rap.model import PatchAutoencoder, RaPTransformer3DModel
@@ -57,6 +59,9 @@ def run_widening(settings: Widening) -> None:
         size, frames = (videos[0].shape[-2], videos[0].shape[-1]), videos[0].shape[2]
         videos.append(to_video(pictures.clips(settings.fit_clips, size, frames, rng)))
     widened(pipeline, torch.cat(videos), settings.channels).save_pretrained(settings.out)
+    motions = Path(settings.checkpoint) / MOTION_LIMITS
+    if motions.is_file():  # the network is the same, and so is what it knows
+        shutil.copy(motions, settings.out)
 
 
 def widened(pipeline: RaPPipeline, videos: Tensor, channels: int) -> RaPPipeline:

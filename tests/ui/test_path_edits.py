@@ -257,8 +257,8 @@ def test_buttons_say_what_they_wait_for():
     free, held, source = dense(), keyed(), keyed(selected=0)
     assert not edit_words.frame_button("Snap", dense(0)).enabled and edit_words.frame_button("Snap", free).enabled
     assert edit_words.frame_button("Snap", dense(None)).label == "Snap (needs a frame)"
-    assert edit_words.insert_button(free).label == "Key here (needs keys)"
-    assert edit_words.insert_button(held).label == "Key here (is one)"
+    assert edit_words.insert_button(free).label == "Key at playhead (needs keys)"
+    assert edit_words.insert_button(held).enabled
     assert edit_words.key_button("Delete", source).label == "Delete (source)"
     assert edit_words.key_button("Duplicate", source, for_source=True).enabled
     assert edit_words.key_button("Delete", doc.select(held, None)).label == "Delete (needs a key)"

@@ -1,0 +1,71 @@
+// Plays and scrubs the path: `js_on_load` of one gr.HTML whose value is ui/timeline_words.py's markup.
+// The page keeps time itself and tells Python which frame the playhead is at, at most once a frame; closing the page
+// stops it. What is set here (playing, loop, camera view, the playhead) outlives a redraw of the markup after an edit.
+
+const now = { frame: 0, playing: false, loop: true, through: false };
+let timer = null;
+
+const part = (selector) => element.querySelector(selector);
+
+function show() {
+  const line = part(".rap-timeline");
+  if (!line) return;
+  const last = Number(line.dataset.last), fps = Number(line.dataset.fps);
+  now.frame = Math.min(now.frame, last);
+  part("#rap-frame").value = now.frame;
+  part("#rap-loop").checked = now.loop;
+  part("#rap-fly").checked = now.through;
+  part("#rap-play").textContent = now.playing ? "❚❚" : "▶";
+  part("#rap-at").textContent = `frame ${now.frame} · ${(now.frame / fps).toFixed(2)} s`;
+  line.style.setProperty("--playhead", (now.frame + 0.5) / (last + 1));
+}
+
+function tell() {
+  show();
+  trigger("input", { frame: now.frame, through: now.through });
+}
+
+function stop() {
+  clearInterval(timer);
+  timer = null;
+  now.playing = false;
+}
+
+function step(by) {
+  const last = Number(part(".rap-timeline").dataset.last);
+  let next = now.frame + by;
+  if (next > last || next < 0) {
+    if (!now.loop && timer) { stop(); return show(); }
+    next = (next + last + 1) % (last + 1);
+  }
+  now.frame = next;
+  tell();
+}
+
+function play() {
+  const line = part(".rap-timeline");
+  if (!line) return;
+  if (timer) { stop(); return show(); }
+  now.playing = true;
+  if (!now.loop && now.frame === Number(line.dataset.last)) now.frame = 0;
+  timer = setInterval(() => { if (element.isConnected && part(".rap-timeline")) step(1); else stop(); }, Math.max(50, 1000 / Number(line.dataset.fps)));
+  show();
+}
+
+element.addEventListener("click", (event) => { if (event.target.closest("#rap-play")) play(); });
+element.addEventListener("input", (event) => {
+  if (event.target.id === "rap-frame") { now.frame = Number(event.target.value); tell(); }
+});
+element.addEventListener("change", (event) => {
+  if (event.target.id === "rap-loop") now.loop = event.target.checked;
+  if (event.target.id === "rap-fly") { now.through = event.target.checked; tell(); }
+});
+// the shortcuts of assets/app.js
+document.addEventListener("rap-timeline", (event) => {
+  if (!part(".rap-timeline")) return;
+  if (event.detail === "play") play();
+  else if (event.detail === "orbit") { now.through = false; tell(); }
+  else step(Number(event.detail));
+});
+new MutationObserver(show).observe(element, { childList: true });
+show();
