@@ -1,0 +1,89 @@
+"""A page of the editor as browser tests drive it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
+
+from ui.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners, overview
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fakes import wait_until
+
+
+class Editor:
+    """A page of the app, and the session behind it."""
+
+    def __init__(self, page, running):
+        self.page, self.sessions = page, running.sessions.result()
+        page.set_viewport_size({"width": 1440, "height": 900})
+        before = set(self.sessions._sessions)
+        page.goto(running.url + "?fixedDpr=0.5")
+        self.wait_enabled("rap-files input[type=file]")
+        (session_id,) = set(self.sessions._sessions) - before
+        self.session = self.sessions.get(session_id)
+
+    def wait_enabled(self, place, timeout=60_000):
+        self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)
+
+    def press(self, name, timeout=60_000):
+        self.wait_enabled(name, timeout)
+        self.page.click(f"#{name}")
+
+    def give(self, path):
+        self.page.set_input_files("#rap-files input[type=file]", str(path))
+
+    def text(self, place):
+        return self.page.inner_text(f"#{place}").strip()
+
+    def height(self):
+        return self.page.evaluate("document.documentElement.scrollHeight")
+
+    def client(self):
+        return wait_for_client(self.page, self.session.viewport.server, timeout_s=60)
+
+    def show_all(self):
+        """Press it, and wait until the camera has got there: before, a picture at rest is one of the old view."""
+        self.press("rap-overview")
+        viewport = self.session.viewport
+        (client,) = viewport.server.get_clients().values()
+
+        def is_there():
+            return np.linalg.norm(client.camera.position - overview(viewport._scene).position) < 0.01
+
+        wait_until(is_there, timeout_s=60)
+
+    @property
+    def document(self):
+        return self.session.state.document
+
+
+def bend(editor, index):
+    """Click on frustum `index` (one in front of it may take the click) and drag the gizmo along an axis of its camera.
+
+    It is x or y, whichever is longer on the screen: an axis towards the eye cannot be dragged.
+    """
+    page, client, path = editor.page, editor.client(), editor.document.edited
+    corners = image_corners(path, index, frustum_depth(editor.document.predicted or path))
+    page.mouse.click(*to_css(page, client, corners.mean(axis=0))[0])
+    page.wait_for_function("document.querySelector('#rap-path-line').innerText.includes('selected')")
+    selected = editor.document.selected
+    assert selected, "the source was clicked: it hides the path in this view"
+    client = editor.client()
+    pose = path.Ts_world_camera[selected]
+    middle, *ends = to_css(page, client, pose[:3, 3] + 0.1 * np.array([np.zeros(3), pose[:3, 0], pose[:3, 1]]))
+    axis = pose[:3, int(np.argmax([np.linalg.norm(end - middle) for end in ends]))]
+    tip = pose[:3, 3] + 0.9 * GIZMO_SCALE_PX / pixels_per_unit(page, client, pose[:3, 3]) * axis
+    drag_mouse(page, *to_css(page, client, [tip, tip + 0.25 * axis]))
+    return selected
+
+
+def wait_for_video(page):
+    """The result's video element has a file and plays it."""
+    page.wait_for_function("document.querySelector('#rap-video video')?.readyState >= 2", timeout=30_000)
+    at = page.evaluate("document.querySelector('#rap-video video').currentTime")
+    page.wait_for_function(f"document.querySelector('#rap-video video').currentTime != {at}")
+    assert page.evaluate("document.querySelector('#rap-video video').error") is None

@@ -1,0 +1,261 @@
+"""The editor's whole loop in a real browser: predict, bend, keys, take, cancel, verify, compare, save, reopen.
+
+The model's answers are made up (`FakePipeline`): what is tested is the editor. `test_main_loop.py` has the real model.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from editor_harness import Editor, bend, wait_for_video
+
+import app
+from rap.data import write_video
+from rap.synthetic import SyntheticConfig, render_clips
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fakes import FakePipeline, wait_until
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
+]
+SLOW_MS = 120_000  # in case the machine has other work
+MANY_STEPS, FEW_STEPS = "400", "4"
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A clip that the geometry can be found of."""
+    path = tmp_path_factory.mktemp("clip") / "walk.mp4"
+    write_video(path, render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0)
+    return path
+
+
+@pytest.fixture
+def running(monkeypatch):
+    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
+    pipeline = FakePipeline(seconds_per_step=0.05)
+    running = app.start(app.parse([]), lambda: pipeline)
+    running.sessions.result(timeout=60)
+    yield running
+    running.close()
+    gc.collect()
+
+
+@pytest.fixture
+def editor(running, page):
+    return Editor(page, running)
+
+
+def open_tab(page, *names):
+    for name in names:
+        page.click(f"button[role=tab]:text-is('{name}')")
+
+
+def edits(editor):
+    """How many can be undone."""
+    return len(editor.document.past)
+
+
+def wait_for_edits(editor, count):
+    wait_until(lambda: edits(editor) == count, timeout_s=60)
+
+
+def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-predict")
+    page.wait_for_selector("#rap-verdict .rap-badge", timeout=SLOW_MS)
+    editor.show_all()
+    bend(editor, 16)
+    wait_for_edits(editor, 1)
+    bent = editor.document.edited
+    editor.press("rap-undo")
+    wait_for_edits(editor, 0)
+    editor.press("rap-redo")
+    wait_for_edits(editor, 1)
+    assert editor.document.edited == bent
+
+    insert_a_key(editor)
+    shot("1-keys")
+    open_tab(page, "Input")
+    before = len(editor.document.keys.times)
+    editor.press("rap-apply")
+    wait_for_edits(editor, 4)
+    assert len(editor.document.keys.times) == before, "a preset on keys is held by keys"
+    path = editor.document.edited
+
+    page.fill("#rap-steps input", MANY_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)
+    editor.press("rap-cancel")
+    page.wait_for_selector("#rap-result-notice:has-text('Cancelled')", timeout=SLOW_MS)
+    assert editor.document.takes == ()
+    page.fill("#rap-steps input", FEW_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=SLOW_MS)
+    wait_for_video(page)
+    assert editor.document.take.trajectory == path
+    wait_until(lambda: editor.document.verification is not None, timeout_s=60)
+    open_tab(page, "Verify")
+    page.wait_for_selector("#rap-followed:has-text('R_err')")
+    editor.press("rap-worst")
+    wait_until(lambda: editor.document.selected == editor.document.verification.worst_frame, timeout_s=60)
+    shot("2-verified")
+
+    compare(editor, tmp_path)
+    shot("3-compared")
+    assert editor.height() <= 900
+    reopened_elsewhere(editor, browser, running, tmp_path, shot)
+
+
+def insert_a_key(editor):
+    """Hold the path by keys, put the playhead between two of them, and make a key there."""
+    page = editor.page
+    open_tab(page, "Edit", "Keys")
+    editor.press("rap-to-keys")
+    wait_for_edits(editor, 2)
+    keys = editor.document.keys
+    frame = next(i for i in range(1, 16) if keys.key_at(i) is None)
+    page.fill("#rap-frame", str(frame))
+    wait_until(lambda: editor.session.state.playhead == frame, timeout_s=60)
+    editor.press("rap-key-insert")
+    wait_for_edits(editor, 3)
+    assert editor.document.keys.key_at(frame) is not None
+    assert len(editor.document.keys.times) == len(keys.times) + 1
+
+
+def compare(editor, folder):
+    """A second take, both in step under the wipe, and side by side as a file."""
+    page = editor.page
+    open_tab(page, "Take")
+    page.fill("#rap-seed input", "5")
+    editor.press("rap-regenerate")
+    page.wait_for_selector(".rap-take >> nth=1", timeout=SLOW_MS)
+    open_tab(page, "Compare")
+    editor.press("rap-compare")
+    page.wait_for_function("[...document.querySelectorAll('.rap-wipe video')].length == 2")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.rap-wipe video')].every(v => v.readyState >= 3 && !v.paused)"
+    )
+    times = page.evaluate("[...document.querySelectorAll('.rap-wipe video')].map(v => v.currentTime)")
+    assert abs(times[0] - times[1]) < 0.3, "in step"
+    page.fill(".rap-wipe-at", "20")
+    assert page.evaluate("getComputedStyle(document.querySelector('.rap-wipe')).getPropertyValue('--wipe')") == "20%"
+    assert "same path" in editor.text("rap-difference")
+    with page.expect_download() as download:
+        editor.press("rap-side")
+    download.value.save_as(folder / "both.mp4")
+    assert (folder / "both.mp4").stat().st_size > 1000
+
+
+def reopened_elsewhere(editor, browser, running, folder, shot):
+    """Saved, and opened in a browser that has never seen this session."""
+    open_tab(editor.page, "Keep")
+    with editor.page.expect_download() as download:
+        editor.press("rap-save")
+    download.value.save_as(folder / "work.rap.zip")
+    assert download.value.suggested_filename == "walk.rap.zip"
+    saved = editor.document
+    context = browser.new_context()
+    other = Editor(context.new_page(), running)
+    open_tab(other.page, "Keep")
+    other.page.set_input_files("input[type=file][accept*='.zip']", str(folder / "work.rap.zip"))
+    other.page.wait_for_selector("#rap-keep-notice:has-text('is open: 17 cameras, 2 takes')", timeout=SLOW_MS)
+    found = other.document
+    assert found.edited == saved.edited and found.predicted == saved.predicted and found.refined == saved.refined
+    assert found.keys.times == saved.keys.times
+    assert [take.stamp for take in found.takes] == [take.stamp for take in saved.takes]
+    open_tab(other.page, "Take")
+    wait_for_video(other.page)
+    assert other.page.locator(".rap-take").count() == 2
+    shot("4-reopened")
+    context.close()
+
+
+def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    page.uncheck("#rap-soft input")
+    open_tab(page, "Edit", "Keys")
+    editor.press("rap-to-keys")
+    wait_for_edits(editor, 1)
+    page.click("#rap-key-choice input")
+    page.click("[role=option]:has-text('frame 16')")
+    wait_until(lambda: editor.document.selected == 16, timeout_s=60)
+    open_tab(page, "Frame")
+    page.fill("#rap-frame-x input", "0.75")
+    page.keyboard.press("Enter")
+    wait_for_edits(editor, 2)
+    assert editor.document.edited.Ts_world_camera[16][0, 3] == 0.75
+    page.fill("#rap-frame-fov input", "40")
+    editor.press("rap-frame-apply")
+    wait_for_edits(editor, 3)
+    assert np.degrees(editor.document.edited.fov_y_rad[16]) == pytest.approx(40)
+
+    open_tab(page, "Path")
+    before = editor.document.edited
+    editor.press("rap-mirror")
+    wait_for_edits(editor, 4)
+    np.testing.assert_allclose(editor.document.edited.centres, before.centres * [-1, 1, 1], atol=1e-9)
+    open_tab(page, "Text")
+    editor.press("rap-copy-path")
+    page.wait_for_function("document.querySelector('#rap-text textarea').value.includes('Ts_world_camera')")
+    editor.press("rap-undo")
+    wait_for_edits(editor, 3)
+    mirrored = editor.document.future[-1].trajectory
+    editor.press("rap-paste")
+    wait_for_edits(editor, 4)
+    assert editor.document.edited == mirrored, "to the bit"
+
+
+def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(editor, video, console_errors):
+    page, session = editor.page, editor.session
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    page.fill("#rap-steps input", "60")
+    editor.press("rap-regenerate")
+    page.wait_for_selector("#rap-progress:has-text('of 60')", timeout=SLOW_MS)
+    page.reload()
+    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=SLOW_MS)
+    wait_for_video(page)
+    page.fill("#rap-steps input", MANY_STEPS)
+    editor.press("rap-regenerate")
+    page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)
+    page.close()
+    wait_until(lambda: session.closed, timeout_s=60)
+    assert not session.folder.exists()
+    wait_until(lambda: editor.sessions.worker._running is None, timeout_s=10)
+    console_errors.clear()  # a page that is closed aborts its streams, and says so
+
+
+def test_play_shortcuts_and_help(editor, video):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-frame")
+    page.click(".rap-header b")
+    page.keyboard.press(".")
+    page.keyboard.press(".")
+    wait_until(lambda: editor.session.state.playhead == 2, timeout_s=60)
+    page.keyboard.press(",")
+    wait_until(lambda: editor.session.state.playhead == 1, timeout_s=60)
+    page.keyboard.press("Space")
+    wait_until(lambda: editor.session.state.playhead > 3, timeout_s=60)
+    page.keyboard.press("Space")
+    page.check("#rap-fly")
+    wait_until(lambda: editor.session.state.through, timeout_s=60)
+    page.keyboard.press("Escape")
+    wait_until(lambda: not editor.session.state.through, timeout_s=60)
+    page.keyboard.press("?")
+    assert page.is_visible("#rap-help")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#rap-help")
