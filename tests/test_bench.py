@@ -87,7 +87,7 @@ def test_all_runs_every_benchmark(monkeypatch, capsys):
     for name in bench.BENCHMARKS:
         monkeypatch.setitem(bench.BENCHMARKS, name, lambda options, name=name: ran.append(name) or figure())
     assert bench.main(["--json"]) == 0
-    assert ran == ["denoise", "estimate", "page", "session", "train", "render"]
+    assert ran == ["denoise", "estimate", "page", "session", "drag", "train", "render"]
     assert json.loads(capsys.readouterr().out)["cpus"] >= 1
 
 
@@ -156,6 +156,16 @@ def test_a_worker_renders_its_own_clips(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_drag_is_measured_alone_and_among_others(monkeypatch):
+    monkeypatch.setattr(bench, "DRAG_FRAMES", 9)
+    monkeypatch.setattr(bench, "DRAG_USERS", 2)
+    monkeypatch.setattr(bench, "DRAG_SECONDS", 1)
+    found = bench.drag(bench.parse(["drag"]))
+    assert found.figures["one_ms"] > 0 and found.figures["many_ms"] > 0 and found.figures["one_over_pure_edit"] > 1
+    told = bench.drag_figure({"one_ms": 5, "one_p95_ms": 9, "many_ms": 40, "many_p95_ms": 90, "reference_ms": 0.5})
+    assert told.value == 0.8 and told.figures["one_over_pure_edit"] == 10
+
+
 def test_memory_of_the_apps_own_sessions(monkeypatch):
     monkeypatch.setattr(bench, "SESSIONS", 2)
     found = bench.session(bench.parse(["session"]))

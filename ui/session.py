@@ -302,6 +302,7 @@ class Session:
                     playhead=self._state.playhead,
                     through=self._state.through,
                     gizmo=self._state.gizmo,
+                    held=document.drag_origin is not None,
                 )
             )
 

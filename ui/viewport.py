@@ -7,10 +7,11 @@ answers. While a gizmo is held it belongs to the hand alone; everything else fol
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ GHOST_COLOUR = (168, 172, 180)
 RAW_COLOUR = (196, 199, 206)
 FOLLOWED_COLOUR = (232, 93, 4)
 PLAYHEAD_PX = 4.5
+HELD_TOLERANCE = 0.003  # parts of a frustum's depth: less than a pixel of it
 KEY_COLOUR = (30, 30, 34)
 TARGET_COLOUR = (214, 20, 150)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
@@ -72,6 +74,7 @@ class ViewportScene:
         picking: a click into the scene picks a point.
         playhead: frame that is drawn boldest.
         gizmo: what the gizmo does.
+        held: a hand is on the path, so that what moves by less than a pixel may be shown later.
         through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
 
@@ -92,6 +95,7 @@ class ViewportScene:
     playhead: int = 0
     through: bool = False
     gizmo: GizmoMode = "both"
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,11 +107,20 @@ class Overview:
     fov_y_rad: float = float(OVERVIEW_FOV_Y_RAD)
 
 
+@lru_cache(maxsize=16)
 def time_colours(num_frames: int) -> UInt8[np.ndarray, "t 3"]:
     """RGB colour of each frame, from blue (first) to red (last); plots use the same so that a colour names a frame."""
     at = np.linspace(0.0, len(TIME_COLOURS) - 1, num_frames)
     stops = np.arange(len(TIME_COLOURS))
-    return np.stack([np.interp(at, stops, channel) for channel in TIME_COLOURS.T], axis=-1).round().astype(np.uint8)
+    colours = np.stack([np.interp(at, stops, channel) for channel in TIME_COLOURS.T], axis=-1).round().astype(np.uint8)
+    colours.flags.writeable = False
+    return colours
+
+
+@lru_cache(maxsize=16)
+def _line_colours(num_frames: int) -> UInt8[np.ndarray, "segments 2 3"]:
+    colours = time_colours(num_frames)
+    return np.stack([colours[:-1], colours[1:]], axis=1)
 
 
 def drag_weights(num_frames: int, index: int | None, radius: float) -> Float[np.ndarray, " t"]:
@@ -207,10 +220,12 @@ def _wireframes(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "segm
 
 def _set_pose(handle: viser.SceneNodeHandle, wxyz: np.ndarray, position: np.ndarray) -> None:
     """Put a node exactly there: viser drops a change of less than 1e-5, but what is shown is what the model gets."""
-    for shown, wanted in ((handle.wxyz, wxyz), (handle.position, position)):
-        if not np.array_equal(shown, wanted):
-            shown[:] = np.nan  # unlike any pose; viser hands out its own array
-    handle.wxyz, handle.position = wxyz, position
+    if not np.array_equal(handle.wxyz, wxyz):
+        handle.wxyz[:] = np.nan  # unlike any pose; viser hands out its own array
+        handle.wxyz = wxyz
+    if not np.array_equal(handle.position, position):
+        handle.position[:] = np.nan
+        handle.position = position
 
 
 class _Lines:
@@ -219,6 +234,7 @@ class _Lines:
     def __init__(self, server: viser.ViserServer, name: str, thickness_px: float):
         self._server, self._name, self._thickness_px = server, name, thickness_px
         self._handle: viser.LineSegmentsHandle | None = None
+        self._colours: np.ndarray | None = None
 
     def show(self, visible: bool) -> None:
         """Show or hide the lines without forgetting them."""
@@ -233,11 +249,13 @@ class _Lines:
                 self._handle = None
         elif self._handle is not None and self._handle.points.shape == segments.shape:
             self._handle.points = segments.astype(np.float32)
-            self._handle.colors = colours
+            if colours is not self._colours:
+                self._handle.colors = colours
         else:
             self._handle = self._server.scene.add_line_segments(
                 self._name, segments, colours, thickness=self._thickness_px, thickness_units="screen"
             )
+        self._colours = colours
 
 
 class _Cloud:
@@ -284,6 +302,59 @@ class _Dots:
         self._cloud.draw(Points(xyz, colours) if len(xyz) else None)
 
 
+@dataclass(frozen=True, eq=False)
+class _FrustaLook:
+    """How all frusta look, as arrays, so that only those that differ need be touched.
+
+    Args:
+        cameras: poses, camera-to-world.
+        lenses: vertical field of view (radians), aspect, and viser's scale.
+        filled: 1.0 for a frustum that is filled, so that a click can hit it.
+    """
+
+    cameras: Float64[np.ndarray, "t 4 4"]
+    lenses: Float64[np.ndarray, "t 3"]
+    colours: Float64[np.ndarray, "t 3"]
+    thickness: Float64[np.ndarray, " t"]
+    filled: Float64[np.ndarray, " t"]
+
+    @classmethod
+    def none(cls) -> _FrustaLook:
+        """Of no frusta."""
+        return cls(np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+
+    @classmethod
+    def of(cls, scene: ViewportScene, trajectory: Trajectory, depth: float) -> _FrustaLook:
+        """Of the frusta of a trajectory that end at z-depth `depth`."""
+        count, (h, w) = len(trajectory), trajectory.image_size
+        fov_y_rad, (fx, fy) = trajectory.fov_y_rad, trajectory.intrinsics.T[:2]
+        aspect = (w / fx) / (h / fy)
+        # viser keeps the volume of a frustum fixed (its `compute_canonical_frustum_size`); we fix the depth.
+        scale = depth * np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0)
+        colours = time_colours(count).astype(np.float64)
+        thickness = 1.5 + 1.5 * drag_weights(count, scene.selected, scene.soft_radius)
+        colours[scene.source], thickness[scene.source] = SOURCE_COLOUR, 3.0
+        if scene.selected is not None:
+            colours[scene.selected], thickness[scene.selected] = SELECTED_COLOUR, 4.0
+        if 0 <= scene.playhead < count:
+            thickness[scene.playhead] = max(thickness[scene.playhead], PLAYHEAD_PX)
+        # Without an image only the lines could be hit by a click: fill the frustum then.
+        filled = np.full(count, float(scene.thumbnails is None))
+        filled[scene.source] = 1.0
+        lenses = np.column_stack([fov_y_rad, aspect, scale])
+        return cls(trajectory.Ts_world_camera, lenses, colours, thickness, filled)
+
+    def resized(self, count: int) -> _FrustaLook:
+        """The first `count`; NaN, which differs from everything, for those beyond."""
+        return _FrustaLook(*(_padded(getattr(self, field.name), count) for field in fields(self)))
+
+
+def _padded(rows: np.ndarray, count: int) -> np.ndarray:
+    padded = np.full((count, *rows.shape[1:]), np.nan)
+    padded[: len(rows)] = rows[:count]
+    return padded
+
+
 class _Frusta:
     """One clickable frustum per frame of the edited path, updated in place."""
 
@@ -291,30 +362,55 @@ class _Frusta:
         self._server, self._on_click = server, on_click
         self._handles: list[viser.CameraFrustumHandle] = []
         self._thumbnails: list[np.ndarray | None] = []
+        self._shown = _FrustaLook.none()
         self._parent = server.scene.add_frame("/path", show_axes=False)
 
     def show(self, visible: bool) -> None:
         """Show or hide the frusta and the path line (which hangs under the same parent)."""
         self._parent.visible = visible
 
-    def draw(self, scene: ViewportScene, depth: float) -> None:
-        """Make the frusta those of `scene.trajectory`, ending at z-depth `depth`; only what differs is sent."""
+    def draw(self, scene: ViewportScene, depth: float, tolerance: float = 0.0) -> None:
+        """Make the frusta those of `scene.trajectory`, ending at z-depth `depth`; only what differs is sent.
+
+        Args:
+            tolerance: cameras that have moved and turned by less than this stay where they are shown: while a gizmo is
+                held most of a path moves by less than a pixel, and each node costs time. 0 shows every bit.
+        """
         trajectory = scene.trajectory
         count = 0 if trajectory is None else len(trajectory)
         while len(self._handles) > count:
             self._handles.pop().remove()
             self._thumbnails.pop()
         if trajectory is None:
+            self._shown = _FrustaLook.none()
             return
-        quaternions = se3.quaternion_wxyz(trajectory.Ts_world_camera[:, :3, :3])
-        weights = drag_weights(count, scene.selected, scene.soft_radius)
-        colours = time_colours(count)
+        look = _FrustaLook.of(scene, trajectory, depth)
+        for i in range(len(self._handles), count):
+            self._add(i)
+        self._update(look, tolerance)
         for i in range(count):
-            if i == len(self._handles):
-                self._add(i)
-            self._place(i, trajectory, quaternions[i], depth)
-            self._style(i, scene, colours[i], float(weights[i]))
             self._set_thumbnail(i, scene.thumbnails)
+
+    def _update(self, look: _FrustaLook, tolerance: float) -> None:
+        before = self._shown.resized(len(self._handles))
+        away = np.abs(look.cameras - before.cameras).max(axis=(1, 2))
+        moved = np.flatnonzero(~(away <= tolerance))  # what is not shown yet is NaN
+        quaternions = se3.quaternion_wxyz(look.cameras[moved, :3, :3])
+        for i, wxyz in zip(moved, quaternions, strict=True):
+            _set_pose(self._handles[i], wxyz, look.cameras[i, :3, 3])
+        for i in np.flatnonzero((look.lenses != before.lenses).any(axis=1)):
+            handle = self._handles[i]
+            handle.fov, handle.aspect, handle.scale = (float(value) for value in look.lenses[i])
+        for i in np.flatnonzero((look.colours != before.colours).any(axis=1)):
+            r, g, b = (int(value) for value in look.colours[i])
+            self._handles[i].color = (r, g, b)
+        for i in np.flatnonzero(look.thickness != before.thickness):
+            self._handles[i].thickness = float(look.thickness[i])
+        for i in np.flatnonzero(look.filled != before.filled):
+            self._handles[i].variant = "filled" if look.filled[i] else "wireframe"
+        shown = before.cameras
+        shown[moved] = look.cameras[moved]
+        self._shown = replace(look, cameras=shown)
 
     def _add(self, index: int) -> None:
         handle = self._server.scene.add_camera_frustum(
@@ -323,26 +419,6 @@ class _Frusta:
         handle.on_click(partial(self._clicked, index))
         self._handles.append(handle)
         self._thumbnails.append(None)
-
-    def _place(self, index: int, trajectory: Trajectory, wxyz: np.ndarray, depth: float) -> None:
-        h, w = trajectory.image_size
-        fx, fy = trajectory.intrinsics[index, :2]
-        fov_y_rad, aspect = float(trajectory.fov_y_rad[index]), float((w / fx) / (h / fy))
-        handle = self._handles[index]
-        _set_pose(handle, wxyz, trajectory.centres[index])
-        handle.fov, handle.aspect = fov_y_rad, aspect
-        # viser keeps the volume of a frustum fixed (its `compute_canonical_frustum_size`); we fix the depth.
-        handle.scale = depth * float(np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0))
-
-    def _style(self, index: int, scene: ViewportScene, colour: np.ndarray, weight: float) -> None:
-        handle = self._handles[index]
-        is_source = index == scene.source
-        r, g, b = SELECTED_COLOUR if index == scene.selected else SOURCE_COLOUR if is_source else colour
-        handle.color = (int(r), int(g), int(b))
-        thickness = 4.0 if index == scene.selected else 3.0 if is_source else 1.5 + 1.5 * weight
-        handle.thickness = max(thickness, PLAYHEAD_PX if index == scene.playhead else 0.0)
-        # Without an image only the lines could be hit by a click: fill the frustum then.
-        handle.variant = "filled" if is_source or scene.thumbnails is None else "wireframe"
 
     def _set_thumbnail(self, index: int, thumbnails: Sequence[np.ndarray] | None) -> None:
         image = thumbnails[index] if thumbnails is not None and index < len(thumbnails) else None
@@ -362,6 +438,7 @@ class _Gizmo:
         self._handle: viser.TransformControlsHandle | None = None
         self._index: int | None = None
         self.dragged: int | None = None
+        self._latest: Float64[np.ndarray, "4 4"] | None = None
 
     def draw(
         self, index: int | None, T_world_camera: Float64[np.ndarray, "4 4"] | None, mode: GizmoMode = "both"
@@ -397,13 +474,22 @@ class _Gizmo:
         if event.phase == "end":
             if self.dragged is not None:
                 index, self.dragged = self.dragged, None  # first: the session's answer may move the gizmo again
+                self._latest = None
                 self._dispatch(DragEnd(index, self._pose(event.target)))
             return
         if self.dragged is None and self._index is not None:
             self.dragged = self._index
             self._dispatch(DragStart(self.dragged))
         if event.phase == "update" and self.dragged is not None:
-            self._dispatch(Drag(self.dragged, self._pose(event.target)))
+            is_first, self._latest = self._latest is None, self._pose(event.target)
+            if is_first:
+                asyncio.get_running_loop().call_soon(self._tell_latest)
+
+    def _tell_latest(self) -> None:
+        """Of moves that have come in while the last one was being drawn, only the newest counts: no lag builds up."""
+        latest, self._latest = self._latest, None
+        if self.dragged is not None and latest is not None:
+            self._dispatch(Drag(self.dragged, latest))
 
     @staticmethod
     def _pose(handle: viser.TransformControlsHandle) -> Float64[np.ndarray, "4 4"]:
@@ -616,9 +702,11 @@ class Viewport:
 
     def _draw_paths(self, scene: ViewportScene) -> None:
         reference = scene.ghost or scene.trajectory
-        if reference is not None and self._gizmo.dragged is None:  # a drag must not make the frusta grow under the hand
+        if (
+            reference is not None and not scene.held and self._gizmo.dragged is None
+        ):  # a drag must not make the frusta grow under the hand
             self._depth = frustum_depth(reference)
-        self._frusta.draw(scene, self._depth)
+        self._frusta.draw(scene, self._depth, HELD_TOLERANCE * self._depth if scene.held else 0.0)
         if (scene.ghost, self._depth) != self._ghost_drawn:
             ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
             self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
@@ -636,8 +724,7 @@ class Viewport:
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
-            colours = time_colours(len(scene.trajectory))
-            self._path.draw(_polyline(scene.trajectory.centres), np.stack([colours[:-1], colours[1:]], axis=1))
+            self._path.draw(_polyline(scene.trajectory.centres), _line_colours(len(scene.trajectory)))
 
     def _show_all(self, visible: bool) -> None:
         self._frusta.show(visible)
@@ -647,7 +734,7 @@ class Viewport:
         trajectory, index = self._scene.trajectory, self._scene.selected
         if not visible or trajectory is None or index is None or index == self._scene.source:
             self._gizmo.draw(None, None)
-        else:
+        elif not self._scene.held:  # while it is, nobody but the hand moves it
             self._gizmo.draw(index, trajectory.Ts_world_camera[index], self._scene.gizmo)
 
     def _set_initial_camera(self) -> None:
