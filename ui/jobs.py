@@ -119,8 +119,11 @@ class Worker:
             try:
                 message = self._run(job)
             except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
-                logger.exception("job %d failed", job.number)
-                message = JobFailed(job.number, explained(error))
+                if job.cancelled.is_set():  # a session that ends takes its folder with it
+                    message = JobCancelled(job.number)
+                else:
+                    logger.exception("job %d failed", job.number)
+                    message = JobFailed(job.number, explained(error))
             with self._changed:
                 self._running = None
             _tell(job, message)
