@@ -23,6 +23,7 @@ from ui.api import add_endpoints
 from ui.compare_panel import compare_panel
 from ui.edit_words import help_sheet
 from ui.frame_panel import FramePanel, frame_panel
+from ui.import_panel import import_panel
 from ui.input_panel import input_panel
 from ui.keep_panel import keep_panel
 from ui.keys_panel import KeysPanel, keys_panel
@@ -72,10 +73,13 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
                     compare = compare_panel()
                 with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
                     keep = keep_panel()
+                    imports = import_panel()
         inputs.wire(events, result.steps, result.seed)
-        for panel in (path, *edits, result, verify, compare, keep):
+        for panel in (path, *edits, result, verify, compare, keep, imports):
             panel.wire(events)
-        parts = [part for panel in (inputs, path, *edits, result, verify, compare, keep) for part in panel.parts()]
+        parts = [
+            part for panel in (inputs, path, *edits, result, verify, compare, keep, imports) for part in panel.parts()
+        ]
         Page(events, parts).wire(demo, path.viewport, seen)
         add_endpoints(sessions)
     return demo

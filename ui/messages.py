@@ -14,6 +14,7 @@ from jaxtyping import Float64, UInt8
 
 if TYPE_CHECKING:  # brings torch, and the page is built from messages before torch is there
     from rap.data import Clip
+    from ui.importing import Import
 
 # --- gestures: what a hand does in the viewport (sent by ui.viewport) -------------------------------------------------
 
@@ -146,6 +147,39 @@ class SetGizmo:
     """What the gizmo on the selected frame does; the mode it is in already takes it back to both."""
 
     mode: GizmoMode
+
+
+@dataclass(frozen=True)
+class ImportCameras:
+    """A camera file of any readable format was given."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class CamerasRead:
+    """It has been read."""
+
+    found: Import
+
+
+@dataclass(frozen=True)
+class AdjustImport:
+    """How the cameras that were read are to be taken (see `ui.importing.Import`)."""
+
+    flipped: bool
+    inverted: bool
+    scale: float
+
+
+@dataclass(frozen=True)
+class UseImport:
+    """The imported cameras become the path."""
+
+
+@dataclass(frozen=True)
+class DropImport:
+    """The imported cameras are forgotten."""
 
 
 @dataclass(frozen=True)
@@ -375,6 +409,11 @@ Message = (
     | Imagine
     | SetGizmo
     | SetPicking
+    | ImportCameras
+    | CamerasRead
+    | AdjustImport
+    | UseImport
+    | DropImport
     | SetPlayhead
     | ApplyPreset
     | Undo

@@ -35,6 +35,7 @@ from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
+from ui.importing import Import, as_path, read_import
 from ui.jobs import Job, Worker, explained
 from ui.path_edits import Backwards, CloseLoop, LookAt, Mirror, Retime, ToDense, ToKeys
 from ui.picking import picked_point
@@ -158,6 +159,8 @@ class Session:
             message = self._read(message)  # decoding takes seconds: outside the lock
         elif isinstance(message, msg.OpenSession):
             message = self._read_session(message)
+        elif isinstance(message, msg.ImportCameras):
+            message = self._read_cameras(message)
         with self._lock:
             if self._closing:
                 return
@@ -276,6 +279,13 @@ class Session:
             return msg.Refused("keep", str(error))
         return msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name)
 
+    def _read_cameras(self, message: msg.ImportCameras) -> msg.CamerasRead | msg.Refused:
+        clip = self._state.document.clip
+        try:
+            return msg.CamerasRead(read_import(Path(message.path), None if clip is None else clip.image_size))
+        except ValueError as error:
+            return msg.Refused("keep", str(error))
+
     def _draw(self) -> None:
         with self._draw_lock:
             if self._closing:
@@ -302,6 +312,7 @@ class Session:
                     playhead=self._state.playhead,
                     through=self._state.through,
                     gizmo=self._state.gizmo,
+                    pending=self._state.imported,
                     held=document.drag_origin is not None,
                 )
             )
@@ -399,6 +410,34 @@ class Session:
     @_reduce.register
     def _(self, message: msg.SetGizmo, state: State) -> Change:
         return replace(state, gizmo="both" if state.gizmo == message.mode else message.mode), None
+
+    @_reduce.register
+    def _(self, message: msg.CamerasRead, state: State) -> Change:
+        return self._importing(message.found, state)
+
+    @_reduce.register
+    def _(self, message: msg.AdjustImport, state: State) -> Change:
+        if state.importing is None:
+            return state, None
+        changes = {"flipped": message.flipped, "inverted": message.inverted, "scale": message.scale}
+        return self._importing(replace(state.importing, **changes), state)
+
+    @_reduce.register
+    def _(self, message: msg.UseImport, state: State) -> Change:
+        if state.imported is None or state.importing is None:
+            raise InputError("there are no imported cameras; press Import cameras first")
+        document = doc.with_path(state.document, state.imported, False, f"import {state.importing.name}")
+        return replace(state, document=document, importing=None, imported=None, notice=None), None
+
+    @_reduce.register
+    def _(self, message: msg.DropImport, state: State) -> Change:
+        return replace(state, importing=None, imported=None), None
+
+    def _importing(self, found: Import, state: State) -> Change:
+        clip, best = _clip(state), state.document.best
+        fov_y_rad = None if best is None else float(best.fov_y_rad[best.source])
+        path = as_path(found, self._options.num_frames, clip.image_size, fov_y_rad, clip.fps)
+        return replace(state, importing=found, imported=path, notice=None), None
 
     @_reduce.register
     def _(self, message: msg.SetPicking, state: State) -> Change:
@@ -698,6 +737,9 @@ _PLACES: dict[type, str] = {
     msg.StarTake: "result",
     msg.DeleteTake: "result",
     msg.Compare: "compare",
+    msg.CamerasRead: "keep",
+    msg.AdjustImport: "keep",
+    msg.UseImport: "keep",
     msg.Verify: "result",
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from rap.geometry.tracks import PointCloud
     from rap.scene import Scene
+    from ui.importing import Import
     from ui.messages import GizmoMode
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify"]
@@ -184,6 +185,8 @@ class State:
         playhead: the frame that is looked at in time.
         through: the page looks through the camera at the playhead.
         gizmo: what the gizmo does.
+        importing: cameras of a file that are to become the path.
+        imported: the path they would become.
         waiting: takes that follow the one at work.
         doomed: the take that is deleted when that is asked for once more.
         compared: numbers of the takes that play side by side.
@@ -197,6 +200,8 @@ class State:
     picking: bool = False
     playhead: int = 0
     through: bool = False
+    importing: Import | None = None
+    imported: Trajectory | None = None
     gizmo: GizmoMode = "both"
     waiting: tuple[Wanted, ...] = ()
     doomed: int | None = None

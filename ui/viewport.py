@@ -30,6 +30,7 @@ FOLLOWED_COLOUR = (232, 93, 4)
 PLAYHEAD_PX = 4.5
 HELD_TOLERANCE = 0.003  # parts of a frustum's depth: less than a pixel of it
 KEY_COLOUR = (30, 30, 34)
+PENDING_COLOUR = (16, 150, 165)
 TARGET_COLOUR = (214, 20, 150)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
 TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
@@ -74,6 +75,7 @@ class ViewportScene:
         picking: a click into the scene picks a point.
         playhead: frame that is drawn boldest.
         gizmo: what the gizmo does.
+        pending: cameras of a file that are to become the path.
         held: a hand is on the path, so that what moves by less than a pixel may be shown later.
         through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
@@ -96,6 +98,7 @@ class ViewportScene:
     through: bool = False
     gizmo: GizmoMode = "both"
     held: bool = False
+    pending: Trajectory | None = None
 
 
 @dataclass(frozen=True)
@@ -592,6 +595,8 @@ class Viewport:
         self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
         self._raw_drawn: Trajectory | None = None
         self._followed = _Lines(self.server, "/followed", thickness_px=2.5)
+        self._pending = _Lines(self.server, "/pending", thickness_px=1.5)
+        self._pending_drawn: Trajectory | None = None
         self._followed_drawn: tuple[Trajectory | None, int | None, float] | None = None
         self._points = _Cloud(self.server, "/points", POINT_SIZE)
         self._dense = _Cloud(self.server, "/dense", DENSE_POINT_SIZE)
@@ -719,6 +724,10 @@ class Viewport:
             dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
             self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
             self._followed_drawn = (scene.followed, scene.selected, self._depth)
+        if scene.pending is not self._pending_drawn:
+            pending = None if scene.pending is None else _wireframes(scene.pending, self._depth)
+            self._pending.draw(pending, np.array(PENDING_COLOUR, np.uint8))
+            self._pending_drawn = scene.pending
         marked = [frame for frame in scene.keys if frame is not None]
         self._keys.draw(np.zeros((0, 3)) if scene.trajectory is None else scene.trajectory.centres[marked])
         if scene.trajectory is None:
