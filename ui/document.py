@@ -21,6 +21,7 @@ from rap.geometry.keys import simplify
 if TYPE_CHECKING:
     from rap.geometry.keys import KeyPath
     from rap.geometry.refine import RefinementReport
+    from rap.geometry.spread import PathSpread
     from ui.verification import Verification
 
 HISTORY_LIMIT = 100
@@ -135,6 +136,7 @@ class Document:
         verifications: what became of re-estimating the cameras of takes, by the numbers of these.
         drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
         drag_keys: `keys` as they were then.
+        spread: how far samples of the prediction lie apart, once they have been drawn.
         target: the point of the scene that was picked to look at and to turn about, in the world of the paths.
     """
 
@@ -156,6 +158,7 @@ class Document:
     drag_origin: Trajectory | None = None
     drag_keys: KeyPath | None = None
     target: tuple[float, float, float] | None = None
+    spread: PathSpread | None = None
 
     @property
     def source(self) -> int:
@@ -211,7 +214,9 @@ def with_prediction(document: Document, predicted: Trajectory, follows_clip: boo
         follows_clip: it was estimated from the clip's frames; False for one imagined together with a video.
     """
     document = with_path(document, predicted, follows_clip, "predict" if follows_clip else "imagine")
-    return replace(document, predicted=predicted, prediction_follows_clip=follows_clip, refined=None, report=None)
+    return replace(
+        document, predicted=predicted, prediction_follows_clip=follows_clip, refined=None, report=None, spread=None
+    )
 
 
 def with_refinement(document: Document, trajectory: Trajectory, report: RefinementReport) -> Document:
@@ -324,6 +329,12 @@ def select(document: Document, index: int | None) -> Document:
     """Select a frame; an index the path does not have selects nothing."""
     count = 0 if document.edited is None else len(document.edited)
     return replace(document, selected=index if index is not None and 0 <= index < count else None)
+
+
+def with_spread(document: Document, spread: PathSpread) -> Document:
+    """What the samples say; a soft drag reaches as far from now on as they go together."""
+    radius = float(np.clip(round(2 * spread.reach) / 2, 1.0, 16.0))
+    return replace(document, spread=spread, soft=replace(document.soft, radius=radius))
 
 
 def with_target(document: Document, target: tuple[float, float, float]) -> Document:

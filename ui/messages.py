@@ -183,6 +183,11 @@ class DropImport:
 
 
 @dataclass(frozen=True)
+class SampleSpread:
+    """Estimate the clip's path several times over, to see how far the estimates lie apart."""
+
+
+@dataclass(frozen=True)
 class SetPicking:
     """Whether the next click into the scene picks a point."""
 
@@ -409,6 +414,7 @@ Message = (
     | Imagine
     | SetGizmo
     | SetPicking
+    | SampleSpread
     | ImportCameras
     | CamerasRead
     | AdjustImport

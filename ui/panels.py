@@ -30,6 +30,7 @@ JOB_TITLES = {
     "imagine": "Imagining",
     "regenerate": "Regenerating",
     "verify": "Verifying the take",
+    "spread": "Sampling the path",
 }
 VERDICTS = {
     "refined": "Refined",

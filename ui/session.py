@@ -26,6 +26,7 @@ from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.geometry.motion import MotionLimits
+from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
 from ui import messages as msg
@@ -66,6 +67,7 @@ COMMANDS: dict[str, AnyMessage] = {
 }
 """In the viewport's command palette."""
 
+SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
 MAX_TAKE_NAME = 40
@@ -93,6 +95,7 @@ TASK_TYPES: dict[JobKind, type] = {
     "imagine": JointTask,
     "regenerate": GenerateTask,
     "verify": VerifyTask,
+    "spread": EstimateTask,
 }
 
 
@@ -312,6 +315,7 @@ class Session:
                     playhead=self._state.playhead,
                     through=self._state.through,
                     gizmo=self._state.gizmo,
+                    tube=_tube(document),
                     pending=self._state.imported,
                     held=document.drag_origin is not None,
                 )
@@ -641,6 +645,8 @@ class Session:
             return state, None
         if job.kind == "predict":
             return self._predicted(message.result, message.seconds, state)
+        if job.kind == "spread":
+            return self._sampled((*state.sampled, message.result), state)
         if job.kind == "verify":
             verification = replace(message.result, seconds=message.seconds)
             return replace(state, document=doc.with_verification(document, verification), job=None), None
@@ -669,6 +675,41 @@ class Session:
         if job is None or job.number != message.job:
             return state, None
         return replace(state, job=None, notice=Notice(job.panel, "Cancelled; nothing was kept.")), None
+
+    @_reduce.register
+    def _(self, message: msg.SampleSpread, state: State) -> Change:
+        predicted = state.document.predicted
+        if predicted is None or not state.document.prediction_follows_clip:
+            raise InputError("there is no predicted path to sample; press Predict first")
+        return self._sample(replace(state, sampled=()))
+
+    def _sample(self, state: State) -> Change:
+        """Draw the next sample, with a seed of its own."""
+        clip, sampled = _clip(state), state.sampled
+        seed = SPREAD_SEED + len(sampled)
+        task = EstimateTask(
+            clip.frames_u8,
+            fps=clip.fps,
+            fov_y_rad=state.geometry.known_fov_y_rad,
+            steps=VERIFY_STEPS,
+            seed=seed,
+            flow_frames_u8=clip.detailed_u8,
+        )
+        state, start = self._start("spread", task, Settings(seed, VERIFY_STEPS), _kept_trajectory, state)
+        left = SPREAD_SAMPLES - len(sampled)
+        return replace(state, notice=Notice("spread", f"Sampling the path, {left} to go.")), start
+
+    def _sampled(self, sampled: tuple[Trajectory, ...], state: State) -> Change:
+        state = replace(state, job=None, sampled=sampled)
+        if len(sampled) < SPREAD_SAMPLES:
+            return self._sample(state)
+        assert state.document.predicted is not None  # a new prediction stops the sampling
+        spread = path_spread(sampled, state.document.predicted)
+        document = doc.with_spread(state.document, spread)
+        text = (
+            f"{spread.samples} samples; soft drag reaches {document.soft.radius:g} frames, as far as they go together."
+        )
+        return replace(state, document=document, sampled=(), notice=Notice("spread", text)), None
 
     def _predicted(self, trajectory: Trajectory, seconds: float, state: State) -> Change:
         notice = Notice("path", f"Predicted {len(trajectory)} cameras in {seconds:.1f} s.")
@@ -737,6 +778,7 @@ _PLACES: dict[type, str] = {
     msg.StarTake: "result",
     msg.DeleteTake: "result",
     msg.Compare: "compare",
+    msg.SampleSpread: "spread",
     msg.CamerasRead: "keep",
     msg.AdjustImport: "keep",
     msg.UseImport: "keep",
@@ -752,6 +794,14 @@ def _clip(state: State) -> Clip:
     if state.document.clip is None:
         raise InputError("there is no clip yet; give a video or an image first")
     return state.document.clip
+
+
+def _tube(document: Document) -> tuple[Trajectory, Any] | None:
+    """The path that the samples are about, and how far they lie apart; nothing once it has another length."""
+    path, spread = document.best, document.spread
+    if path is None or spread is None or len(spread.distance) != len(path):
+        return None
+    return path, spread.distance
 
 
 def _edited(state: State) -> Trajectory:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ui.importing import Import
     from ui.messages import GizmoMode
 
-JobKind = Literal["predict", "imagine", "regenerate", "verify"]
+JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
 GeometryKind = Literal["refine", "depth"]
 JobPhase = Literal["queued", "running", "cancelling"]
 
@@ -42,7 +42,7 @@ class JobStatus:
     @property
     def panel(self) -> str:
         """Where it was asked for: its progress, its end and its Cancel are there."""
-        return "result" if self.kind in ("regenerate", "verify") else "input"
+        return "input" if self.kind in ("predict", "imagine") else "result"
 
     @property
     def eta_s(self) -> float | None:
@@ -187,6 +187,7 @@ class State:
         gizmo: what the gizmo does.
         importing: cameras of a file that are to become the path.
         imported: the path they would become.
+        sampled: samples of the path, while more of them are being drawn.
         waiting: takes that follow the one at work.
         doomed: the take that is deleted when that is asked for once more.
         compared: numbers of the takes that play side by side.
@@ -200,6 +201,7 @@ class State:
     picking: bool = False
     playhead: int = 0
     through: bool = False
+    sampled: tuple[Trajectory, ...] = ()
     importing: Import | None = None
     imported: Trajectory | None = None
     gizmo: GizmoMode = "both"

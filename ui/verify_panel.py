@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui import messages as msg
+from ui import panels
 from ui import verify_words as words
 from ui.parts import Events, Part, button_part
 
@@ -26,6 +27,9 @@ class VerifyPanel:
     strip: gr.HTML
     worst: gr.Button
     protocol: gr.HTML
+    sample: gr.Button
+    spread_notice: gr.HTML
+    spread: gr.HTML
 
     def parts(self) -> Sequence[Part]:
         """What the tab shows."""
@@ -35,6 +39,9 @@ class VerifyPanel:
             Part(self.verdict, _verdict_values, gr.HTML),
             Part(self.strip, lambda s: (s.state.document.verification, s.state.document.selected), words.error_strips),
             button_part(self.worst, lambda s: words.worst_button(s.state.document)),
+            button_part(self.sample, lambda s: words.spread_button(s.state.document, s.state.job)),
+            Part(self.spread_notice, lambda s: (panels.notice_line(s.state.notice, "spread"),), gr.HTML),
+            Part(self.spread, lambda s: (words.spread_strips(s.state.document),), gr.HTML),
             Part(self.protocol, lambda s: (words.protocol(s.known_paths),), gr.HTML),
         )
 
@@ -43,6 +50,7 @@ class VerifyPanel:
         events.switch(self.auto.input, msg.SetVerify, self.auto)
         events.send(self.verify.click, msg.Verify())
         events.on(self.worst.click, go_to_worst)
+        events.send(self.sample.click, msg.SampleSpread())
 
 
 def verify_panel() -> VerifyPanel:
@@ -54,7 +62,10 @@ def verify_panel() -> VerifyPanel:
     strip = gr.HTML(elem_id="rap-error-strips", padding=False)
     worst = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-worst")
     protocol = gr.HTML(elem_id="rap-protocol", padding=False)
-    return VerifyPanel(auto, verify, verdict, strip, worst, protocol)
+    sample = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-sample")
+    spread_notice = gr.HTML(elem_id="rap-spread-notice", padding=False)
+    spread = gr.HTML(elem_id="rap-spread", padding=False)
+    return VerifyPanel(auto, verify, verdict, strip, worst, protocol, sample, spread_notice, spread)
 
 
 def go_to_worst(session: Session) -> None:

@@ -92,6 +92,30 @@ def error_strips(found: Verification | None, selected: int | None) -> str:
     )
 
 
+def spread_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path predicted from the clip and no job at work."""
+    if document.predicted is None or not document.prediction_follows_clip:
+        return ButtonLook("Sample the path (needs Predict)", False)
+    if job is not None and job.kind != "verify":
+        return ButtonLook("Sampling …" if job.kind == "spread" else "Sample the path (job running)", False)
+    return ButtonLook("Sample the path", True)
+
+
+def spread_strips(document: Document) -> str:
+    """How far the samples lie apart, in words and as two charts."""
+    found = document.spread
+    if found is None:
+        return ""
+    turn, shift = found.rotation_deg, found.distance
+    return (
+        f'<div class="rap-fact"><b>Uncertainty</b> {found.samples} samples of the predicted path lie '
+        f"{turn.mean():.1f}° and {shift.mean():.3f} median depths around their mean; purple in the viewport.</div>"
+        f'<div class="rap-strips"><div class="rap-note">Rotation, up to {turn.max():.1f}°</div>'
+        f'{bars(turn, None, document.selected)}<div class="rap-note">Position, up to {shift.max():.3f}</div>'
+        f"{bars(shift, None, document.selected)}</div>"
+    )
+
+
 def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | None) -> str:
     """A bar for each frame's value, the worst and the selected one marked."""
     width, height = STRIP_SIZE

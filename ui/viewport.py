@@ -31,6 +31,8 @@ PLAYHEAD_PX = 4.5
 HELD_TOLERANCE = 0.003  # parts of a frustum's depth: less than a pixel of it
 KEY_COLOUR = (30, 30, 34)
 PENDING_COLOUR = (16, 150, 165)
+TUBE_COLOUR = (150, 120, 200)
+RING_POINTS = 16
 TARGET_COLOUR = (214, 20, 150)
 # Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
 TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
@@ -76,6 +78,7 @@ class ViewportScene:
         playhead: frame that is drawn boldest.
         gizmo: what the gizmo does.
         pending: cameras of a file that are to become the path.
+        tube: a path and a radius around each of its cameras, in which samples of it lie.
         held: a hand is on the path, so that what moves by less than a pixel may be shown later.
         through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
@@ -99,6 +102,7 @@ class ViewportScene:
     gizmo: GizmoMode = "both"
     held: bool = False
     pending: Trajectory | None = None
+    tube: tuple[Trajectory, Float[np.ndarray, " t"]] | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,24 @@ def _dashes(trajectory: Trajectory, selected: int | None, depth: float) -> Float
     corners, apex = image_corners(trajectory, selected, depth), trajectory.centres[selected]
     outline = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
     return np.concatenate([dashes, outline, np.stack([np.broadcast_to(apex, (4, 3)), corners], axis=1)])
+
+
+def _rings(trajectory: Trajectory, radii: Float[np.ndarray, " t"]) -> Float[np.ndarray, "segments 2 3"]:
+    """A ring around each camera, across the way it goes, and four lines along them: a tube."""
+    along = np.gradient(trajectory.centres, axis=0) if len(trajectory) > 1 else np.array([[0.0, 0.0, 1.0]])
+    still = np.linalg.norm(along, axis=1) < 1e-9
+    along[still] = trajectory.Ts_world_camera[still, :3, 2]
+    aside = np.cross(
+        along, np.where(np.abs(along[:, 1:2]) < 0.9 * np.linalg.norm(along, axis=1)[:, None], WORLD_UP, 1.0)
+    )
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    across = np.cross(along / np.linalg.norm(along, axis=1, keepdims=True), aside)
+    turn = np.linspace(0, 2 * np.pi, RING_POINTS, endpoint=False)[None, :, None]
+    rings = np.cos(turn) * aside[:, None] + np.sin(turn) * across[:, None]
+    points = trajectory.centres[:, None] + radii[:, None, None] * rings
+    around = np.stack([points, np.roll(points, -1, axis=1)], axis=2).reshape(-1, 2, 3)
+    lengthwise = np.stack([points[:-1, :: RING_POINTS // 4], points[1:, :: RING_POINTS // 4]], axis=2).reshape(-1, 2, 3)
+    return np.concatenate([around, lengthwise])
 
 
 def _wireframes(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "segments 2 3"]:
@@ -595,6 +617,8 @@ class Viewport:
         self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
         self._raw_drawn: Trajectory | None = None
         self._followed = _Lines(self.server, "/followed", thickness_px=2.5)
+        self._tube = _Lines(self.server, "/tube", thickness_px=1.0)
+        self._tube_drawn: Float[np.ndarray, " t"] | None = None
         self._pending = _Lines(self.server, "/pending", thickness_px=1.5)
         self._pending_drawn: Trajectory | None = None
         self._followed_drawn: tuple[Trajectory | None, int | None, float] | None = None
@@ -724,6 +748,10 @@ class Viewport:
             dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
             self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
             self._followed_drawn = (scene.followed, scene.selected, self._depth)
+        radii = None if scene.tube is None else scene.tube[1]
+        if radii is not self._tube_drawn:
+            self._tube.draw(None if scene.tube is None else _rings(*scene.tube), np.array(TUBE_COLOUR, np.uint8))
+            self._tube_drawn = radii
         if scene.pending is not self._pending_drawn:
             pending = None if scene.pending is None else _wireframes(scene.pending, self._depth)
             self._pending.draw(pending, np.array(PENDING_COLOUR, np.uint8))

@@ -308,6 +308,37 @@ def test_two_takes_are_compared_and_written_side_by_side(session, app, video):
     assert session.state.compared is None
 
 
+def test_samples_of_the_path_tell_their_spread_and_set_the_reach(session, app, video):
+    session.dispatch(msg.SampleSpread())
+    assert session.state.notice.place == "spread" and "press Predict first" in session.state.notice.text
+    predicted(session, video)
+    count = len(app.pipeline.tasks)
+    session.dispatch(msg.SampleSpread())
+    wait_until(lambda: session.state.document.spread is not None)
+    tasks = app.pipeline.tasks[count:]
+    assert len(tasks) == 8 == session.state.document.spread.samples and len({task.seed for task in tasks}) == 8
+    assert all(task.steps == VERIFY_STEPS for task in tasks) and session.state.job is None
+    np.testing.assert_allclose(session.state.document.spread.distance, 0, atol=1e-9)
+    assert session.state.document.soft.radius == 1.5 and session.state.sampled == ()
+    nodes = session.viewport.server.scene._handle_from_node_name
+    wait_until(lambda: "/tube" in nodes)
+    session.dispatch(msg.Predict(seed=4))
+    finish(session)
+    assert session.state.document.spread is None, "of another prediction"
+    wait_until(lambda: "/tube" not in nodes)
+
+
+def test_sampling_can_be_cancelled(session, app, video):
+    predicted(session, video)
+    app.pipeline.gate = threading.Semaphore(3)
+    session.dispatch(msg.SampleSpread())
+    wait_until(lambda: len(session.state.sampled) == 1)
+    session.dispatch(msg.Cancel("result"))
+    app.pipeline.gate.release(50)
+    finish(session)
+    assert session.state.document.spread is None and session.state.job is None
+
+
 def test_preset_and_regenerate_from_one_image(session, tmp_path):
     Image.fromarray(moving_frames(1)[0]).save(tmp_path / "one.png")
     give(session, tmp_path / "one.png")
