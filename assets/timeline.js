@@ -7,6 +7,12 @@ let timer = null;
 
 const part = (selector) => element.querySelector(selector);
 
+// only what differs: a change is what the observer below waits for
+function write(selector, text) {
+  const place = part(selector);
+  if (place.textContent !== text) place.textContent = text;
+}
+
 function show() {
   const line = part(".rap-timeline");
   if (!line) return;
@@ -15,8 +21,8 @@ function show() {
   part("#rap-frame").value = now.frame;
   part("#rap-loop").checked = now.loop;
   part("#rap-fly").checked = now.through;
-  part("#rap-play").textContent = now.playing ? "❚❚" : "▶";
-  part("#rap-at").textContent = `frame ${now.frame} · ${(now.frame / fps).toFixed(2)} s`;
+  write("#rap-play", now.playing ? "❚❚" : "▶");
+  write("#rap-at", `frame ${now.frame} · ${(now.frame / fps).toFixed(2)} s`);
   line.style.setProperty("--playhead", (now.frame + 0.5) / (last + 1));
 }
 
@@ -67,5 +73,5 @@ document.addEventListener("rap-timeline", (event) => {
   else if (event.detail === "orbit") { now.through = false; tell(); }
   else step(Number(event.detail));
 });
-new MutationObserver(show).observe(element, { childList: true });
+new MutationObserver(show).observe(element, { childList: true, subtree: true });
 show();

@@ -13,11 +13,18 @@ from rap.config import ASSETS
 from ui import messages as msg
 from ui import panels
 from ui.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.pictures import inline_jpeg
 
 if TYPE_CHECKING:
     from ui.session import Session
 
 EXAMPLES = ASSETS / "examples"
+PICK_EXAMPLE = """
+element.addEventListener("click", (event) => {
+  const card = event.target.closest("[data-example]");
+  if (card) trigger("select", { example: Number(card.dataset.example) });
+});
+"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,8 @@ class InputPanel:
     """Left column: what comes in and how a path comes out of it."""
 
     files: gr.File
-    examples: tuple[tuple[gr.Button, Path], ...]
+    examples: gr.HTML
+    known: gr.HTML
     clip: gr.HTML
     notice: gr.HTML
     predict: gr.Button
@@ -55,6 +63,7 @@ class InputPanel:
             Part(self.fov, lambda s: (s.known_fov_y_deg, s.state.document.clip is not None), _fov_field),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
+            Part(self.known, lambda s: (panels.known_line(s.state.document),), gr.HTML),
             button_part(self.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
             Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
             button_part(self.apply, lambda s: panels.preset_button(s.state.document)),
@@ -64,8 +73,7 @@ class InputPanel:
         """Every listener of the column; steps and seed are asked for beside the result."""
         reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
         events.on(self.files.upload, upload, [self.files], **reading)
-        for button, clip in self.examples:
-            events.send(button.click, msg.Upload((str(clip),)), **reading)
+        events.on_pick(self.examples.select, give_example, **reading)
         events.on(self.predict.click, predict, [seed])
         events.on(self.imagine.click, imagine, [steps, seed])
         events.on(self.apply.click, apply_preset, [self.preset, self.amplitude, self.pivot])
@@ -79,15 +87,10 @@ class InputPanel:
 def input_panel() -> InputPanel:
     """Upload, what was read of it, and the three ways to a path."""
     files = gr.File(
-        label="Video, image, or several images", file_count="multiple", height=112, interactive=False,
+        label="Video, image, or several images", file_count="multiple", height=88, interactive=False,
         elem_id="rap-files",
     )  # fmt: skip
-    examples = []
-    clips = sorted(EXAMPLES.glob("*.mp4"))
-    if clips:
-        with gr.Row(elem_id="rap-examples"):
-            for clip in clips:
-                examples.append((gr.Button(clip.stem.replace("_", " "), size="sm", min_width=60), clip))
+    examples = gr.HTML(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples", padding=False)
     clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
     notice = gr.HTML(elem_id="rap-input-notice", padding=False)
     with gr.Row(elem_classes="rap-pair"):
@@ -104,18 +107,44 @@ def input_panel() -> InputPanel:
     )  # fmt: skip
     progress = gr.HTML(elem_id="rap-input-progress", padding=False)
     verdict = gr.HTML(elem_id="rap-verdict", padding=False)
-    imagine = gr.Button("Starting …", interactive=False, elem_id="rap-imagine")
+    known = gr.HTML(elem_id="rap-known", padding=False)
+    imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
     with gr.Group():
         preset = gr.Dropdown(
             ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
         )
         amplitude = small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
-    apply = gr.Button("Starting …", interactive=False, elem_id="rap-apply")
+    apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
     return InputPanel(
-        files, tuple(examples), clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
+        files, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
         preset, amplitude, pivot, apply,
     )  # fmt: skip
+
+
+def example_clips() -> list[Path]:
+    """The clips that come with the checkout."""
+    return sorted(EXAMPLES.glob("*.mp4"))
+
+
+def example_gallery() -> str:
+    """A button with a picture for each of them."""
+    cards = [
+        f'<button type="button" class="rap-example" data-example="{i}"><img alt="" src="{_picture(clip)}">'
+        f"<span>{clip.stem.replace('_', ' ')}</span></button>"
+        for i, clip in enumerate(example_clips())
+    ]
+    return f'<div class="rap-gallery">{"".join(cards)}</div>'
+
+
+def give_example(session: Session, data: Any) -> None:
+    """An example was clicked: the clip and its known cameras."""
+    clip = example_clips()[int(data["example"])]
+    session.dispatch(msg.Upload((str(clip), str(clip.with_suffix(".transforms.json")))))
+
+
+def _picture(clip: Path) -> str:
+    return inline_jpeg(clip.with_suffix(".jpg").read_bytes())
 
 
 def upload(session: Session, files: list[str] | None) -> None:

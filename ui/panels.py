@@ -149,6 +149,20 @@ def verdict_card(report: RefinementReport | None) -> str:
     return f'<div class="rap-verdict">{badge}{reason}<div class="rap-note">{" · ".join(facts)}</div></div>'
 
 
+def known_line(document: Document) -> str:
+    """How far the path that was found is from the clip's known cameras."""
+    from ui.verification import against_known
+
+    found = against_known(document)
+    if found is None:
+        return ""
+    name = "Refined" if document.refined is not None else "Predicted"
+    return (
+        f'<div class="rap-fact"><b>{name} against known cameras</b> off by {found.rotation_deg[1:].mean():.1f}° and '
+        f"{found.translation[1:].mean():.0%} of the path on average (unit of length fitted).</div>"
+    )
+
+
 def preview_video(preview: PreviewClip | None) -> str:
     """The geometry preview, playing; empty before there is one."""
     if preview is None:
@@ -288,6 +302,10 @@ def legend(document: Document) -> str:
         entries.append(("ghost", "as refined" if document.refined is not None else "as predicted"))
     if document.refined is not None:
         entries.append(("raw", "as predicted"))
+    if document.clip is not None and document.clip.trajectory is not None and document.predicted is not None:
+        entries.append(("known", "known cameras"))
+    if document.spread is not None:
+        entries.append(("tube", "samples"))
     if document.verification is not None:
         entries.append(("followed", f"followed by take {document.verification.take}"))
     words = "".join(f'<span><i class="rap-line-{kind}"></i>{text}</span>' for kind, text in entries)

@@ -94,9 +94,9 @@ class Events:
         """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it."""
         return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
 
-    def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None]) -> Any:
+    def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None], **options: Any) -> Any:
         """Call `listener(session, data)` at an event of an HTML component, with what its `trigger` was given."""
-        return event(_Picked(self, listener), [self.session_id], None, **QUIET)
+        return event(_Picked(self, listener), [self.session_id], None, **{**QUIET, **options})
 
     def send(self, event: Callable[..., Any], message: AnyMessage, **options: Any) -> Any:
         """Dispatch a message that needs no value of the page."""

@@ -23,6 +23,7 @@ import numpy as np
 from rap import formats
 from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip, playback_fps, write_video
+from rap.data.reference import with_reference
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.geometry.motion import MotionLimits
@@ -42,7 +43,7 @@ from ui.path_edits import Backwards, CloseLoop, LookAt, Mirror, Retime, ToDense,
 from ui.picking import picked_point
 from ui.pictures import strip_jpeg
 from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
-from ui.verification import KnownPaths, verified
+from ui.verification import KnownPaths, known_path, verified
 from ui.viewport import Viewport, ViewportScene
 
 COMMANDS: dict[str, AnyMessage] = {
@@ -70,6 +71,7 @@ COMMANDS: dict[str, AnyMessage] = {
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
+CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
 MAX_TAKE_NAME = 40
 
 logger = logging.getLogger(__name__)
@@ -130,6 +132,7 @@ class Session:
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
         self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
+        self._reference: tuple[Any, Trajectory | None] = (None, None)  # what it is of, and known cameras
         self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
         self._geometry = GeometryDesk(geometry, self.dispatch, self.folder)
         self.viewport = Viewport(self.dispatch)
@@ -265,9 +268,11 @@ class Session:
         self._closed = True
 
     def _read(self, message: msg.Upload) -> msg.ClipRead | msg.Refused:
-        paths = list(message.paths)
+        cameras = [path for path in message.paths if Path(path).suffix.lower() in CAMERA_SUFFIXES]
+        paths = [path for path in message.paths if path not in cameras] or list(message.paths)
         try:
-            return msg.ClipRead(load_clip(paths[0] if len(paths) == 1 else paths, num_frames=self._options.num_frames))
+            clip = load_clip(paths[0] if len(paths) == 1 else paths, num_frames=self._options.num_frames)
+            return msg.ClipRead(with_reference(clip, Path(cameras[0])) if cameras else clip)
         except ValueError as error:  # InputError is one
             return msg.Refused("input", str(error))
         except Exception as error:  # a decoder may raise anything on a broken file, and the session must go on
@@ -316,10 +321,20 @@ class Session:
                     through=self._state.through,
                     gizmo=self._state.gizmo,
                     tube=_tube(document),
+                    known=self._known(document),
                     pending=self._state.imported,
                     held=document.drag_origin is not None,
                 )
             )
+
+    def _known(self, document: Document) -> Trajectory | None:
+        """The clip's known cameras in the unit of the path that was found; the same object while both stay."""
+        best = document.best
+        if document.clip is None or document.clip.trajectory is None or best is None:
+            return None
+        if self._reference[0] != (document.clip, best):
+            self._reference = ((document.clip, best), known_path(document))
+        return self._reference[1]
 
     @staticmethod
     def _shown_points(geometry: Geometry) -> Points | None:

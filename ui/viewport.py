@@ -31,6 +31,7 @@ PLAYHEAD_PX = 4.5
 HELD_TOLERANCE = 0.003  # parts of a frustum's depth: less than a pixel of it
 KEY_COLOUR = (30, 30, 34)
 PENDING_COLOUR = (16, 150, 165)
+KNOWN_COLOUR = (60, 62, 70)
 TUBE_COLOUR = (150, 120, 200)
 RING_POINTS = 16
 TARGET_COLOUR = (214, 20, 150)
@@ -79,6 +80,7 @@ class ViewportScene:
         gizmo: what the gizmo does.
         pending: cameras of a file that are to become the path.
         tube: a path and a radius around each of its cameras, in which samples of it lie.
+        known: the clip's known cameras.
         held: a hand is on the path, so that what moves by less than a pixel may be shown later.
         through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
@@ -102,6 +104,7 @@ class ViewportScene:
     gizmo: GizmoMode = "both"
     held: bool = False
     pending: Trajectory | None = None
+    known: Trajectory | None = None
     tube: tuple[Trajectory, Float[np.ndarray, " t"]] | None = None
 
 
@@ -617,6 +620,8 @@ class Viewport:
         self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
         self._raw_drawn: Trajectory | None = None
         self._followed = _Lines(self.server, "/followed", thickness_px=2.5)
+        self._known = _Lines(self.server, "/known", thickness_px=1.0)
+        self._known_drawn: tuple[Trajectory | None, float] | None = None
         self._tube = _Lines(self.server, "/tube", thickness_px=1.0)
         self._tube_drawn: Float[np.ndarray, " t"] | None = None
         self._pending = _Lines(self.server, "/pending", thickness_px=1.5)
@@ -748,6 +753,10 @@ class Viewport:
             dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
             self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
             self._followed_drawn = (scene.followed, scene.selected, self._depth)
+        if (scene.known, self._depth) != self._known_drawn:
+            known = None if scene.known is None else _wireframes(scene.known, self._depth / 2.0)
+            self._known.draw(known, np.array(KNOWN_COLOUR, np.uint8))
+            self._known_drawn = (scene.known, self._depth)
         radii = None if scene.tube is None else scene.tube[1]
         if radii is not self._tube_drawn:
             self._tube.draw(None if scene.tube is None else _rings(*scene.tube), np.array(TUBE_COLOUR, np.uint8))

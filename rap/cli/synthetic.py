@@ -31,6 +31,7 @@ FIXED_CLIPS = 200
 """Clips of the sets for validation and test, which no training seed can draw."""
 
 EXAMPLE_FPS = 8.0
+THUMBNAIL = (160, 128)
 SHEET_COLUMNS = 2
 SHEET_FRAMES = 5
 GAP_PX = 6
@@ -232,6 +233,7 @@ def percentiles(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
     """NAME.mp4 and NAME.transforms.json for every example: lengths in median depths of the first frame."""
+    from PIL import Image
     from tqdm import tqdm
 
     from rap import formats
@@ -248,6 +250,7 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
         )
         write_video(chosen.out / f"{example.name}.mp4", frames_u8, EXAMPLE_FPS)
         formats.write(chosen.out / f"{example.name}.transforms.json", path)
+        Image.fromarray(frames_u8[0]).resize(THUMBNAIL).save(chosen.out / f"{example.name}.jpg", quality=80)
         names.append(example.name)
     return {"command": "synthetic examples", "out": str(chosen.out), "examples": names}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,13 +15,15 @@ from rap import formats
 from rap.config import VERIFY_STEPS
 from rap.data import load_clip, write_video
 from rap.errors import InputError
-from rap.geometry import scale_motion
+from rap.geometry import preset, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
+from ui import input_panel, panels
 from ui import messages as msg
 from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.session import Options, SessionGone, Sessions
+from ui.verification import against_known
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -337,6 +340,37 @@ def test_sampling_can_be_cancelled(session, app, video):
     app.pipeline.gate.release(50)
     finish(session)
     assert session.state.document.spread is None and session.state.job is None
+
+
+@pytest.mark.parametrize("number", range(len(input_panel.example_clips())))
+def test_an_example_brings_its_known_cameras(session, number):
+    input_panel.give_example(session, {"example": number})
+    clip = session.state.document.clip
+    assert (
+        clip is not None and len(clip.trajectory) == len(clip) == 17 and clip.trajectory.image_size == clip.image_size
+    )
+    session.dispatch(msg.Predict())
+    document = finish(session).document
+    found = against_known(document)
+    assert found is not None and np.isfinite(found.rotation_deg).all()
+    assert "Predicted against known cameras" in panels.known_line(document)
+    assert "known cameras" in panels.legend(document)
+    wait_until(lambda: "/known" in session.viewport.server.scene._handle_from_node_name)
+    exact = replace(document, predicted=clip.trajectory.scaled(3.0), edited=clip.trajectory)
+    np.testing.assert_allclose(against_known(exact).rotation_deg, 0, atol=1e-4)
+    np.testing.assert_allclose(against_known(exact).translation, 0, atol=1e-6)
+
+
+def test_a_video_may_come_with_a_file_of_its_cameras(session, video, tmp_path):
+    path = preset("arc-left", num_frames=40, image_size=(96, 128))
+    formats.write(tmp_path / "cameras.npz", path)
+    clip = give(session, video, tmp_path / "cameras.npz").document.clip
+    rows = list(clip.frame_indices)
+    assert rows[-1] == 39
+    np.testing.assert_allclose(clip.trajectory.Ts_world_camera, path.Ts_world_camera[rows], atol=1e-12)
+    formats.write(tmp_path / "few.npz", preset("arc-left", num_frames=5))
+    give(session, video, tmp_path / "few.npz")
+    assert "few.npz: has 5 cameras" in session.state.notice.text and session.state.notice.place == "input"
 
 
 def test_preset_and_regenerate_from_one_image(session, tmp_path):
