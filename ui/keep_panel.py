@@ -22,6 +22,8 @@ class KeepPanel:
 
     format: gr.Dropdown
     export: gr.Button
+    kind: gr.Dropdown
+    export_take: gr.Button
     download: gr.DownloadButton
     save: gr.Button
     open: gr.UploadButton
@@ -33,12 +35,17 @@ class KeepPanel:
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
             button_part(self.save, lambda s: panels.save_button(s.state.document)),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "keep"),), gr.HTML),
+            button_part(self.export_take, lambda s: panels.export_take_button(s.state.document)),
             button_part(self.export, lambda s: panels.export_button(s.state.document)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the tab."""
-        for event, listener, inputs in ((self.export.click, export, [self.format]), (self.save.click, save, [])):
+        for event, listener, inputs in (
+            (self.export.click, export, [self.format]),
+            (self.export_take.click, export_take, [self.kind]),
+            (self.save.click, save, []),
+        ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
         events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
 
@@ -58,8 +65,22 @@ def keep_panel() -> KeepPanel:
         ["nerfstudio"], value="nerfstudio", label="Cameras as", allow_custom_value=True, elem_id="rap-format"
     )
     export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
+    with gr.Row(elem_classes="rap-pair"):
+        kind = gr.Dropdown(
+            [("video, MP4", "mp4"), ("GIF", "gif"), ("frames, PNG in a zip", "png")], value="mp4", show_label=False,
+            container=False, min_width=140, elem_id="rap-take-kind",
+        )  # fmt: skip
+        export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
-    return KeepPanel(file_format, export, download, save, open_, notice)
+    return KeepPanel(file_format, export, kind, export_take, download, save, open_, notice)
+
+
+def export_take(session: Session, kind: str) -> str:
+    """Write the take on show; the browser then downloads it."""
+    try:
+        return str(session.export_take(kind))
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def save(session: Session) -> str:

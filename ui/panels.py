@@ -432,6 +432,12 @@ def save_button(document: Document) -> ButtonLook:
     return ButtonLook("Save session", True)
 
 
+def export_take_button(document: Document) -> ButtonLook:
+    """Needs a take on show."""
+    take = document.take
+    return ButtonLook("Export take (no take)", False) if take is None else ButtonLook(f"Export {take.title}", True)
+
+
 def export_button(document: Document) -> ButtonLook:
     """Needs a path."""
     if document.edited is None:

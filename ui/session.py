@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from rap import formats
 from rap.config import NUM_FRAMES, VERIFY_STEPS
@@ -68,6 +69,7 @@ COMMANDS: dict[str, AnyMessage] = {
 }
 """In the viewport's command palette."""
 
+TAKE_KINDS = ("mp4", "gif", "png")
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
@@ -237,6 +239,32 @@ class Session:
         path = self.folder / "exports" / f"take-{a.number}-beside-{b.number}.mp4"
         write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
         return path
+
+    def export_take(self, kind: str) -> Path:
+        """The take on show as a file in the session's folder.
+
+        Args:
+            kind: "mp4", "gif", or "png": a zip of its frames.
+
+        Raises:
+            InputError: there is no take, or another kind.
+        """
+        take = self._state.document.take
+        if take is None:
+            raise InputError("there is no take to export yet; press Regenerate first")
+        if kind not in TAKE_KINDS:
+            raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
+        if kind == "mp4":
+            return take.video
+        frames = load_clip(take.video, num_frames=len(take.trajectory), size=take.trajectory.image_size).frames_u8
+        folder = self.folder / "exports" / f"take-{take.number}"
+        if kind == "gif":
+            write_video(folder.with_suffix(".gif"), frames, playback_fps(take.trajectory.fps))
+            return folder.with_suffix(".gif")
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, frame in enumerate(frames):
+            Image.fromarray(frame).save(folder / f"{i:04d}.png")
+        return Path(shutil.make_archive(str(folder), "zip", folder))
 
     def save(self) -> Path:
         """Write all of the session but its history into one file, which `OpenSession` takes.

@@ -294,6 +294,21 @@ def test_cancel_stops_the_takes_that_wait_too(session, app, video):
     assert session.state.waiting == () and session.state.document.takes == ()
 
 
+def test_a_take_is_exported_as_video_gif_and_frames(session, app, video):
+    with pytest.raises(InputError, match="no take to export"):
+        session.export_take("mp4")
+    predicted(session, video)
+    take = made(session, 1).take
+    assert session.export_take("mp4") == take.video
+    with Image.open(session.export_take("gif")) as picture:
+        assert picture.n_frames == 17 and picture.size == (128, 96)
+    with zipfile.ZipFile(session.export_take("png")) as archive:
+        names = sorted(archive.namelist())
+        assert names[0].endswith("0000.png") and len([name for name in names if name.endswith(".png")]) == 17
+    with pytest.raises(InputError, match="kind must be one of mp4, gif, png"):
+        session.export_take("avi")
+
+
 def test_two_takes_are_compared_and_written_side_by_side(session, app, video):
     predicted(session, video)
     made(session)
