@@ -6,6 +6,7 @@ import ui.quick_start  # noqa: F401  before whatever imports Gradio
 
 # isort: split
 import argparse
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -46,12 +47,17 @@ class Running:
 def main(argv: list[str] | None = None) -> None:
     """Parse options, serve, wait."""
     options = parse(argv)
+    signal.signal(signal.SIGTERM, _end)  # a machine that shuts down asks like this: sessions take their files along
     running = start(options, partial(load_pipeline, options.checkpoint, options.device))
     print(f"Rays as Pixels: {running.url}", flush=True)
     try:
         running.demo.block_thread()
     finally:
         running.close()
+
+
+def _end(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

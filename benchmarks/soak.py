@@ -184,7 +184,10 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger().addHandler(errors)
     failures: list[str] = []
     threading.excepthook = partial(_note_failure, failures)
-    found = soak(options.users, 60 * options.minutes, options.seed)
+    with tempfile.TemporaryDirectory(prefix="rap-soak-") as folder:
+        tempfile.tempdir = folder  # other programs' files are none of ours
+        found = soak(options.users, 60 * options.minutes, options.seed)
+        tempfile.tempdir = None
     found |= {"errors": errors.lines[:20], "failures": failures[:20]}
     clean = not (errors.lines or failures or found["files_left"] or found["threads_left"] or found["sessions_left"])
     found["clean"] = bool(clean and found["growth"] <= GROWTH_LIMIT)
@@ -194,7 +197,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def soak(count: int, seconds: float, seed: int) -> dict[str, object]:
     """So many users for so long; figures of what they did and of what is left."""
-    files, threads = _session_folders(), set(threading.enumerate())
+    threads = set(threading.enumerate())
     worker, geometry, hub = Worker(_load), GeometryWorker(), Hub(grace_s=3600.0)
     sessions = Sessions(worker, geometry, hub, Options())
     users = [User(sessions, random.Random(seed * 1000 + k)) for k in range(count)]
@@ -223,7 +226,7 @@ def soak(count: int, seconds: float, seed: int) -> dict[str, object]:
         "resident_mb": [round(before, 1), round(after, 1)],
         "growth": after / before - 1,
         "sessions_left": left,
-        "files_left": sorted(path.name for path in _session_folders() - files),
+        "files_left": sorted(path.name for path in Path(tempfile.gettempdir()).iterdir()),
         "threads_left": sorted(thread.name for thread in set(threading.enumerate()) - threads),
     }
 
@@ -239,10 +242,6 @@ def _load() -> RaPPipeline:
 
 def _note_failure(failures: list[str], told: threading.ExceptHookArgs) -> None:
     failures.append(f"{told.thread.name if told.thread else ''}: {told.exc_type.__name__}: {told.exc_value}")
-
-
-def _session_folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("rap-session-*"))
 
 
 def _resident_mb() -> float:
