@@ -149,8 +149,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_estimate(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = "estimate", film, "--no-refine", "--out", out, "--frames", 9, "--seed", 5, "--steps", 3
+    arguments = "estimate", film, "--no-refine", "--figure", "--out", out, "--frames", 9, "--seed", 5, "--steps", 3
     result = run_json(capsys, *arguments)
+    assert load_clip(out / "figure.mp4", num_frames=9).upload_size[0] == 2 * 96 + 4 and (out / "figure.png").is_file()
     assert result == json.loads((out / "result.json").read_text())
     assert not result["refined"] and result["refinement"] is None and result["predicted"] is None
     assert result["clip"]["frame_indices"] == [0, 5, 10, 15, 20, 24, 29, 34, 39] and result["errors"] is None

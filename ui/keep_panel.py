@@ -24,6 +24,8 @@ class KeepPanel:
     export: gr.Button
     kind: gr.Dropdown
     export_take: gr.Button
+    figure_kind: gr.Dropdown
+    figure: gr.Button
     download: gr.DownloadButton
     save: gr.Button
     open: gr.UploadButton
@@ -35,6 +37,7 @@ class KeepPanel:
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
             button_part(self.save, lambda s: panels.save_button(s.state.document)),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "keep"),), gr.HTML),
+            button_part(self.figure, lambda s: panels.figure_button(s.state.document)),
             button_part(self.export_take, lambda s: panels.export_take_button(s.state.document)),
             button_part(self.export, lambda s: panels.export_button(s.state.document)),
         )
@@ -44,6 +47,7 @@ class KeepPanel:
         for event, listener, inputs in (
             (self.export.click, export, [self.format]),
             (self.export_take.click, export_take, [self.kind]),
+            (self.figure.click, export_figure, [self.figure_kind]),
             (self.save.click, save, []),
         ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
@@ -71,14 +75,28 @@ def keep_panel() -> KeepPanel:
             container=False, min_width=140, elem_id="rap-take-kind",
         )  # fmt: skip
         export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")
+    with gr.Row(elem_classes="rap-pair"):
+        figure_kind = gr.Dropdown(
+            [("the paper's layout, MP4", "mp4"), ("the paper's layout, PNG", "png")], value="mp4", show_label=False,
+            container=False, min_width=140, elem_id="rap-figure-kind",
+        )  # fmt: skip
+        figure = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-figure")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
-    return KeepPanel(file_format, export, kind, export_take, download, save, open_, notice)
+    return KeepPanel(file_format, export, kind, export_take, figure_kind, figure, download, save, open_, notice)
 
 
 def export_take(session: Session, kind: str) -> str:
     """Write the take on show; the browser then downloads it."""
     try:
         return str(session.export_take(kind))
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def export_figure(session: Session, kind: str) -> str:
+    """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
+    try:
+        return str(session.export_figure(kind))
     except ValueError as error:
         raise gr.Error(str(error), print_exception=False) from error
 

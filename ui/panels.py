@@ -432,6 +432,12 @@ def save_button(document: Document) -> ButtonLook:
     return ButtonLook("Save session", True)
 
 
+def figure_button(document: Document) -> ButtonLook:
+    """Needs a path predicted from the clip."""
+    ready = document.predicted is not None and document.prediction_follows_clip
+    return ButtonLook("Export figure" if ready else "Export figure (needs Predict)", ready)
+
+
 def export_take_button(document: Document) -> ButtonLook:
     """Needs a take on show."""
     take = document.take

@@ -26,6 +26,7 @@ from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip, playback_fps, write_video
 from rap.data.reference import with_reference
 from rap.errors import InputError
+from rap.figures import paper_layout
 from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.geometry.motion import MotionLimits
 from rap.geometry.spread import path_spread
@@ -238,6 +239,28 @@ class Session:
         videos = [load_clip(take.video, num_frames=len(take.trajectory)) for take in (a, b)]
         path = self.folder / "exports" / f"take-{a.number}-beside-{b.number}.mp4"
         write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
+        return path
+
+    def export_figure(self, kind: str) -> Path:
+        """The paper's page layout of the clip and the path that was found, against its known cameras if it has any.
+
+        Args:
+            kind: "mp4", or "png": its middle frame.
+
+        Raises:
+            InputError: nothing has been predicted from the clip.
+        """
+        document = self._state.document
+        clip, best = document.clip, document.best
+        if clip is None or best is None or not document.prediction_follows_clip or len(best) != len(clip):
+            raise InputError("there is no path predicted from the clip to draw yet; press Predict first")
+        pictures = paper_layout(clip.frames_u8, best, clip.trajectory)
+        path = self.folder / "exports" / f"figure.{kind}"
+        path.parent.mkdir(exist_ok=True)
+        if kind == "png":
+            Image.fromarray(pictures[len(pictures) // 2]).save(path)
+        else:
+            write_video(path, pictures, playback_fps(clip.fps))
         return path
 
     def export_take(self, kind: str) -> Path:

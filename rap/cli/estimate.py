@@ -17,6 +17,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap estimate`"""
     parser = commands.add_parser("estimate", help="find the camera trajectory of a video", description=__doc__)
     parser.add_argument("input", type=Path, metavar="VIDEO|FOLDER", help="a video, or frames in name order")
+    parser.add_argument(
+        "--figure",
+        action="store_true",
+        help="the paper's layout, figure.mp4 and figure.png: video, raxel maps, cameras against a reference if any",
+    )
     options.add_sampling(parser)
     cameras.add_refine(parser, "yes")
     options.add_common(parser)
@@ -48,6 +53,10 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     found = cameras.predicted_cameras(chosen, clip, pipeline, fov_y_rad)
     cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8))
     folder.write_raxels(None if found.output is None else found.output.raxels)
+    if chosen.figure:
+        from rap.figures import paper_layout
+
+        folder.write_figure(paper_layout(clip.frames_u8, found.trajectory, clip.trajectory), clip.fps)
     return folder.finish(
         {
             "command": "estimate",

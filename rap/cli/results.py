@@ -56,6 +56,16 @@ class ResultFolder:
         self.files[kind] = kind
         return tuple(f"{kind}/{name}" for name in write_frames(self.path / kind, frames_u8))
 
+    def write_figure(self, pictures_u8: np.ndarray, fps: float) -> None:
+        """figure.mp4, and figure.png of the middle frame."""
+        from PIL import Image
+
+        from rap.data import playback_fps, write_video
+
+        write_video(self.path / "figure.mp4", pictures_u8, playback_fps(fps))
+        Image.fromarray(pictures_u8[len(pictures_u8) // 2]).save(self.path / "figure.png")
+        self.files |= {"figure_video": "figure.mp4", "figure": "figure.png"}
+
     def write_raxels(self, raxels: np.ndarray | None) -> None:
         """raxels/0000.png ..., when there are any."""
         if raxels is None:

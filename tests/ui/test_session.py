@@ -309,6 +309,16 @@ def test_a_take_is_exported_as_video_gif_and_frames(session, app, video):
         session.export_take("avi")
 
 
+@pytest.mark.parametrize("kind", ["mp4", "png"])
+def test_the_papers_layout_is_drawn_of_any_predicted_clip(session, app, video, kind):
+    with pytest.raises(InputError, match="press Predict first"):
+        session.export_figure(kind)
+    predicted(session, video)
+    path = session.export_figure(kind)
+    figure = load_clip(path) if kind == "png" else load_clip(path, stride=1)
+    assert len(figure) == (17 if kind == "mp4" else 1) and figure.upload_size[0] == 2 * 96 + 4
+
+
 def test_two_takes_are_compared_and_written_side_by_side(session, app, video):
     predicted(session, video)
     made(session)
