@@ -3,7 +3,7 @@
 // stops it. What is set here (playing, loop, camera view, the playhead) outlives a redraw of the markup after an edit.
 
 const now = { frame: 0, playing: false, loop: true, through: false };
-let timer = null;
+let timer = null, selected = "";
 
 const part = (selector) => element.querySelector(selector);
 
@@ -17,6 +17,10 @@ function show() {
   const line = part(".rap-timeline");
   if (!line) return;
   const last = Number(line.dataset.last), fps = Number(line.dataset.fps);
+  if (line.dataset.selected !== selected) {
+    selected = line.dataset.selected;
+    if (selected !== "") now.frame = Number(selected); // as the session does when a frame is selected
+  }
   now.frame = Math.min(now.frame, last);
   part("#rap-frame").value = now.frame;
   part("#rap-loop").checked = now.loop;

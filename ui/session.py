@@ -522,7 +522,10 @@ class Session:
 
     @_reduce.register
     def _(self, message: PathEdit, state: State) -> Change:
-        return replace(state, document=message.apply(state.document), notice=None), None
+        document, playhead = message.apply(state.document), state.playhead
+        if document.selected is not None and document.selected != state.document.selected:
+            playhead = document.selected  # the selection went with its camera
+        return replace(state, document=document, playhead=playhead, notice=None), None
 
     @_reduce.register
     def _(self, message: msg.Undo, state: State) -> Change:

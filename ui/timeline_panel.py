@@ -25,7 +25,7 @@ class TimelinePanel:
 
     def parts(self) -> Sequence[Part]:
         """What the timeline shows."""
-        return (Part(self.timeline, lambda s: (s.state.document.edited, s.motion_limits), words.timeline),)
+        return (Part(self.timeline, _values, words.timeline),)
 
     def wire(self, events: Events) -> None:
         """Scrubbing and playing; while one frame is on its way, of those after it only the last is sent."""
@@ -36,6 +36,11 @@ def timeline_panel() -> TimelinePanel:
     """One component; its own script plays it."""
     script = (ASSETS / "timeline.js").read_text(encoding="utf-8")
     return TimelinePanel(gr.HTML(js_on_load=script, elem_id="rap-timeline", padding=False))
+
+
+def _values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    return document.edited, session.motion_limits, document.selected
 
 
 def move_playhead(session: Session, data: Any) -> None:

@@ -18,8 +18,12 @@ UNITS = {"speed": "median depths a frame", "turn": "° a frame", "jerk": "median
 VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
 
 
-def timeline(path: Trajectory | None, limits: MotionLimits | None) -> str:
-    """Controls and strip; `assets/timeline.js` plays them. Empty without a path."""
+def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int | None = None) -> str:
+    """Controls and strip; `assets/timeline.js` plays them. Empty without a path.
+
+    Args:
+        selected: frame that the playhead goes to when it is another one than before.
+    """
     if path is None:
         return ""
     last = len(path) - 1
@@ -33,7 +37,8 @@ def timeline(path: Trajectory | None, limits: MotionLimits | None) -> str:
     )
     strip, sentence = _health(path, limits)
     return (
-        f'<div class="rap-timeline" data-fps="{path.fps:g}" data-last="{last}">'
+        f'<div class="rap-timeline" data-fps="{path.fps:g}" data-last="{last}" '
+        f'data-selected="{"" if selected is None else selected}">'
         f'<div class="rap-controls">{controls}</div>{strip}</div>{sentence}'
     )
 

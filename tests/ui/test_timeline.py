@@ -16,6 +16,7 @@ from ui import messages as msg
 from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
+from ui.path_edits import SetKeyTime, ToKeys
 from ui.session import Options, Sessions
 from ui.timeline_words import timeline
 
@@ -92,8 +93,14 @@ def test_the_playhead_flies_the_view_and_asks_for_no_new_page(session, monkeypat
 
 def test_selecting_a_frame_puts_the_playhead_there(session):
     session.dispatch(msg.Select(7))
+    assert 'data-selected="7"' in timeline(session.state.document.edited, LIMITS, session.state.document.selected)
     session.dispatch(msg.Select(None))
     assert session.state.playhead == 7
+    session.dispatch(ToKeys(5))
+    key = session.state.document.keys.frames[2]
+    session.dispatch(msg.Select(key))
+    session.dispatch(SetKeyTime(key, key + 1))
+    assert session.state.playhead == session.state.document.selected == key + 1
 
 
 def test_the_gizmo_moves_turns_or_does_both(session):
