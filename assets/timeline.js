@@ -3,7 +3,8 @@
 // stops it. What is set here (playing, loop, camera view, the playhead) outlives a redraw of the markup after an edit.
 
 const now = { frame: 0, playing: false, loop: true, through: false };
-let timer = null, selected = "";
+const PACE_MS = 100;
+let timer = null, pause = null, selected = "";
 
 const part = (selector) => element.querySelector(selector);
 
@@ -30,9 +31,19 @@ function show() {
   line.style.setProperty("--playhead", (now.frame + 0.5) / (last + 1));
 }
 
+// at most every PACE_MS, and the last state always: Gradio itself may drop an event while one is on its way
 function tell() {
   show();
-  trigger("input", { frame: now.frame, through: now.through });
+  if (!pause) send();
+}
+
+function send() {
+  const told = { frame: now.frame, through: now.through };
+  trigger("input", told);
+  pause = setTimeout(() => {
+    pause = null;
+    if (told.frame !== now.frame || told.through !== now.through) send();
+  }, PACE_MS);
 }
 
 function stop() {

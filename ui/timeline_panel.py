@@ -28,8 +28,8 @@ class TimelinePanel:
         return (Part(self.timeline, _values, words.timeline),)
 
     def wire(self, events: Events) -> None:
-        """Scrubbing and playing; while one frame is on its way, of those after it only the last is sent."""
-        events.on_pick(self.timeline.input, move_playhead)
+        """Scrubbing and playing; the page keeps the pace, and the last frame always comes through."""
+        events.on_pick(self.timeline.input, move_playhead, trigger_mode="multiple")
 
 
 def timeline_panel() -> TimelinePanel:
