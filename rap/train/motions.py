@@ -1,7 +1,7 @@
 """`rap train motions`: how the cameras of the training clips move, kept beside the weights.
 
 The editor shows where an edited path leaves what the model knows; that is measured here. `rap train model` writes the
-same file with each checkpoint, of the clips it has read so far.
+same file with each checkpoint, of the clips that were there when it began or went on.
 """
 
 from __future__ import annotations
