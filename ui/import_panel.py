@@ -131,7 +131,7 @@ def _switch(label: str, found: Import | None, field: str) -> ButtonLook:
 
 
 def _needs_file(label: str, found: Import | None) -> ButtonLook:
-    return ButtonLook(label, found is not None)
+    return ButtonLook(label if found is not None else f"{label} (needs a file)", found is not None)
 
 
 def _scale_field(found: Import | None) -> Any:

@@ -49,7 +49,9 @@ class Import:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"the scale must be above 0, got {self.scale}")
+            raise ValueError(
+                f"the scale must be above 0, got {self.scale:g}; 1 takes the file's unit for a median depth"
+            )
 
 
 def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:

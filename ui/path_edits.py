@@ -506,7 +506,7 @@ class Paste(PathEdit):
         path = _path(document)
         if not path_text.is_pose(self.text):
             pasted = path_text.read_path(self.text, len(path))
-            return doc.with_path(document, pasted, document.follows_clip, "paste path")
+            return doc.with_path(document, pasted, False, "paste path")  # whose frames these are the text does not say
         if document.selected is None:
             raise ValueError("a pose needs a frame to be given to; click a frustum first")
         T, fov_y_deg = path_text.read_pose(self.text)

@@ -736,9 +736,8 @@ class Viewport:
 
     def _draw_paths(self, scene: ViewportScene) -> None:
         reference = scene.ghost or scene.trajectory
-        if (
-            reference is not None and not scene.held and self._gizmo.dragged is None
-        ):  # a drag must not make the frusta grow under the hand
+        held = scene.held or self._gizmo.dragged is not None  # a drag must not make the frusta grow under the hand
+        if reference is not None and not held:
             self._depth = frustum_depth(reference)
         self._frusta.draw(scene, self._depth, HELD_TOLERANCE * self._depth if scene.held else 0.0)
         if (scene.ghost, self._depth) != self._ghost_drawn:
@@ -774,9 +773,8 @@ class Viewport:
 
     def _show_all(self, visible: bool) -> None:
         self._frusta.show(visible)
-        self._ghost.show(visible)
-        self._raw.show(visible)
-        self._followed.show(visible)
+        for lines in (self._ghost, self._raw, self._followed, self._known, self._tube, self._pending):
+            lines.show(visible)
         trajectory, index = self._scene.trajectory, self._scene.selected
         if not visible or trajectory is None or index is None or index == self._scene.source:
             self._gizmo.draw(None, None)

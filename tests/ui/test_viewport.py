@@ -268,6 +268,15 @@ def test_a_click_picks_a_point_while_one_is_wanted(viewport, messages):
     np.testing.assert_array_equal(node(viewport, "/target").points, np.float32([[0.1, 0.2, 1.0]]))
 
 
+def test_nothing_is_around_the_camera_that_is_looked_through(viewport):
+    lines = {"ghost": path(), "raw": path(), "followed": path(), "known": path(), "pending": path()}
+    scene = ViewportScene(path(), tube=(path(), np.full(9, 0.1)), **lines)
+    names = ["/path", *(f"/{name}" for name in (*lines, "tube"))]
+    for through in (True, False):
+        viewport.draw(replace(scene, through=through))
+        assert [node(viewport, name).visible for name in names] == [not through] * len(names)
+
+
 def test_keys_carry_a_dot_each(viewport, sent):
     viewport.draw(ViewportScene(path(), keys=(0, 4, None, 8)))
     np.testing.assert_array_equal(node(viewport, "/path/keys").points, path().centres[[0, 4, 8]].astype(np.float32))
