@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from rap.data import raxels_to_u8
 from rap.geometry import Trajectory, cameras_to_raxels, se3
+from rap.geometry.spread import fitted_scale
 
 PREDICTED, REFERENCE, NOW = (48, 80, 205), (150, 154, 163), (212, 52, 42)
 GAP, PAPER, INK = 4, 255, (86, 93, 107)
@@ -58,8 +59,7 @@ def paper_layout(
 def aligned_to(predicted: Trajectory, reference: Trajectory) -> Trajectory:
     """The reference from the same source camera, in the predicted path's unit of length."""
     reference = reference.relative_to(predicted.source)
-    size, overlap = float((reference.centres**2).sum()), float((reference.centres * predicted.centres).sum())
-    return reference.scaled(overlap / size) if size > MIN_MOTION and overlap > MIN_MOTION else reference
+    return reference.scaled(fitted_scale(reference.centres, predicted.centres))
 
 
 def draw_cameras(predicted: Trajectory, reference: Trajectory | None, side: int) -> UInt8[np.ndarray, "T side side 3"]:

@@ -23,6 +23,7 @@ import rap.train.slot
 from rap import cli, flow, train
 from rap.data.dataset import ClipStore
 from rap.errors import InputError
+from rap.geometry.motion import MotionLimits
 from rap.model import PatchAutoencoder
 from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
@@ -30,6 +31,7 @@ from rap.train.batches import BatchMaker, sample_videos
 from rap.train.clock import SIGTERM_STATUS, Clock
 from rap.train.codec import RAY_STD_FLOOR
 from rap.train.model import BatchNetwork, averages, batch_losses, build_transformer, load_codec, step_flop, train_step
+from rap.train.motions import measured
 from rap.train.optimizers import learning_rate_factor, make_optimizers
 from rap.train.plots import plot_run
 from rap.train.state import CsvLog
@@ -307,6 +309,7 @@ def test_the_trained_pipeline_loads_and_estimates(straight: Path, shards: Path) 
     assert "_name_or_path" not in (straight / "pipeline" / "vae" / "config.json").read_text()
     output = estimated(straight / "pipeline", shards)
     assert len(output.trajectory) == 9 and np.isfinite(output.trajectory.Ts_world_camera).all()
+    assert MotionLimits.of_checkpoint(straight / "pipeline") == measured(ClipStore(shards))
     averaged = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
     last = load_file(straight / "model.safetensors")
     assert averaged.keys() == last.keys()

@@ -10,6 +10,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from rap import metrics, train
+from rap.config import MOTION_LIMITS
 from rap.errors import InputError
 from rap.geometry import preset
 from rap.hints import plane_hints
@@ -101,7 +102,9 @@ def test_the_command_writes_a_pipeline_that_loads(narrow: RaPPipeline, tmp_path:
     narrow.save_pretrained(tmp_path / "narrow")
     list(build_shards(tmp_path / "data", 4, 1, SyntheticConfig(size=SIZE, num_frames=9, texture_size=16)))
     arguments = ["widen", "--checkpoint", tmp_path / "narrow", "--data", tmp_path / "data", "--fit-clips", 4]
+    (tmp_path / "narrow" / MOTION_LIMITS).write_text("{}")
     assert train.main([*map(str, arguments), "--channels", str(WIDE), "--out", str(tmp_path / "wide")]) == 0
+    assert (tmp_path / "wide" / MOTION_LIMITS).read_text() == "{}", "the network is the same"
     loaded = RaPPipeline.from_pretrained(tmp_path / "wide")
     assert loaded.vae.config.z_dim == loaded.transformer.config.in_channels == WIDE
     assert "narrow" not in (tmp_path / "wide" / "vae" / "config.json").read_text()

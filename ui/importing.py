@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,6 +117,6 @@ def _unpacked_colmap(path: Path) -> Path:
                 if len(data) > checks.MAX_BYTES:
                     raise InputError(f"{path.name}: {name} is larger than {checks.MAX_BYTES} bytes")
                 (folder / name).write_bytes(data)
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+    except checks.DAMAGED_ZIP as error:
         raise InputError(f"{path.name}: is no intact zip ({error}); pack it again") from None
     return folder

@@ -14,7 +14,6 @@ import re
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 from rap import formats
 from rap.data import Clip
 from rap.errors import InputError
+from rap.formats.checks import DAMAGED_ZIP
 from rap.geometry import Trajectory
 from rap.geometry.keys import KeyPath
 from rap.geometry.refine import RefinementReport
@@ -40,7 +40,6 @@ MAX_BYTES = 2 << 30  # unpacked; a clip of 81 frames with its footage and a hund
 MAX_MANIFEST_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
 SAFE_NAME = re.compile(r"[a-z0-9_-]+(/[A-Za-z0-9_-]+)?\.[a-z0-9]+")
-DAMAGED = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
 CLIP_FILE, REFERENCE_FILE = "clip/frames.npz", "clip/reference.npz"
 CLIP_ARRAYS = ("frames_u8", "footage_u8")
 KEYS_FILE = "paths/keys.npz"
@@ -192,7 +191,7 @@ def open_session(path: Path, folder: Path) -> Opened:
             manifest = _read_manifest(archive, path.name)
             _unpack(archive, manifest, target, path.name)
         return _restored(manifest, target, path.name)
-    except DAMAGED as error:
+    except DAMAGED_ZIP as error:
         shutil.rmtree(target)
         raise InputError(f"{path.name}: is no intact session file ({error}); save or upload it again") from None
     except InputError:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from rap.geometry.trajectory import Trajectory
 
 MAX_BYTES = 64 * 2**20
 """Largest file that is read: 64 MiB of text are about 100,000 poses with two lines of COLMAP points each."""
+
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
+"""What `zipfile` raises for an archive that is broken, cut short, encrypted, or packed in a way it does not know."""
 
 EXACT = 1e-9
 """A rotation with |R^T R - 1| up to this is kept bit for bit, so that what we wrote is read back unchanged; from here

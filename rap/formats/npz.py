@@ -8,7 +8,6 @@ Read back bit for bit, source included.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,7 +107,7 @@ def _arrays(path: Path, wanted: Sequence[str], kinds: str = "iuf") -> dict[str, 
             arrays = {name: archive[name] for name in wanted if name in archive.files}
     except InputError:
         raise
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+    except (*checks.DAMAGED_ZIP, KeyError) as error:
         raise InputError(f"{path.name}: is no intact .npz archive ({error}); save or upload it again") from None
     except ValueError as error:
         raise InputError(

@@ -52,7 +52,7 @@ def path_spread(samples: Sequence[Trajectory], reference: Trajectory) -> PathSpr
         raise ValueError(f"samples must have {len(reference)} frames, got {[len(sample) for sample in samples]}")
     goal = reference.relative_to(reference.source).centres
     paths = [sample.relative_to(reference.source) for sample in samples]
-    centres = np.stack([_scaled(path.centres, goal) for path in paths])
+    centres = np.stack([path.centres * fitted_scale(path.centres, goal) for path in paths])
     away = centres - centres.mean(axis=0)
     rotations = np.stack([path.Ts_world_camera[:, :3, :3] for path in paths], axis=1)
     angles = np.stack([_angles_to_mean(frame) for frame in rotations])
@@ -85,9 +85,10 @@ def correlation_reach(away: Float[np.ndarray, "K T 3"]) -> float:
     return float((count - 1) / HALF_WEIGHT)
 
 
-def _scaled(centres: Float[np.ndarray, "T 3"], goal: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
+def fitted_scale(centres: Float[np.ndarray, "T 3"], goal: Float[np.ndarray, "T 3"]) -> float:
+    """The factor on `centres` that brings them nearest to `goal`; 1 where either stands still or they run apart."""
     size, overlap = float((centres**2).sum()), float((centres * goal).sum())
-    return centres * (overlap / size) if size > MIN_MOTION**2 and overlap > 0 else centres
+    return overlap / size if size > MIN_MOTION**2 and overlap > MIN_MOTION**2 else 1.0
 
 
 def _angles_to_mean(rotations: Float[np.ndarray, "K 3 3"]) -> Float[np.ndarray, " K"]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rap.config import MOTION_LIMITS
-from rap.data.dataset import ClipStore
+from rap.data.dataset import ClipStore, PosedClips
 from rap.errors import InputError
 from rap.geometry import Trajectory
 from rap.geometry.motion import MotionLimits
@@ -54,7 +54,7 @@ def run_motions(settings: MotionMeasuring) -> None:
 
 def measured(store: ClipStore) -> MotionLimits:
     """The percentiles of all clips of a store, first frame as the source."""
-    return MotionLimits.of(_paths(store))
+    return MotionLimits.of(path for clips in store.all_clips() for path in paths_of(clips))
 
 
 def write_motion_limits(folder: Path, limits: MotionLimits, made: str = "") -> None:
@@ -63,8 +63,8 @@ def write_motion_limits(folder: Path, limits: MotionLimits, made: str = "") -> N
     (folder / MOTION_LIMITS).write_text(text + "\n", encoding="utf-8")
 
 
-def _paths(store: ClipStore) -> Iterator[Trajectory]:
-    for clips in store.all_clips():
-        for row in range(len(clips)):
-            path = Trajectory(clips.Ts_world_camera[row], clips.intrinsics[row], clips.size).relative_to(0)
-            yield path.scaled(1 / float(clips.median_depth[row, 0]))
+def paths_of(clips: PosedClips) -> Iterator[Trajectory]:
+    """The cameras of each clip from its first frame, in median depths of that."""
+    for row in range(len(clips)):
+        path = Trajectory(clips.Ts_world_camera[row], clips.intrinsics[row], clips.size).relative_to(0)
+        yield path.scaled(1 / float(clips.median_depth[row, 0]))
