@@ -29,8 +29,8 @@ from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
 from rap.train.batches import BatchMaker, sample_videos
 from rap.train.clock import SIGTERM_STATUS, Clock
-from rap.train.codec import RAY_STD_FLOOR
-from rap.train.model import BatchNetwork, averages, batch_losses, build_transformer, load_codec, step_flop, train_step
+from rap.train.codec import RAY_STD_FLOOR, load_codec
+from rap.train.model import BatchNetwork, averages, batch_losses, build_transformer, step_flop, train_step
 from rap.train.motions import measured
 from rap.train.optimizers import learning_rate_factor, make_optimizers
 from rap.train.plots import plot_run

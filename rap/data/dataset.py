@@ -91,8 +91,14 @@ class ClipStore:
     Threads may draw while another one refreshes; what they draw then depends on which of them was first.
     """
 
-    def __init__(self, folder: Path, limit_gib: float = 12.0) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path, limit_gib: float = 12.0, share: tuple[int, int] = (0, 1)) -> None:
+        """Read a folder.
+
+        Args:
+            limit_gib: no further shard is read once the clips take so much memory.
+            share: (k, n) reads only every n-th shard in name order from the k-th on, all where there are fewer than n.
+        """
+        self.folder, self.share = Path(folder), share
         self.limit_bytes = limit_gib * 2**30
         self._bytes = 0
         self._lock = threading.Lock()
@@ -107,7 +113,9 @@ class ClipStore:
 
     def refresh(self) -> None:
         """Load shards not seen yet, in name order, up to the memory limit."""
-        for path in sorted(self.folder.rglob("*.npz")):
+        paths = sorted(self.folder.rglob("*.npz"))
+        number, count = self.share
+        for path in paths if len(paths) < count else paths[number::count]:
             if path in self._seen or self._bytes > self.limit_bytes:
                 continue
             clips = read_shard(path)

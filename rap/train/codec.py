@@ -21,7 +21,7 @@ from rap.train.batches import camera_maps, draw_clips, sample_videos
 from rap.train.clock import seconds
 from rap.train.codec_data import Photographs
 from rap.train.optimizers import set_rate
-from rap.train.settings import CodecTraining
+from rap.train.settings import CodecTraining, ModelTraining
 from rap.train.state import CsvLog, load_optimizer, save_optimizer, saved_step, write_progress
 
 CODEC_SAVE_EVERY = 200
@@ -180,3 +180,18 @@ def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.G
         squares.append(rays.square().mean((0, 2, 3, 4)))
     ray_std = torch.stack(squares).mean(0).sqrt().clamp(min=RAY_STD_FLOOR)
     (out / "ray_latents_std.json").write_text(json.dumps(ray_std.tolist()))
+
+
+def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
+    """The trained codec, and the standard deviations of its ray latents.
+
+    Raises:
+        InputError: the folder holds none.
+    """
+    folder = Path(settings.codec)
+    for name in ("vae/config.json", "ray_latents_std.json"):
+        if not (folder / name).exists():
+            raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
+    ray_std = json.loads((folder / "ray_latents_std.json").read_text())
+    vae = read_codec(folder).eval()
+    return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std

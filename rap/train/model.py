@@ -26,10 +26,11 @@ from rap.model import LatentCodec, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
 from rap.train.batches import Batch, BatchMaker
 from rap.train.clock import Clock, Interruption
-from rap.train.codec import read_codec
+from rap.train.codec import load_codec
 from rap.train.motions import measured, write_motion_limits
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
 from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
+from rap.train.replay import Replay
 from rap.train.settings import ModelTraining
 from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
 from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
@@ -140,7 +141,7 @@ class ModelRun:
         meter = Throughput(matmul_flop_per_s(self.device, dtype), say)
         say(f"{self.device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
         self.motions = measured(store)
-        batches, step = Ahead(partial(self.draw, store), self.settings.draw_workers), self.start
+        batches, step = self._batches(store), self.start
         try:
             while self.clock.progress(step) < 1 and interruption.signal is None:
                 if step % self.settings.save_every == 0:
@@ -159,6 +160,11 @@ class ModelRun:
             self.validate(step, say)
         if step > self.start:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
+
+    def _batches(self, store: ClipStore) -> Ahead | Replay:
+        if self.settings.draw_processes:
+            return Replay(self.settings, self.device)
+        return Ahead(partial(self.draw, store), self.settings.draw_workers)
 
     def draw(self, store: ClipStore, step: int) -> Batch:
         """The batch of a step, of the step and the shards alone: a resumed run on the same shards is exact."""
@@ -345,21 +351,6 @@ class BatchNetwork:
         )
         video, rays = (o.float() for o in out)
         return Pair(video if self.batch.baseline is None else video + self.batch.baseline, rays)
-
-
-def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
-    """The trained codec, and the standard deviations of its ray latents.
-
-    Raises:
-        InputError: the folder holds none.
-    """
-    folder = Path(settings.codec)
-    for name in ("vae/config.json", "ray_latents_std.json"):
-        if not (folder / name).exists():
-            raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
-    ray_std = json.loads((folder / "ray_latents_std.json").read_text())
-    vae = read_codec(folder).eval()
-    return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std
 
 
 def as_pipeline(

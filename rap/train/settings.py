@@ -59,7 +59,9 @@ class ModelTraining:
     is the folder of a pipeline whose transformer is begun with. `validation` is a folder of shards: figures on some of
     its clips every `validate_every` steps or `validate_minutes`, and at the end; with `keep_best` the pipeline is
     replaced only when they are not clearly worse.
-    `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn.
+    `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn. With
+    `draw_processes` so many processes draw instead, each from its share of the shards, and every step takes one of the
+    latest `replay_batches` of them (`rap.train.replay`).
     """
 
     data: str = ""
@@ -113,6 +115,8 @@ class ModelTraining:
     validate_minutes: float = 0.0
     keep_best: bool = False
     draw_workers: int = 0
+    draw_processes: int = 0
+    replay_batches: int = 256
     compile: bool = False
     bf16: bool = False
     seed: int = 0
@@ -127,7 +131,7 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
     for name in getattr(kind, "REQUIRED", ("data", "codec")):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {FOLDERS[name]}")
-    for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers"):
+    for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers", "replay_batches"):
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
     if isinstance(settings, ModelTraining):
@@ -138,7 +142,7 @@ def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any
 def _check_model(settings: ModelTraining) -> None:
     if settings.width % settings.heads:
         raise InputError(f"--width must be a multiple of --heads, got {settings.width} and {settings.heads}")
-    for name in ("minutes", "validate_every", "validate_minutes", "draw_workers"):
+    for name in ("minutes", "validate_every", "validate_minutes", "draw_workers", "draw_processes"):
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} must not be negative, got {getattr(settings, name)}")
     if not settings.validation and (settings.validate_every or settings.validate_minutes or settings.keep_best):

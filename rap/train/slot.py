@@ -37,7 +37,7 @@ from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
 from rap.train.batches import BatchMaker
 from rap.train.clock import SIGTERM_STATUS
-from rap.train.codec import train_codec
+from rap.train.codec import load_codec, train_codec
 from rap.train.model import (
     BEST,
     MAX_SHARD,
@@ -45,7 +45,6 @@ from rap.train.model import (
     batch_losses,
     build_transformer,
     init_weights,
-    load_codec,
     train_model,
 )
 from rap.train.plots import plot_run
@@ -63,8 +62,8 @@ MAX_AFTER_SHARE = 0.15
 
 CHECK_SIDE = 64
 
-MAX_DRAW_WORKERS = 12
-"""Threads that draw batches for a GPU."""
+FREE_CORES = 2
+"""Of the machine's, left by the processes that draw batches for a GPU: for the steps, and for what comes to them."""
 
 
 @dataclass(frozen=True)
@@ -345,7 +344,8 @@ class Slot:
             save_every=chosen.save_every,
             device=chosen.device,
             bf16=chosen.bf16,
-            draw_workers=self._draw_workers(),
+            draw_workers=self.settings.workers - 1 if self.device.type == "cpu" else 0,
+            draw_processes=0 if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) - FREE_CORES),
             seed=chosen.seed,
             validation=str(self.held_out),
             validation_clips=chosen.validation_clips,
@@ -357,12 +357,6 @@ class Slot:
     def validation(self) -> Validation:
         """The held-out clips."""
         return Validation.of_shards(self.held_out, self.model_settings)
-
-    def _draw_workers(self) -> int:
-        """On the CPU one core less than the rendering had: the steps need one."""
-        if self.device.type == "cpu":
-            return self.settings.workers - 1
-        return min(MAX_DRAW_WORKERS, os.cpu_count() or 1)
 
     def _codec_options(self) -> dict[str, Any]:
         chosen = self.settings
