@@ -202,6 +202,27 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     assert editor.height() <= 900
 
 
+@pytest.mark.parametrize("size", [(1024, 768), (390, 844)], ids=["tablet", "phone"])
+def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
+    page = editor.page
+    editor.give(video)
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    tabs = page.locator("button[role=tab]")
+    assert tabs.count() > 3
+    for number in range(tabs.count()):
+        tab = tabs.nth(number)
+        if not tab.is_visible():
+            continue
+        tab.click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], tab.inner_text()
+        shot(f"tab-{number}")
+    viewport = page.locator("#rap-viewport").bounding_box()
+    assert viewport is not None and viewport["width"] > 0.4 * size[0]
+
+
 def test_a_click_on_empty_space_clears_the_selection(editor, video):
     page = editor.page
     editor.give(video)
