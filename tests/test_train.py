@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -636,6 +637,17 @@ def test_a_slot_refuses_before_it_begins(arguments, words: str, tmp_path: Path, 
     assert cli.main(["train", "slot", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+UNUSED_BY_TRAINING = ("av", "trimesh", "gradio", "viser", "plotly")
+
+
+def test_training_needs_no_library_that_it_does_not_use() -> None:
+    lines = (
+        f"import sys; sys.modules.update(dict.fromkeys({UNUSED_BY_TRAINING})); import rap.train.slot, rap.train.replay"
+    )
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- batches ----------------------------------------------------------------------------------------------------------

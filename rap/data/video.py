@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.error import FFmpegError
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from PIL import Image
 
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
+
+if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,h264,hevc,ivf,gif,mxf,dv"
 """FFmpeg's input formats that an upload may reach: a playlist (HLS, concat) could open other files and addresses."""
@@ -180,6 +180,9 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     Raises:
         InputError: FFmpeg knows no such format, or there is no video in it.
     """
+    import av
+    from av.error import FFmpegError
+
     try:
         container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS})
     except FFmpegError as error:
@@ -200,6 +203,8 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """All frames in order of showing; packets that cannot be decoded are passed over, as players do."""
+    from av.error import FFmpegError
+
     packets = container.demux(stream)
     while True:
         try:
@@ -243,6 +248,9 @@ def _frame_rate(stream: VideoStream) -> float:
 
 def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
     """Frames by metadata, else by duration and rate, else by counting packets without decoding; a guess, at least 1."""
+    import av
+    from av.error import FFmpegError
+
     if stream.frames > 0:
         return stream.frames
     if stream.duration and stream.time_base and stream.average_rate:
@@ -292,6 +300,9 @@ def write_video(path: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3
 
 
 def _write_h264(path: Path, frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
+    import av
+    from av.video.frame import VideoFrame
+
     # PyAV itself rather than imageio's plugin, which neither sets the quality nor takes every frame rate.
     _, h, w, _ = frames_u8.shape
     even = np.pad(frames_u8, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")

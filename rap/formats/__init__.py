@@ -19,9 +19,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rap.errors import InputError
-from rap.formats import checks, colmap, glb, nerfstudio, npz, realestate10k, tum
+from rap.formats import checks, colmap, nerfstudio, npz, realestate10k, tum
 from rap.geometry.trajectory import Trajectory
 
 __all__ = ["FORMATS", "Format", "detect", "read", "read_frame_names", "write"]
@@ -43,6 +44,13 @@ class Format:
     write: Callable[..., None]
     read_frame_names: Callable[..., tuple[str, ...]] | None = None
     options: frozenset[str] = frozenset()
+
+
+def _write_glb(path: str | Path, trajectory: Trajectory, *args: Any, **options: Any) -> None:
+    """`rap.formats.glb.write`; trimesh is imported when a GLB is written, and training never writes one."""
+    from rap.formats import glb
+
+    glb.write(path, trajectory, *args, **options)
 
 
 FORMATS: dict[str, Format] = {
@@ -76,7 +84,7 @@ FORMATS: dict[str, Format] = {
         Format(
             "glb", "GLB of the frusta (write-only)", "cameras.glb",
             "frusta in the source camera's world, +y up",
-            None, glb.write,
+            None, _write_glb,
         ),
     )
 }  # fmt: skip
