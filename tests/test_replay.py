@@ -81,20 +81,7 @@ def test_processes_that_fail_end_the_training(folders: tuple[Path, Path], tmp_pa
 
 def test_a_training_with_processes_leaves_a_pipeline(folders: tuple[Path, Path], tmp_path: Path) -> None:
     shards, codec = folders
-    options = (
-        "--width",
-        "16",
-        "--heads",
-        "1",
-        "--layers",
-        "1",
-        "--batch",
-        "2",
-        "--steps",
-        "3",
-        "--draw-processes",
-        "1",
-    )
+    options = "--width 16 --heads 1 --layers 1 --batch 2 --steps 3 --draw-processes 1".split()
     where = ("--data", str(shards), "--codec", str(codec), "--out", str(tmp_path))
     assert cli.main(["train", "model", *where, *options]) == 0
     assert (tmp_path / "pipeline" / "model_index.json").is_file()
