@@ -81,8 +81,9 @@ def test_processes_that_fail_end_the_training(folders: tuple[Path, Path], tmp_pa
 
 def test_a_training_with_processes_leaves_a_pipeline(folders: tuple[Path, Path], tmp_path: Path) -> None:
     shards, codec = folders
-    options = "--width 16 --heads 1 --layers 1 --batch 2 --steps 3 --draw-processes 1".split()
+    network = ("--width", "16", "--heads", "1", "--layers", "1")
+    length = ("--batch", "2", "--steps", "3", "--draw-processes", "1")
     where = ("--data", str(shards), "--codec", str(codec), "--out", str(tmp_path))
-    assert cli.main(["train", "model", *where, *options]) == 0
+    assert cli.main(["train", "model", *where, *network, *length]) == 0
     assert (tmp_path / "pipeline" / "model_index.json").is_file()
     assert json.loads((tmp_path / "throughput.json").read_text())["samples_per_s"] > 0
