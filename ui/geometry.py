@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -25,6 +24,7 @@ from rap.pipeline import GenerateTask
 from ui import document as doc
 from ui import messages as msg
 from ui.document import Document
+from ui.folder import SessionFolder
 from ui.jobs import Job, Worker
 from ui.state import (
     Basis,
@@ -201,7 +201,7 @@ class GeometryDesk:
         folder: the session's own.
     """
 
-    def __init__(self, worker: GeometryWorker, dispatch: Callable[[Any], None], folder: Path) -> None:
+    def __init__(self, worker: GeometryWorker, dispatch: Callable[[Any], None], folder: SessionFolder) -> None:
         self._worker, self._dispatch, self._folder = worker, dispatch, folder
         self._rest = Debounce(REST_S, partial(dispatch, msg.ShowPreview()))
 
@@ -416,11 +416,12 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     return BuiltScene(basis, scene, dense)
 
 
-def kept_preview(folder: Path, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:
+def kept_preview(folder: SessionFolder, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:
     """Called in the worker's thread, one at a time: encodes the preview."""
-    path = folder / "preview.mp4"
-    write_video(path, preview.frames_u8, fps)
-    return PreviewClip(key, known_from, path.read_bytes(), float(preview.mask.mean()))
+    with folder.writing() as path:
+        write_video(path / "preview.mp4", preview.frames_u8, fps)
+        encoded = (path / "preview.mp4").read_bytes()
+    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()))
 
 
 def _near(xyz: np.ndarray, colours_u8: np.ndarray) -> Points | None:

@@ -8,9 +8,6 @@ keeps state, so that undo, reload and a second window all see the same thing.
 from __future__ import annotations
 
 import logging
-import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,24 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rap import formats
 from rap.config import NUM_FRAMES, VERIFY_STEPS
-from rap.data import Clip, load_clip, playback_fps, write_video
+from rap.data import Clip, load_clip
 from rap.data.reference import with_reference
 from rap.errors import InputError
-from rap.figures import paper_layout
 from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.geometry.motion import MotionLimits
 from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
+from ui import exports, session_file
 from ui import messages as msg
-from ui import session_file
-from ui.comparison import side_by_side
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
+from ui.folder import SessionFolder
 from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.importing import Import, as_path, read_import
@@ -70,7 +65,7 @@ COMMANDS: dict[str, AnyMessage] = {
 }
 """In the viewport's command palette."""
 
-TAKE_KINDS = ("mp4", "gif", "png")
+EXPORTS = "exports"  # in the session's folder
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
@@ -136,8 +131,8 @@ class Session:
         self._closing, self._closed = False, False
         self._pictures: tuple[Any, tuple[np.ndarray, ...]] = (None, ())  # key, thumbnails
         self._reference: tuple[Any, Trajectory | None] = (None, None)  # what it is of, and known cameras
-        self.folder = Path(tempfile.mkdtemp(prefix="rap-session-"))
-        self._geometry = GeometryDesk(geometry, self.dispatch, self.folder)
+        self._folder = SessionFolder()
+        self._geometry = GeometryDesk(geometry, self.dispatch, self._folder)
         self.viewport = Viewport(self.dispatch)
         self.viewport.add_commands(COMMANDS)
         self.id: str = hub.open(self.viewport, self)
@@ -207,27 +202,18 @@ class Session:
         """How the cameras of the model's training clips move; None where that was not written beside the weights."""
         return self._options.motion_limits
 
+    @property
+    def folder(self) -> Path:
+        """Where the session's files are for as long as it lasts."""
+        return self._folder.path
+
     def export(self, format_name: str) -> Path:
-        """Write the edited path into the session's folder; a format of several files becomes a zip.
-
-        Args:
-            format_name: a key of `rap.formats.FORMATS`.
-
-        Raises:
-            InputError: there is no path to export.
-        """
-        trajectory = self._state.document.edited
-        if trajectory is None:
-            raise InputError("there is no path to export yet; press Predict or apply a preset first")
-        folder = self.folder / "exports" / trajectory.hash
-        path = folder / formats.FORMATS[format_name].default_name
-        formats.write(path, trajectory, format_name=format_name)
-        if path.is_dir():
-            return Path(shutil.make_archive(str(path), "zip", path))
-        return path
+        """Write the edited path as `exports.path_file` does."""
+        with self._folder.writing() as folder:
+            return exports.path_file(folder / EXPORTS, self._state.document.edited, format_name)
 
     def side_by_side(self) -> Path:
-        """The two takes that are compared, in one mp4.
+        """The two takes that are compared, as `exports.side_by_side_file` writes them.
 
         Raises:
             InputError: none are compared.
@@ -235,59 +221,19 @@ class Session:
         state = self._state
         if state.compared is None:
             raise InputError("there are no two takes to put side by side yet; press Compare first")
-        a, b = (doc.take_of(state.document, number) for number in state.compared)
-        videos = [load_clip(take.video, num_frames=len(take.trajectory)) for take in (a, b)]
-        path = self.folder / "exports" / f"take-{a.number}-beside-{b.number}.mp4"
-        write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
-        return path
+        takes = [doc.take_of(state.document, number) for number in state.compared]
+        with self._folder.writing() as folder:
+            return exports.side_by_side_file(folder / EXPORTS, *takes)
 
     def export_figure(self, kind: str) -> Path:
-        """The paper's page layout of the clip and the path that was found, against its known cameras if it has any.
-
-        Args:
-            kind: "mp4", or "png": its middle frame.
-
-        Raises:
-            InputError: nothing has been predicted from the clip.
-        """
-        document = self._state.document
-        clip, best = document.clip, document.best
-        if clip is None or best is None or not document.prediction_follows_clip or len(best) != len(clip):
-            raise InputError("there is no path predicted from the clip to draw yet; press Predict first")
-        pictures = paper_layout(clip.frames_u8, best, clip.trajectory)
-        path = self.folder / "exports" / f"figure.{kind}"
-        path.parent.mkdir(exist_ok=True)
-        if kind == "png":
-            Image.fromarray(pictures[len(pictures) // 2]).save(path)
-        else:
-            write_video(path, pictures, playback_fps(clip.fps))
-        return path
+        """Write the paper's page layout as `exports.figure_file` does."""
+        with self._folder.writing() as folder:
+            return exports.figure_file(folder / EXPORTS, self._state.document, kind)
 
     def export_take(self, kind: str) -> Path:
-        """The take on show as a file in the session's folder.
-
-        Args:
-            kind: "mp4", "gif", or "png": a zip of its frames.
-
-        Raises:
-            InputError: there is no take, or another kind.
-        """
-        take = self._state.document.take
-        if take is None:
-            raise InputError("there is no take to export yet; press Regenerate first")
-        if kind not in TAKE_KINDS:
-            raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
-        if kind == "mp4":
-            return take.video
-        frames = load_clip(take.video, num_frames=len(take.trajectory), size=take.trajectory.image_size).frames_u8
-        folder = self.folder / "exports" / f"take-{take.number}"
-        if kind == "gif":
-            write_video(folder.with_suffix(".gif"), frames, playback_fps(take.trajectory.fps))
-            return folder.with_suffix(".gif")
-        folder.mkdir(parents=True, exist_ok=True)
-        for i, frame in enumerate(frames):
-            Image.fromarray(frame).save(folder / f"{i:04d}.png")
-        return Path(shutil.make_archive(str(folder), "zip", folder))
+        """Write the take on show as `exports.take_file` does."""
+        with self._folder.writing() as folder:
+            return exports.take_file(folder / EXPORTS, self._state.document.take, kind)
 
     def save(self) -> Path:
         """Write all of the session but its history into one file, which `OpenSession` takes.
@@ -296,10 +242,8 @@ class Session:
             InputError: there is nothing to save.
         """
         state = self._state
-        name = "session" if state.document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", state.document.clip.name)
-        path = self.folder / "exports" / f"{name or 'session'}.rap.zip"
-        session_file.save(path, state.document, state.geometry.known_fov_y_rad)
-        return path
+        with self._folder.writing() as folder:
+            return exports.saved_session(folder / EXPORTS, state.document, state.geometry.known_fov_y_rad)
 
     def close(self) -> None:
         """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
@@ -315,7 +259,7 @@ class Session:
         self._hub.close(self.id)
         with self._draw_lock:
             self.viewport.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._folder.close()
         self._closed = True
 
     def _read(self, message: msg.Upload) -> msg.ClipRead | msg.Refused:
@@ -333,7 +277,8 @@ class Session:
     def _read_session(self, message: msg.OpenSession) -> msg.SessionRead | msg.Refused:
         path = Path(message.path)
         try:
-            opened = session_file.open_session(path, self.folder)
+            with self._folder.writing() as folder:
+                opened = session_file.open_session(path, folder)
         except ValueError as error:
             return msg.Refused("keep", str(error))
         return msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name)
@@ -821,12 +766,9 @@ class Session:
     def _keep_take(self, origin: str, clip_hash: str, settings: Settings, number: int, output: Any) -> Take:
         """Write mp4 and cameras; called in the worker's thread, so that a take is on disk before it is announced."""
         trajectory: Trajectory = output.trajectory
-        folder = self.folder / "takes"
-        folder.mkdir(exist_ok=True)
-        name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}"
-        video, cameras = folder / f"{name}.mp4", folder / f"{name}.npz"
-        write_video(video, output.frames_u8, playback_fps(trajectory.fps))
-        formats.write(cameras, trajectory)
+        name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}.mp4"
+        with self._folder.writing() as folder:
+            video, cameras = exports.take_files(folder / "takes" / name, output.frames_u8, trajectory)
         thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
         return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
 

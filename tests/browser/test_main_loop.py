@@ -290,7 +290,7 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
     assert refused.status == 403
     context.close()
     wait_until(lambda: other.session.closed, timeout_s=60)
-    assert not other.session.folder.exists()
+    wait_until(lambda: not other.session.folder.exists())
 
     page.reload()
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")

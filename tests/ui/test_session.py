@@ -556,11 +556,32 @@ def test_sessions_are_apart_and_freed(app, video):
     folder = first.folder
     assert list(folder.rglob("*.mp4"))
     app.sessions.free(first.id)
-    assert not folder.exists() and first.closed and first.id not in app.hub.sessions()
+    assert first.closed and first.id not in app.hub.sessions()
+    wait_until(lambda: not folder.exists())  # a preview being written ends first
     first.dispatch(msg.Undo())  # a late message: nothing
     with pytest.raises(SessionGone, match="reload the page"):
         app.sessions.get(first.id)
     app.sessions.free(first.id)
+
+
+def test_a_take_being_written_when_the_session_ends_leaves_nothing(app, video, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow_write(path, *rest):
+        begun.set()
+        assert go_on.wait(10)
+        path.write_bytes(b"late")
+
+    monkeypatch.setattr("ui.exports.write_video", slow_write)
+    session = app.sessions.open()
+    give(session, video)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    assert begun.wait(10)
+    app.sessions.free(session.id)
+    assert session.folder.exists(), "the worker is still in it"
+    go_on.set()
+    wait_until(lambda: not session.folder.exists())
 
 
 def test_an_expired_session_is_freed_by_the_hub(video):
@@ -569,7 +590,8 @@ def test_an_expired_session_is_freed_by_the_hub(video):
     session = app.sessions.open()
     try:
         wait_until(lambda: session.closed)
-        assert len(app.sessions) == 0 and not session.folder.exists()
+        assert len(app.sessions) == 0
+        wait_until(lambda: not session.folder.exists())
     finally:
         app.close()
 
