@@ -35,8 +35,15 @@
   };
   document.addEventListener("keydown", hear);
   document.addEventListener("rap-iframe", (event) => event.detail.contentDocument?.addEventListener("keydown", hear));
+  const switchTheme = () => {
+    const theme = document.body.classList.toggle("dark") ? "dark" : "light", url = new URL(location);
+    url.searchParams.set("__theme", theme); // so that a reload is as it was, and a kept choice as the last one
+    history.replaceState(history.state, "", url);
+    try { localStorage.setItem("rap-theme", theme); } catch { /* refused in another page's frame */ }
+  };
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#rap-help-open")) toggleHelp();
+    if (event.target.closest("#rap-theme")) switchTheme();
+    else if (event.target.closest("#rap-help-open")) toggleHelp();
     else if (event.target === help() || event.target.closest("#rap-help-close")) help()?.close();
   });
 }

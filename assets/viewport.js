@@ -51,7 +51,6 @@ function probe(id) {
 function frame(id) {
   const place = element.querySelector(".rap-viewport");
   const src = address("viewport/" + id + "/");
-  if (document.body.classList.contains("dark")) src.searchParams.set("darkMode", "1");
   const dpr = new URLSearchParams(location.search).get("fixedDpr"); // a slow renderer (tests, old laptops) may ask for it
   if (dpr) src.searchParams.set("fixedDpr", dpr);
   const old = place.querySelector("iframe");
@@ -108,5 +107,13 @@ function mount() {
 setInterval(() => {
   if (stream && stream.readyState === EventSource.CONNECTING) trigger("input", {});
 }, RETRY_MS);
+// Dark or light may change at any time, by the button or by the system: the session colours viewport and plots.
+const isDark = () => document.body.classList.contains("dark");
+let dark = isDark();
+new MutationObserver(() => {
+  if (isDark() === dark) return;
+  dark = isDark();
+  if (sid) trigger("select", { dark });
+}).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", mount);
 mount();

@@ -19,6 +19,7 @@ from gradio.themes.base import Base
 from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
+from ui import messages as msg
 from ui.api import add_endpoints
 from ui.compare_panel import compare_panel
 from ui.edit_words import help_sheet
@@ -38,6 +39,31 @@ if TYPE_CHECKING:
 
 TITLE = "Rays as Pixels"
 MAX_UPLOAD = "500mb"
+DARK: dict[str, Any] = {
+    "body_background_fill_dark": "#12141a",
+    "body_text_color_dark": "#eceef3",
+    "background_fill_primary_dark": "#1b1e25",
+    "background_fill_secondary_dark": "#14161c",
+    "block_background_fill_dark": "#1b1e25",
+    "block_border_color_dark": "#2d313a",
+    "block_label_background_fill_dark": "#1b1e25",
+    "block_label_text_color_dark": "#b0b6c3",
+    "block_title_text_color_dark": "#b0b6c3",
+    "input_background_fill_dark": "#14161c",
+    "input_border_color_dark": "#3a3f4b",
+    "checkbox_background_color_dark": "#14161c",
+    "border_color_primary_dark": "#2d313a",
+    "button_primary_background_fill_dark": "#3f5bd0",
+    "button_primary_background_fill_hover_dark": "#4c69d6",
+    "button_primary_text_color_dark": "#ffffff",
+    "button_secondary_background_fill_dark": "#23262f",
+    "button_secondary_background_fill_hover_dark": "#2b2f3a",
+    "button_secondary_text_color_dark": "#eceef3",
+    "button_secondary_border_color_dark": "#3a3f4b",
+    "button_secondary_border_color_hover_dark": "#5a6fb8",
+    "color_accent_soft_dark": "#23294a",
+}
+"""What Gradio's own components look like on a dark page; the page's are in assets/app.css."""
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
@@ -53,6 +79,7 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
         seen = gr.State({})
         gr.HTML(
             f'<header class="rap-header"><b>{TITLE}</b><span>predict a camera path, bend it, generate along it</span>'
+            '<button type="button" id="rap-theme" title="light or dark" aria-label="light or dark">◐</button>'
             '<button type="button" id="rap-help-open" title="shortcuts (?)">?</button></header>' + help_sheet(),
             padding=False,
         )
@@ -101,15 +128,17 @@ def _edit_panels() -> tuple[FramePanel, KeysPanel, ShapePanel, TextPanel]:
 
 def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs for this page besides host and port."""
-    # the viewport's colours are chosen for a light ground; Gradio reads the theme from the address before it draws
-    light = (
-        "<script>(() => { const url = new URL(location); if (url.searchParams.get('__theme') !== 'light') {"
-        " url.searchParams.set('__theme', 'light'); history.replaceState(null, '', url); } })();</script>"
+    # the choice made in the header (assets/app.js); Gradio reads it from the address before it draws, else it asks the
+    # system. A page in another's frame may be refused its storage.
+    kept = (
+        "<script>(() => { try { const kept = localStorage.getItem('rap-theme'), url = new URL(location);"
+        " if (kept && !url.searchParams.has('__theme')) { url.searchParams.set('__theme', kept);"
+        " history.replaceState(null, '', url); } } catch {} })();</script>"
     )
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
-        "head": light,
+        "head": kept,
         "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
@@ -154,6 +183,7 @@ def theme() -> Base:
         button_secondary_background_fill="#ffffff",
         button_secondary_background_fill_hover="#f2f5fd",
         button_secondary_border_color="#d5d9e3",
+        **DARK,
     )
 
 
@@ -177,9 +207,9 @@ class Page:
         # the tab remembers its session, so that a reload finds it again
         demo.load(
             self.open,
-            gr.Textbox(visible=False),
+            [gr.Textbox(visible=False), gr.Checkbox(visible=False)],
             [session_id, *drawn],
-            js="() => sessionStorage.getItem('rap-session') ?? ''",
+            js="() => [sessionStorage.getItem('rap-session') ?? '', document.body.classList.contains('dark')]",
             **QUIET,
         )
         remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
@@ -197,9 +227,10 @@ class Page:
             updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
         return [now, *updates]
 
-    def open(self, wanted: str) -> list[Any]:
+    def open(self, wanted: str, is_dark: bool) -> list[Any]:
         """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw."""
         session = self._events.sessions.result(timeout=FIRST_ANSWER_S).open(wanted)
+        session.dispatch(msg.SetDark(bool(is_dark)))
         return [session.id, *self.draw(session, {})]
 
     def refresh(self, session_id: str, seen: Seen) -> list[Any]:

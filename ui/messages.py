@@ -143,6 +143,13 @@ GizmoMode = Literal["both", "move", "turn"]
 
 
 @dataclass(frozen=True)
+class SetDark:
+    """Whether the page is dark."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class SetGizmo:
     """What the gizmo on the selected frame does; the mode it is in already takes it back to both."""
 
@@ -413,6 +420,7 @@ Message = (
     | Predict
     | Imagine
     | SetGizmo
+    | SetDark
     | SetPicking
     | SampleSpread
     | ImportCameras

@@ -80,6 +80,7 @@ class PathPanel:
         events.on(self.soft.input, soft_drag, [self.soft, self.radius])
         events.on(self.radius.release, soft_drag, [self.soft, self.radius])
         events.on(self.overview.click, show_overview)
+        events.on_pick(self.viewport.select, set_dark)
         self.timeline.wire(events)
 
 
@@ -130,6 +131,11 @@ def soft_drag(session: Session, on: bool, radius: float) -> None:
     session.dispatch(msg.SetSoftDrag(on, radius))
 
 
+def set_dark(session: Session, data: Any) -> None:
+    """The page has become dark, or light."""
+    session.dispatch(msg.SetDark(bool(data["dark"])))
+
+
 def show_overview(session: Session) -> None:
     """Bring the whole path into view."""
     session.viewport.orbit_view()
@@ -149,8 +155,8 @@ def _slider(value: float) -> Any:
 
 
 def _path_values(session: Session) -> tuple[Any, ...]:
-    document = session.state.document
-    return document.edited, document.comparison, document.selected
+    state = session.state
+    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
 
 
 def _hint_values(session: Session) -> tuple[str]:

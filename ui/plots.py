@@ -10,30 +10,35 @@ import plotly.graph_objects as go
 from jaxtyping import Float64
 
 from rap.geometry import Trajectory
-from ui.viewport import GHOST_COLOUR, SELECTED_COLOUR, frustum_depth, image_corners, time_colours
+from ui.palette import SELECTED, Palette, palette, time_colours
+from ui.viewport import frustum_depth, image_corners
 
-AXES = (("x right", "#c8453b"), ("y down", "#3f9a4f"), ("z forward", "#3050cd"))
-ANGLES = (("pitch", "#c8453b"), ("yaw", "#3f9a4f"), ("roll", "#3050cd"))
-INK, GRID = "#565d6b", "#e6e8ee"
+RED, GREEN, BLUE = "#c8453b", "#3f9a4f", "#4c69d6"  # legible on a light and on a dark ground
+AXES = (("x right", RED), ("y down", GREEN), ("z forward", BLUE))
+ANGLES = (("pitch", RED), ("yaw", GREEN), ("roll", BLUE))
 MOTION_HEIGHT_PX = 164
 
 
-def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
+def path_figure(
+    trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None, is_dark: bool = False
+) -> go.Figure:
     """The path and its frusta in 3D, y down as in the cameras' own frame; without a path it says so."""
+    around = palette(is_dark)
     figure = go.Figure()
     if ghost is not None:
-        figure.add_trace(_line3d(ghost.centres, _css(GHOST_COLOUR), "compared path", dash="dash"))
+        figure.add_trace(_line3d(ghost.centres, _css(around.ghost), "compared path", dash="dash"))
     if trajectory is not None:
         depth = frustum_depth(trajectory)
         colours = [_css(colour) for colour in time_colours(len(trajectory))]
-        figure.add_trace(_line3d(trajectory.centres, INK, "path"))
+        figure.add_trace(_line3d(trajectory.centres, _css(around.ink), "path"))
         for i, colour in enumerate(colours):
             chosen = i == selected
-            colour, width = (_css(SELECTED_COLOUR), 5) if chosen else (colour, 2)
+            colour, width = (_css(SELECTED), 5) if chosen else (colour, 2)
             figure.add_trace(_line3d(_frustum_outline(trajectory, i, depth), colour, f"frame {i}", width))
-    axis = {"showbackground": False, "gridcolor": GRID, "zerolinecolor": GRID, "color": INK}
+    grid, ink = _css(around.grid), _css(around.ink)
+    axis = {"showbackground": False, "gridcolor": grid, "zerolinecolor": grid, "color": ink}
     if trajectory is None:
-        return _nothing_yet("The path in 3D appears here", 330)
+        return _nothing_yet("The path in 3D appears here", 330, around)
     figure.update_layout(
         scene={
             "xaxis": {**axis, "title": "x"},
@@ -50,7 +55,9 @@ def path_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selecte
     return figure
 
 
-def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None) -> go.Figure:
+def motion_figure(
+    trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None, is_dark: bool = False
+) -> go.Figure:
     """Camera centre (scene units) and rotation (degrees) over frames, side by side; the path compared with dotted."""
     figure = go.Figure()
     if trajectory is not None:
@@ -61,11 +68,11 @@ def motion_figure(trajectory: Trajectory | None, ghost: Trajectory | None, selec
         for axis_name in ("x", "x2"):
             figure.add_shape(
                 type="line", x0=selected, x1=selected, y0=0, y1=1, xref=axis_name, yref="paper",
-                line={"color": _css(SELECTED_COLOUR), "width": 1.5},
+                line={"color": _css(SELECTED), "width": 1.5},
             )  # fmt: skip
     if trajectory is None:
-        return _nothing_yet("Position and rotation over time appear here", MOTION_HEIGHT_PX)
-    figure.update_layout(**_motion_layout())
+        return _nothing_yet("Position and rotation over time appear here", MOTION_HEIGHT_PX, palette(is_dark))
+    figure.update_layout(**_motion_layout(palette(is_dark)))
     return figure
 
 
@@ -93,12 +100,11 @@ def euler_deg(trajectory: Trajectory) -> Float64[np.ndarray, "frames 3"]:
     return np.degrees(np.unwrap(np.stack([pitch, yaw, roll], axis=-1), axis=0))
 
 
-def _nothing_yet(text: str, height: int) -> go.Figure:
+def _nothing_yet(text: str, height: int, around: Palette) -> go.Figure:
     """A sentence in place of empty axes."""
     figure = go.Figure()
-    figure.add_annotation(
-        text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 12, "color": "#7b8291"}
-    )
+    font = {"size": 12, "color": _css(around.faint)}
+    figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font=font)
     figure.update_layout(
         xaxis={"visible": False},
         yaxis={"visible": False},
@@ -148,9 +154,10 @@ def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
     return traces
 
 
-def _motion_layout() -> dict:
-    axis = {"gridcolor": GRID, "zerolinecolor": "#c9cdd8", "color": INK, "tickfont": {"size": 10}}
-    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": INK}}
+def _motion_layout(around: Palette) -> dict:
+    grid, zero, ink = (_css(colour) for colour in (around.grid, around.zero, around.ink))
+    axis = {"gridcolor": grid, "zerolinecolor": zero, "color": ink, "tickfont": {"size": 10}}
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": ink}}
     return {
         "xaxis": {**axis, "domain": [0.0, 0.47], "title": None},
         "xaxis2": {**axis, "domain": [0.54, 1.0], "anchor": "y2"},
@@ -163,6 +170,7 @@ def _motion_layout() -> dict:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": grid, "font": {"color": ink}},
     }
 
 

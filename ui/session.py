@@ -315,6 +315,7 @@ class Session:
                     picking=self._state.picking,
                     playhead=self._state.playhead,
                     through=self._state.through,
+                    is_dark=self._state.is_dark,
                     gizmo=self._state.gizmo,
                     tube=_tube(document),
                     known=self._known(document),
@@ -371,7 +372,8 @@ class Session:
         )
         stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
         document = doc.with_clip(state.document, clip)
-        return State(document, geometry, verify_on=state.verify_on, version=state.version), stop
+        kept = {"verify_on": state.verify_on, "is_dark": state.is_dark, "version": state.version}
+        return State(document, geometry, **kept), stop
 
     @_reduce.register
     def _(self, message: msg.SessionRead, state: State) -> Change:
@@ -383,7 +385,10 @@ class Session:
             known_fov_y_rad=message.known_fov_y_rad,
         )
         notice = Notice("keep", f"{message.name} is open: {_contents(message.document)}.")
-        state = State(message.document, geometry, notice=notice, verify_on=state.verify_on, version=state.version)
+        state = State(
+            message.document, geometry, notice=notice, verify_on=state.verify_on, is_dark=state.is_dark,
+            version=state.version,
+        )  # fmt: skip
         return state, stop
 
     @_reduce.register
@@ -425,6 +430,10 @@ class Session:
     @_reduce.register
     def _(self, message: msg.SetGizmo, state: State) -> Change:
         return replace(state, gizmo="both" if state.gizmo == message.mode else message.mode), None
+
+    @_reduce.register
+    def _(self, message: msg.SetDark, state: State) -> Change:
+        return state if state.is_dark == message.on else replace(state, is_dark=message.on), None
 
     @_reduce.register
     def _(self, message: msg.CamerasRead, state: State) -> Change:

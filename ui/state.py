@@ -185,6 +185,7 @@ class State:
         playhead: the frame that is looked at in time.
         through: the page looks through the camera at the playhead.
         gizmo: what the gizmo does.
+        is_dark: the page is dark; the viewport and the plots go with it.
         importing: cameras of a file that are to become the path.
         imported: the path they would become.
         sampled: samples of the path, while more of them are being drawn.
@@ -205,6 +206,7 @@ class State:
     importing: Import | None = None
     imported: Trajectory | None = None
     gizmo: GizmoMode = "both"
+    is_dark: bool = False
     waiting: tuple[Wanted, ...] = ()
     doomed: int | None = None
     compared: tuple[int, int] | None = None

@@ -15,29 +15,29 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+import rich
 import viser
 from jaxtyping import Float, Float64, UInt8
 
 from rap.geometry import Trajectory, se3
 from ui.messages import Drag, DragEnd, DragStart, GizmoMode, PickPoint, Select
+from ui.palette import (
+    FOLLOWED,
+    LIGHT,
+    PENDING,
+    SELECTED,
+    TARGET,
+    TUBE,
+    Colour,
+    Palette,
+    palette,
+    time_colours,
+)
 from ui.state import Points
 
-SOURCE_COLOUR = (30, 30, 34)
-SELECTED_COLOUR = (214, 20, 150)
-GHOST_COLOUR = (168, 172, 180)
-RAW_COLOUR = (196, 199, 206)
-FOLLOWED_COLOUR = (232, 93, 4)
 PLAYHEAD_PX = 4.5
 HELD_TOLERANCE = 0.003  # parts of a frustum's depth: less than a pixel of it
-KEY_COLOUR = (30, 30, 34)
-PENDING_COLOUR = (16, 150, 165)
-KNOWN_COLOUR = (60, 62, 70)
-TUBE_COLOUR = (150, 120, 200)
 RING_POINTS = 16
-TARGET_COLOUR = (214, 20, 150)
-# Blue, teal, green, amber, red: distinct in order, dark enough on white, light enough on black (no yellow, no navy).
-TIME_COLOURS = np.array([(48, 80, 205), (16, 150, 165), (84, 165, 62), (228, 146, 22), (212, 52, 42)], float)
-
 FRUSTUM_DEPTH_RANGE = (0.08, 0.16)  # below it a frustum is too small to hit with a mouse, above it neighbours hide
 OVERVIEW_FOV_Y_RAD = np.radians(45.0)
 OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
@@ -81,6 +81,7 @@ class ViewportScene:
         pending: cameras of a file that are to become the path.
         tube: a path and a radius around each of its cameras, in which samples of it lie.
         known: the clip's known cameras.
+        is_dark: the page around the viewport is dark.
         held: a hand is on the path, so that what moves by less than a pixel may be shown later.
         through: the pages look through the camera at the playhead, and the frusta are hidden: one would be around them.
     """
@@ -105,6 +106,7 @@ class ViewportScene:
     held: bool = False
     pending: Trajectory | None = None
     known: Trajectory | None = None
+    is_dark: bool = False
     tube: tuple[Trajectory, Float[np.ndarray, " t"]] | None = None
 
 
@@ -115,16 +117,6 @@ class Overview:
     position: Float64[np.ndarray, "3"]
     look_at: Float64[np.ndarray, "3"]
     fov_y_rad: float = float(OVERVIEW_FOV_Y_RAD)
-
-
-@lru_cache(maxsize=16)
-def time_colours(num_frames: int) -> UInt8[np.ndarray, "t 3"]:
-    """RGB colour of each frame, from blue (first) to red (last); plots use the same so that a colour names a frame."""
-    at = np.linspace(0.0, len(TIME_COLOURS) - 1, num_frames)
-    stops = np.arange(len(TIME_COLOURS))
-    colours = np.stack([np.interp(at, stops, channel) for channel in TIME_COLOURS.T], axis=-1).round().astype(np.uint8)
-    colours.flags.writeable = False
-    return colours
 
 
 @lru_cache(maxsize=16)
@@ -263,11 +255,20 @@ class _Lines:
         self._server, self._name, self._thickness_px = server, name, thickness_px
         self._handle: viser.LineSegmentsHandle | None = None
         self._colours: np.ndarray | None = None
+        self._drawn_from: tuple[Any, ...] = ()
 
     def show(self, visible: bool) -> None:
         """Show or hide the lines without forgetting them."""
         if self._handle is not None:
             self._handle.visible = visible
+
+    def trace(self, colour: Colour, segments: Callable[..., np.ndarray], subject: Any, *rest: Any) -> None:
+        """Show `segments(subject, *rest)`, nothing for no subject; made only when one of these is another."""
+        drawn_from = (subject, colour, *rest)
+        if _are_same(drawn_from, self._drawn_from):
+            return
+        self._drawn_from = drawn_from
+        self.draw(None if subject is None else segments(subject, *rest), np.array(colour, np.uint8))
 
     def draw(self, segments: Float[np.ndarray, "n 2 3"] | None, colours: np.ndarray) -> None:
         """Show `segments` in `colours`, (3,) or (n, 2, 3) uint8; None or no segment removes the node."""
@@ -284,6 +285,13 @@ class _Lines:
                 self._name, segments, colours, thickness=self._thickness_px, thickness_units="screen"
             )
         self._colours = colours
+
+
+def _are_same(ones: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    """Paths and arrays by identity, colours and numbers by value."""
+    pairs = zip(ones, others, strict=False)
+    is_same = all(a is b or (isinstance(a, float | int | tuple) and a == b) for a, b in pairs)
+    return len(ones) == len(others) and is_same
 
 
 class _Cloud:
@@ -317,17 +325,16 @@ class _Cloud:
 class _Dots:
     """A few marked places."""
 
-    def __init__(self, server: viser.ViserServer, name: str, size: float, colour: tuple[int, int, int]):
-        self._cloud, self._colour = _Cloud(server, name, size), colour
+    def __init__(self, server: viser.ViserServer, name: str, size: float):
+        self._cloud, self._colour = _Cloud(server, name, size), (0, 0, 0)
         self._xyz = np.zeros((0, 3))
 
-    def draw(self, xyz: Float[np.ndarray, "n 3"]) -> None:
+    def draw(self, xyz: Float[np.ndarray, "n 3"], colour: Colour) -> None:
         """Mark these places and no others."""
-        if np.array_equal(xyz, self._xyz):
+        if np.array_equal(xyz, self._xyz) and colour == self._colour:
             return
-        self._xyz = xyz
-        colours = np.tile(np.array(self._colour, np.uint8), (len(xyz), 1))
-        self._cloud.draw(Points(xyz, colours) if len(xyz) else None)
+        self._xyz, self._colour = xyz, colour
+        self._cloud.draw(Points(xyz, np.tile(np.array(colour, np.uint8), (len(xyz), 1))) if len(xyz) else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -361,9 +368,9 @@ class _FrustaLook:
         scale = depth * np.cbrt(np.tan(fov_y_rad / 2.0) ** 2 * aspect / 3.0)
         colours = time_colours(count).astype(np.float64)
         thickness = 1.5 + 1.5 * drag_weights(count, scene.selected, scene.soft_radius)
-        colours[scene.source], thickness[scene.source] = SOURCE_COLOUR, 3.0
+        colours[scene.source], thickness[scene.source] = palette(scene.is_dark).strong, 3.0
         if scene.selected is not None:
-            colours[scene.selected], thickness[scene.selected] = SELECTED_COLOUR, 4.0
+            colours[scene.selected], thickness[scene.selected] = SELECTED, 4.0
         if 0 <= scene.playhead < count:
             thickness[scene.playhead] = max(thickness[scene.playhead], PLAYHEAD_PX)
         # Without an image only the lines could be hit by a click: fill the frustum then.
@@ -548,8 +555,8 @@ class _Surroundings:
             plane="xz",
             cell_size=GRID_CELL,
             section_size=4 * GRID_CELL,
-            cell_color=(236, 237, 240),
-            section_color=(218, 221, 227),
+            cell_color=LIGHT.cell,
+            section_color=LIGHT.section,
             cell_thickness=0.6,
             section_thickness=0.8,
             position=(0.0, 0.6, 1.0),
@@ -557,6 +564,7 @@ class _Surroundings:
 
     def draw(self, scene: ViewportScene) -> None:
         """Stand the source frame's thumbnail at z-depth 1 before the source camera, the floor at its lower edge."""
+        self._colour_floor(palette(scene.is_dark))
         trajectory = scene.trajectory
         has_points = scene.points is not None or scene.dense is not None
         if trajectory is None or scene.thumbnails is None or has_points:
@@ -584,6 +592,10 @@ class _Surroundings:
         )
         self._lower_floor(corners)
 
+    def _colour_floor(self, colours: Palette) -> None:
+        if tuple(self._grid.cell_color) != colours.cell:
+            self._grid.cell_color, self._grid.section_color = colours.cell, colours.section
+
     def _lower_floor(self, corners: np.ndarray) -> None:
         position = (0.0, float(corners[:, 1].max()), 1.0)
         if tuple(self._grid.position) != position:
@@ -605,32 +617,28 @@ class Viewport:
         self._scene = ViewportScene()
         self._closed = False
         self._depth = FRUSTUM_DEPTH_RANGE[0]
-        self._ghost_drawn: tuple[Trajectory | None, float] | None = None
         self._node_clicked_at: tuple[float, float] | None = None
         self._listening = False
         self._through: np.ndarray | None = None
         self._views: tuple[Overview, ...] = ()
+        rich.get_console().quiet = True  # viser would announce the address of every session's inner server there
         self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
         self.server.scene.set_up_direction("-y")
-        self.server.gui.configure_theme(show_logo=False, show_share_button=False)
+        self._is_dark = False
+        self._set_theme()
         self._surroundings = _Surroundings(self.server)
         self._frusta = _Frusta(self.server, self._clicked)
         self._path = _Lines(self.server, "/path/line", thickness_px=3.0)
         self._ghost = _Lines(self.server, "/ghost", thickness_px=1.0)
         self._raw = _Lines(self.server, "/raw", thickness_px=1.0)
-        self._raw_drawn: Trajectory | None = None
         self._followed = _Lines(self.server, "/followed", thickness_px=2.5)
         self._known = _Lines(self.server, "/known", thickness_px=1.0)
-        self._known_drawn: tuple[Trajectory | None, float] | None = None
         self._tube = _Lines(self.server, "/tube", thickness_px=1.0)
-        self._tube_drawn: Float[np.ndarray, " t"] | None = None
         self._pending = _Lines(self.server, "/pending", thickness_px=1.5)
-        self._pending_drawn: Trajectory | None = None
-        self._followed_drawn: tuple[Trajectory | None, int | None, float] | None = None
         self._points = _Cloud(self.server, "/points", POINT_SIZE)
         self._dense = _Cloud(self.server, "/dense", DENSE_POINT_SIZE)
-        self._keys = _Dots(self.server, "/path/keys", KEY_SIZE, KEY_COLOUR)
-        self._target = _Dots(self.server, "/target", TARGET_SIZE, TARGET_COLOUR)
+        self._keys = _Dots(self.server, "/path/keys", KEY_SIZE)
+        self._target = _Dots(self.server, "/target", TARGET_SIZE)
         self._gizmo = _Gizmo(self.server, dispatch)
         self._set_initial_camera()
 
@@ -657,11 +665,14 @@ class Viewport:
             is_moved = is_new and self._is_moved()
             was_through, self._scene = self._scene.through, scene
             with self.server.atomic():
+                if scene.is_dark != self._is_dark:
+                    self._is_dark = scene.is_dark
+                    self._set_theme()
                 self._draw_paths(scene)
                 self._surroundings.draw(scene)
                 self._points.draw(scene.points)
                 self._dense.draw(scene.dense)
-                self._target.draw(np.zeros((0, 3)) if scene.target is None else np.array([scene.target]))
+                self._target.draw(np.zeros((0, 3)) if scene.target is None else np.array([scene.target]), TARGET)
                 self._show_all(not scene.through)
             self._listen(scene.selected is not None or scene.picking)
             if scene.through and scene.trajectory is not None:
@@ -740,32 +751,16 @@ class Viewport:
         if reference is not None and not held:
             self._depth = frustum_depth(reference)
         self._frusta.draw(scene, self._depth, HELD_TOLERANCE * self._depth if scene.held else 0.0)
-        if (scene.ghost, self._depth) != self._ghost_drawn:
-            ghost = None if scene.ghost is None else _wireframes(scene.ghost, self._depth)
-            self._ghost.draw(ghost, np.array(GHOST_COLOUR, np.uint8))
-            self._ghost_drawn = (scene.ghost, self._depth)
-        if scene.raw is not self._raw_drawn:
-            raw = None if scene.raw is None else _wireframes(scene.raw, self._depth / 2.0)
-            self._raw.draw(raw, np.array(RAW_COLOUR, np.uint8))
-            self._raw_drawn = scene.raw
-        if (scene.followed, scene.selected, self._depth) != self._followed_drawn:
-            dashes = None if scene.followed is None else _dashes(scene.followed, scene.selected, self._depth)
-            self._followed.draw(dashes, np.array(FOLLOWED_COLOUR, np.uint8))
-            self._followed_drawn = (scene.followed, scene.selected, self._depth)
-        if (scene.known, self._depth) != self._known_drawn:
-            known = None if scene.known is None else _wireframes(scene.known, self._depth / 2.0)
-            self._known.draw(known, np.array(KNOWN_COLOUR, np.uint8))
-            self._known_drawn = (scene.known, self._depth)
-        radii = None if scene.tube is None else scene.tube[1]
-        if radii is not self._tube_drawn:
-            self._tube.draw(None if scene.tube is None else _rings(*scene.tube), np.array(TUBE_COLOUR, np.uint8))
-            self._tube_drawn = radii
-        if scene.pending is not self._pending_drawn:
-            pending = None if scene.pending is None else _wireframes(scene.pending, self._depth)
-            self._pending.draw(pending, np.array(PENDING_COLOUR, np.uint8))
-            self._pending_drawn = scene.pending
+        colours = palette(scene.is_dark)
+        self._ghost.trace(colours.ghost, _wireframes, scene.ghost, self._depth)
+        self._raw.trace(colours.raw, _wireframes, scene.raw, self._depth / 2.0)
+        self._followed.trace(FOLLOWED, _dashes, scene.followed, scene.selected, self._depth)
+        self._known.trace(colours.known, _wireframes, scene.known, self._depth / 2.0)
+        self._tube.trace(TUBE, _rings, *(scene.tube or (None,)))
+        self._pending.trace(PENDING, _wireframes, scene.pending, self._depth)
         marked = [frame for frame in scene.keys if frame is not None]
-        self._keys.draw(np.zeros((0, 3)) if scene.trajectory is None else scene.trajectory.centres[marked])
+        centres = np.zeros((0, 3)) if scene.trajectory is None else scene.trajectory.centres[marked]
+        self._keys.draw(centres, colours.strong)
         if scene.trajectory is None:
             self._path.draw(None, np.zeros(3, np.uint8))
         else:
@@ -780,6 +775,9 @@ class Viewport:
             self._gizmo.draw(None, None)
         elif not self._scene.held:  # while it is, nobody but the hand moves it
             self._gizmo.draw(index, trajectory.Ts_world_camera[index], self._scene.gizmo)
+
+    def _set_theme(self) -> None:
+        self.server.gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=self._is_dark)
 
     def _set_initial_camera(self) -> None:
         view = overview(self._scene)

@@ -259,3 +259,18 @@ def test_play_shortcuts_and_help(editor, video):
     assert page.is_visible("#rap-help")
     page.keyboard.press("Escape")
     assert not page.is_visible("#rap-help")
+
+
+def test_the_page_is_dark_where_the_system_is_and_the_choice_is_kept(running, page, console_errors):
+    page.emulate_media(color_scheme="dark")
+    editor = Editor(page, running)
+    wait_until(lambda: editor.session.state.is_dark, timeout_s=60)
+    ground = "getComputedStyle(document.querySelector('#rap-help-open')).backgroundColor"
+    dark = page.evaluate(ground)
+    page.click("#rap-theme")
+    wait_until(lambda: not editor.session.state.is_dark, timeout_s=60)
+    page.wait_for_function(f"{ground} !== '{dark}'")
+    page.goto(running.url)  # without what the address said
+    page.wait_for_function("!document.body.classList.contains('dark')")
+    assert "__theme=light" in page.url
+    assert not console_errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from ui import (
     keep_panel,
     keys_panel,
     layout,
+    palette,
     panels,
     path_panel,
     plots,
@@ -111,7 +113,7 @@ def session_of(page, session_id):
 
 def open_page(page):
     """Id of a new session, what the page shows, and its first draw."""
-    opened = page.open("")
+    opened = page.open("", False)
     return opened[0], opened[1], opened[1:]
 
 
@@ -309,3 +311,41 @@ def test_an_empty_viewport_says_what_to_do(document, words):
     for draw in (plots.motion_figure, plots.path_figure):
         figure = draw(None, None, None)
         assert not figure.data and "appear" in figure.layout.annotations[0].text
+
+
+def test_a_dark_page_is_drawn_dark_from_the_first_and_by_the_switch(page, tmp_path):
+    opened = page.open("", True)
+    session, seen = session_of(page, opened[0]), opened[1]
+    assert session.state.is_dark
+    write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
+    input_panel.upload(session, [str(tmp_path / "clip.mp4")])
+    assert session.state.is_dark, "a new clip makes no light page"
+    seen, _ = until(page, opened[0], seen, idle)
+    path_panel.set_dark(session, {"dark": False})
+    assert {"rap-motion", "rap-figure"} <= sent(page, page.refresh(opened[0], seen))
+    assert not session.state.is_dark
+
+
+@pytest.mark.parametrize(("selector", "colours"), [(":root", palette.LIGHT), (".dark", palette.DARK)])
+def test_the_legend_has_the_viewports_colours(selector, colours):
+    style = (layout.ASSETS / "app.css").read_text(encoding="utf-8")
+    (rule,) = re.findall(rf"^{re.escape(selector)} \{{(.*?)^\}}", style, re.DOTALL | re.MULTILINE)
+    named = dict(re.findall(r"--rap-([a-z-]+): (#[0-9a-f]+);", rule))
+    if selector == ":root":
+        assert _rgb(named["selected"]) == palette.SELECTED and _rgb(named["followed"]) == palette.FOLLOWED
+        assert _rgb(named["tube"]) == palette.TUBE
+    for name in ("ghost", "raw", "known"):
+        assert _rgb(named[name]) == getattr(colours, name), name
+
+
+def test_every_colour_of_the_page_has_a_dark_one():
+    style = (layout.ASSETS / "app.css").read_text(encoding="utf-8")
+    rules = style[style.index(".dark {") :].split("}", 1)[1]
+    fixed = [line for line in rules.splitlines() if re.search(r"#[0-9a-f]{3,8}\b(?=[^{]*;)", line)]
+    assert all("rap-wipe" in line or "backdrop" in line for line in fixed), "those lie over pictures"
+    used, light = set(re.findall(r"var\(--rap-([a-z-]+)\)", rules)), set(re.findall(r"--rap-([a-z-]+):", style))
+    assert used <= light
+
+
+def _rgb(css):
+    return tuple(int(css[k : k + 2], 16) for k in (1, 3, 5))

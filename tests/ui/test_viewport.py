@@ -18,6 +18,7 @@ from viser._messages import Message
 from rap.geometry import intrinsics_from_fov, replace_pose, se3
 from rap.geometry.trajectory import Trajectory
 from ui.messages import Drag, DragEnd, DragStart, PickPoint, Select
+from ui.palette import DARK, LIGHT, time_colours
 from ui.state import Points
 from ui.viewport import (
     FRUSTUM_DEPTH_RANGE,
@@ -29,7 +30,6 @@ from ui.viewport import (
     frustum_depth,
     image_corners,
     overview,
-    time_colours,
 )
 
 CANVAS_HEIGHT_PX = 490  # on a page of 1440 x 900
@@ -441,3 +441,20 @@ def test_an_idle_session_is_small():
     for viewport in viewports:
         viewport.close()
     assert each < 10.0
+
+
+def test_a_dark_page_recolours_what_is_drawn_and_sends_no_geometry(viewport, sent):
+    scene = ViewportScene(path(), ghost=path(step=0.2), raw=path(step=0.3), known=path(step=0.1), keys=(0, 4, 8))
+    viewport.draw(scene)
+    assert node(viewport, "/path/frustum_0").color == LIGHT.strong
+    sent.clear()
+    viewport.draw(replace(scene, is_dark=True))
+    assert [message.dark_mode for message in sent if type(message).__name__ == "ThemeConfigurationMessage"] == [True]
+    assert node(viewport, "/path/frustum_0").color == DARK.strong
+    assert node(viewport, "/floor").cell_color == DARK.cell
+    for name, colour in (("/ghost", DARK.ghost), ("/raw", DARK.raw), ("/known", DARK.known)):
+        assert (node(viewport, name).colors == np.array(colour)).all(), name
+    assert (node(viewport, "/path/keys").colors == np.array(DARK.strong)).all()
+    sent.clear()
+    viewport.draw(replace(scene, is_dark=True))
+    assert sent == [] or {type(message).__name__ for message in sent} <= {"SceneNodeUpdateMessage"}
