@@ -35,12 +35,20 @@
   };
   document.addEventListener("keydown", hear);
   document.addEventListener("rap-iframe", (event) => event.detail.contentDocument?.addEventListener("keydown", hear));
+  // Gradio goes by the address, else by the system; the choice made here comes before the system. In another page's
+  // frame the storage may be refused: then the address alone keeps it.
+  const setTheme = (theme) => document.body.classList.toggle("dark", theme === "dark");
   const switchTheme = () => {
-    const theme = document.body.classList.toggle("dark") ? "dark" : "light", url = new URL(location);
-    url.searchParams.set("__theme", theme); // so that a reload is as it was, and a kept choice as the last one
+    const theme = document.body.classList.contains("dark") ? "light" : "dark", url = new URL(location);
+    setTheme(theme);
+    url.searchParams.set("__theme", theme);
     history.replaceState(history.state, "", url);
-    try { localStorage.setItem("rap-theme", theme); } catch { /* refused in another page's frame */ }
+    try { localStorage.setItem("rap-theme", theme); } catch { /* refused */ }
   };
+  try {
+    const kept = localStorage.getItem("rap-theme");
+    if (kept && !new URLSearchParams(location.search).has("__theme")) setTheme(kept);
+  } catch { /* refused */ }
   document.addEventListener("click", (event) => {
     if (event.target.closest("#rap-theme")) switchTheme();
     else if (event.target.closest("#rap-help-open")) toggleHelp();

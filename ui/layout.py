@@ -128,17 +128,9 @@ def _edit_panels() -> tuple[FramePanel, KeysPanel, ShapePanel, TextPanel]:
 
 def launch_options() -> dict[str, Any]:
     """What `Blocks.launch` needs for this page besides host and port."""
-    # the choice made in the header (assets/app.js); Gradio reads it from the address before it draws, else it asks the
-    # system. A page in another's frame may be refused its storage.
-    kept = (
-        "<script>(() => { try { const kept = localStorage.getItem('rap-theme'), url = new URL(location);"
-        " if (kept && !url.searchParams.has('__theme')) { url.searchParams.set('__theme', kept);"
-        " history.replaceState(null, '', url); } } catch {} })();</script>"
-    )
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
-        "head": kept,
         "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],
