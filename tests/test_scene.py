@@ -151,3 +151,13 @@ def test_preview_sizes_are_even_and_keep_the_shape():
 def test_a_scene_knows_its_depth(scene):
     assert isinstance(scene.depth, DepthMaps) and scene.depth.inverse_depth.shape == scene.frames[:, 0].shape
     assert ((scene.depth.confidence >= 0) & (scene.depth.confidence <= 1)).all()
+
+
+def test_the_median_depth_of_a_view(clip, scene):
+    plane = picture_scene(clip, preset("static", image_size=clip.image_size))
+    assert plane.median_depth(0) == plane.median_depth(16) == pytest.approx(1, abs=1e-5)
+    assert scene.median_depth(0) == pytest.approx(1, abs=0.15), "the unit of length of the clip's own cameras"
+    nearer = replace(scene, depth=replace(scene.depth, inverse_depth=2 * scene.depth.inverse_depth))
+    assert nearer.median_depth(8) == pytest.approx(scene.median_depth(8) / 2)
+    last = scene.source_indices[-1]
+    assert scene.median_depth(99) == scene.median_depth(last)

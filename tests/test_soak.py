@@ -20,4 +20,5 @@ def test_five_users_for_a_minute_leave_nothing_behind():
     assert (found["errors"], found["failures"]) == ([], [])
     assert (found["files_left"], found["threads_left"], found["sessions_left"]) == ([], [], 0)
     assert sum(found["acts"].values()) > 100 and found["acts"]["regenerate"] > 3
-    assert found["growth"] < 0.25, "a minute is no time to settle: this only finds what runs away"
+    # four runs of a minute grew by 14 to 32 % and half an hour of the same by 1 %: this only finds what runs away
+    assert found["growth"] < 1.0

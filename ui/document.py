@@ -53,11 +53,13 @@ class Settings:
 
     Args:
         with_geometry: the model was handed what the clip shows along the path.
+        sources: frames of the clip that it starts from; none named: the path's source frame alone.
     """
 
     seed: int = 0
     steps: int | None = None
     with_geometry: bool = False
+    sources: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,8 @@ class Take:
 def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
     """16 hex characters that name what a take is made from."""
     parts = (clip_hash, trajectory.hash, str(settings.seed), str(settings.steps), str(settings.with_geometry))
+    if settings.sources:
+        parts = (*parts, str(settings.sources))
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
@@ -138,6 +142,7 @@ class Document:
         drag_keys: `keys` as they were then.
         spread: how far samples of the prediction lie apart, once they have been drawn.
         target: the point of the scene that was picked to look at and to turn about, in the world of the paths.
+        sources: frames of the clip that a take is to start from (`ui.sources`); none: the path's source frame alone.
     """
 
     clip: Clip | None = None
@@ -159,6 +164,7 @@ class Document:
     drag_keys: KeyPath | None = None
     target: tuple[float, float, float] | None = None
     spread: PathSpread | None = None
+    sources: tuple[int, ...] = ()
 
     @property
     def source(self) -> int:
@@ -364,6 +370,12 @@ def drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 
     return replace(document, edited=path, keys=keys)
 
 
+def pinned(document: Document, dragged: int) -> list[int]:
+    """Chosen source frames, which a soft drag leaves where they are; the hand may still take one of them itself."""
+    count = 0 if document.edited is None else len(document.edited)
+    return [frame for frame in document.sources if frame != dragged and frame < count]
+
+
 def end_drag(document: Document, index: int, T_world_camera: Float64[np.ndarray, "4 4"]) -> Document:
     """Checkpoint at the end of a drag: the whole movement is one edit. Raises as `drag`."""
     document = drag(document, index, T_world_camera)
@@ -498,7 +510,7 @@ def _dragged(
         keys = document.drag_keys.placed(index, T_world_camera)
         return keys.trajectory, keys
     if document.soft.on:
-        return soft_drag(origin, index, T_world_camera, document.soft.radius), None
+        return soft_drag(origin, index, T_world_camera, document.soft.radius, pinned(document, index)), None
     return replace_pose(origin, index, T_world_camera), None
 
 

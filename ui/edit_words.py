@@ -19,7 +19,7 @@ LOOP = (
     "Give a video or an image, or take an example.",
     "Predict the camera path; it is fitted to the clip where the clip allows.",
     "Bend it: click a frustum and drag its gizmo, or use the Edit tab.",
-    "Regenerate along it, with or without what the clip shows.",
+    "Regenerate along it, with or without what the clip shows, from the frames chosen on the filmstrip.",
     "Verify, compare, keep.",
 )
 SHORTCUTS = (

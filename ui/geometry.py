@@ -430,7 +430,11 @@ def _near(xyz: np.ndarray, colours_u8: np.ndarray) -> Points | None:
 
 
 def _with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
-    return replace(task, hints=scene.hints(task.trajectory))
+    """With what the scene shows, and in the unit the model knows: the median depth of its first source view."""
+    path, first = task.trajectory, task.source_indices[0]
+    if first != path.source:
+        path = path.scaled(1 / scene.median_depth(first))
+    return replace(task, hints=scene.hints(task.trajectory), trajectory=path)
 
 
 def _with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:

@@ -143,6 +143,13 @@ GizmoMode = Literal["both", "move", "turn"]
 
 
 @dataclass(frozen=True)
+class ToggleSource:
+    """A frame of the clip was clicked on the filmstrip: takes are to start from it, too, or no longer."""
+
+    frame: int
+
+
+@dataclass(frozen=True)
 class SetDark:
     """Whether the page is dark."""
 
@@ -421,6 +428,7 @@ Message = (
     | Imagine
     | SetGizmo
     | SetDark
+    | ToggleSource
     | SetPicking
     | SampleSpread
     | ImportCameras

@@ -214,7 +214,7 @@ def take_caption(document: Document) -> str:
         return ""
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
-    facts += [*geometry_words(take), duration(take.seconds)]
+    facts += [*source_words(take), *geometry_words(take), duration(take.seconds)]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
     if document.is_stale(take):
@@ -275,6 +275,12 @@ def geometry_words(take: Take) -> list[str]:
     if take.origin != "regenerated":
         return []
     return ["geometry" if take.settings.with_geometry else "model only"]
+
+
+def source_words(take: Take) -> list[str]:
+    """Which frames of the clip a take starts from, where others were chosen than the path's own."""
+    frames = take.settings.sources
+    return [f"from frame{'s' if len(frames) > 1 else ''} {', '.join(map(str, frames))}"] if frames else []
 
 
 def steps_words(take: Take) -> str:

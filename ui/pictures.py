@@ -21,6 +21,11 @@ def strip_jpeg(frames_u8: UInt8[np.ndarray, "T h w 3"], count: int, height_px: i
     return data.getvalue()
 
 
+def frame_jpegs(frames_u8: UInt8[np.ndarray, "T h w 3"], height_px: int) -> list[bytes]:
+    """Each frame alone, as in `strip_jpeg`."""
+    return [strip_jpeg(frame[None], 1, height_px) for frame in frames_u8]
+
+
 def inline_jpeg(data: bytes) -> str:
     """The address of a picture that is within the page."""
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

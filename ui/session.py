@@ -27,7 +27,7 @@ from rap.geometry.motion import MotionLimits
 from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
-from ui import exports, session_file
+from ui import exports, session_file, sources
 from ui import messages as msg
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
@@ -432,6 +432,10 @@ class Session:
         return replace(state, gizmo="both" if state.gizmo == message.mode else message.mode), None
 
     @_reduce.register
+    def _(self, message: msg.ToggleSource, state: State) -> Change:
+        return replace(state, document=sources.toggled(state.document, message.frame), notice=None), None
+
+    @_reduce.register
     def _(self, message: msg.SetDark, state: State) -> Change:
         return state if state.is_dark == message.on else replace(state, is_dark=message.on), None
 
@@ -526,7 +530,7 @@ class Session:
         settings = Settings(message.seed, message.steps)
         count = self._options.num_frames
         task = JointTask(clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed)
-        keep = partial(self._keep_take, "imagined", clip.hash, settings, doc.next_take_number(state.document))
+        keep = partial(self._keep_take, "imagined", clip.hash, settings, doc.next_take_number(state.document), None)
         return self._start("imagine", task, settings, keep, state)
 
     @_reduce.register
@@ -545,18 +549,21 @@ class Session:
         return replace(state, waiting=tuple(others)), start
 
     def _regenerate(self, wanted: Wanted, state: State) -> Change:
-        clip, path = _clip(state), wanted.trajectory
+        clip, path, document = _clip(state), wanted.trajectory, state.document
         hinted = self._geometry.hinted(state)
-        settings = Settings(wanted.seed, wanted.steps, with_geometry=hinted is not None)
-        source = min(path.source, len(clip) - 1)
-        task = GenerateTask(
-            clip.frames_u8[source : source + 1], path, (path.source,), steps=wanted.steps, seed=wanted.seed
-        )
-        keep = partial(self._keep_take, "regenerated", clip.hash, settings, doc.next_take_number(state.document))
+        frames = sources.used(document, path)
+        named = () if frames == (path.source,) else frames
+        settings = Settings(wanted.seed, wanted.steps, with_geometry=hinted is not None, sources=named)
+        pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
+        task = GenerateTask(pictures, path, frames, steps=wanted.steps, seed=wanted.seed)
+        keep = partial(self._keep_take, "regenerated", clip.hash, settings, doc.next_take_number(document), path)
         state, start = self._start("regenerate", task, settings, keep, state, hinted)
+        left_out = sorted(set(sources.chosen(document)) - set(frames))
         if state.geometry.use_on and hinted is None:
-            text = f"Made by the model alone: {why_unusable(state.document)}"
+            text = f"Made by the model alone: {why_unusable(document)}"
             state = replace(state, notice=Notice("result", text))
+        elif left_out:
+            state = replace(state, notice=Notice("result", sources.left_out_words(left_out, frames)))
         return state, start
 
     @_reduce.register
@@ -772,9 +779,15 @@ class Session:
     def _stopper(self, state: State) -> Callable[[], None] | None:
         return None if state.job is None else partial(self._worker.cancel, state.job.number)
 
-    def _keep_take(self, origin: str, clip_hash: str, settings: Settings, number: int, output: Any) -> Take:
-        """Write mp4 and cameras; called in the worker's thread, so that a take is on disk before it is announced."""
-        trajectory: Trajectory = output.trajectory
+    def _keep_take(
+        self, origin: str, clip_hash: str, settings: Settings, number: int, path: Trajectory | None, output: Any
+    ) -> Take:
+        """Write mp4 and cameras; called in the worker's thread, so that a take is on disk before it is announced.
+
+        Args:
+            path: what was asked for; None: what the model found.
+        """
+        trajectory: Trajectory = output.trajectory if path is None else path
         name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}.mp4"
         with self._folder.writing() as folder:
             video, cameras = exports.take_files(folder / "takes" / name, output.frames_u8, trajectory)

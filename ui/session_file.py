@@ -125,6 +125,7 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
         "target": None if document.target is None else list(document.target),
         "report": None if document.report is None else asdict(document.report),
         "soft_drag": asdict(document.soft),
+        "sources": list(document.sources),
         "shown_take": document.shown_take,
         "takes": [
             {
@@ -281,6 +282,7 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
     document = replace(document, keys=_keys(manifest.get("keys"), folder), target=_target(manifest.get("target")))
     if document.keys is not None and document.keys.trajectory != document.edited:
         raise InputError(f"{name}: its keys do not hold its edited path; the file was changed")
+    document = replace(document, sources=_frames(manifest.get("sources", [])))
     for row in _typed(manifest, "takes", list):
         document = doc.with_take(document, _take(row, folder, name))
     for row in _typed(manifest, "verified", list):
@@ -328,12 +330,23 @@ def _take(row: dict[str, Any], folder: Path, name: str) -> Take:
         cameras=cameras,
         clip_hash=_typed(row, "clip_hash", str),
         trajectory=trajectory,
-        settings=Settings(**_typed(row, "settings", dict)),
+        settings=_settings(_typed(row, "settings", dict)),
         seconds=_typed(row, "seconds", float),
         thumbnail=thumbnail.read_bytes() if thumbnail.is_file() else b"",
         name=_typed(row, "name", str),
         starred=_typed(row, "starred", bool),
     )
+
+
+def _settings(row: dict[str, Any]) -> Settings:
+    return Settings(**{**row, "sources": _frames(row.get("sources", []))})
+
+
+def _frames(row: Any) -> tuple[int, ...]:
+    """Numbers of frames; a file of before they could be chosen has none."""
+    if not isinstance(row, list) or any(type(frame) is not int or frame < 0 for frame in row):
+        raise TypeError(f"sources is {row!r}, expected a list of frame numbers")
+    return tuple(sorted(set(row)))
 
 
 def _keys(row: dict[str, Any] | None, folder: Path) -> KeyPath | None:

@@ -3,10 +3,13 @@ model knows. Pure functions to HTML; no Gradio, no session."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Int
+
+from ui.pictures import inline_jpeg
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -15,7 +18,38 @@ if TYPE_CHECKING:
 ROWS: tuple[tuple[Measure, str], ...] = (("speed", "speed"), ("turn", "turn"), ("jerk", "jerk"), ("fov", "lens"))
 LEVEL_NAMES = ("usual", "rare", "unknown")
 UNITS = {"speed": "median depths a frame", "turn": "° a frame", "jerk": "median depths", "fov": "° field of view"}
+SOURCE_WORDS = {
+    "off": "click, and takes start from it, too; the path is put through its camera",
+    "on": "takes start from it; click to leave it out",
+    "away": "chosen, but the path is elsewhere now; click to put it through this frame's camera",
+}
 VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
+
+
+def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> str:
+    """The clip's frames over the timeline's, each a button that makes it a source frame; empty without pictures.
+
+    Args:
+        pictures: a JPEG of each frame.
+        chosen: frames that a take is to start from.
+        held: for each frame whether the path has the camera it was taken from.
+        source: frame whose camera is the world.
+    """
+    if not pictures:
+        return ""
+    cells = []
+    for i, picture in enumerate(pictures):
+        state = "off" if i not in chosen else "on" if held[i] else "away"
+        cells.append(
+            f'<button type="button" class="rap-source rap-source-{state}" data-frame="{i}" '
+            f'aria-pressed="{str(i in chosen).lower()}" title="frame {i}: {SOURCE_WORDS[state]}'
+            f'{" (the world is its camera)" if i == source else ""}"><img alt="frame {i}" src="{inline_jpeg(picture)}">'
+            "</button>"
+        )
+    return (
+        f'<div class="rap-filmstrip"><span title="source frames: takes start from them">from</span>'
+        f"<div>{''.join(cells)}</div></div>"
+    )
 
 
 def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int | None = None) -> str:

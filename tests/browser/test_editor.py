@@ -88,6 +88,7 @@ def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
     editor.press("rap-apply")
     wait_for_edits(editor, 4)
     assert len(editor.document.keys.times) == before, "a preset on keys is held by keys"
+    choose_a_source(editor)
     path = editor.document.edited
 
     page.fill("#rap-steps input", MANY_STEPS)
@@ -101,6 +102,7 @@ def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
     page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=SLOW_MS)
     wait_for_video(page)
     assert editor.document.take.trajectory == path
+    assert "from frames 0, 8" in editor.text("rap-caption")
     wait_until(lambda: editor.document.verification is not None, timeout_s=60)
     open_tab(page, "Verify")
     page.wait_for_selector("#rap-followed:has-text('R_err')")
@@ -112,6 +114,19 @@ def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
     shot("3-compared")
     assert editor.height() <= 900
     reopened_elsewhere(editor, browser, running, tmp_path, shot)
+
+
+def choose_a_source(editor):
+    """A frame of the filmstrip: the preset is elsewhere there, so that the path is put through its camera."""
+    frame = "#rap-sources [data-frame='8']"
+    editor.page.click(frame)
+    wait_for_edits(editor, 5)
+    editor.page.wait_for_selector(f"{frame}.rap-source-on")
+    editor.press("rap-undo")
+    wait_for_edits(editor, 4)
+    editor.page.wait_for_selector(f"{frame}.rap-source-away")
+    editor.press("rap-redo")
+    wait_for_edits(editor, 5)
 
 
 def insert_a_key(editor):

@@ -625,3 +625,38 @@ def test_a_saved_session_opens_in_another_one(app, session, video):
     file.write_bytes(b"torn")
     other.dispatch(msg.OpenSession(str(file)))
     assert other.state.notice.is_error and other.state.document.takes == after.takes
+
+
+def test_takes_start_from_the_chosen_frames(session, app, video):
+    predicted(session, video)
+    session.dispatch(msg.ToggleSource(16))
+    session.dispatch(msg.ToggleSource(8))
+    session.dispatch(msg.Regenerate())
+    finish(session)
+    task = next(task for task in reversed(app.pipeline.tasks) if isinstance(task, GenerateTask))
+    clip_frames = session.state.document.clip.frames_u8
+    assert task.source_indices == (0, 8, 16) and np.array_equal(task.source_frames_u8, clip_frames[[0, 8, 16]])
+    assert task.trajectory == session.state.document.edited
+    take = session.state.document.take
+    assert take.settings.sources == (0, 8, 16)
+    assert "from frames 0, 8, 16" in panels.take_caption(session.state.document)
+    session.dispatch(msg.ApplyPreset("arc-right"))
+    session.dispatch(msg.Regenerate())
+    assert "Made from frame 0 alone: at frame 8, 16 this path" in session.state.notice.text
+    finish(session)
+    assert session.state.document.take.settings.sources == ()
+
+
+def test_a_take_from_another_frame_alone_is_in_its_unit_and_keeps_the_path(session, app, video):
+    predicted(session, video)
+    wait_until(lambda: session.state.geometry.scene is not None)
+    session.dispatch(msg.ToggleSource(8))
+    session.dispatch(msg.ToggleSource(0))
+    session.dispatch(msg.Regenerate())
+    finish(session)
+    document = session.state.document
+    task = next(task for task in reversed(app.pipeline.tasks) if isinstance(task, GenerateTask))
+    assert task.source_indices == (8,) and task.trajectory == document.edited.scaled(1 / 1.25)
+    assert document.take.trajectory == document.edited and not document.is_stale(document.take)
+    session.dispatch(msg.ToggleSource(8))
+    assert session.state.notice.is_error and "8 is the last" in session.state.notice.text

@@ -34,12 +34,12 @@ def document(tmp_path) -> Document:
     assert document.predicted is not None
     document = doc.with_refinement(document, scale_motion(document.predicted, 0.9), REPORT)
     document = KeyStyle(0.4, "ease in-out", False).apply(ToKeys(5).apply(doc.with_preset(document, "spiral", 0.7, 17)))
-    document = doc.with_target(document, (0.1, 0.25, 1.5))
+    document = replace(doc.with_target(document, (0.1, 0.25, 1.5)), sources=(0, 8))
     assert document.clip is not None and document.edited is not None
     for number in (1, 2):
         video = tmp_path / f"made-{number}.mp4"
         write_video(video, document.clip.frames_u8, 8.0)
-        settings = Settings(seed=number, steps=4, with_geometry=True)
+        settings = Settings(seed=number, steps=4, with_geometry=True, sources=(0, 8) if number == 1 else ())
         take = Take(
             number,
             "regenerated",
@@ -99,7 +99,8 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     assert all(folder in take.video.parents for take in found.takes)
     assert found.shown_take == 1 and not found.is_stale(found.take) and found.past == ()
     np.testing.assert_allclose(found.verification.translation, document.verification.translation, atol=1e-12)
-    assert found.soft == document.soft and found.target == document.target
+    assert found.soft == document.soft and found.target == document.target and found.sources == (0, 8)
+    assert [take.settings for take in found.takes] == [take.settings for take in document.takes]
     assert found.keys.times == document.keys.times and found.keys.trajectory == document.edited
     assert (found.keys.tension, found.keys.easing) == (0.4, "ease in-out")
     kept = [(take.name, take.starred, take.thumbnail) for take in found.takes]
@@ -186,3 +187,21 @@ def test_pickles_are_not_read(document, tmp_path, folder) -> None:
     )
     with pytest.raises(InputError, match=r"allow_pickle|Object arrays"):
         open_session(path, folder)
+
+
+def test_a_session_from_before_source_frames_could_be_chosen_opens(saved, folder) -> None:
+    def older(manifest):
+        del manifest["sources"]
+        for take in manifest["takes"]:
+            del take["settings"]["sources"]
+
+    rewritten(saved, older)
+    found = open_session(saved, folder).document
+    assert found.sources == () and {take.settings.sources for take in found.takes} == {()}
+
+
+@pytest.mark.parametrize("sources", [["0"], [-1], [1.5], 3, [True]])
+def test_source_frames_that_are_none_are_refused(saved, folder, sources) -> None:
+    rewritten(saved, lambda manifest: manifest.update(sources=sources))
+    with pytest.raises(InputError, match="sources is .* expected a list of frame numbers"):
+        open_session(saved, folder)
