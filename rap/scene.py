@@ -110,11 +110,9 @@ class Scene:
 
     def median_depth(self, frame: int) -> float:
         """Median depth of the view of the clip's frame, or of the lifted one nearest to it in time, in the unit of
-        the trajectory; of its confident pixels where there are any."""
+        the trajectory; of all pixels, for the confident ones lie where texture is and not all over the view."""
         nearest = int(np.abs(np.asarray(self.source_indices) - frame).argmin())
-        inverse_depth = self.depth.inverse_depth[nearest].flatten()
-        sure = self.depth.confidence[nearest].flatten() >= 0.5
-        return float(1 / inverse_depth[sure if bool(sure.any()) else slice(None)].clamp(min=1e-6).median())
+        return float(1 / self.depth.inverse_depth[nearest].clamp(min=1e-6).median())
 
     def coloured_points(
         self, max_points: int = 40_000, min_confidence: float = 0.5

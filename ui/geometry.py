@@ -430,10 +430,13 @@ def _near(xyz: np.ndarray, colours_u8: np.ndarray) -> Points | None:
 
 
 def _with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
-    """With what the scene shows, and in the unit the model knows: the median depth of its first source view."""
+    """With what the scene shows, and in the unit the model knows: the median depth of its first source view.
+
+    By how much that unit is another, two depths of the same scene say: what it errs by as a whole cancels.
+    """
     path, first = task.trajectory, task.source_indices[0]
     if first != path.source:
-        path = path.scaled(1 / scene.median_depth(first))
+        path = path.scaled(scene.median_depth(path.source) / scene.median_depth(first))
     return replace(task, hints=scene.hints(task.trajectory), trajectory=path)
 
 

@@ -95,7 +95,7 @@ class FakeScene:
         return SimpleNamespace(frames_u8=preview.frames_u8, mask=preview.mask.astype(np.float32))
 
     def median_depth(self, frame):
-        return 1.25
+        return 1.0 if frame == 0 else 1.25
 
     def coloured_points(self, max_points=1000, min_confidence=0.5):
         return np.random.default_rng(0).normal(size=(500, 3)), np.full((500, 3), 90, np.uint8)
