@@ -6,6 +6,7 @@ import ui.quick_start  # noqa: F401  before whatever imports Gradio
 
 # isort: split
 import argparse
+import json
 import signal
 import threading
 from collections.abc import Callable
@@ -124,6 +125,12 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
     return RaPPipeline.from_pretrained(checkpoint_path(checkpoint)).to(device)
 
 
+def _default_steps(checkpoint: Path) -> int | None:
+    """Of a take; what is wrong with the checkpoint is said by who loads it."""
+    index = checkpoint / "model_index.json"
+    return json.loads(index.read_text(encoding="utf-8")).get("default_steps") if index.is_file() else None
+
+
 def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
     try:
         from rap.geometry.motion import MotionLimits
@@ -134,7 +141,7 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
-        chosen = Options(options.num_frames, known, limits)
+        chosen = Options(options.num_frames, known, limits, _default_steps(Path(checkpoint)))
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)

@@ -360,6 +360,9 @@ class RaPPipeline(DiffusionPipeline):
         else:
             ray_frames, ray_channels = list(range(0, count, config.ray_frame_stride)), channels
             ray_grid = (grid[0] // 2, grid[1] // 2)
+        guidance = float(_or(getattr(task, "guidance_scale", None), self.config.default_guidance_scale))
+        if not (math.isfinite(guidance) and guidance >= 0):
+            raise ValueError(f"guidance_scale must be a finite number from 0 on (1 is off), got {guidance}")
         generator = torch.Generator().manual_seed(task.seed)
         shapes = (
             (1, channels, segment + targets, *grid),
@@ -387,7 +390,7 @@ class RaPPipeline(DiffusionPipeline):
             fps=getattr(task, "fps", 8.0),
             steps=_or(getattr(task, "steps", None), self.config.default_steps),
             ray_steps=self._ray_steps(task),
-            guidance_scale=_or(getattr(task, "guidance_scale", None), self.config.default_guidance_scale),
+            guidance_scale=guidance,
             noise=Pair(video, rays),
             clean=Pair(clean, torch.zeros_like(rays)),
             known=Pair(known, torch.zeros(1, len(ray_frames), dtype=torch.bool, device=device)),

@@ -224,6 +224,12 @@ def test_guidance_compares_with_the_model_that_sees_no_warp():
         assert not torch.equal(network(x, Pair(times, clean.float())).video, blind(x, Pair(times, clean.float())).video)
 
 
+@pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])
+def test_guidance_is_a_number_from_0_on(scale):
+    with pytest.raises(ValueError, match="guidance_scale must be a finite number from 0 on"):
+        hinted_pipeline()._generate_problem(GenerateTask(frames(1), arc(), guidance_scale=scale))
+
+
 def test_flow_is_looked_for_in_the_best_frames_there_are():
     pipe = hinted_pipeline()
     small = frames(9)

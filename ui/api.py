@@ -80,6 +80,7 @@ class Api:
         with_geometry: bool = True,
         steps: float | None = None,
         seed: float = 0,
+        guidance: float | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """A video along a path, from the first frame of what is given.
 
@@ -90,6 +91,7 @@ class Api:
             amplitude: of the preset.
             with_geometry: hand the model what the input shows along the path; of a video its cameras are found first.
             steps, seed: as in `estimate_trajectory`.
+            guidance: scale of classifier-free guidance by the path; empty: the model's own.
 
         Returns:
             The mp4 and the path it was made along.
@@ -104,7 +106,7 @@ class Api:
                 _set_path(session, trajectory)
             else:
                 _dispatch(session, msg.ApplyPreset(preset, float(amplitude)))
-            _finish(session, msg.Regenerate(_count(steps), int(seed)))
+            _finish(session, msg.Regenerate(_count(steps), int(seed), guidance or None))
             return self._take(session)
 
     def generate_joint(
@@ -166,12 +168,13 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         preset, amplitude = gr.Textbox("arc-left", label="preset"), gr.Number(1.0, label="amplitude")
         geometry = gr.Checkbox(True, label="with_geometry")
         steps, seed = gr.Number(None, label="steps", precision=0), gr.Number(0, label="seed", precision=0)
+        guidance = gr.Number(None, label="guidance")
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
-        "generate_video": ([files, path, preset, amplitude, geometry, steps, seed], [video, path]),
+        "generate_video": ([files, path, preset, amplitude, geometry, steps, seed, guidance], [video, path]),
         "generate_joint": ([files, steps, seed], [video, path]),
         "export_cameras": ([path, file_format], camera_file),
     }

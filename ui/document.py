@@ -49,7 +49,7 @@ class SoftDrag:
 
 @dataclass(frozen=True)
 class Settings:
-    """What besides the path decides how a take comes out; `None` steps are the checkpoint's own.
+    """What besides the path decides how a take comes out; `None` steps and guidance are the checkpoint's own.
 
     Args:
         with_geometry: the model was handed what the clip shows along the path.
@@ -60,6 +60,7 @@ class Settings:
     steps: int | None = None
     with_geometry: bool = False
     sources: tuple[int, ...] = ()
+    guidance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,9 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
     """16 hex characters that name what a take is made from."""
     parts = (clip_hash, trajectory.hash, str(settings.seed), str(settings.steps), str(settings.with_geometry))
     if settings.sources:
-        parts = (*parts, str(settings.sources))
+        parts = (*parts, f"sources {settings.sources}")
+    if settings.guidance is not None:
+        parts = (*parts, f"guidance {settings.guidance}")
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ui.memory import peak_memory_bytes
 from ui.messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._rates: dict[type, float] = {}
+        self.memory_bytes: int | None = None
+        """The most that was in use at the end of a whole job; None before the first, or where it is not known."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -155,6 +158,7 @@ class Worker:
                 seconds = time.monotonic() - started
                 if progress.done:
                     self._rates[type(job.task)] = seconds / max(progress.steps, 1)
+                    self.memory_bytes = peak_memory_bytes()
                     return JobDone(job.number, job.keep(progress.output), seconds + started - asked)
                 rate = seconds / progress.step if progress.step else None
                 _tell(job, JobProgress(job.number, progress.step, progress.steps, rate, progress.frames_u8))

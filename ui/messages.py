@@ -276,10 +276,11 @@ class SetSoftDrag:
 
 @dataclass(frozen=True)
 class Regenerate:
-    """Generate a take along the edited path from the source frame."""
+    """Generate a take along the edited path from the source frames; `None` guidance is the checkpoint's own."""
 
     steps: int | None = None
     seed: int = 0
+    guidance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -296,6 +297,7 @@ class Variations:
     kind: Literal["seeds", "amplitudes"]
     steps: int | None = None
     seed: int = 0
+    guidance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from rap.geometry.refine import RefinementReport
     from ui.document import Document, Take
     from ui.messages import GizmoMode
-    from ui.state import Geometry, GeometryJob, JobStatus, Notice, PreviewClip
+    from ui.state import Cost, Geometry, GeometryJob, JobStatus, Notice, PreviewClip
 
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
@@ -200,11 +200,13 @@ def duration(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
-def cost_line(seconds_per_step: float | None) -> str:
-    """What a step costs on this machine, measured; or that it is not known yet."""
-    if seconds_per_step is None:
-        return '<div class="rap-fact">Cost: the first take will tell.</div>'
-    return f'<div class="rap-fact">Cost: {seconds_per_step:.2g} s a step, measured here.</div>'
+def cost_line(cost: Cost) -> str:
+    """What a take costs on this machine, measured; or that it is not known yet."""
+    steps = "" if cost.steps is None else f"{cost.steps} steps, "
+    if cost.seconds_per_step is None:
+        return f'<div class="rap-fact">Cost: {steps}the first take will tell.</div>'
+    memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
+    return f'<div class="rap-fact">Cost: {steps}{cost.seconds_per_step:.2g} s a step{memory}, measured here.</div>'
 
 
 def take_caption(document: Document) -> str:
@@ -214,7 +216,7 @@ def take_caption(document: Document) -> str:
         return ""
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
-    facts += [*source_words(take), *geometry_words(take), duration(take.seconds)]
+    facts += [*guidance_words(take), *source_words(take), *geometry_words(take), duration(take.seconds)]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
     if document.is_stale(take):
@@ -275,6 +277,11 @@ def geometry_words(take: Take) -> list[str]:
     if take.origin != "regenerated":
         return []
     return ["geometry" if take.settings.with_geometry else "model only"]
+
+
+def guidance_words(take: Take) -> list[str]:
+    """The guidance of a take, where it is not the checkpoint's own."""
+    return [] if take.settings.guidance is None else [f"guidance {take.settings.guidance:g}"]
 
 
 def source_words(take: Take) -> list[str]:

@@ -43,6 +43,7 @@ class ResultPanel:
     notice: gr.HTML
     steps: gr.Number
     seed: gr.Number
+    guidance: gr.Number
     use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
@@ -64,22 +65,24 @@ class ResultPanel:
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), panels.result_progress),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
-            Part(self.cost, lambda s: (s.seconds_per_step("regenerate"),), panels.cost_line),
+            Part(self.cost, lambda s: (s.cost,), panels.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
+            Part(self.guidance, lambda s: (), _no_number),
             button_part(self.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: panels.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the column."""
-        events.on(self.regenerate.click, regenerate, [self.steps, self.seed])
+        settings = [self.steps, self.seed, self.guidance]
+        events.on(self.regenerate.click, regenerate, settings)
         events.on_pick(self.takes.select, show_take)
         for event in (self.name.submit, self.name.blur):
             events.on(event, rename_take, [self.name])
         events.on(self.star.click, star_take)
         events.on(self.reload.click, reload_path)
         events.on(self.delete.click, delete_take)
-        events.on(self.vary.click, vary, [self.vary_by, self.steps, self.seed])
+        events.on(self.vary.click, vary, [self.vary_by, *settings])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
         events.send(self.cancel.click, msg.Cancel("result"))
 
@@ -113,8 +116,12 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         seed_box = gr.Number(
             seed, label="Seed", precision=0, minimum=0, min_width=50, elem_id="rap-seed", elem_classes="rap-inline"
         )
+        guidance = gr.Number(
+            None, label="Guidance", placeholder="off", minimum=0, maximum=20, step=0.5, min_width=70,
+            elem_id="rap-guidance", elem_classes="rap-inline",
+        )  # fmt: skip
     with gr.Row(elem_classes="rap-pair"):
-        cost = gr.HTML(panels.cost_line(None), elem_id="rap-cost", padding=False)
+        cost = gr.HTML(elem_id="rap-cost", padding=False)
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
@@ -131,19 +138,19 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
     return ResultPanel(
         video, caption, preview, preview_line, takes, name, star, reload, delete, vary_button, vary_by, progress,
-        notice, steps_box, seed_box, use_geometry, cost,
+        notice, steps_box, seed_box, guidance, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
 
-def regenerate(session: Session, steps: float | None, seed: float | None) -> None:
+def regenerate(session: Session, steps: float | None, seed: float | None, guidance: float | None) -> None:
     """Begin to regenerate."""
-    session.dispatch(msg.Regenerate(int(steps) if steps else None, int(seed or 0)))
+    session.dispatch(msg.Regenerate(int(steps) if steps else None, int(seed or 0), guidance or None))
 
 
-def vary(session: Session, kind: Any, steps: float | None, seed: float | None) -> None:
+def vary(session: Session, kind: Any, steps: float | None, seed: float | None, guidance: float | None) -> None:
     """Begin three takes."""
-    session.dispatch(msg.Variations(kind, int(steps) if steps else None, int(seed or 0)))
+    session.dispatch(msg.Variations(kind, int(steps) if steps else None, int(seed or 0), guidance or None))
 
 
 def show_take(session: Session, data: Any) -> None:
@@ -179,6 +186,10 @@ def delete_take(session: Session) -> None:
     take = session.state.document.take
     if take is not None:
         session.dispatch(msg.DeleteTake(take.number))
+
+
+def _no_number() -> Any:
+    return gr.Number(value=None)  # as with the steps
 
 
 def _preview_words(session: Session) -> tuple[str]:

@@ -39,7 +39,7 @@ from ui.jobs import Job, Worker, explained
 from ui.path_edits import Backwards, CloseLoop, LookAt, Mirror, Retime, ToDense, ToKeys
 from ui.picking import picked_point
 from ui.pictures import strip_jpeg
-from ui.state import Change, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
+from ui.state import Change, Cost, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
 from ui.verification import KnownPaths, known_path, verified
 from ui.viewport import Viewport, ViewportScene
 
@@ -106,11 +106,13 @@ class Options:
     Args:
         known_paths: what the checkpoint's estimates err by on clips of known cameras, where that has been measured.
         motion_limits: how the cameras of its training clips move, where that was written.
+        default_steps: of a take, as the checkpoint has it.
     """
 
     num_frames: int = NUM_FRAMES
     known_paths: KnownPaths | None = None
     motion_limits: MotionLimits | None = None
+    default_steps: int | None = None
 
 
 class Session:
@@ -186,6 +188,12 @@ class Session:
     def seconds_per_step(self, kind: JobKind) -> float | None:
         """Measured on this machine in the last job of this kind, anybody's; None before the first."""
         return self._worker.seconds_per_step(TASK_TYPES[kind])
+
+    @property
+    def cost(self) -> Cost:
+        """What a take costs on this machine, as far as that has been measured."""
+        seconds = self.seconds_per_step("regenerate")
+        return Cost(self._options.default_steps, seconds, None if seconds is None else self._worker.memory_bytes)
 
     @property
     def known_fov_y_deg(self) -> float | None:
@@ -535,16 +543,16 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.Regenerate, state: State) -> Change:
-        return self._regenerate(Wanted(_edited(state), message.steps, message.seed), state)
+        return self._regenerate(Wanted(_edited(state), message.steps, message.seed, message.guidance), state)
 
     @_reduce.register
     def _(self, message: msg.Variations, state: State) -> Change:
-        path, seed = _edited(state), message.seed
+        wanted = Wanted(_edited(state), message.steps, message.seed, message.guidance)
         if message.kind == "seeds":
-            first, *others = [Wanted(path, message.steps, seed + i) for i in range(3)]
+            first, *others = [replace(wanted, seed=wanted.seed + i) for i in range(3)]
         else:
-            paths = [scale_motion(path, amplitude) for amplitude in VARIED_AMPLITUDES]
-            first, *others = [Wanted(path, message.steps, seed) for path in paths]
+            paths = [scale_motion(wanted.trajectory, amplitude) for amplitude in VARIED_AMPLITUDES]
+            first, *others = [replace(wanted, trajectory=path) for path in paths]
         state, start = self._regenerate(first, state)
         return replace(state, waiting=tuple(others)), start
 
@@ -553,9 +561,9 @@ class Session:
         hinted = self._geometry.hinted(state)
         frames = sources.used(document, path)
         named = () if frames == (path.source,) else frames
-        settings = Settings(wanted.seed, wanted.steps, with_geometry=hinted is not None, sources=named)
+        settings = Settings(wanted.seed, wanted.steps, hinted is not None, named, wanted.guidance)
         pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
-        task = GenerateTask(pictures, path, frames, steps=wanted.steps, seed=wanted.seed)
+        task = GenerateTask(pictures, path, frames, wanted.steps, wanted.guidance, wanted.seed)
         keep = partial(self._keep_take, "regenerated", clip.hash, settings, doc.next_take_number(document), path)
         state, start = self._start("regenerate", task, settings, keep, state, hinted)
         left_out = sorted(set(sources.chosen(document)) - set(frames))

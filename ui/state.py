@@ -173,6 +173,21 @@ class Wanted:
     trajectory: Trajectory
     steps: int | None
     seed: int
+    guidance: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a take costs.
+
+    Args:
+        steps: the checkpoint's own number of them.
+        seconds_per_step, memory_bytes: measured on this machine; None before the first take.
+    """
+
+    steps: int | None
+    seconds_per_step: float | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

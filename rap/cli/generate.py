@@ -51,6 +51,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     hints.add_argument(
         "--model-only", dest="hints", action="store_false", help="source pictures and path are all the model gets"
     )
+    parser.add_argument(
+        "--guidance",
+        type=options.guidance,
+        metavar="G",
+        help="scale of guidance by the path (default: the model's)",
+    )
     cameras.add_cameras(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
@@ -87,7 +93,9 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     from rap.pipeline import GenerateTask
 
     sources = clip.frames_u8[: len(source_indices)]
-    task = GenerateTask(sources, trajectory, source_indices, steps=chosen.steps, seed=chosen.seed, hints=hints)
+    task = GenerateTask(
+        sources, trajectory, source_indices, chosen.steps, chosen.guidance, seed=chosen.seed, hints=hints
+    )
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None
     folder.write_video(output.frames_u8, trajectory.fps)
@@ -100,6 +108,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "path": chosen.preset or str(chosen.trajectory),
             "source_indices": list(source_indices),
             "seed": chosen.seed,
+            "guidance": chosen.guidance,
             "trajectory": results.trajectory_fields(output.trajectory or trajectory),
             "cameras": None if found is None else cameras.camera_fields(found, clip),
             "hints": None if hints is None else results.coverage_fields(hints.mask),

@@ -84,6 +84,14 @@ def amplitude(text: str) -> float:
     return value
 
 
+def guidance(text: str) -> float:
+    """A scale of guidance; 1 is off."""
+    value = _number(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"must be a scale from 0 to 100 (1 is off), got {text}")
+    return value
+
+
 def _integer(text: str, least: int) -> int:
     try:
         value = int(text)

@@ -150,9 +150,10 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
     session_of(page, session_id).dispatch(msg.Undo())
     assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
-    result_panel.regenerate(session_of(page, session_id), 3, 1)
+    result_panel.regenerate(session_of(page, session_id), 3, 1, 2.5)
     seen, shown = until(page, session_id, seen, idle)
-    assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes"} <= shown
+    assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
+    assert "guidance 2.5" in panels.take_caption(session_of(page, session_id).state.document)
     assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
