@@ -14,8 +14,14 @@ from ui.palette import SELECTED, Palette, palette, time_colours
 from ui.viewport import frustum_depth, image_corners
 
 RED, GREEN, BLUE = "#c8453b", "#3f9a4f", "#4c69d6"  # legible on a light and on a dark ground
-AXES = (("x right", RED), ("y down", GREEN), ("z forward", BLUE))
-ANGLES = (("pitch", RED), ("yaw", GREEN), ("roll", BLUE))
+PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("", (("x", RED), ("y", GREEN), ("z", BLUE))),
+    ("°", (("pitch", RED), ("yaw", GREEN), ("roll", BLUE))),
+    ("", (("speed", BLUE),)),
+    ("°", (("field of view", BLUE),)),
+)
+"""What is drawn over time, side by side: the unit behind the numbers, and the curves."""
+DOMAINS = ((0.0, 0.22), (0.27, 0.54), (0.59, 0.77), (0.82, 1.0))  # of the panels, in shares of the width
 MOTION_HEIGHT_PX = 164
 
 
@@ -58,21 +64,22 @@ def path_figure(
 def motion_figure(
     trajectory: Trajectory | None, ghost: Trajectory | None, selected: int | None, is_dark: bool = False
 ) -> go.Figure:
-    """Camera centre (scene units) and rotation (degrees) over frames, side by side; the path compared with dotted."""
-    figure = go.Figure()
+    """Position, rotation, speed and field of view over frames, side by side; the path compared with dotted."""
+    around, figure = palette(is_dark), go.Figure()
     if trajectory is not None:
         figure.add_traces(_curves(trajectory, dotted=False))
     if ghost is not None:
         figure.add_traces(_curves(ghost, dotted=True))
     if selected is not None:
-        for axis_name in ("x", "x2"):
+        for axis_name in (f"x{_suffix(panel)}" for panel in range(len(PANELS))):
             figure.add_shape(
                 type="line", x0=selected, x1=selected, y0=0, y1=1, xref=axis_name, yref="paper",
                 line={"color": _css(SELECTED), "width": 1.5},
             )  # fmt: skip
     if trajectory is None:
-        return _nothing_yet("Position and rotation over time appear here", MOTION_HEIGHT_PX, palette(is_dark))
-    figure.update_layout(**_motion_layout(palette(is_dark)))
+        text = "Position, rotation, speed and field of view over time appear here"
+        return _nothing_yet(text, MOTION_HEIGHT_PX, around)
+    figure.update_layout(**_motion_layout(around))
     return figure
 
 
@@ -131,17 +138,17 @@ def _line3d(points: np.ndarray, colour: str, name: str, width: float = 3, dash: 
 
 
 def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
-    """Centre on the left axes, rotation on the right ones."""
+    """A curve for each column of each panel."""
     frames, traces = np.arange(len(trajectory)), []
-    for names, values, suffix in ((AXES, trajectory.centres, ""), (ANGLES, euler_deg(trajectory), "2")):
+    for panel, ((_, names), values) in enumerate(zip(PANELS, _columns(trajectory), strict=True)):
+        suffix = _suffix(panel)
         for (name, colour), column in zip(names, values.T, strict=True):
             line = {"color": colour, "width": 1 if dotted else 2, "dash": "dot" if dotted else "solid"}
-            name = f"{name}, compared path" if dotted else name
             traces.append(
                 go.Scatter(
                     x=frames,
                     y=column,
-                    name=name,
+                    name=f"{name}, compared path" if dotted else name,
                     mode="lines",
                     line=line,
                     xaxis=f"x{suffix}",
@@ -154,17 +161,24 @@ def _curves(trajectory: Trajectory, dotted: bool) -> list[go.Scatter]:
     return traces
 
 
+def _columns(trajectory: Trajectory) -> tuple[Float64[np.ndarray, "frames k"], ...]:
+    """Centres (scene units), angles (degrees), speed (scene units a frame), vertical field of view (degrees)."""
+    speed = np.linalg.norm(np.diff(trajectory.centres, axis=0, prepend=trajectory.centres[:1]), axis=1)
+    speed[:1] = speed[1:2]  # of the step that begins there
+    fov_deg = np.degrees(trajectory.fov_y_rad)
+    return trajectory.centres, euler_deg(trajectory), speed[:, None], fov_deg[:, None]
+
+
+def _suffix(panel: int) -> str:
+    return "" if panel == 0 else str(panel + 1)
+
+
 def _motion_layout(around: Palette) -> dict:
     grid, zero, ink = (_css(colour) for colour in (around.grid, around.zero, around.ink))
-    axis = {"gridcolor": grid, "zerolinecolor": zero, "color": ink, "tickfont": {"size": 10}}
-    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": {"size": 10, "color": ink}}
-    return {
-        "xaxis": {**axis, "domain": [0.0, 0.47], "title": None},
-        "xaxis2": {**axis, "domain": [0.54, 1.0], "anchor": "y2"},
-        "yaxis": {**axis, "title": None, "nticks": 5},
-        "yaxis2": {**axis, "anchor": "x2", "nticks": 5, "ticksuffix": "°"},
-        "legend": {**legend, "x": 0.0},
-        "legend2": {**legend, "x": 0.54},
+    axis = {"gridcolor": grid, "zerolinecolor": zero, "color": ink, "tickfont": {"size": 10}, "nticks": 5}
+    font = {"size": 10, "color": ink}
+    legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "font": font, "entrywidth": 0}
+    layout: dict = {
         "margin": {"l": 36, "r": 8, "t": 22, "b": 22},
         "height": MOTION_HEIGHT_PX,
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -172,6 +186,13 @@ def _motion_layout(around: Palette) -> dict:
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": grid, "font": {"color": ink}},
     }
+    for panel, ((unit, _), domain) in enumerate(zip(PANELS, DOMAINS, strict=True)):
+        suffix = _suffix(panel)
+        layout[f"xaxis{suffix}"] = {**axis, "domain": domain, "anchor": f"y{suffix}"}
+        layout[f"yaxis{suffix}"] = {**axis, "anchor": f"x{suffix}", "ticksuffix": unit}
+        layout[f"legend{suffix}"] = {**legend, "x": domain[0]}
+    layout["yaxis3"]["rangemode"] = "tozero"
+    return layout
 
 
 def _css(colour: tuple[int, ...] | np.ndarray) -> str:

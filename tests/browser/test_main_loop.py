@@ -222,6 +222,11 @@ def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
         shot(f"tab-{number}")
     viewport = page.locator("#rap-viewport").bounding_box()
     assert viewport is not None and viewport["width"] > 0.4 * size[0]
+    tools = page.locator(".rap-toolbar > *").all()
+    boxes = [box for tool in tools if (box := tool.bounding_box()) is not None]
+    assert len(boxes) > 5 and max(box["x"] + box["width"] for box in boxes) <= size[0]
+    panel = page.frame_locator(".rap-viewport iframe").get_by_text("Scene tree")
+    assert panel.count() == 0 or not panel.is_visible(), "viser's own panel would lie over the picture"
 
 
 def test_a_click_on_empty_space_clears_the_selection(editor, video):
