@@ -86,6 +86,11 @@ document.addEventListener("rap-timeline", (event) => {
   if (!part(".rap-timeline")) return;
   if (event.detail === "play") play();
   else if (event.detail === "orbit") { now.through = false; tell(); }
+  else if (event.detail === "through") {
+    if (selected !== "") now.frame = Number(selected);
+    now.through = true;
+    tell();
+  }
   else step(Number(event.detail));
 });
 new MutationObserver(show).observe(element, { childList: true, subtree: true });

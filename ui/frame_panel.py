@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui import edit_words
-from ui.parts import Events, Part, button_part
+from ui.parts import QUIET, Events, Part, button_part
+from ui.raxel_view import raxel_view
 
 if TYPE_CHECKING:
     from ui.path_edits import FrameFields
@@ -20,6 +21,10 @@ NUMBERS = (  # label, field, step
     ("x →", "x", 0.1), ("y ↓", "y", 0.1), ("z forward", "z", 0.1),
     ("yaw °", "yaw", 5.0), ("pitch °", "pitch", 5.0), ("roll °", "roll", 5.0),
 )  # fmt: skip
+
+
+LOOK_THROUGH = "() => { document.dispatchEvent(new CustomEvent('rap-timeline', { detail: 'through' })); }"
+"""Is the timeline's to do (assets/timeline.js): its camera view, at the selected frame."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class FramePanel:
     snap: gr.Button
     from_view: gr.Button
     look_through: gr.Button
+    raxels: gr.HTML
 
     @property
     def fields(self) -> tuple[Any, ...]:
@@ -50,6 +56,7 @@ class FramePanel:
             button_part(self.snap, lambda s: edit_words.frame_button("Snap", s.state.document)),
             button_part(self.from_view, lambda s: edit_words.frame_button("Set from view", s.state.document)),
             button_part(self.look_through, lambda s: _through_button(s)),
+            Part(self.raxels, _raxel_values, raxel_view),
         )
 
     def wire(self, events: Events) -> None:
@@ -59,7 +66,7 @@ class FramePanel:
             events.on(event, type_frame, self.fields)
         events.on(self.snap.click, snap_frame)
         events.on(self.from_view.click, set_from_view)
-        events.on(self.look_through.click, look_through)
+        self.look_through.click(None, js=LOOK_THROUGH, **QUIET)
 
 
 def frame_panel() -> FramePanel:
@@ -87,7 +94,8 @@ def frame_panel() -> FramePanel:
         "drag on, neighbours follow.</div>",
         padding=False,
     )
-    return FramePanel(line, tuple(numbers), quaternion, fov, focal, apply, snap, view, through)
+    raxels = gr.HTML(elem_id="rap-raxels", padding=False)
+    return FramePanel(line, tuple(numbers), quaternion, fov, focal, apply, snap, view, through, raxels)
 
 
 def type_frame(session: Session, *values: Any) -> None:
@@ -120,13 +128,6 @@ def set_from_view(session: Session) -> None:
         session.dispatch(PlaceFrame(index, T, name="from view"))
 
 
-def look_through(session: Session) -> None:
-    """Fly this page's view to the selected frame's camera."""
-    document = session.state.document
-    if document.edited is not None and document.selected is not None:
-        session.viewport.show_frame(document.selected)
-
-
 def _number(label: str, elem_id: str, step: float) -> gr.Number:
     return gr.Number(
         None, label=label, step=step, interactive=False, min_width=60, elem_id=elem_id, elem_classes="rap-number"
@@ -150,6 +151,11 @@ def _fields(session: Session) -> FrameFields | None:
 def _field_values(field: int, session: Session) -> tuple[Any, ...]:
     document, shown = session.state.document, _shown(session)
     return None if shown is None else shown[field], shown is not None and document.selected != document.source
+
+
+def _raxel_values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    return document.edited, document.best, session.known_path, document.selected
 
 
 def _field(value: float | str | None, enabled: bool) -> Any:

@@ -215,6 +215,17 @@ class Session:
         """Where the session's files are for as long as it lasts."""
         return self._folder.path
 
+    @property
+    def known_path(self) -> Trajectory | None:
+        """The clip's known cameras in the unit of the path that was found; the same object while both stay."""
+        document = self._state.document
+        best = document.best
+        if document.clip is None or document.clip.trajectory is None or best is None:
+            return None
+        if self._reference[0] != (document.clip, best):
+            self._reference = ((document.clip, best), known_path(document))
+        return self._reference[1]
+
     def export(self, format_name: str) -> Path:
         """Write the edited path as `exports.path_file` does."""
         with self._folder.writing() as folder:
@@ -326,20 +337,11 @@ class Session:
                     is_dark=self._state.is_dark,
                     gizmo=self._state.gizmo,
                     tube=_tube(document),
-                    known=self._known(document),
+                    known=self.known_path,
                     pending=self._state.imported,
                     held=document.drag_origin is not None,
                 )
             )
-
-    def _known(self, document: Document) -> Trajectory | None:
-        """The clip's known cameras in the unit of the path that was found; the same object while both stay."""
-        best = document.best
-        if document.clip is None or document.clip.trajectory is None or best is None:
-            return None
-        if self._reference[0] != (document.clip, best):
-            self._reference = ((document.clip, best), known_path(document))
-        return self._reference[1]
 
     @staticmethod
     def _shown_points(geometry: Geometry) -> Points | None:

@@ -680,25 +680,6 @@ class Viewport:
             elif was_through or is_first or (is_new and not is_moved):
                 self.orbit_view()
 
-    def show_frame(self, index: int) -> None:
-        """Fly this session's cameras to the pose of frame `index`: scrubbing and playback.
-
-        The frusta are hidden meanwhile (the camera would stand inside one); `orbit_view` and `draw` bring them back.
-
-        Raises:
-            ValueError: there is no such frame.
-        """
-        with self._lock:
-            trajectory = self._scene.trajectory
-            if trajectory is None or not 0 <= index < len(trajectory):
-                available = "no trajectory is shown" if trajectory is None else f"frames are 0 to {len(trajectory) - 1}"
-                raise ValueError(f"index must name a frame to fly to, got {index}; {available}")
-            if self._closed:
-                return
-            self._show_all(False)
-            self._through = None  # it was asked for: also when it was there before
-            self._look_through(trajectory, index)
-
     def orbit_view(self) -> None:
         """Bring path and unit-depth plane into view again, world up, and show the frusta."""
         with self._lock:

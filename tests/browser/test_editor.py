@@ -16,6 +16,7 @@ from editor_harness import Editor, bend, wait_for_video
 import app
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
+from ui import messages as msg
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import FakePipeline, wait_until
@@ -270,10 +271,25 @@ def test_play_shortcuts_and_help(editor, video):
     wait_until(lambda: editor.session.state.through, timeout_s=60)
     page.keyboard.press("Escape")
     wait_until(lambda: not editor.session.state.through, timeout_s=60)
+    look_through_a_frame(editor, 5)
     page.keyboard.press("?")
     assert page.is_visible("#rap-help")
     page.keyboard.press("Escape")
     assert not page.is_visible("#rap-help")
+
+
+def look_through_a_frame(editor, frame):
+    """By the Frame tab's button: it is the timeline's camera view, at the selected frame."""
+    page = editor.page
+    editor.session.dispatch(msg.Select(frame))
+    open_tab(page, "Edit")
+    page.wait_for_selector(f"#rap-raxels:has-text('frame {frame}') img")
+    page.wait_for_selector(f"[data-selected='{frame}']")
+    editor.press("rap-frame-through")
+    wait_until(lambda: editor.session.state.through and editor.session.state.playhead == frame, timeout_s=60)
+    page.wait_for_selector("#rap-fly:checked")
+    page.keyboard.press("Escape")
+    wait_until(lambda: not editor.session.state.through, timeout_s=60)
 
 
 def test_the_page_is_dark_where_the_system_is_and_the_choice_is_kept(running, page, console_errors):

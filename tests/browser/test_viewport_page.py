@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
@@ -137,13 +138,13 @@ def test_flying_and_coming_back(editor, page, shot):
     page.goto(editor.url + "?fixedDpr=0.5")
     client = wait_for_client(page, editor.viewport.server)
     overview = client.camera.position.copy()
-    editor.viewport.show_frame(4)
+    editor.viewport.draw(replace(editor.scene, playhead=4, through=True))
     wait_for_client(page, editor.viewport.server)
     shot("frame-4")
     T = editor.scene.trajectory.Ts_world_camera[4]
     np.testing.assert_allclose(client.camera.position, T[:3, 3], atol=1e-3)
     np.testing.assert_allclose(se3.rotation_from_wxyz(client.camera.wxyz), T[:3, :3], atol=1e-3)
-    editor.viewport.orbit_view()
+    editor.viewport.draw(editor.scene)
     wait_for_client(page, editor.viewport.server)
     shot("back")
     np.testing.assert_allclose(client.camera.position, overview, atol=1e-2)

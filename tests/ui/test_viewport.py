@@ -213,15 +213,12 @@ def test_wrong_scenes_are_refused(viewport, scene, sentence):
         viewport.draw(ViewportScene(**scene))
 
 
-def test_only_frames_can_be_flown_to(viewport):
-    with pytest.raises(ValueError, match="index must name a frame to fly to, got 0; no trajectory is shown"):
-        viewport.show_frame(0)
-    viewport.draw(ViewportScene(path(), selected=2))
-    with pytest.raises(ValueError, match="got 9; frames are 0 to 8"):
-        viewport.show_frame(9)
-    viewport.show_frame(3)
+def test_nothing_stands_around_the_camera_that_is_looked_through(viewport):
+    scene = ViewportScene(path(), selected=2)
+    viewport.draw(scene)
+    viewport.draw(replace(scene, playhead=3, through=True))
     assert not node(viewport, "/path").visible and node(viewport, "/gizmo") is None
-    viewport.orbit_view()
+    viewport.draw(scene)
     assert node(viewport, "/path").visible and node(viewport, "/gizmo") is not None
 
 
