@@ -32,6 +32,7 @@ class InputPanel:
     """Left column: what comes in and how a path comes out of it."""
 
     files: gr.File
+    camera: gr.Video
     examples: gr.HTML
     known: gr.HTML
     clip: gr.HTML
@@ -73,6 +74,7 @@ class InputPanel:
         """Every listener of the column; steps and seed are asked for beside the result."""
         reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
         events.on(self.files.upload, upload, [self.files], **reading)
+        events.on(self.camera.stop_recording, upload_recording, [self.camera], **reading)
         events.on_pick(self.examples.select, give_example, **reading)
         events.on(self.predict.click, predict, [seed])
         events.on(self.imagine.click, imagine, [steps, seed])
@@ -90,6 +92,13 @@ def input_panel() -> InputPanel:
         label="Video, image, or several images", file_count="multiple", height=88, interactive=False,
         elem_id="rap-files",
     )  # fmt: skip
+    with gr.Accordion("Record with the camera", open=False, elem_id="rap-record"):
+        camera = gr.Video(
+            sources=["webcam"], include_audio=False, show_label=False, height=200, elem_id="rap-camera",
+            webcam_options=gr.WebcamOptions(mirror=False),
+        )  # fmt: skip
+    # Gradio's own would have the ffmpeg program take away sound that is not there; a subclass makes it write a .pyi
+    camera.preprocess = _as_recorded
     examples = gr.HTML(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples", padding=False)
     clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
     notice = gr.HTML(elem_id="rap-input-notice", padding=False)
@@ -117,8 +126,8 @@ def input_panel() -> InputPanel:
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
     apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
     return InputPanel(
-        files, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict, imagine,
-        preset, amplitude, pivot, apply,
+        files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict,
+        imagine, preset, amplitude, pivot, apply,
     )  # fmt: skip
 
 
@@ -151,6 +160,16 @@ def upload(session: Session, files: list[str] | None) -> None:
     """Files were dropped or chosen; taking them away changes nothing."""
     if files:
         session.dispatch(msg.Upload(tuple(files)))
+
+
+def _as_recorded(payload: Any) -> str | None:
+    return None if payload is None else str(payload.path)
+
+
+def upload_recording(session: Session, file: str | None) -> None:
+    """The camera was stopped."""
+    if file:
+        session.dispatch(msg.Upload((file,)))
 
 
 def predict(session: Session, seed: float | None) -> None:

@@ -68,6 +68,7 @@ class Worker:
         self._running: Job | None = None
         self._changed = threading.Condition()
         self._closed = False
+        self._is_keeping = False  # the running job's result is being written: too late to cancel it
         self._rates: dict[type, float] = {}
         self.memory_bytes: int | None = None
         """The most that was in use at the end of a whole job; None before the first, or where it is not known."""
@@ -84,17 +85,29 @@ class Worker:
         self._tell_places()
 
     def cancel(self, number: int) -> None:
-        """Stop a job, queued or running (after the step it is in); nothing for a job that has ended."""
+        """Stop a job, queued or running; nothing for a job that has ended, or whose result is being written.
+
+        It counts as cancelled at once, however long the step it is in still takes; the job after it waits for that.
+        """
         with self._changed:
-            if self._running is not None and self._running.number == number:
-                self._running.cancelled.set()
-                return
-            job = next((job for job in self._line if job.number == number), None)
-            if job is None:
-                return
-            self._line.remove(job)
+            job = self._stopped(number)
+        if job is None:
+            return
         _tell(job, JobCancelled(job.number))
         self._tell_places()
+
+    def _stopped(self, number: int) -> Job | None:
+        """The job of this number if this call has stopped it."""
+        job = self._running
+        if job is not None and job.number == number:
+            if job.cancelled.is_set() or self._is_keeping:
+                return None
+            job.cancelled.set()
+            return job
+        job = next((job for job in self._line if job.number == number), None)
+        if job is not None:
+            self._line.remove(job)
+        return job
 
     def seconds_per_step(self, task_type: type) -> float | None:
         """As measured in the last whole job of this type on this machine, or None."""
@@ -106,8 +119,9 @@ class Worker:
             self._closed = True
             waiting = list(self._line)
             self._line.clear()
-            if self._running is not None:
+            if self._running is not None and not self._running.cancelled.is_set():
                 self._running.cancelled.set()
+                waiting.append(self._running)
             self._changed.notify_all()
         for job in waiting:
             _tell(job, JobCancelled(job.number))
@@ -122,14 +136,14 @@ class Worker:
             try:
                 message = self._run(job)
             except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
-                if job.cancelled.is_set():  # a session that ends takes its folder with it
-                    message = JobCancelled(job.number)
-                else:
+                message = None
+                if not job.cancelled.is_set():  # else a session has ended, and taken its folder with it
                     logger.exception("job %d failed", job.number)
                     message = JobFailed(job.number, explained(error))
             with self._changed:
-                self._running = None
-            _tell(job, message)
+                self._running, self._is_keeping = None, False
+            if message is not None:
+                _tell(job, message)
 
     def _next(self) -> Job | None:
         """Wait for the next job; None when the worker is closed."""
@@ -142,7 +156,8 @@ class Worker:
         self._tell_places()
         return job
 
-    def _run(self, job: Job) -> JobMessage:
+    def _run(self, job: Job) -> JobMessage | None:
+        """The job's last word; None where that was said when it was cancelled."""
         if self._pipeline is None:
             self._pipeline = self._load()
         asked = started = time.monotonic()
@@ -154,9 +169,11 @@ class Worker:
         try:
             for progress in generator:
                 if job.cancelled.is_set():
-                    return JobCancelled(job.number)
+                    return None
                 seconds = time.monotonic() - started
                 if progress.done:
+                    if not self._begins_to_keep(job):
+                        return None
                     self._rates[type(job.task)] = seconds / max(progress.steps, 1)
                     self.memory_bytes = peak_memory_bytes()
                     return JobDone(job.number, job.keep(progress.output), seconds + started - asked)
@@ -165,6 +182,12 @@ class Worker:
         finally:
             generator.close()
         raise RuntimeError("the pipeline stopped without a result")
+
+    def _begins_to_keep(self, job: Job) -> bool:
+        """From now on the job can no longer be cancelled; False if it has been."""
+        with self._changed:
+            self._is_keeping = not job.cancelled.is_set()
+            return self._is_keeping
 
     def _tell_places(self) -> None:
         with self._changed:

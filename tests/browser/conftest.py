@@ -35,6 +35,8 @@ FLAGS = [
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--disable-backgrounding-occluded-windows",
+    "--use-fake-device-for-media-stream",  # a camera that shows a clock
+    "--use-fake-ui-for-media-stream",  # and whoever is asked allows it
 ]
 # Said by Chromium or by pages we only embed, about nothing that is ours to change.
 HARMLESS = ("favicon", "manifest", "fonts.g", "THREE.", "GPU stall", "GL Driver", "swiftshader")

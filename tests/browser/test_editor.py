@@ -305,3 +305,17 @@ def test_the_page_is_dark_where_the_system_is_and_the_choice_is_kept(running, pa
     page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached")
     page.wait_for_function("!document.body.classList.contains('dark')")
     assert not console_errors
+
+
+def test_a_recording_of_the_computers_camera_becomes_the_clip(editor, shot):
+    page = editor.page
+    page.click("#rap-record button")
+    page.click("#rap-camera [title='grant webcam access'] button")
+    page.click("#rap-camera button[aria-label='start recording']")
+    page.wait_for_selector("#rap-camera button:has-text('Stop')")
+    page.wait_for_timeout(3000)
+    page.click("#rap-camera button:has-text('Stop')")
+    wait_until(lambda: editor.document.clip is not None, timeout_s=60)
+    page.wait_for_selector("#rap-clip:has-text('17 frames')")
+    assert len(editor.document.clip) == 17
+    shot("recorded")

@@ -116,9 +116,11 @@ def test_cancel_at_work_closes_the_generator(start):
     worker.submit(job)
     wait_until(lambda: owner.of(JobProgress))
     worker.cancel(job.number)
+    assert isinstance(owner.messages[-1], JobCancelled), "at once, though the step is still at the gate"
+    assert pipeline.closed == 0
     gate.release()
-    assert isinstance(owner.outcome(), JobCancelled)
-    assert pipeline.closed == 1
+    wait_until(lambda: pipeline.closed == 1)
+    assert len(owner.of(JobCancelled)) == 1 and owner.messages[-1] is owner.of(JobCancelled)[0]
     worker.cancel(job.number)  # after its end: nothing
     follower = Owner()
     gate.release(50)

@@ -17,7 +17,7 @@ from rap.data import load_clip, write_video
 from rap.errors import InputError
 from rap.geometry import preset, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
-from ui import input_panel, panels
+from ui import exports, input_panel, panels
 from ui import messages as msg
 from ui.geometry import GeometryWorker
 from ui.hub import Hub
@@ -478,10 +478,33 @@ def test_cancel_at_work_and_in_the_line(app, video):
     assert second.state.job is None and second.state.notice.text == "Cancelled; nothing was kept."
     assert second.state.notice.place == "input"
     first.dispatch(msg.Cancel())
-    assert first.state.job.phase == "cancelling"
-    app.pipeline.gate.release()
-    assert finish(first).document.predicted is None
+    assert first.state.job is None, "at once: its step is still at the gate"
+    assert first.state.notice.text == "Cancelled; nothing was kept."
+    second.dispatch(msg.Predict())
+    assert second.state.job.phase == "queued" and second.state.job.place == 1, "behind the step that still runs"
+    app.pipeline.gate.release(10)
+    assert finish(second).document.predicted is not None and first.state.document.predicted is None
     assert app.pipeline.closed == 1
+
+
+def test_a_result_that_is_being_written_can_no_longer_be_cancelled(session, app, video, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    write = exports.take_files
+
+    def slow_write(*what):
+        begun.set()
+        assert go_on.wait(10)
+        return write(*what)
+
+    monkeypatch.setattr("ui.exports.take_files", slow_write)
+    give(session, video)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    assert begun.wait(10)
+    session.dispatch(msg.Cancel())
+    assert session.state.job.phase == "cancelling"
+    go_on.set()
+    assert finish(session).document.take is not None, "what is on disk is not lost"
 
 
 def test_a_failed_job_is_reported(session, app, video):
