@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, r
 from rap.geometry.optical_flow import flow_features
 from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
+from rap.model.latent_cache import LatentCache, content
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
 
 Frames = UInt8[np.ndarray, "T H W 3"]
@@ -167,6 +169,7 @@ class RaPPipeline(DiffusionPipeline):
         if vae.config.z_dim != channels:
             raise ValueError(f"vae has {vae.config.z_dim} latent channels but the transformer takes {channels}")
         self.codec = LatentCodec(vae, transformer.config.camera, raxel_scale, canonical_fov_y_deg, ray_latents_std)
+        self._latents = LatentCache()
 
     @property
     def num_frames(self) -> int:
@@ -280,10 +283,9 @@ class RaPPipeline(DiffusionPipeline):
         count = len(frames)
         _check_count(count)
         _check_indices((task.source,), count)
-        video = self._to_model(frames)
-        sources = video[:, :, [task.source]]
+        sources = frames[[task.source]]
         problem = self._blank("estimate", task, frames.shape[1:3], count, (task.source,), sources)
-        problem = problem.with_video(self.codec.encode_video(video))
+        problem = problem.with_video(self._cached(("clip", content(frames)), partial(self._encode_clip, frames)))
         if task.fov_y_rad is not None:
             if not 0 < task.fov_y_rad < math.pi:
                 raise ValueError(f"fov_y_rad must lie in (0, pi), got {task.fov_y_rad}; degrees?")
@@ -306,7 +308,7 @@ class RaPPipeline(DiffusionPipeline):
         _check_count(count)
         _check_sources(sources, task.source_indices, count)
         size = sources.shape[1:3]
-        problem = self._blank("generate", task, size, count, task.source_indices, self._to_model(sources))
+        problem = self._blank("generate", task, size, count, task.source_indices, sources)
         trajectory = task.trajectory.relative_to(task.source_indices[0]).resized(size)
         rays = self._encode_cameras(trajectory.Ts_world_camera, trajectory.intrinsics, problem)
         problem = replace(problem.with_rays(rays), trajectory=trajectory)
@@ -341,17 +343,16 @@ class RaPPipeline(DiffusionPipeline):
         sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
         _check_count(task.num_frames)
         _check_sources(sources, task.source_indices, task.num_frames)
-        return self._blank(
-            "joint", task, sources.shape[1:3], task.num_frames, task.source_indices, self._to_model(sources)
-        )
+        return self._blank("joint", task, sources.shape[1:3], task.num_frames, task.source_indices, sources)
 
     def _blank(
-        self, mode: flow.Mode, task: Any, size: tuple[int, int], count: int, indices: tuple[int, ...], sources: Tensor
+        self, mode: flow.Mode, task: Any, size: tuple[int, int], count: int, indices: tuple[int, ...], sources: Frames
     ) -> _Problem:
         """Everything noise but the source frames: a segment of their own, and frame 0, which the codec keeps apart."""
         config = self.transformer.config
         device, dtype = self.device, self.transformer.dtype
-        latents = self.codec.encode_images(sources.transpose(1, 2)).to(dtype)
+        pictures = content(sources)
+        latents = self._cached(("sources", pictures), partial(self._encode_sources, sources))
         segment, channels = latents.shape[2], latents.shape[1]
         grid = (size[0] // 8, size[1] // 8)
         targets = 1 + (count - 1) // TIME_COMPRESSION
@@ -380,7 +381,8 @@ class RaPPipeline(DiffusionPipeline):
         index_row = torch.tensor([indices], device=device)
         baseline = torch.zeros_like(video) if config.video_baseline != "none" else None
         if baseline is not None:
-            baseline[:, :, segment:] = self.codec.encode_still(sources.transpose(1, 2), index_row, count).to(dtype)
+            key = ("still", pictures, indices, count)
+            baseline[:, :, segment:] = self._cached(key, partial(self._encode_still, sources, indices, count))
         return _Problem(
             mode=mode,
             size=(int(size[0]), int(size[1])),
@@ -396,6 +398,7 @@ class RaPPipeline(DiffusionPipeline):
             known=Pair(known, torch.zeros(1, len(ray_frames), dtype=torch.bool, device=device)),
             null_rays=null,
             baseline=baseline,
+            colours=self.codec.colour_map(self._to_model(sources).transpose(1, 2), latents),
             frame_times=torch.cat(
                 [frames_to_latent_time(index_row), torch.arange(targets, device=device)[None]], dim=1
             ),
@@ -410,6 +413,21 @@ class RaPPipeline(DiffusionPipeline):
     def _network(self, problem: _Problem) -> flow.Network:
         return _BoundNetwork(self.transformer, problem)
 
+    def _cached(self, key: tuple[Any, ...], encode: Callable[[], Tensor]) -> Tensor:
+        """Latents by the content they are of, on the device and in the type in which they are used."""
+        return self._latents.get((*key, str(self.device), self.transformer.dtype), encode)
+
+    def _encode_clip(self, frames_u8: Frames) -> Tensor:
+        return self.codec.encode_video(self._to_model(frames_u8)).to(self.transformer.dtype)
+
+    def _encode_sources(self, frames_u8: Frames) -> Tensor:
+        images = self._to_model(frames_u8).transpose(1, 2)
+        return self.codec.encode_images(images).to(self.transformer.dtype)
+
+    def _encode_still(self, frames_u8: Frames, indices: tuple[int, ...], count: int) -> Tensor:
+        images, at = self._to_model(frames_u8).transpose(1, 2), torch.tensor([indices], device=self.device)
+        return self.codec.encode_still(images, at, count).to(self.transformer.dtype)
+
     def _to_model(self, frames_u8: Frames) -> Tensor:
         """(1, 3, T, H, W) in [-1, 1]."""
         video = torch.from_numpy(np.array(frames_u8)).to(self.device).float() / 127.5 - 1
@@ -417,14 +435,19 @@ class RaPPipeline(DiffusionPipeline):
 
     def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: _Problem) -> Tensor:
         picked = list(problem.ray_frames)
-        Ts = torch.from_numpy(poses[picked]).to(self.device).float()[None]
-        K = torch.from_numpy(intrinsics[picked]).to(self.device).float()[None]
-        return self.codec.encode_rays(self.codec.camera_maps(Ts, K, problem.size)).to(self.transformer.dtype)
+        cameras = poses[picked], intrinsics[picked]
+        key = ("cameras", content(*cameras), problem.size)
+        return self._cached(key, partial(self._encode_picked, *cameras, problem.size))
+
+    def _encode_picked(self, poses: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> Tensor:
+        Ts, K = (torch.from_numpy(values).to(self.device).float()[None] for values in (poses, intrinsics))
+        return self.codec.encode_rays(self.codec.camera_maps(Ts, K, size)).to(self.transformer.dtype)
 
     def _progress(self, problem: _Problem, state: flow.Sample) -> Progress:
         frames = trajectory = None
         if problem.mode != "estimate":
-            frames = _to_u8(self.codec.preview_video(state.estimate.video[:, :, problem.segment :].to(self.vae.dtype)))
+            latents = state.estimate.video[:, :, problem.segment :].to(self.vae.dtype)
+            frames = _to_u8(self.codec.preview_video(latents, problem.colours))
         if problem.mode == "joint":  # of an estimate's one or two steps only the last is worth the time
             trajectory, _ = self._decode_cameras(problem, state.estimate.rays)
         return Progress(state.step, state.steps, frames, trajectory)
@@ -489,6 +512,7 @@ class _Problem:
     frames_u8: np.ndarray | None = None
     trajectory: Trajectory | None = None
     fov_y_rad: float | None = None
+    colours: Tensor | None = None  # of latents, for previews (`LatentCodec.colour_map`)
     hint: flow.Hint | None = None
     flow_hint: Tensor | None = None
     warp_hint: Tensor | None = None

@@ -325,3 +325,31 @@ def test_wrong_input_is_refused_by_name(pipe, task, words):
 def test_parts_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="vae has 12 latent channels but the transformer takes 16"):
         tiny_pipeline(PatchAutoencoder(12, 8, 0), in_channels=16)
+
+
+def test_regenerating_encodes_only_what_the_edit_has_changed(monkeypatch):
+    pipe, calls = hinted_pipeline(), []
+    for name in ("encode_images", "encode_still", "encode_rays", "encode_video"):
+        monkeypatch.setattr(pipe.codec, name, counted(calls, name, getattr(pipe.codec, name)))
+    first = pipe.generate_video(frames(1), arc(), steps=2)
+    assert {"encode_images", "encode_still", "encode_rays"} <= set(calls)
+    calls.clear()
+    assert np.array_equal(pipe.generate_video(frames(1), arc(), steps=2).frames_u8, first.frames_u8) and not calls
+    pipe.generate_video(frames(1), arc().scaled(1.5), steps=2)
+    assert calls == ["encode_rays"]
+    calls.clear()
+    pipe.estimate_trajectory(frames(9), seed=0)
+    assert "encode_video" in calls
+    calls.clear()
+    pipe.estimate_trajectory(frames(9), seed=1)
+    assert "encode_video" not in calls and "encode_images" not in calls
+
+
+def counted(calls, name, function):
+    """The function, and its name in `calls` whenever it is called."""
+
+    def call(*arguments):
+        calls.append(name)
+        return function(*arguments)
+
+    return call

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
@@ -22,6 +23,7 @@ from rap.geometry import cameras_to_pluecker, cameras_to_raxels, intrinsics_from
 from rap.model.tokens import TIME_COMPRESSION
 
 SPACE_COMPRESSION = 8
+RIDGE = 1e-3  # of a latent channel's variance, which is near 1
 
 
 class _ConvNeXtBlock(nn.Module):
@@ -268,9 +270,35 @@ class LatentCodec:
         return self.autoencoder.decode(z).sample.clamp(-1, 1)
 
     @torch.no_grad()
-    def preview_video(self, latents: Float[Tensor, "B C F h w"]) -> Float[Tensor, "B 3 T H W"]:
-        """The cheapest picture of latents: the linear decoder where there is one, else the full one."""
-        return self._decode_linear(latents * self.std.to(latents) + self.mean.to(latents)).clamp(-1, 1)
+    def colour_map(
+        self, images: Float[Tensor, "B S 3 H W"], latents: Float[Tensor, "B C S h w"]
+    ) -> Float[Tensor, "C+1 3"] | None:
+        """The affine map from a latent to its cell's mean colour that fits these pictures best, by ridge regression.
+
+        It makes previews free where the decoder is a deep one; None where decoding is linear anyway.
+        """
+        if isinstance(self.autoencoder, PatchAutoencoder):
+            return None
+        z = latents.transpose(1, 2).flatten(0, 1).permute(0, 2, 3, 1).flatten(0, 2).float()
+        means = F.avg_pool2d(images.flatten(0, 1).float(), SPACE_COMPRESSION).permute(0, 2, 3, 1).flatten(0, 2)
+        A = F.pad(z, (0, 1), value=1.0)
+        penalty = RIDGE * len(A) * torch.eye(A.shape[1], device=A.device)
+        penalty[-1, -1] = 1e-6 * len(A)  # the mean colour is free
+        return torch.linalg.solve(A.T @ A + penalty, A.T @ means)
+
+    @torch.no_grad()
+    def preview_video(
+        self, latents: Float[Tensor, "B C F h w"], colours: Float[Tensor, "C+1 3"] | None = None
+    ) -> Float[Tensor, "B 3 T H W"]:
+        """The cheapest picture of latents: by a `colour_map`, else by the linear decoder, else by the full one."""
+        if colours is None:
+            return self._decode_linear(latents * self.std.to(latents) + self.mean.to(latents)).clamp(-1, 1)
+        z = F.pad(latents.movedim(1, -1).float(), (0, 1), value=1.0)
+        cells = (z @ colours).movedim(-1, 2)  # (B, F, 3, h, w)
+        large = F.interpolate(cells.flatten(0, 1), scale_factor=SPACE_COMPRESSION, mode="bilinear")
+        frames = large.unflatten(0, cells.shape[:2]).transpose(1, 2)
+        later = frames[:, :, 1:].repeat_interleave(TIME_COMPRESSION, dim=2)
+        return torch.cat([frames[:, :, :1], later], dim=2).clamp(-1, 1)
 
     def camera_maps(self, Ts_world_camera: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
         """Maps (B, T, 3|6, h, w) of cameras whose intrinsics are in pixels of frames of `size` (h, w).

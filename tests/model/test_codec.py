@@ -113,6 +113,41 @@ def test_wan_autoencoder_video_shapes():
     assert codec.decode_video(z).shape == (1, 3, 5, 32, 32)
 
 
+def test_previews_of_the_wan_autoencoder_decode_nothing(monkeypatch):
+    codec = LatentCodec(tiny_wan_vae())
+    video = smooth_clips(1, 5, 64)
+    images, z = video.transpose(1, 2)[:, [0, 2, 4]], codec.encode_video(video)
+    colours = codec.colour_map(images, codec.encode_images(images))
+    assert colours.shape == (5, 3)
+    monkeypatch.setattr(codec.autoencoder, "decode", None)
+    preview = codec.preview_video(z, colours)
+    assert preview.shape == video.shape and torch.equal(preview[:, :, 1], preview[:, :, 4])
+    grey = images.mean(dim=(1, 3, 4))[:, :, None, None]
+    error, plain = (preview[:, :, 0] - video[:, :, 0]).square().mean(), (grey - video[:, :, 0]).square().mean()
+    assert error < plain, "the weights are random: little is known of a cell"
+
+
+def test_a_colour_map_finds_the_map_there_is():
+    """Latents that are an affine map of their cells' mean colours, and one channel of noise."""
+    codec = LatentCodec(tiny_wan_vae())
+    images = smooth_clips(1, 9, 64).transpose(1, 2)
+    means = torch.nn.functional.avg_pool2d(images.flatten(0, 1), 8).unflatten(0, (1, -1)).transpose(1, 2)
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.tensor([[2.0, 0.3, 0.0], [0.0, 1.5, -0.5], [0.4, 0.0, 3.0]])
+    mixed = torch.einsum("ij,bjshw->bishw", mix, means) + 0.3
+    z = torch.cat([mixed, torch.randn(mixed[:, :1].shape, generator=generator)], dim=1)
+    found = torch.einsum("bcshw,cr->brshw", z, codec.colour_map(images, z)[:-1])
+    found = found + codec.colour_map(images, z)[-1][None, :, None, None, None]
+    assert (found - means).abs().mean() < 0.02
+    assert torch.isfinite(codec.colour_map(torch.zeros_like(images), torch.zeros_like(z))).all()
+
+
+def test_the_patch_codec_needs_no_colour_map(patch_autoencoder):
+    images = smooth_clips(1, 5, 32).transpose(1, 2)
+    codec = LatentCodec(patch_autoencoder)
+    assert codec.colour_map(images, codec.encode_images(images)) is None
+
+
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
