@@ -29,6 +29,7 @@ from rap.formats.checks import DAMAGED_ZIP
 from rap.geometry import Trajectory
 from rap.geometry.keys import KeyPath
 from rap.geometry.refine import RefinementReport
+from rap.geometry.spread import PathSpread
 from ui import document as doc
 from ui.document import Document, Settings, SoftDrag, Take
 from ui.verification import verified
@@ -126,6 +127,7 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
         "report": None if document.report is None else asdict(document.report),
         "soft_drag": asdict(document.soft),
         "sources": list(document.sources),
+        "spread": None if document.spread is None else _spread_values(document.spread),
         "shown_take": document.shown_take,
         "takes": [
             {
@@ -159,6 +161,11 @@ def _key_settings(keys: KeyPath) -> dict[str, Any]:
         "easing": keys.easing,
         "loop": keys.loop,
     }
+
+
+def _spread_values(spread: PathSpread) -> dict[str, Any]:
+    values = {name: getattr(spread, name).tolist() for name in ("rotation_deg", "distance")}
+    return {"samples": spread.samples, "reach": spread.reach, **values}
 
 
 def _cameras_name(number: int) -> str:
@@ -282,7 +289,9 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
     document = replace(document, keys=_keys(manifest.get("keys"), folder), target=_target(manifest.get("target")))
     if document.keys is not None and document.keys.trajectory != document.edited:
         raise InputError(f"{name}: its keys do not hold its edited path; the file was changed")
-    document = replace(document, sources=_frames(manifest.get("sources", [])))
+    document = replace(
+        document, sources=_frames(manifest.get("sources", [])), spread=_spread(manifest.get("spread"), document)
+    )
     for row in _typed(manifest, "takes", list):
         document = doc.with_take(document, _take(row, folder, name))
     for row in _typed(manifest, "verified", list):
@@ -336,6 +345,18 @@ def _take(row: dict[str, Any], folder: Path, name: str) -> Take:
         name=_typed(row, "name", str),
         starred=_typed(row, "starred", bool),
     )
+
+
+def _spread(row: Any, document: Document) -> PathSpread | None:
+    if row is None:
+        return None
+    count = 0 if document.best is None else len(document.best)
+    names = ("rotation_deg", "distance")
+    columns = {name: np.asarray(_typed(row, name, list), dtype=np.float64) for name in names}
+    for name, column in columns.items():
+        if column.shape != (count,) or not (np.isfinite(column) & (column >= 0)).all():
+            raise TypeError(f"spread: {name} must be {count} numbers from 0 on, one for each predicted camera")
+    return PathSpread(_typed(row, "samples", int), reach=_typed(row, "reach", float), **columns)
 
 
 def _settings(row: dict[str, Any]) -> Settings:

@@ -15,8 +15,9 @@ from fakes import clip
 
 from rap.data import write_video
 from rap.errors import InputError
-from rap.geometry import preset, scale_motion
+from rap.geometry import preset, replace_pose, scale_motion
 from rap.geometry.refine import RefinementReport
+from rap.geometry.spread import path_spread
 from ui import document as doc
 from ui import session_file
 from ui.document import Document, Settings, Take
@@ -35,7 +36,10 @@ def document(tmp_path) -> Document:
     document = doc.with_refinement(document, scale_motion(document.predicted, 0.9), REPORT)
     document = KeyStyle(0.4, "ease in-out", False).apply(ToKeys(5).apply(doc.with_preset(document, "spiral", 0.7, 17)))
     document = replace(doc.with_target(document, (0.1, 0.25, 1.5)), sources=(0, 8))
-    assert document.clip is not None and document.edited is not None
+    assert document.clip is not None and document.edited is not None and document.best is not None
+    samples = [scale_motion(document.best, amplitude) for amplitude in (0.8, 1.0, 1.3)]
+    bent = [replace_pose(path, 9, path.Ts_world_camera[9 + i]) for i, path in enumerate(samples)]
+    document = replace(document, spread=path_spread(bent, document.best))
     for number in (1, 2):
         video = tmp_path / f"made-{number}.mp4"
         write_video(video, document.clip.frames_u8, 8.0)
@@ -100,6 +104,9 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     assert found.shown_take == 1 and not found.is_stale(found.take) and found.past == ()
     np.testing.assert_allclose(found.verification.translation, document.verification.translation, atol=1e-12)
     assert found.soft == document.soft and found.target == document.target and found.sources == (0, 8)
+    assert found.spread.samples == 3 and found.spread.reach == document.spread.reach
+    assert np.array_equal(found.spread.distance, document.spread.distance) and document.spread.distance.max() > 0
+    assert np.array_equal(found.spread.rotation_deg, document.spread.rotation_deg)
     assert [take.settings for take in found.takes] == [take.settings for take in document.takes]
     assert found.keys.times == document.keys.times and found.keys.trajectory == document.edited
     assert (found.keys.tension, found.keys.easing) == (0.4, "ease in-out")
@@ -191,13 +198,13 @@ def test_pickles_are_not_read(document, tmp_path, folder) -> None:
 
 def test_a_session_from_before_source_frames_could_be_chosen_opens(saved, folder) -> None:
     def older(manifest):
-        del manifest["sources"]
+        del manifest["sources"], manifest["spread"]
         for take in manifest["takes"]:
             del take["settings"]["sources"]
 
     rewritten(saved, older)
     found = open_session(saved, folder).document
-    assert found.sources == () and {take.settings.sources for take in found.takes} == {()}
+    assert found.spread is None and found.sources == () and {take.settings.sources for take in found.takes} == {()}
 
 
 @pytest.mark.parametrize("sources", [["0"], [-1], [1.5], 3, [True]])
@@ -205,3 +212,11 @@ def test_source_frames_that_are_none_are_refused(saved, folder, sources) -> None
     rewritten(saved, lambda manifest: manifest.update(sources=sources))
     with pytest.raises(InputError, match="sources is .* expected a list of frame numbers"):
         open_session(saved, folder)
+
+
+@pytest.mark.parametrize("distance", [[0.1], [-1.0] * 17, [float("nan")] * 17, ["x"] * 17])
+def test_a_spread_that_is_none_is_refused(saved, folder, distance) -> None:
+    rewritten(saved, lambda manifest: manifest["spread"].update(distance=distance))
+    with pytest.raises(InputError, match="work.rap.zip: "):
+        open_session(saved, folder)
+    assert list(folder.iterdir()) == []
