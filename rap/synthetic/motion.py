@@ -232,8 +232,8 @@ def sample_kind(rng: np.random.Generator) -> str:
 
 
 def sample_fov_y_rad(rng: np.random.Generator) -> float:
-    """Vertical field of view from 30 to 85 degrees, mostly about 55 (a phone held upright or across)."""
-    return float(np.deg2rad(np.clip(rng.normal(56, 13), 30, 85)))
+    """Vertical field of view from 30 to 90 degrees, mostly about 55 (a phone held upright or across)."""
+    return float(np.deg2rad(np.clip(rng.normal(56, 13), 30, 90)))
 
 
 def sample_start(rng: np.random.Generator, eye: np.ndarray, pivot: np.ndarray, yaw: float, pitch: float) -> Start:

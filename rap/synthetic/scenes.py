@@ -11,7 +11,8 @@ profile (1, 0, -1) an ellipsoid, with ((a, b) -> a^2, 2 a b, b^2) the shell of a
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -162,12 +163,14 @@ class Look:
         texture: number in the bank.
         tile: metres that one copy of the texture covers; 0: stretched once over the surface.
         gain, offset: (3,), offset in 0..255.
+        part: left, top, width and height of what is stretched over the surface, in shares of the texture.
     """
 
     texture: int
     tile: float
     gain: np.ndarray
     offset: np.ndarray
+    part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass
@@ -317,6 +320,8 @@ class SceneBuilder:
             elif look.tile > 0:
                 scale[k] = lengths[k] / look.tile
                 offset[k] = self.rng.uniform(0, 2, 2)
+            else:
+                offset[k], scale[k] = look.part[:2], look.part[2:]
         return scale, offset
 
 
@@ -455,6 +460,16 @@ def _around(b: SceneBuilder, pivot: np.ndarray, distance: float, elevation: tupl
     return pivot + distance * np.array([np.cos(side) * np.cos(rise), -np.sin(rise), np.sin(side) * np.cos(rise)])
 
 
+def _hills(b: SceneBuilder, reach: float, look: Look) -> None:
+    """Two to six low hills of one material around the middle of open ground: caps of flat ellipsoids."""
+    for _ in range(int(b.rng.integers(2, 7))):
+        wide = b.rng.uniform(2.0, 5.0, 2)
+        side, away = b.rng.uniform(0, 2 * np.pi), b.rng.uniform(6.0 + wide.max(), max(reach, 7.0 + wide.max()))
+        tall = b.rng.uniform(0.5, 2.5)
+        centre = np.array([away * np.cos(side), b.rng.uniform(0, 0.3) * tall, away * np.sin(side)])
+        b.ball(centre, np.array([wide[0], tall, wide[1]]), b.rng.uniform(0, np.pi), look)
+
+
 def _lamp(b: SceneBuilder, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """A lamp under the ceiling."""
     x, z = b.rng.uniform(0.15, 0.85, 2)
@@ -467,7 +482,7 @@ def _sun(b: SceneBuilder) -> np.ndarray:
     return np.array([np.cos(side) * np.cos(rise), -np.sin(rise), np.sin(side) * np.cos(rise), 0.0])
 
 
-# --- the four families ------------------------------------------------------------------------------------------------
+# --- the families ------------------------------------------------------------------------------------------------
 
 
 def room(b: SceneBuilder) -> Scene:
@@ -510,14 +525,16 @@ def table_top(b: SceneBuilder) -> Scene:
     return b.finish(pivot, eye, _lamp(b, low, high), 2.5)
 
 
-def open_ground(b: SceneBuilder) -> Scene:
-    """Blocks, poles and boulders on open ground before photographed horizons."""
+def open_ground(b: SceneBuilder, hilly: bool = False) -> Scene:
+    """Blocks, poles and boulders on open ground, flat or with low hills, before photographed horizons and sky."""
     reach = b.rng.uniform(9, 30)
     low, high = np.array([-reach, -reach * b.rng.uniform(0.5, 0.9), -reach]), np.array([reach, 0.0, reach])
     backdrop = b.photo()
     walls = [backdrop if b.rng.random() < 0.4 else b.photo() for _ in range(4)]
     b.hull(low, high, [*walls, b.material(3.5), b.material(20.0, (0.05, 0.3))], horizon=True)
     _scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(10, 20)), (0.6, 2.6))
+    if hilly:
+        _hills(b, reach, b.material(3.5))
     for _ in range(int(b.rng.integers(0, 5))):
         foot = np.array([b.rng.uniform(-6, 6), 0.0, b.rng.uniform(-6, 6)])
         b.shell(foot, b.rng.uniform(2, 4), 0.1, b.rng.uniform(0.05, 0.1), b.material(0.4))
@@ -540,6 +557,36 @@ def layered_panels(b: SceneBuilder) -> Scene:
     pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.7, 1.5), b.rng.uniform(0.0, 2.0)])
     eye = pivot + np.array([b.rng.uniform(-1.5, 1.5), b.rng.uniform(-0.7, 0.3), -b.rng.uniform(1.5, 4.0)])
     return b.finish(pivot, np.minimum(eye, [5.0, -0.3, 6.0]), _sun(b) if horizon else _lamp(b, low, high), 6.0)
+
+
+def photo_relief(b: SceneBuilder) -> Scene:
+    """A photograph cut into tiles that stand out by different depths: what a real picture would look like in 3D."""
+    low, high = np.array([-5.0, -4.5, -5.0]), np.array([5.0, 0.0, 4.0])
+    b.hull(low, high, [b.photo(), *[b.material(2.0) for _ in range(4)], b.material(2.0, (0.1, 0.8))])
+    columns, rows = int(b.rng.integers(5, 8)), int(b.rng.integers(3, 6))
+    wide, tall = b.rng.uniform(3.0, 5.5), b.rng.uniform(2.0, 3.2)
+    picture, back, lift = b.photo(), b.rng.uniform(1.5, 2.5), b.rng.uniform(0.0, 0.6)
+    size = np.array([wide / columns, tall / rows])
+    for column, depth in enumerate(_bumps(b, columns, rows)):
+        for row, out in enumerate(depth):
+            part = replace(picture, part=(column / columns, row / rows, 1 / columns, 1 / rows))
+            base = np.array([(column + 0.5) * size[0] - wide / 2, (row + 1) * size[1] - tall - lift, back - out / 2])
+            b.box(base, np.array([size[0], size[1], out]), 0.0, [part] * 5)
+    _scatter(b, np.array([0.0, 0.0, -0.5]), (2.0, 0.8), int(b.rng.integers(0, 5)), (0.2, 0.7))
+    pivot = np.array([b.rng.uniform(-0.7, 0.7), -lift - tall * b.rng.uniform(0.3, 0.7), back - 0.5])
+    eye = pivot + np.array([b.rng.uniform(-1.2, 1.2), b.rng.uniform(-0.5, 0.3), -b.rng.uniform(1.6, 3.4)])
+    eye[1] = np.clip(eye[1], low[1] + 0.4, -0.3)
+    return b.finish(pivot, eye, _lamp(b, low, high), 4.0)
+
+
+def _bumps(b: SceneBuilder, columns: int, rows: int) -> np.ndarray:
+    """(columns, rows) metres by which tiles stand out: a tilted plane, a smooth bump or none, and steps."""
+    x, y = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows), indexing="ij")
+    tilt, bump, step = b.rng.uniform(-0.35, 0.35, 2), b.rng.uniform(0, 0.8), b.rng.uniform(0.0, 0.3)
+    middle = b.rng.uniform(-0.6, 0.6, 2)
+    smooth = tilt[0] * x + tilt[1] * y + bump * np.exp(-2 * ((x - middle[0]) ** 2 + (y - middle[1]) ** 2))
+    out = smooth + step * b.rng.uniform(-1, 1, (columns, rows))
+    return out - out.min() + 0.1
 
 
 def street(b: SceneBuilder) -> Scene:
@@ -753,11 +800,16 @@ FAMILIES = {
     "room": room,
     "table": table_top,
     "ground": open_ground,
+    "hills": partial(open_ground, hilly=True),
     "panels": layered_panels,
     "street": street,
     "furnished": furnished_room,
+    "relief": photo_relief,
 }
-FAMILY_WEIGHTS = {"room": 0.2, "table": 0.26, "ground": 0.14, "panels": 0.1, "street": 0.14, "furnished": 0.16}
+FAMILY_WEIGHTS = {
+    "room": 0.18, "table": 0.26, "ground": 0.08, "hills": 0.06, "panels": 0.06, "street": 0.12, "furnished": 0.14,
+    "relief": 0.1,
+}  # fmt: skip
 
 
 def sample_scene(rng: np.random.Generator, bank: TextureBank, family: str | None = None) -> tuple[str, Scene]:

@@ -136,3 +136,29 @@ def test_books_stand_between_the_sides_of_their_shelf() -> None:
         assert ends[:, 1].min() > -halves[0, 1] and ends[:, 1].max() < halves[0, 1]
         inside = (centres > low).all() and (centres < high).all()
         assert inside
+
+
+def test_the_tiles_of_a_relief_make_one_picture() -> None:
+    """On each row the tiles' fronts show parts of one photograph that follow each other where the tiles do."""
+    scene = FAMILIES["relief"](SceneBuilder(np.random.default_rng(3), bank()))
+    fronts = np.flatnonzero((scene.owners >= 0) & (scene.edges_u[:, 0] > 0) & (scene.edges_u[:, 2] == 0))
+    size = scene.uv_scale[: scene.num_rectangles]
+    tiles = [k for k in fronts if (size[k] < 1).all() and scene.edges_v[k, 1] > 0]
+    assert len(tiles) >= 15
+    at = scene.origins[tiles][:, :2] - scene.origins[tiles][:, :2].min(axis=0)
+    extent = at.max(axis=0) + np.stack([scene.edges_u[tiles[0], 0], scene.edges_v[tiles[0], 1]])
+    np.testing.assert_allclose(scene.uv_offset[tiles], at / extent, atol=1e-9)
+    np.testing.assert_allclose(size[tiles].prod(axis=-1).sum(), 1.0)
+    assert len(set(scene.textures[tiles])) == 1 and np.ptp(scene.origins[tiles][:, 2]) > 0.1
+
+
+def test_hills_are_caps_around_the_middle() -> None:
+    for seed in range(5):
+        flat, hilly = (
+            FAMILIES[name](SceneBuilder(np.random.default_rng(seed), bank())) for name in ("ground", "hills")
+        )
+        wide = hilly.is_ellipsoid & (hilly.radii[:, [0, 2]] >= 2.0).all(axis=1)
+        assert 2 <= wide.sum() <= 6 and not (flat.is_ellipsoid & (flat.radii[:, [0, 2]] >= 2.0).all(axis=1)).any()
+        assert (hilly.centres[wide, 1] >= 0).all(), "sunk by half at least"
+        away = np.linalg.norm(hilly.centres[wide][:, [0, 2]], axis=1) - hilly.radii[wide][:, [0, 2]].max(axis=1)
+        assert (away >= 6.0 - 1e-9).all()
