@@ -33,6 +33,8 @@
     else plain[key]();
     event.preventDefault();
   };
+  // typing into a list looks for an entry; it must not lengthen the one that is chosen
+  document.addEventListener("focusin", (event) => event.target.closest?.(".secondary-wrap") && event.target.select?.());
   document.addEventListener("keydown", hear);
   document.addEventListener("rap-iframe", (event) => event.detail.contentDocument?.addEventListener("keydown", hear));
   // Gradio goes by the address, else by the system; the choice made here comes before the system. In another page's

@@ -66,7 +66,11 @@ def keep_panel() -> KeepPanel:
     )
     notice = gr.HTML(elem_id="rap-keep-notice", padding=False)
     file_format = gr.Dropdown(
-        ["nerfstudio"], value="nerfstudio", label="Cameras as", allow_custom_value=True, elem_id="rap-format"
+        ["nerfstudio"],
+        value="nerfstudio",
+        label="Cameras as",
+        allow_custom_value=True,
+        elem_id="rap-format",
     )
     export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
     with gr.Row(elem_classes="rap-pair"):

@@ -21,6 +21,11 @@ element.addEventListener("click", (event) => {
   const card = event.target.closest("[data-take]");
   if (card) trigger("select", { take: Number(card.dataset.take) });
 });
+// the take on show is in view, also when it is a new one at the end of a long strip
+new MutationObserver(() => {
+  const strip = element.querySelector(".rap-take-strip"), shown = strip?.querySelector("[aria-pressed=true]");
+  if (shown) strip.scrollLeft = shown.offsetLeft - strip.offsetLeft - (strip.clientWidth - shown.clientWidth) / 2;
+}).observe(element, { childList: true, subtree: true });
 """
 
 
