@@ -81,7 +81,7 @@ def keep_panel() -> KeepPanel:
         export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")
     with gr.Row(elem_classes="rap-pair"):
         figure_kind = gr.Dropdown(
-            [("the paper's layout, MP4", "mp4"), ("the paper's layout, PNG", "png")], value="mp4", show_label=False,
+            [("figure, MP4", "mp4"), ("figure, PNG", "png")], value="mp4", show_label=False,
             container=False, min_width=140, elem_id="rap-figure-kind",
         )  # fmt: skip
         figure = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-figure")

@@ -299,7 +299,7 @@ def session(app, tmp_path_factory):
         *WHOLE, *ONE_FRAME, edits.ToKeys(5), *OF_KEYS[:5], edits.Mirror(), edits.RotateAll((5, 5, 5)),
         edits.InsertKey(2), edits.PlaceFrame(3, pose()), msg.DragEnd(6, pose()), msg.DragEnd(16, pose()),
         msg.ApplyPreset("orbit-left", 0.7), msg.Undo(), msg.Redo(), SetPath(PATH, False, "elsewhere"),
-        msg.ResetToPredicted(),
+        msg.ResetToPredicted(), msg.DragEnd(9, pose()), msg.ToggleSource(9), edits.ToKeys(4), msg.ToggleSource(12),
     ],
     ids=repr,
 )  # fmt: skip
