@@ -577,7 +577,7 @@ def test_a_slot_that_was_cut_ends_with_weights_figures_and_pictures(tmp_path: Pa
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(rap.train.model, "train_step", told_in_the_fourth)
         run_slot(tmp_path, "--minutes", 0.35)
-    cut = summary(tmp_path)
+    cut, first_sheet = summary(tmp_path), (tmp_path / "sheet.png").read_bytes()
     assert progress(tmp_path)["step"] == 4 and RaPPipeline.from_pretrained(tmp_path / "pipeline")
     assert set(cut["seconds"]) == {"checks", "render", "codec", "before", "model"} and cut["figures"]["clips"] == 6
     assert run_slot(tmp_path, "--minutes", 0.35) == 0
@@ -592,6 +592,7 @@ def test_a_slot_that_was_cut_ends_with_weights_figures_and_pictures(tmp_path: Pa
     assert all(losses["after"][name] < losses["before"][name] for name in ("video", "rays"))
     names = {path.name for path in tmp_path.iterdir()}
     assert {"log.txt", "log.csv", "validation.csv", "log.png", "validation.png", "sheet.png"} <= names
+    assert (tmp_path / "sheet.png").read_bytes() != first_sheet, "of the trained weights now"
     assert all((tmp_path / name).stat().st_size <= 16 * 2**20 for name in found["weights"]) and found["weights"]
 
 

@@ -55,7 +55,7 @@ from rap.train.validate import Validation, score
 
 FIXED_BATCHES = 4
 
-SHEET_CLIPS, SHEET_FRAMES = 3, 5
+SHEET, SHEET_CLIPS, SHEET_FRAMES = "sheet.png", 3, 5
 
 MAX_AFTER_SHARE = 0.15
 """Of the slot's time: what is kept for the figures after the training; a short slot ends a little late."""
@@ -252,6 +252,8 @@ class Slot:
             write_json(self.out / BEST, {"step": 0, "score": score(figures), **figures})
         self.say("before: " + _listed(figures))
         self.state["validation_s"] = time.monotonic() - began
+        pipeline.set_progress_bar_config(disable=True)
+        contact_sheet(pipeline, self.validation, self.out / SHEET)  # a slot that is cut leaves one, too
 
     def train_model(self) -> None:
         """The model, in what is left of the slot but the time that the figures after it take."""
@@ -274,7 +276,7 @@ class Slot:
         self.say("after: " + _listed(figures))
         self.state["fixed_after"] = self._fixed_losses(pipeline.transformer, pipeline.codec)
         self.say(plot_run(self.out))
-        contact_sheet(pipeline, self.validation, self.out / "sheet.png")
+        contact_sheet(pipeline, self.validation, self.out / SHEET)
 
     def write_summary(self) -> None:
         """Every figure, the seconds of every phase, the device and the command."""
