@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import rap.train.replay
 from rap import cli
 from rap.data.dataset import ClipStore
 from rap.flow import Pair
@@ -87,3 +90,39 @@ def test_a_training_with_processes_leaves_a_pipeline(folders: tuple[Path, Path],
     assert cli.main(["train", "model", *where, *network, *length]) == 0
     assert (tmp_path / "pipeline" / "model_index.json").is_file()
     assert json.loads((tmp_path / "throughput.json").read_text())["samples_per_s"] > 0
+
+
+class Enough(Exception):
+    """Ends a process's endless loop."""
+
+
+class Bag:
+    """Stands for the queue: after so many batches new shards are written, after twice as many it is full."""
+
+    def __init__(self, capacity: int, folder: Path) -> None:
+        self.capacity, self.folder, self.count = capacity, folder, 0
+
+    def put(self, batch) -> None:
+        self.count += 1
+        if self.count == self.capacity:
+            config = SyntheticConfig(size=(32, 32), num_frames=5)
+            list(build_shards(self.folder / "more", 2, 5, config, shard_size=1, with_depth=True))
+        if self.count > self.capacity + rap.train.replay.REFRESH_EVERY:
+            raise Enough
+
+
+def test_drawing_goes_on_to_shards_written_meanwhile(folders: tuple[Path, Path], tmp_path: Path, monkeypatch) -> None:
+    shards, stores = tmp_path / "shards", []
+    shutil.copytree(folders[0], shards)
+
+    def kept(*arguments, **options) -> ClipStore:
+        stores.append(ClipStore(*arguments, **options))
+        return stores[-1]
+
+    monkeypatch.setattr(rap.train.replay, "ClipStore", kept)
+    monkeypatch.setattr(os, "nice", lambda by: None)
+    threads = torch.get_num_threads()
+    with pytest.raises(Enough):
+        rap.train.replay._draw_forever(settings_of((shards, folders[1])), 0, Bag(3, shards))
+    torch.set_num_threads(threads)
+    assert len(stores[0]) == 4 + 1, "every other one of three shards of two, and of two new ones of one"

@@ -30,6 +30,9 @@ from rap.train.settings import ModelTraining
 AHEAD = 2
 """Batches a process may have ready before anyone takes them."""
 
+REFRESH_EVERY = 20
+"""Batches after which a process looks for new shards."""
+
 POLL_S = 1.0
 
 NICENESS = 15
@@ -125,7 +128,7 @@ def _redrawn(times: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _draw_forever(settings: ModelTraining, number: int, ready: Any) -> None:
-    """A process: its share of the shards, one thread, batch after batch."""
+    """A process: its share of the shards, of new ones as well, one thread, batch after batch."""
     if hasattr(os, "nice"):  # not on Windows
         os.nice(NICENESS)
     torch.set_num_threads(1)
@@ -137,3 +140,5 @@ def _draw_forever(settings: ModelTraining, number: int, ready: Any) -> None:
         rng = np.random.default_rng([settings.seed, number, count, 3])
         ready.put(BatchMaker(store, codec, settings, rng).draw())
         count += 1
+        if count % REFRESH_EVERY == 0:
+            store.refresh()  # whoever renders may go on while the training runs
