@@ -314,7 +314,7 @@ class Session:
             if self._closing:
                 return
             document, geometry = self._state.document, self._state.geometry  # under the lock: the last draw is the last
-            shown = self._shown_points(geometry)
+            shown = self._shown_points(geometry, self._state.through)
             is_dense = shown is not geometry.sparse
             self.viewport.draw(
                 ViewportScene(
@@ -344,8 +344,10 @@ class Session:
             )
 
     @staticmethod
-    def _shown_points(geometry: Geometry) -> Points | None:
-        dense = geometry.scene.dense if geometry.dense_on and geometry.scene is not None else None
+    def _shown_points(geometry: Geometry, through: bool) -> Points | None:
+        """Sparse ones, or those of the depth maps: on demand, and for who looks through a camera, as its picture."""
+        wanted = geometry.dense_on or through
+        dense = geometry.scene.dense if wanted and geometry.scene is not None else None
         return geometry.sparse if dense is None else dense
 
     def _thumbnails(self, document: Document) -> tuple[np.ndarray, ...] | None:
