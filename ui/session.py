@@ -485,7 +485,7 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.PickPoint, state: State) -> Change:
-        shown = self._shown_points(state.geometry)
+        shown = self._shown_points(state.geometry, state.through)
         point = picked_point(None if shown is None else shown.xyz, message.origin, message.direction)
         notice = Notice("path", "Picked ({:.2f}, {:.2f}, {:.2f}), in median depths.".format(*point))
         return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
