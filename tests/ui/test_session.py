@@ -144,8 +144,8 @@ def test_only_the_clips_own_path_carries_its_pictures(session, video):
     session.viewport.draw = drawn.append
 
     def pictured():
-        frames = session.state.document.clip.frames_u8
-        pairs = zip(drawn[-1].thumbnails, frames, strict=True)
+        frames, pictures = session.state.document.clip.frames_u8, drawn[-1].thumbnails
+        pairs = [] if pictures is None else zip(pictures, frames, strict=True)  # None: of before the path
         return sum(np.array_equal(picture, frame) for picture, frame in pairs)
 
     predicted(session, video)
