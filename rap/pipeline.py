@@ -202,6 +202,10 @@ class RaPPipeline(DiffusionPipeline):
         again = self.estimate_trajectory(generated.frames_u8, fps=fps, seed=seed, **estimate)
         return RoundTrip(estimate=first, generated=generated, re_estimate=again)
 
+    def forget_latents(self) -> None:
+        """Encode anew what has been encoded before: for who measures, or has changed the codec's weights in place."""
+        self._latents = LatentCache()
+
     def stream(self, task: Task) -> Iterator[Progress]:
         """Run a task step by step; closing the generator cancels it before the next network call.
 

@@ -343,6 +343,9 @@ def test_regenerating_encodes_only_what_the_edit_has_changed(monkeypatch):
     calls.clear()
     pipe.estimate_trajectory(frames(9), seed=1)
     assert "encode_video" not in calls and "encode_images" not in calls
+    pipe.forget_latents()
+    pipe.estimate_trajectory(frames(9), seed=1)
+    assert {"encode_video", "encode_images"} <= set(calls)
 
 
 def counted(calls, name, function):

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 from rap.config import ASSETS, NUM_FRAMES, SIZE_BUCKETS, checkpoint_path
 
 if TYPE_CHECKING:  # the commands that need torch import it; measuring the page must not
+    from rap.geometry import Trajectory
     from rap.pipeline import RaPPipeline
 
 MATMUL_SIDE = 2048
@@ -209,6 +210,18 @@ def measured_cores(run: Callable[[], object], repeats: int = 5) -> float:
 # --- estimate ---------------------------------------------------------------------------------------------------------
 
 
+def _regenerate(pipeline: RaPPipeline, frames: Any, path: Trajectory) -> None:
+    pipeline.forget_latents()  # as for a clip that is new
+    pipeline.generate_video(frames[:1], path, steps=REGENERATE_STEPS)
+
+
+def _predict(pipeline: RaPPipeline, frames: Any) -> None:
+    """As often as it may cost: both sides of a pair then last as long and are disturbed alike."""
+    for _ in range(PREDICTIONS):
+        pipeline.forget_latents()
+        pipeline.estimate_trajectory(frames)
+
+
 def estimate(options: argparse.Namespace) -> Figure:
     """Time of predicting a clip's trajectory over the time of regenerating it from its source frame along it."""
     import torch
@@ -218,13 +231,7 @@ def estimate(options: argparse.Namespace) -> Figure:
     frames = _example_frames()
     path = pipeline.estimate_trajectory(frames).trajectory
     assert path is not None
-    regenerate = partial(pipeline.generate_video, frames[:1], path, steps=REGENERATE_STEPS)
-
-    def predict() -> None:  # as often as it may cost: both sides of a pair then last as long and are disturbed alike
-        for _ in range(PREDICTIONS):
-            pipeline.estimate_trajectory(frames)
-
-    pairs = in_turns(regenerate, predict, options.repeats)
+    pairs = in_turns(partial(_regenerate, pipeline, frames, path), partial(_predict, pipeline, frames), options.repeats)
     return Figure(
         "estimate",
         f"prediction's time over that of a regeneration with {REGENERATE_STEPS} steps",

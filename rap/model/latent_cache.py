@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from torch import Tensor
 
-LIMIT_BYTES = 256 << 20  # 81 frames of 832 x 480 pixels take 8 MB at 16 channels
+LIMIT_BYTES = 64 << 20  # 81 frames of 832 x 480 pixels take 8 MB at 16 channels, a path of 17 cameras half of one
 
 
 class LatentCache:
