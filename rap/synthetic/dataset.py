@@ -21,7 +21,7 @@ from rap.errors import InputError
 from rap.synthetic.clips import SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 
-RENDERER_VERSION = 6
+RENDERER_VERSION = 7
 """Of scenes, motions and looks: raised with every change of what a seed gives, so that shards are never mixed."""
 
 INDEX_NAME = "index.json"

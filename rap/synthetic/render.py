@@ -12,7 +12,8 @@ own frame; with m its centre and d the ray there, a point on it is d/w - m, w = 
     A - 2 h w + C w^2 = 0,  A = dx^2 + dz^2 - p2 dy^2,  h = dx mx + dz mz - p2 dy my + p1 dy / 2,
                             C = mx^2 + mz^2 - p2 my^2 + p1 my - p0
 
-whose roots (h +- sqrt(h^2 - A C)) / C count where |dy - my w| <= w, which is |y| <= 1.
+whose roots (h +- sqrt(h^2 - A C)) / C count where |dy - my w| <= w, which is |y| <= 1. Superquadrics have no such
+formula: their first hit is found by Newton's method (`rap.synthetic.superquadrics`).
 
 Visibility keeps the greatest 1/z; the number of the surface rides in the lowest eight bits of the float's pattern
 (positive floats order like integers), so that one integer maximum keeps both. The exact 1/z, u and v are evaluated
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from rap.synthetic.lighting import DIRECT, MAP_SIDE, LightMaps, towards_light
 from rap.synthetic.scenes import HULL_FACES, MAX_SURFACES, Scene
+from rap.synthetic.superquadrics import first_hit, gauge, refined
 from rap.synthetic.textures import TextureBank, level_offsets
 
 ID_MASK = 0xFF
@@ -148,6 +150,7 @@ def round_boxes(scene: Scene, views: Views) -> np.ndarray:
     along = scene.radii[..., None] * np.einsum("sca,tcd->tsad", scene.spins, rotations)
     shell = np.linalg.norm(along[:, :, ::2], axis=2) + np.abs(along[:, :, 1])
     half = np.where(scene.is_ellipsoid[:, None], np.linalg.norm(along, axis=2), shell)
+    half = np.where(scene.is_superquadric[:, None], np.abs(along).sum(axis=2), half)
     near, far = middle[..., 2] - half[..., 2], middle[..., 2] + half[..., 2]
     fx, fy, cx, cy = views.intrinsics.T[:, :, None]
     edges = []
@@ -232,14 +235,22 @@ def _plane_keys(forms: Tensor, xs: Tensor, ys: Tensor, number: int, inside_test:
 
 def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
     """Put the round solids into the keys."""
-    boxes, closed = round_boxes(scene, views), scene.is_ellipsoid
+    boxes, closed, bent = round_boxes(scene, views), scene.is_ellipsoid, scene.is_superquadric
     tables = torch.from_numpy(_round_tables(scene, views)).to(keys.device)
+    rays, middles = (torch.from_numpy(part.astype(np.float32)).to(keys.device) for part in round_forms(scene, views))
     for k in range(scene.num_round):
         window = _union(boxes[:, k])
         if window is None:
             continue
         frames, rows, columns = window
         table, part = tables[frames, k], keys[window]
+        if bent[k]:
+            n, m = map(int, scene.exponents[k])
+            key = _superquadric_keys(
+                rays[frames, k], middles[frames, k], xs[columns], ys[rows], scene.num_rectangles + k, n, m
+            )
+            torch.maximum(part, key, out=part)
+            continue
         across = None if closed[k] else _affine(table[:, 10:13], xs[columns], ys[rows])
         h = _affine(table, xs[columns], ys[rows])
         power = table[:, 9, None, None]
@@ -252,6 +263,15 @@ def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor
                 outside = missed | (beyond.view(torch.int32) >> 31)
             key = ((w.view(torch.int32) & ~outside) & ~ID_MASK) | (scene.num_rectangles + k)
             torch.maximum(part, key, out=part)
+
+
+def _superquadric_keys(forms: Tensor, middles: Tensor, xs: Tensor, ys: Tensor, number: int, n: int, m: int) -> Tensor:
+    """(t,rows,columns) int32 keys of one superquadric, from its (t,3,3) rays and (t,3) centres; 0 beside it."""
+    x, y, z = (_affine(forms[:, axis], xs, ys) for axis in range(3))
+    mx, my, mz = middles.T[..., None, None]
+    depth, met = first_hit((x, y, z), (mx, my, mz), n, m)
+    w = torch.where(met, depth, torch.inf).reciprocal_()
+    return torch.where(met, (w.view(torch.int32) & ~ID_MASK) | number, 0)
 
 
 def _round_tables(scene: Scene, views: Views) -> np.ndarray:
@@ -342,6 +362,8 @@ def _round_texels(
     """Texel coordinates and mip level on round solids: longitude, and latitude on a ball or height on a shell."""
     device, (x, y, z) = inverse.device, pixels.local
     closed = torch.from_numpy(scene.is_ellipsoid).to(device)[pixels.solid]
+    if scene.is_superquadric.any():  # as on the ball around which it is bent
+        y = torch.where(closed, y / pixels.local.norm(dim=0).clamp_min(TINY), y)
     u = torch.atan2(x, z) / torch.pi * size
     v = torch.where(closed, torch.acos(y.clamp(-1, 1)) / torch.pi, (1 + y.clamp(-1, 1)) / 2) * size
     focal = torch.from_numpy(views.intrinsics[:, 0].astype(np.float32)).to(device)
@@ -381,7 +403,21 @@ def _resolve_round(
     table = np.concatenate([rays.reshape(T, S, 9), m, profiles], -1).astype(np.float32)
     own = torch.from_numpy(table).to(at.device)[at // (views.size[0] * views.size[1]), solid].T.contiguous()  # (15,P')
     ray = own[0:9:3] + own[1:9:3] * x + own[2:9:3] * y
-    centre, (p0, p1, p2) = own[9:12], own[12:]
+    centre, profile = own[9:12], own[12:]
+    seen, normal = _quadric_hits(ray, centre, profile)
+    for k in np.flatnonzero(scene.is_superquadric):
+        mine = torch.nonzero(solid == int(k)).flatten()
+        if len(mine):
+            n, around = map(int, scene.exponents[k])
+            seen[mine], normal[:, mine] = _superquadric_hits(ray[:, mine], centre[:, mine], n, around)
+    inverse[at] = seen
+    local = ray / seen - centre
+    return RoundPixels(at, solid, local, torch.where((normal * ray).sum(0) > 0, -normal, normal))
+
+
+def _quadric_hits(ray: Tensor, centre: Tensor, profile: Tensor) -> tuple[Tensor, Tensor]:
+    """(P',) exact 1/z on ellipsoids and shells, (3,P') normals there of any length, from columns of P' pixels."""
+    p0, p1, p2 = profile
     metric = torch.stack([torch.ones_like(p2), -p2, torch.ones_like(p2)])
     power = (metric * centre.square()).sum(0) + p1 * centre[1] - p0
     power = torch.where(power.abs() < MIN_POWER, MIN_POWER, power)
@@ -389,11 +425,18 @@ def _resolve_round(
     root = (h.square() - (metric * ray.square()).sum(0) * power).clamp_min(0).sqrt()
     roots = torch.stack([h + root, h - root]) / power
     within = (ray[1] - centre[1] * roots).abs() <= roots * (1 + EDGE)
-    inverse[at] = torch.where(within & (roots > 0), roots, 0).amax(0).clamp_min(TINY)
-    local = ray / inverse[at] - centre
-    normal = metric * local
+    inverse = torch.where(within & (roots > 0), roots, 0).amax(0).clamp_min(TINY)
+    normal = metric * (ray / inverse - centre)
     normal[1] -= p1 / 2
-    return RoundPixels(at, solid, local, torch.where((normal * ray).sum(0) > 0, -normal, normal))
+    return inverse, normal
+
+
+def _superquadric_hits(ray: Tensor, centre: Tensor, n: int, m: int) -> tuple[Tensor, Tensor]:
+    """(P',) exact 1/z on superquadrics of these exponents and (3,P') normals there, from columns of P' pixels."""
+    steps, middle = (ray[0], ray[1], ray[2]), (centre[0], centre[1], centre[2])
+    depth = refined(first_hit(steps, middle, n, m)[0], steps, middle, n, m).clamp_min(NEAR)
+    x, y, z = depth * ray - centre
+    return 1 / depth, torch.stack(gauge((x, y, z), n, m)[1])
 
 
 # --- looks ------------------------------------------------------------------------------------------------------------

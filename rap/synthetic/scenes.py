@@ -6,11 +6,13 @@ stand upright.
 
 A solid of revolution is x^2 + z^2 = p0 + p1 y + p2 y^2, |y| <= 1, in its own frame, which its radii stretch: with the
 profile (1, 0, -1) an ellipsoid, with ((a, b) -> a^2, 2 a b, b^2) the shell of a cone or a cylinder of radius a + b y.
+An ellipsoid with exponents other than 2 is a superquadric (`rap.synthetic.superquadrics`), and counts as a round solid.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -22,6 +24,7 @@ HULL_FACES = 6
 FLOOR = 4  # among the hull faces
 DISC_HALF_HEIGHT = 0.002  # of what closes a cup or a column
 ELLIPSOID = (1.0, 0.0, -1.0)  # profile of a ball
+ROUND = (2, 2)  # its exponents
 MAX_SURFACES = 250  # surface numbers share an int32 with the inverse depth (render.py)
 
 
@@ -35,7 +38,7 @@ class Scene:
         owners: (F,) number of the solid a rectangle belongs to, -1 for none.
         lit: (F,) whether light falls on a rectangle (a photographed horizon brings its own).
         centres: (S,3), radii: (S,3) half axes, spins: (S,3,3) rotations solid -> scene of the round solids.
-        profiles: (S,3) their p0, p1, p2, see the module.
+        profiles: (S,3) their p0, p1, p2, see the module. exponents: (S,2) n and m of superquadrics, 2 for the others.
         textures: (F+S,) texture numbers; uv_scale, uv_offset: (F+S,2) repeats across the surface and shift.
         gain, offset: (F+S,3) unlit colour = gain * texture + offset (0..255).
         solids: (K,3) centres, (K,3) half sizes and (K,3,3) rotations solid -> scene of the boxes and panels.
@@ -55,6 +58,7 @@ class Scene:
     radii: np.ndarray
     spins: np.ndarray
     profiles: np.ndarray
+    exponents: np.ndarray
     textures: np.ndarray
     uv_scale: np.ndarray
     uv_offset: np.ndarray
@@ -79,8 +83,13 @@ class Scene:
 
     @property
     def is_ellipsoid(self) -> np.ndarray:
-        """(S,) which of the round solids are closed; the others are shells, open at both ends."""
+        """(S,) which of the round solids are closed, superquadrics too; the others are shells, open at both ends."""
         return (self.profiles == ELLIPSOID).all(-1)
+
+    @property
+    def is_superquadric(self) -> np.ndarray:
+        """(S,) which of the round solids are neither ellipsoids nor shells."""
+        return (self.exponents != ROUND).any(-1)
 
     @property
     def hull_low(self) -> np.ndarray:
@@ -108,7 +117,11 @@ class Scene:
         local = np.einsum("snc,scd->snd", points - self.centres[:, None], self.spins) / (self.radii[:, None] + margin)
         x, y, z = np.moveaxis(local, -1, 0)
         p0, p1, p2 = self.profiles.T[:, :, None]
-        return not ((np.abs(y) < 1) & (x**2 + z**2 < p0 + p1 * y + p2 * y**2)).any()
+        if ((np.abs(y) < 1) & (x**2 + z**2 < p0 + p1 * y + p2 * y**2)).any():
+            return False
+        n, m = self.exponents.T[:, :, None].astype(float)
+        around = (np.abs(x) ** m + np.abs(z) ** m) ** (n / m)
+        return not (self.is_superquadric[:, None] & (around + np.abs(y) ** n < 1)).any()
 
 
 def yaw_matrix(yaw_rad: float) -> np.ndarray:
@@ -182,7 +195,9 @@ class SceneBuilder:
     faces: list[np.ndarray] = field(default_factory=list)
     face_looks: list[Look] = field(default_factory=list)
     face_flags: list[tuple[bool, int, bool]] = field(default_factory=list)  # two-sided, owner, lit
-    balls: list[tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]]] = field(default_factory=list)
+    balls: list[tuple[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...], tuple[int, int]]] = field(
+        default_factory=list
+    )
     ball_looks: list[Look] = field(default_factory=list)
     solids: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
 
@@ -249,7 +264,13 @@ class SceneBuilder:
 
     def ball(self, centre: np.ndarray, radii: np.ndarray, yaw: float, look: Look) -> None:
         """An ellipsoid with half axes `radii`, turned about the vertical."""
-        self.balls.append((centre, radii, yaw_matrix(yaw), ELLIPSOID))
+        self.superquadric(centre, radii, yaw, look, ROUND)
+
+    def superquadric(
+        self, centre: np.ndarray, radii: np.ndarray, yaw: float, look: Look, exponents: tuple[int, int]
+    ) -> None:
+        """A superquadric with half axes `radii`, turned about the vertical; exponents upright and around."""
+        self.balls.append((centre, radii, yaw_matrix(yaw), ELLIPSOID, exponents))
         self.ball_looks.append(look)
 
     def shell(self, base: np.ndarray, height: float, bottom: float, top: float, look: Look) -> None:
@@ -257,7 +278,7 @@ class SceneBuilder:
         widest = max(bottom, top)
         mean, slope = (bottom + top) / 2 / widest, (bottom - top) / 2 / widest  # local y points down
         radii, centre = np.array([widest, height / 2, widest]), base - np.array([0.0, height / 2, 0.0])
-        self.balls.append((centre, radii, np.eye(3), (mean**2, 2 * mean * slope, slope**2)))
+        self.balls.append((centre, radii, np.eye(3), (mean**2, 2 * mean * slope, slope**2), ROUND))
         self.ball_looks.append(look)
 
     def disc(self, centre: np.ndarray, radius: float, look: Look) -> None:
@@ -291,6 +312,7 @@ class SceneBuilder:
             radii=np.array([b[1] for b in self.balls]).reshape(-1, 3),
             spins=np.array([b[2] for b in self.balls]).reshape(-1, 3, 3),
             profiles=np.array([b[3] for b in self.balls]).reshape(-1, 3),
+            exponents=np.array([b[4] for b in self.balls], dtype=int).reshape(-1, 2),
             textures=np.array([look.texture for look in looks]),
             uv_scale=uv_scale,
             uv_offset=uv_offset,
@@ -383,10 +405,31 @@ def _sides(b: SceneBuilder, size: float) -> list[Look]:
     return [b.any_look(size * b.rng.uniform(0.6, 1.5)) for _ in range(5)]
 
 
+def _soft_object(b: SceneBuilder, base: np.ndarray, size: float) -> None:
+    """A superquadric: a box with rounded edges, a soap, a soft tin, a cushion, a crystal; at times one on another."""
+    exponents = [(8, 8), (4, 4), (8, 2), (2, 4), (4, 8), (2, 8), (4, 2), (1, 2), (1, 1), (2, 1)]
+    at = base
+    for _ in range(1 + int(b.rng.random() < 0.25)):
+        radii = size * b.rng.uniform([0.2, 0.12, 0.2], [0.5, 0.5, 0.5])
+        centre = at - np.array([0.0, radii[1], 0.0])
+        chosen = exponents[int(b.rng.integers(len(exponents)))]
+        b.superquadric(centre, radii, b.rng.uniform(0, np.pi), b.any_look(1.0), chosen)
+        at, size = at - np.array([0.0, 2 * radii[1], 0.0]), 0.6 * size
+
+
+def _any_object(b: SceneBuilder, base: np.ndarray, size: float) -> None:
+    (_soft_object if b.rng.random() < 0.6 else _object)(b, base, size)
+
+
 def _scatter(
-    b: SceneBuilder, centre: np.ndarray, extent: tuple[float, float], count: int, size: tuple[float, float]
+    b: SceneBuilder,
+    centre: np.ndarray,
+    extent: tuple[float, float],
+    count: int,
+    size: tuple[float, float],
+    thing: Callable[[SceneBuilder, np.ndarray, float], None] = _object,
 ) -> None:
-    """Up to `count` objects on the rectangle centre +- extent (x, z), kept apart by their sizes."""
+    """Up to `count` things on the rectangle centre +- extent (x, z), kept apart by their sizes."""
     placed: list[tuple[np.ndarray, float]] = []
     for _ in range(count):
         width = b.rng.uniform(*size)
@@ -394,7 +437,7 @@ def _scatter(
             at = centre + np.array([b.rng.uniform(-1, 1) * extent[0], 0.0, b.rng.uniform(-1, 1) * extent[1]])
             if all(np.linalg.norm(at - other) > 0.75 * (width + reach) for other, reach in placed):
                 placed.append((at, width))
-                _object(b, at, width)
+                thing(b, at, width)
                 break
 
 
@@ -508,7 +551,7 @@ def room(b: SceneBuilder) -> Scene:
     return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
 
 
-def table_top(b: SceneBuilder) -> Scene:
+def table_top(b: SceneBuilder, thing: Callable[[SceneBuilder, np.ndarray, float], None] = _object) -> Scene:
     """Small things on a table in a room, as one photographs an object."""
     low, high = np.array([-3.0, -2.6, -3.0]), np.array([3.0, 0.0, 3.0])
     low[[0, 2]] *= b.rng.uniform(0.7, 1.6, 2)
@@ -519,7 +562,7 @@ def table_top(b: SceneBuilder) -> Scene:
     _along_walls(b, low, high, int(b.rng.integers(2, 6)))
     size = np.array([b.rng.uniform(0.9, 2.0), 0.05, b.rng.uniform(0.9, 2.0)])
     top = _table(b, np.zeros(3), size, b.rng.uniform(0.6, 0.85))
-    _scatter(b, top, (0.34, 0.34), int(b.rng.integers(5, 12)), (0.12, 0.42))
+    _scatter(b, top, (0.34, 0.34), int(b.rng.integers(5, 12)), (0.12, 0.42), thing)
     pivot = top + np.array([b.rng.uniform(-0.1, 0.1), -b.rng.uniform(0.03, 0.15), b.rng.uniform(-0.1, 0.1)])
     eye = _around(b, pivot, b.rng.uniform(0.6, 1.3), (0.12, 0.85))
     return b.finish(pivot, eye, _lamp(b, low, high), 2.5)
@@ -799,6 +842,7 @@ def _car(b: SceneBuilder, at: np.ndarray) -> None:
 FAMILIES = {
     "room": room,
     "table": table_top,
+    "soft": partial(table_top, thing=_any_object),
     "ground": open_ground,
     "hills": partial(open_ground, hilly=True),
     "panels": layered_panels,
@@ -807,8 +851,8 @@ FAMILIES = {
     "relief": photo_relief,
 }
 FAMILY_WEIGHTS = {
-    "room": 0.18, "table": 0.26, "ground": 0.08, "hills": 0.06, "panels": 0.06, "street": 0.12, "furnished": 0.14,
-    "relief": 0.1,
+    "room": 0.18, "table": 0.16, "soft": 0.1, "ground": 0.08, "hills": 0.06, "panels": 0.06, "street": 0.12,
+    "furnished": 0.14, "relief": 0.1,
 }  # fmt: skip
 
 

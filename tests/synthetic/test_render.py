@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq, minimize_scalar
 
 from rap.geometry import se3
 from rap.geometry.camera import pixel_centres, project, unproject
@@ -14,6 +17,7 @@ from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.clips import plan_clip
 from rap.synthetic.render import Views, cast, resolve
 from rap.synthetic.scenes import HULL_FACES, Scene, SceneBuilder
+from rap.synthetic.superquadrics import EXPONENTS, first_hit, gauge
 from rap.synthetic.textures import texture_bank
 
 SMALL = SyntheticConfig(size=(20, 28), num_frames=5, texture_size=32, photometric=False)
@@ -38,7 +42,11 @@ def slow_depths(scene: Scene, T: np.ndarray, intrinsics: np.ndarray, size: tuple
                     hits.append(z)
             for k in range(scene.num_round):
                 start = (T[:3, 3] - scene.centres[k]) @ scene.spins[k] / scene.radii[k]
-                hits.extend(slow_round_hits(start, ray @ scene.spins[k] / scene.radii[k], scene.profiles[k]))
+                step = ray @ scene.spins[k] / scene.radii[k]
+                if scene.is_superquadric[k]:
+                    hits.extend(slow_superquadric_hits(start, step, *scene.exponents[k]))
+                else:
+                    hits.extend(slow_round_hits(start, step, scene.profiles[k]))
             depths[y, x] = min(hits)
     return depths
 
@@ -50,6 +58,70 @@ def slow_round_hits(start: np.ndarray, step: np.ndarray, profile: np.ndarray) ->
     roots = (x * x + z * z - p2 * y * y - p1 * y - p0).roots
     real = [root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0]
     return [root for root in real if abs(y(root)) <= 1]
+
+
+def slow_superquadric_hits(start: np.ndarray, step: np.ndarray, n: int, m: int) -> list[float]:
+    """Where a ray start + z step first meets a superquadric: a least value along it, then halving of intervals."""
+    inside_out = partial(superquadric, start, step, n, m)
+    middle = -float(start @ step / (step @ step))
+    reach = np.sqrt(3 / (step @ step))
+    deepest = minimize_scalar(inside_out, bounds=(middle - reach, middle + reach), method="bounded").x
+    first = middle - 2 * reach
+    if inside_out(deepest) >= 0 or first < 0:
+        return []
+    return [brentq(inside_out, first, deepest)]
+
+
+def superquadric(start: np.ndarray, step: np.ndarray, n: int, m: int, z: float) -> float:
+    """Negative inside."""
+    at = np.abs(start + z * step)
+    return float((at[0] ** m + at[2] ** m) ** (n / m) + at[1] ** n - 1)
+
+
+def test_superquadrics_agree_with_slow_twin() -> None:
+    """Solids of four pairs of exponents, one before the other, from the side, from above and from a corner."""
+    b = SceneBuilder(np.random.default_rng(0), texture_bank(None, 32))
+    look = b.photo()
+    b.hull(np.array([-3.0, -4.0, -3.0]), np.array([3.0, 0.0, 3.0]), [look] * 6)
+    kinds = [(8, 8), (2, 4), (8, 2), (1, 1)]
+    for k, kind in enumerate(kinds):
+        centre = np.array([k - 1.5, -0.9 + 0.1 * k, 0.3 * k])
+        b.superquadric(centre, np.array([0.45, 0.3, 0.35]), 0.4 * k, look, kind)
+    scene = b.finish(np.zeros(3), np.array([0.0, -1.0, -2.0]), np.array([0.0, -1.0, 0.0, 0.0]), 3.0)
+    eyes = np.array([[0.0, -0.9, -2.2], [0.3, -3.2, -0.4], [-2.5, -1.6, -1.0]])
+    Ts = se3.look_at(eyes, np.array([0.0, -0.8, 0.3]), up=np.array([0.1, 0.2, 1.0]))
+    views = Views(Ts, np.tile([24.0, 24.0, 20.0, 16.0], (3, 1)), (32, 40))
+    hits = resolve(scene, views, cast(scene, views), 32)
+    fast = 1 / hits.inverse_depth.view(3, *views.size).numpy()
+    for i in range(3):
+        slow = slow_depths(scene, Ts[i], views.intrinsics[i], views.size)
+        assert (np.abs(fast[i] / slow - 1) > 1e-4).mean() < 0.004
+    assert hits.round is not None and set(hits.round.solid.tolist()) == {0, 1, 2, 3}
+    for k, (n, m) in enumerate(kinds):
+        x, y, z = np.abs(hits.round.local[:, hits.round.solid == k].numpy())
+        assert np.abs((x**m + z**m) ** (n / m) + y**n - 1).max() < 1e-3 * n
+
+
+@pytest.mark.parametrize(("n", "m"), itertools.product(EXPONENTS, EXPONENTS))
+def test_the_gradient_of_a_gauge_is_its_derivative(n: int, m: int) -> None:
+    """By autograd on the formula as it stands in the module, in all octants."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(3, 500, generator=generator, dtype=torch.float64).requires_grad_()
+    x, y, z = points.abs()
+    expected = ((x**m + z**m) ** (n / m) + y**n) ** (1 / n)
+    (slope,) = torch.autograd.grad(expected.sum(), points)
+    found, gradient = gauge((points[0], points[1], points[2]), n, m)
+    assert torch.allclose(found, expected, atol=1e-9)
+    assert torch.allclose(torch.stack(gradient), slope, atol=1e-9)
+
+
+def test_rays_miss_a_superquadric_and_do_not_begin_in_it() -> None:
+    """Beside it, towards the cube's corner where a ball is not, away from it, and out of its middle."""
+    ray = torch.tensor([[0.0, 0.0, 1.0], [0.24, 0.24, 1.0], [0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [0.24, 0.24, 1.0]]).T
+    centre = torch.tensor([[3.0, 0.0, 4.0], [0.0, 0.0, 4.0], [0.0, 0.0, 4.0], [0.0, 0.0, 0.0], [0.0, 0.0, 4.0]]).T
+    for n, met in ((2, [False, False, False, False, False]), (8, [False, True, False, False, True])):
+        _, hit = first_hit((ray[0], ray[1], ray[2]), (centre[0], centre[1], centre[2]), n, n)
+        assert hit.tolist() == met
 
 
 def test_round_solids_agree_with_slow_twin() -> None:
