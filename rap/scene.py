@@ -20,7 +20,7 @@ from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov,
 from rap.geometry.camera import pixel_centres
 from rap.geometry.depth import DepthMaps, plane_sweep
 from rap.geometry.refine import Refinement, refine_trajectory
-from rap.geometry.tracks import PointCloud, track_points, triangulate
+from rap.geometry.tracks import PointCloud, sparse_points
 from rap.geometry.warp import Warp, warp
 from rap.hints import VideoHints, WarpMaps, to_u8
 
@@ -238,7 +238,7 @@ def _triangulated(
 ) -> PointCloud | None:
     """Points seen from directions different enough; None where there are none, as under a camera that only turns."""
     Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
-    points = triangulate(track_points(frames_u8), Ts_world_camera, intrinsics, frames_u8).kept()
+    _, points = sparse_points(frames_u8, Ts_world_camera, intrinsics)
     return points if len(points) >= MIN_POINTS else None
 
 

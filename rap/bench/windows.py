@@ -16,7 +16,7 @@ from rap.data import Clip, load_clip
 from rap.data.clip import open_upload
 from rap.errors import InputError
 from rap.geometry import Trajectory, se3
-from rap.geometry.tracks import PointCloud, track_points, triangulate
+from rap.geometry.tracks import PointCloud, sparse_points
 
 DRIFT_ROTATION_RAD = float(np.radians(1.0))
 DRIFT_TRANSLATION = 0.05
@@ -109,8 +109,7 @@ def evenly(windows: Sequence[Window], count: int | None) -> list[Window]:
 
 def triangulated(frames_u8: UInt8[np.ndarray, "T H W 3"], cameras: Trajectory) -> PointCloud:
     """Points of the frames' tracks under known cameras, without those that reproject badly or show no parallax."""
-    tracks = track_points(frames_u8)
-    return triangulate(tracks, cameras.Ts_world_camera, cameras.intrinsics, frames_u8).kept()
+    return sparse_points(frames_u8, cameras.Ts_world_camera, cameras.intrinsics)[1]
 
 
 def drifted(cameras: Trajectory, seed: int) -> Trajectory:

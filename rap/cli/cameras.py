@@ -173,16 +173,14 @@ def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> Cli
 
 def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:
     """Cameras as they are, in the unit of length that everything else expects: median depth of the first view."""
-    from rap.geometry.tracks import track_points, triangulate
+    from rap.geometry.refine import source_depth
+    from rap.geometry.tracks import sparse_points
 
     footage = clip.on_footage(trajectory)
-    tracks = track_points(clip.footage)
-    points = triangulate(tracks, footage.Ts_world_camera, footage.intrinsics, clip.footage).kept()
-    seen = points.where(np.isin(points.point, tracks.point[tracks.frame == 0]))
-    depths = seen.in_front_depths(trajectory.Ts_world_camera[0])
-    if len(depths) == 0:
+    tracks, points = sparse_points(clip.footage, footage.Ts_world_camera, footage.intrinsics)
+    if len(points) == 0:
         return ClipCameras(trajectory)  # no parallax: no unit to be had, and none needed
-    scale = 1 / float(np.median(depths))
+    scale = 1 / source_depth(tracks, points, trajectory.Ts_world_camera[0], 0)
     return ClipCameras(trajectory.scaled(scale), points=points.transformed(np.eye(4), scale), scale=scale)
 
 

@@ -315,6 +315,21 @@ def triangulate(
     return cloud.where((views >= 2) & np.isfinite(error_px))
 
 
+def sparse_points(
+    frames_u8: UInt8[np.ndarray, "t h w 3"],
+    Ts_world_camera: Float[ArrayLike, "t 4 4"],
+    intrinsics: Float[ArrayLike, "*t 4"],
+) -> tuple[Tracks, PointCloud]:
+    """Tracks of frames whose cameras are known, and their points that reproject well under a parallax (`kept`).
+
+    Args:
+        frames_u8: whole frames, as `track_points` takes them.
+        Ts_world_camera, intrinsics: as `triangulate`, in pixels of the frames.
+    """
+    tracks = track_points(frames_u8)
+    return tracks, triangulate(tracks, Ts_world_camera, intrinsics, frames_u8).kept()
+
+
 def locate(
     tracks: Tracks, Ts: Float[np.ndarray, "t 4 4"], intrinsics: Float[np.ndarray, "t 4"], rounds: int = ROUNDS
 ) -> tuple[Charts, Float[np.ndarray, " n"], np.ndarray]:

@@ -6,7 +6,7 @@ from analytic_scenes import SIZE, Plane, Sphere, World, observe, path, reproject
 from scipy.optimize import least_squares
 
 from rap.geometry import se3
-from rap.geometry.tracks import Tracks, track_points, triangulate
+from rap.geometry.tracks import Tracks, sparse_points, track_points, triangulate
 
 ARC = path((0.25, -0.05, 0.05), (0.03, -0.2, 0.02))
 
@@ -139,3 +139,6 @@ def test_colours_come_from_the_frames():
     cloud = triangulate(track_points(frames), ARC.Ts_world_camera, ARC.intrinsics, frames)
     assert len(cloud) > 100 and (cloud.colours_u8[:, 2] == 7).all() and cloud.colours_u8[:, 0].std() > 10
     assert np.median(np.abs(cloud.xyz[:, 2] - 1)) < 0.02
+    tracks, kept = sparse_points(frames, ARC.Ts_world_camera, ARC.intrinsics)
+    np.testing.assert_array_equal(kept.xyz, cloud.kept().xyz)
+    assert tracks.num_points >= len(cloud) >= len(kept) > 100
