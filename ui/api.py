@@ -18,6 +18,7 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
 from ui import messages as msg
+from ui import sources
 from ui.parts import FIRST_ANSWER_S
 
 if TYPE_CHECKING:
@@ -81,8 +82,9 @@ class Api:
         steps: float | None = None,
         seed: float = 0,
         guidance: float | None = None,
+        source_frames: list[int] | None = None,
     ) -> tuple[str, dict[str, Any]]:
-        """A video along a path, from the first frame of what is given.
+        """A video along a path, from the first frame of what is given or from several.
 
         Args:
             files: one video, one image, or images in the order of their names.
@@ -92,6 +94,8 @@ class Api:
             with_geometry: hand the model what the input shows along the path; of a video its cameras are found first.
             steps, seed: as in `estimate_trajectory`.
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
+            source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is
+                put through their cameras. They need `with_geometry`, which finds these. Empty: the path's own source.
 
         Returns:
             The mp4 and the path it was made along.
@@ -106,6 +110,7 @@ class Api:
                 _set_path(session, trajectory)
             else:
                 _dispatch(session, msg.ApplyPreset(preset, float(amplitude)))
+            _start_from(session, source_frames or [])
             _finish(session, msg.Regenerate(_count(steps), int(seed), guidance or None))
             return self._take(session)
 
@@ -169,17 +174,35 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         geometry = gr.Checkbox(True, label="with_geometry")
         steps, seed = gr.Number(None, label="steps", precision=0), gr.Number(0, label="seed", precision=0)
         guidance = gr.Number(None, label="guidance")
+        source_frames = gr.JSON(label="source_frames")
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
-        "generate_video": ([files, path, preset, amplitude, geometry, steps, seed, guidance], [video, path]),
+        "generate_video": (
+            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames],
+            [video, path],
+        ),
         "generate_joint": ([files, steps, seed], [video, path]),
         "export_cameras": ([path, file_format], camera_file),
     }
     for name in ENDPOINTS:
         trigger.click(getattr(api, name), *inputs[name], api_name=name, show_progress="hidden")
+
+
+def _start_from(session: Session, frames: list[int]) -> None:
+    """Choose exactly these frames, if any, as a user does on the filmstrip."""
+    if not isinstance(frames, list) or not all(type(frame) is int for frame in frames):
+        raise _refusal(f"source_frames must be a list of numbers of frames, got {frames!r}")
+    for frame in frames:
+        document = session.state.document
+        path = document.edited
+        if path is None or not 0 <= frame < len(path) or not sources.is_start(document, path, frame):
+            _dispatch(session, msg.ToggleSource(frame))
+    for frame in sources.chosen(session.state.document) if frames else ():
+        if frame not in frames:
+            _dispatch(session, msg.ToggleSource(frame))
 
 
 def _give(session: Session, files: list[str] | None) -> None:

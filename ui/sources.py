@@ -46,6 +46,11 @@ def used(document: Document, path: Trajectory) -> tuple[int, ...]:
     return tuple(sorted(frames, key=lambda frame: (frame != path.source, frame))) or (path.source,)
 
 
+def is_start(document: Document, path: Trajectory, frame: int) -> bool:
+    """Whether a take along `path` can start from a frame that is chosen."""
+    return frame in chosen(document) and held(document, path)[frame]
+
+
 def left_out_words(left_out: Sequence[int], frames: Sequence[int]) -> str:
     """Why a take starts from fewer frames than were chosen."""
     return (
@@ -65,14 +70,13 @@ def toggled(document: Document, frame: int) -> Document:
         raise ValueError("there is no path yet; press Predict or apply a preset first")
     if not 0 <= frame < len(path):
         raise ValueError(f"source frame must be one of the path's 0 to {len(path) - 1}, got {frame}")
-    holds = held(document, path)[frame]
-    if frame in frames and holds:
+    if is_start(document, path, frame):
         left = tuple(one for one in frames if one != frame)
         if not left:
             raise ValueError(f"a take starts from at least one frame, and {frame} is the last; choose another first")
         return replace(document, sources=left)
     document = replace(document, sources=tuple(sorted({*frames, frame})))
-    return document if holds else _through(document, path, frame)
+    return document if held(document, path)[frame] else _through(document, path, frame)
 
 
 def _known(document: Document, path: Trajectory) -> Trajectory | None:

@@ -94,6 +94,28 @@ def test_the_readmes_example_runs_as_it_stands(app, clip, monkeypatch):
     wait_until(lambda: session_folders() == before)  # a preview being written ends first
 
 
+def test_a_video_from_several_frames_of_the_clip(app, client, clip):
+    """The path goes through their cameras, and the model is given these frames and no other."""
+    files = [handle_file(str(clip))]
+    own, _ = client.predict(files=files, api_name="/estimate_trajectory")
+    asked = {"files": files, "source_frames": [8, 16], "preset": "arc-left"}
+    _, path = client.predict(**asked, api_name="/generate_video")
+    task = app.pipeline.tasks[-1]
+    assert isinstance(task, GenerateTask) and task.source_indices == (8, 16)
+    assert len(task.source_frames_u8) == 2
+    cameras, through = (read_path(str(one).replace("'", '"'), 17) for one in (own, path))
+    np.testing.assert_allclose(through.Ts_world_camera[[8, 16]], cameras.Ts_world_camera[[8, 16]], atol=1e-6)
+    assert not np.allclose(through.Ts_world_camera[4], cameras.Ts_world_camera[4], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"), [([99], "0 to 16, got 99"), (["8"], "source_frames must be a list of numbers")]
+)
+def test_source_frames_that_are_not_the_clips_are_refused(client, clip, frames, sentence):
+    with pytest.raises(AppError, match=sentence):
+        client.predict(files=[handle_file(str(clip))], source_frames=frames, api_name="/generate_video")
+
+
 def test_a_video_and_its_path_from_one_image(app, client, clip):
     video, path = client.predict(files=[handle_file(str(clip))], steps=2, seed=3, api_name="/generate_joint")
     task = app.pipeline.tasks[-1]
