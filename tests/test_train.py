@@ -34,7 +34,7 @@ from rap.train.codec import RAY_STD_FLOOR, load_codec
 from rap.train.model import BatchNetwork, averages, batch_losses, build_transformer, step_flop, train_step
 from rap.train.motions import measured
 from rap.train.optimizers import learning_rate_factor, make_optimizers
-from rap.train.plots import plot_run
+from rap.train.plots import _over_minutes, plot_run
 from rap.train.state import CsvLog
 from rap.train.throughput import Ahead, Throughput, count_flop, duration
 from rap.train.validate import HINTED_COLUMNS, PLAIN_COLUMNS, Validation
@@ -545,6 +545,27 @@ def test_curves_need_matplotlib_and_rows(tmp_path: Path, monkeypatch: pytest.Mon
     assert "holds no logs with rows" in plot_run(tmp_path)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert "matplotlib is missing; pip install" in plot_run(tmp_path)
+
+
+def test_trainings_are_compared_over_the_time_they_took(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Losses are means of whole groups of rows, and a figure that one run lacks is drawn of the others."""
+    for run, slope in (("slow", 1.0), ("fast", 2.0)):
+        (tmp_path / run).mkdir()
+        rows = [f"{step},{10 - slope * step / 60},{step}" for step in range(60)]
+        (tmp_path / run / "log.csv").write_text("\n".join(["step,loss_video,seconds", *rows]))
+    (tmp_path / "fast" / "validation.csv").write_text("step,seconds,psnr_db\n30,30,20.5\n60,60,21.5\n")
+    curves = _over_minutes(tmp_path / "fast")
+    minutes, losses = curves["loss_video"]
+    np.testing.assert_allclose(minutes, [12 / 60, 37 / 60])
+    np.testing.assert_allclose(losses, [10 - 2 * 12 / 60, 10 - 2 * 37 / 60])
+    assert curves["psnr_db"] == ([0.5, 1.0], [20.5, 21.5]) and set(curves) == {"loss_video", "psnr_db"}
+    runs = f"{tmp_path / 'slow'},{tmp_path / 'fast'}"
+    assert train.main(["curves", "--runs", runs, "--out", str(tmp_path / "curves.png")]) == 0
+    assert "curves of slow, fast" in capsys.readouterr().out
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 400
+    with pytest.raises(InputError, match="nowhere holds no log"):
+        train.main(["curves", "--runs", str(tmp_path / "nowhere"), "--out", str(tmp_path / "none.png")])
 
 
 # --- slot -------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""`rap train codec | model | slot | widen | motions`: from shards of posed clips to a checkpoint in diffusers layout.
+"""`rap train codec | model | slot | widen | motions | curves`: from shards of posed clips to a checkpoint.
 
-`codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
-to CSV. `slot` does everything from rendering to figures within a number of minutes (`rap.train.slot`). `widen` gives a
-checkpoint's codec more channels without training (`rap.train.widen`). `motions` writes beside a checkpoint how the
-cameras of its training clips move (`rap.train.motions`).
+A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
+`--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
+minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels without training (`rap.train.widen`).
+`motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
+several trainings side by side (`rap.train.plots`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from rap.train.codec import train_codec
 from rap.train.model import train_model
 from rap.train.motions import MotionMeasuring, run_motions
+from rap.train.plots import RunComparison, run_comparison
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
 from rap.train.widen import Widening, run_widening
@@ -28,8 +30,15 @@ SETTINGS = {
     "slot": SlotTraining,
     "widen": Widening,
     "motions": MotionMeasuring,
+    "curves": RunComparison,
 }
-RUNS = {"codec": train_codec, "model": train_model, "widen": run_widening, "motions": run_motions}
+RUNS = {
+    "codec": train_codec,
+    "model": train_model,
+    "widen": run_widening,
+    "motions": run_motions,
+    "curves": run_comparison,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

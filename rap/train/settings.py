@@ -10,7 +10,13 @@ from typing import Any
 
 from rap.errors import InputError
 
-FOLDERS = {"data": "clips", "codec": "trained codec", "out": "results", "checkpoint": "pipeline to start from"}
+FOLDERS = {
+    "data": "clips",
+    "codec": "trained codec",
+    "out": "results",
+    "checkpoint": "pipeline to start from",
+    "runs": "trainings",
+}
 """What the options that cannot be left out name."""
 
 
