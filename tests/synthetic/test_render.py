@@ -102,7 +102,7 @@ def test_superquadrics_agree_with_slow_twin() -> None:
         assert np.abs((x**m + z**m) ** (n / m) + y**n - 1).max() < 1e-3 * n
 
 
-@pytest.mark.parametrize(("n", "m"), itertools.product(EXPONENTS, EXPONENTS))
+@pytest.mark.parametrize(("n", "m"), list(itertools.product(EXPONENTS, EXPONENTS)))
 def test_the_gradient_of_a_gauge_is_its_derivative(n: int, m: int) -> None:
     """By autograd on the formula as it stands in the module, in all octants."""
     generator = torch.Generator().manual_seed(0)
