@@ -18,7 +18,6 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
 from ui import messages as msg
-from ui import sources
 from ui.parts import FIRST_ANSWER_S
 
 if TYPE_CHECKING:
@@ -193,6 +192,8 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
 
 def _start_from(session: Session, frames: list[int]) -> None:
     """Choose exactly these frames, if any, as a user does on the filmstrip."""
+    from ui import sources  # brings torch, which the page does not wait for
+
     if not isinstance(frames, list) or not all(type(frame) is int for frame in frames):
         raise _refusal(f"source_frames must be a list of numbers of frames, got {frames!r}")
     for frame in frames:
