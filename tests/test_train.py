@@ -35,7 +35,7 @@ from rap.train.model import BatchNetwork, averages, batch_losses, build_transfor
 from rap.train.motions import measured
 from rap.train.optimizers import learning_rate_factor, make_optimizers
 from rap.train.plots import _over_minutes, plot_run
-from rap.train.state import CsvLog
+from rap.train.state import CsvLog, write_json
 from rap.train.throughput import Ahead, Throughput, count_flop, duration
 from rap.train.validate import HINTED_COLUMNS, PLAIN_COLUMNS, Validation
 
@@ -615,6 +615,20 @@ def test_a_slot_that_was_cut_ends_with_weights_figures_and_pictures(tmp_path: Pa
     assert {"log.txt", "log.csv", "validation.csv", "log.png", "validation.png", "sheet.png"} <= names
     assert (tmp_path / "sheet.png").read_bytes() != first_sheet, "of the trained weights now"
     assert all((tmp_path / name).stat().st_size <= 16 * 2**20 for name in found["weights"]) and found["weights"]
+
+
+def test_a_slot_that_is_given_more_minutes_trains_on(tmp_path: Path) -> None:
+    """Unchanged, the plan is kept however late it is gone on with; with more minutes what is left comes on top."""
+    first = rap.train.slot.Slot(train.SlotTraining(out=str(tmp_path), minutes=10.0))
+    planned = first._model_minutes()
+    assert 8 < planned < 10
+    write_json(tmp_path / "progress.json", {"step": 7, "elapsed_s": 60 * planned})
+    again = rap.train.slot.Slot(train.SlotTraining(out=str(tmp_path), minutes=10.0))
+    again.before_s = 600.0
+    assert again._model_minutes() == planned
+    longer = rap.train.slot.Slot(train.SlotTraining(out=str(tmp_path), minutes=15.0))
+    longer.before_s = 600.0
+    assert planned + 4 < longer._model_minutes() < planned + 5
 
 
 def test_a_phase_that_fails_says_so_and_the_next_goes_on(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -49,7 +49,7 @@ from rap.train.model import (
 )
 from rap.train.plots import plot_run
 from rap.train.settings import CodecTraining, ModelTraining
-from rap.train.state import replace_folder, write_json
+from rap.train.state import replace_folder, saved_seconds, write_json
 from rap.train.throughput import checked_device, duration
 from rap.train.validate import Validation, score
 
@@ -257,15 +257,23 @@ class Slot:
 
     def train_model(self) -> None:
         """The model, in what is left of the slot but the time that the figures after it take."""
-        total_s = 60 * self.settings.minutes
-        after_s = min(2 * self.state.get("validation_s", 10.0), MAX_AFTER_SHARE * total_s)
-        left_s = total_s - self.elapsed_s() - after_s
-        minutes = self.state.setdefault("model_minutes", max(0.02, left_s / 60))
-        self.keep()
+        minutes = self._model_minutes()
         self.say(f"{minutes:.2f} minutes for the model")
         every = max(self.settings.minutes / 8, 10 * self.state.get("validation_s", 0.0) / 60)
         settings = dataclasses.replace(self.model_settings, minutes=minutes, validate_minutes=every, resume=True)
         train_model(settings, self.say)
+
+    def _model_minutes(self) -> float:
+        """Of all parts of the model's training: planned once, and again when the slot is given other minutes."""
+        total_s, plan = 60 * self.settings.minutes, self.state.get("plan")
+        if plan is None or plan["slot_minutes"] != self.settings.minutes:
+            after_s = min(2 * self.state.get("validation_s", 10.0), MAX_AFTER_SHARE * total_s)
+            left_s = total_s - self.elapsed_s() - after_s
+            minutes = max(0.02, (saved_seconds(self.out) + left_s) / 60)
+            plan = {"slot_minutes": self.settings.minutes, "model_minutes": minutes}
+            self.state["plan"] = plan
+            self.keep()
+        return float(plan["model_minutes"])
 
     def judge_after(self) -> None:
         """Figures of what is in `pipeline`, curves and a contact sheet."""
