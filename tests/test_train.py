@@ -559,6 +559,9 @@ def test_trainings_are_compared_over_the_time_they_took(tmp_path: Path, capsys: 
     np.testing.assert_allclose(minutes, [12 / 60, 37 / 60])
     np.testing.assert_allclose(losses, [10 - 2 * 12 / 60, 10 - 2 * 37 / 60])
     assert curves["psnr_db"] == ([0.5, 1.0], [20.5, 21.5]) and set(curves) == {"loss_video", "psnr_db"}
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short" / "log.csv").write_text("step,loss_video,seconds\n0,4.0,30\n10,2.0,90\n")
+    assert _over_minutes(tmp_path / "short") == {"loss_video": ([1.0], [3.0])}
     runs = f"{tmp_path / 'slow'},{tmp_path / 'fast'}"
     assert train.main(["curves", "--runs", runs, "--out", str(tmp_path / "curves.png")]) == 0
     assert "curves of slow, fast" in capsys.readouterr().out

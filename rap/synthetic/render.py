@@ -236,8 +236,9 @@ def _plane_keys(forms: Tensor, xs: Tensor, ys: Tensor, number: int, inside_test:
 def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor) -> None:
     """Put the round solids into the keys."""
     boxes, closed, bent = round_boxes(scene, views), scene.is_ellipsoid, scene.is_superquadric
-    tables = torch.from_numpy(_round_tables(scene, views)).to(keys.device)
-    rays, middles = (torch.from_numpy(part.astype(np.float32)).to(keys.device) for part in round_forms(scene, views))
+    forms = round_forms(scene, views)
+    tables = torch.from_numpy(_round_tables(scene, *forms)).to(keys.device)
+    rays, middles = (torch.from_numpy(part.astype(np.float32)).to(keys.device) for part in forms)
     for k in range(scene.num_round):
         window = _union(boxes[:, k])
         if window is None:
@@ -274,9 +275,8 @@ def _superquadric_keys(forms: Tensor, middles: Tensor, xs: Tensor, ys: Tensor, n
     return torch.where(met, (w.view(torch.int32) & ~ID_MASK) | number, 0)
 
 
-def _round_tables(scene: Scene, views: Views) -> np.ndarray:
-    """(T,S,14) float32: h by constant, x, y; A by `_QUADRATIC`; C; dy by constant, x, y; my (see the module)."""
-    rays, m = round_forms(scene, views)
+def _round_tables(scene: Scene, rays: np.ndarray, m: np.ndarray) -> np.ndarray:
+    """(T,S,14) float32: h by constant, x, y; A by `_QUADRATIC`; C; dy by constant, x, y; my, from `round_forms`."""
     p0, p1, p2 = scene.profiles.T
     metric = np.stack([np.ones_like(p2), -p2, np.ones_like(p2)], -1)  # (S,3)
     h = np.einsum("tsc,tscp->tsp", m * metric, rays) + p1[:, None] / 2 * rays[:, :, 1]

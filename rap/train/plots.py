@@ -117,7 +117,8 @@ def _over_minutes(folder: Path) -> Mapping[str, tuple[list[float], list[float]]]
     curves = {}
     for file, rows in (("log.csv", SMOOTHING_ROWS), (VALIDATION_LOG, 1)):
         columns = read_columns(folder / file)
-        ends = list(range(0, len(columns.get("seconds", [])) + 1, rows))
+        count = len(columns.get("seconds", []))
+        ends = list(range(0, count + 1, max(1, min(rows, count))))  # a log shorter than a group is one
         for name, values in columns.items():
             if name.startswith("loss") or (file == VALIDATION_LOG and name not in ("step", "seconds")):
                 minutes = [sum(columns["seconds"][a:b]) / (b - a) / 60 for a, b in pairwise(ends)]

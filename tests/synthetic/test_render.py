@@ -15,7 +15,7 @@ from rap.geometry import se3
 from rap.geometry.camera import pixel_centres, project, unproject
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.clips import plan_clip
-from rap.synthetic.render import Views, cast, resolve
+from rap.synthetic.render import Hits, Views, cast, resolve
 from rap.synthetic.scenes import HULL_FACES, Scene, SceneBuilder
 from rap.synthetic.superquadrics import EXPONENTS, first_hit, gauge
 from rap.synthetic.textures import texture_bank
@@ -78,6 +78,17 @@ def superquadric(start: np.ndarray, step: np.ndarray, n: int, m: int, z: float) 
     return float((at[0] ** m + at[2] ** m) ** (n / m) + at[1] ** n - 1)
 
 
+def hits_as_the_slow_twin_finds(scene: Scene, Ts: np.ndarray) -> Hits:
+    """What three cameras see, its depths held against the slow twin's."""
+    views = Views(Ts, np.tile([24.0, 24.0, 20.0, 16.0], (3, 1)), (32, 40))
+    hits = resolve(scene, views, cast(scene, views), 32)
+    fast = 1 / hits.inverse_depth.view(3, *views.size).numpy()
+    for i in range(3):
+        slow = slow_depths(scene, Ts[i], views.intrinsics[i], views.size)
+        assert (np.abs(fast[i] / slow - 1) > 1e-4).mean() < 0.004
+    return hits
+
+
 def test_superquadrics_agree_with_slow_twin() -> None:
     """Solids of four pairs of exponents, one before the other, from the side, from above and from a corner."""
     b = SceneBuilder(np.random.default_rng(0), texture_bank(None, 32))
@@ -90,12 +101,7 @@ def test_superquadrics_agree_with_slow_twin() -> None:
     scene = b.finish(np.zeros(3), np.array([0.0, -1.0, -2.0]), np.array([0.0, -1.0, 0.0, 0.0]), 3.0)
     eyes = np.array([[0.0, -0.9, -2.2], [0.3, -3.2, -0.4], [-2.5, -1.6, -1.0]])
     Ts = se3.look_at(eyes, np.array([0.0, -0.8, 0.3]), up=np.array([0.1, 0.2, 1.0]))
-    views = Views(Ts, np.tile([24.0, 24.0, 20.0, 16.0], (3, 1)), (32, 40))
-    hits = resolve(scene, views, cast(scene, views), 32)
-    fast = 1 / hits.inverse_depth.view(3, *views.size).numpy()
-    for i in range(3):
-        slow = slow_depths(scene, Ts[i], views.intrinsics[i], views.size)
-        assert (np.abs(fast[i] / slow - 1) > 1e-4).mean() < 0.004
+    hits = hits_as_the_slow_twin_finds(scene, Ts)
     assert hits.round is not None and set(hits.round.solid.tolist()) == {0, 1, 2, 3}
     for k, (n, m) in enumerate(kinds):
         x, y, z = np.abs(hits.round.local[:, hits.round.solid == k].numpy())
@@ -136,12 +142,7 @@ def test_round_solids_agree_with_slow_twin() -> None:
     scene = b.finish(np.zeros(3), np.array([0.0, -1.0, -2.0]), np.array([0.0, -1.0, 0.0, 0.0]), 3.0)
     eyes = np.array([[0.0, -0.9, -2.2], [0.3, -3.2, -0.4], [0.2, -0.05, -0.3]])
     Ts = se3.look_at(eyes, np.array([0.0, -0.9, 0.0]), up=np.array([0.1, 0.2, 1.0]))
-    views = Views(Ts, np.tile([24.0, 24.0, 20.0, 16.0], (3, 1)), (32, 40))
-    hits = resolve(scene, views, cast(scene, views), 32)
-    fast = 1 / hits.inverse_depth.view(3, *views.size).numpy()
-    for i in range(3):
-        slow = slow_depths(scene, Ts[i], views.intrinsics[i], views.size)
-        assert (np.abs(fast[i] / slow - 1) > 1e-4).mean() < 0.004
+    hits = hits_as_the_slow_twin_finds(scene, Ts)
     assert hits.round is not None
     x, y, z = hits.round.local.numpy()
     p0, p1, p2 = scene.profiles[hits.round.solid.numpy()].T
