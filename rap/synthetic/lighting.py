@@ -21,6 +21,7 @@ COARSE_SIDE = 8  # what most rectangles are baked at before they are enlarged
 DIRECT = 0.9  # brightness of a surface that faces the light, beside the ambient share
 LAMP_RANGE = 3.0  # metres at which a lamp is half as bright
 EPSILON = 1e-3
+CHUNK_PAIRS = 1 << 15  # pairs of a solid and a point looked at at a time: the temporaries stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +101,12 @@ def towards_light(scene: Scene, points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _length(components: Sequence[Tensor] | Tensor) -> Tensor:
     """Length of vectors given as three component tensors (torch's norm over a leading dimension is 60 times slower)."""
-    x, y, z = components
-    return (x * x + y * y + z * z).sqrt_()
+    return _dot(components, components).sqrt_()
+
+
+def _dot(a: Sequence[Tensor] | Tensor, b: Sequence[Tensor] | Tensor) -> Tensor:
+    """Inner products of vectors given as three component tensors each."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def _solids_between(scene: Scene, points: Tensor, to_light: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,14 +114,23 @@ def _solids_between(scene: Scene, points: Tensor, to_light: Tensor, owner: Tenso
     centres, halves, rotations = (torch.from_numpy(a.astype(np.float32)) for a in scene.solids)
     if not len(centres):
         return torch.ones(points.shape[1]), torch.ones(points.shape[1])
-    inverse = rotations.mT  # (K,3,3)
-    local = (inverse @ points - (inverse @ centres[..., None])).permute(1, 0, 2).contiguous()  # (3,K,N)
-    ray = (inverse @ to_light).permute(1, 0, 2).contiguous()
+    into, middles = _frames(rotations.mT, centres)
+    parts = []
+    for at in _runs(points.shape[1], len(centres)):
+        local, ray = into @ points[:, at] - middles, into @ to_light[:, at]
+        other = torch.arange(len(centres))[:, None] != owner[at]
+        parts.append(_past_boxes(local.view(3, len(centres), -1), ray.view(3, len(centres), -1), halves, other))
+    visible, open_sky = zip(*parts, strict=True)
+    return torch.cat(visible), torch.cat(open_sky)
+
+
+def _past_boxes(local: Tensor, ray: Tensor, halves: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """`_solids_between` from (3,K,n) points and ways to the light in the K boxes' own frames, (K,n) true where a point
+    is not the box's own."""
     size = halves.T[..., None]
     step = 1 / torch.where(ray.abs() < 1e-9, 1e-9, ray)
     middle, reach = -local * step, size * step.abs()
     enter, leave = (middle - reach).amax(0), (middle + reach).amin(0)
-    other = torch.arange(len(centres))[:, None] != owner
     blocked = (leave > enter.clamp_min(EPSILON)) & (enter < 1) & other
     gap = _length((local.abs() - size).clamp_min_(0))
     near = torch.exp(-gap / (0.35 * halves.amax(-1)[:, None])) * other
@@ -129,10 +143,28 @@ def _round_between(scene: Scene, points: Tensor, to_light: Tensor) -> Tensor:
         return torch.ones(points.shape[1])
     to_unit = torch.from_numpy(scene.to_unit.astype(np.float32))
     centres = torch.from_numpy(scene.centres.astype(np.float32))
-    local, ray = to_unit @ points - to_unit @ centres[..., None], to_unit @ to_light  # (S,3,N)
-    along = (-(local * ray).sum(1) / ray.square().sum(1)).clamp(0, 1)
-    closest = _length((local + along[:, None] * ray).unbind(1))
-    return ((closest - 0.85) / 0.3).clamp(0, 1).prod(0)
+    into, middles = _frames(to_unit, centres)
+    parts = []
+    for at in _runs(points.shape[1], scene.num_round):
+        local = (into @ points[:, at] - middles).view(3, scene.num_round, -1)
+        ray = (into @ to_light[:, at]).view(3, scene.num_round, -1)
+        along = (-_dot(local, ray) / _dot(ray, ray)).clamp_(0, 1)
+        closest = _length([part + along * step for part, step in zip(local, ray, strict=True)])
+        parts.append(((closest - 0.85) / 0.3).clamp_(0, 1).prod(0))
+    return torch.cat(parts)
+
+
+def _frames(into: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """(3K,3) of (K,3,3) maps into the frames of K solids, all first axes first: one product for all of a point's places
+    (a batch of small ones takes five times as long); (3K,1) what the (K,3) centres come to."""
+    stacked = into.permute(1, 0, 2).reshape(-1, 3)
+    return stacked, (into @ centres[..., None]).permute(1, 0, 2).reshape(-1, 1)
+
+
+def _runs(points: int, solids: int) -> list[slice]:
+    """Runs of points so short that what is computed of each with every solid stays in the cache."""
+    step = max(1, CHUNK_PAIRS // solids)
+    return [slice(start, start + step) for start in range(0, points, step)]
 
 
 def _corner_darkening(scene: Scene, points: Tensor, own_face: Tensor) -> Tensor:

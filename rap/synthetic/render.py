@@ -30,7 +30,7 @@ from torch import Tensor
 
 from rap.synthetic.lighting import DIRECT, MAP_SIDE, LightMaps, towards_light
 from rap.synthetic.scenes import HULL_FACES, MAX_SURFACES, Scene
-from rap.synthetic.superquadrics import first_hit, gauge, refined
+from rap.synthetic.superquadrics import first_hit, gauge, refined, through_cube
 from rap.synthetic.textures import TextureBank, level_offsets
 
 ID_MASK = 0xFF
@@ -268,11 +268,16 @@ def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor
 
 def _superquadric_keys(forms: Tensor, middles: Tensor, xs: Tensor, ys: Tensor, number: int, n: int, m: int) -> Tensor:
     """(t,rows,columns) int32 keys of one superquadric, from its (t,3,3) rays and (t,3) centres; 0 beside it."""
-    x, y, z = (_affine(forms[:, axis], xs, ys) for axis in range(3))
-    mx, my, mz = middles.T[..., None, None]
+    rays = [_affine(forms[:, axis], xs, ys) for axis in range(3)]
+    enter, leave = through_cube((rays[0], rays[1], rays[2]), middles.T[..., None, None].unbind())
+    key = torch.zeros(enter.shape, dtype=torch.int32, device=forms.device)
+    at = torch.nonzero(enter.flatten() < leave.flatten()).flatten()  # most of a box around a path's views is beside it
+    x, y, z = (part.flatten().index_select(0, at) for part in rays)
+    mx, my, mz = middles.index_select(0, at // (len(xs) * len(ys))).T
     depth, met = first_hit((x, y, z), (mx, my, mz), n, m)
     w = torch.where(met, depth, torch.inf).reciprocal_()
-    return torch.where(met, (w.view(torch.int32) & ~ID_MASK) | number, 0)
+    key.view(-1)[at] = torch.where(met, (w.view(torch.int32) & ~ID_MASK) | number, 0)
+    return key
 
 
 def _round_tables(scene: Scene, rays: np.ndarray, m: np.ndarray) -> np.ndarray:
@@ -351,7 +356,8 @@ def resolve(scene: Scene, views: Views, visibility: Visibility, texture_size: in
         at = torch.nonzero(number >= scene.num_rectangles).flatten()
         if len(at):
             solid = number[at].long() - scene.num_rectangles
-            round_pixels = _resolve_round(scene, views, at, solid, x[at], y[at], inverse)
+            rough = visibility.keys.flatten()[at].view(torch.float32)
+            round_pixels = _resolve_round(scene, views, at, solid, x[at], y[at], inverse, rough)
             u[at], v[at], lod[at] = _round_texels(scene, views, round_pixels, inverse[at], texture_size)
     return Hits(number, inverse, u, v, lod, round_pixels)
 
@@ -394,9 +400,10 @@ def _evaluate(form: Tensor, row: Tensor, x: Tensor, y: Tensor) -> tuple[tuple[Te
 
 
 def _resolve_round(
-    scene: Scene, views: Views, at: Tensor, solid: Tensor, x: Tensor, y: Tensor, inverse: Tensor
+    scene: Scene, views: Views, at: Tensor, solid: Tensor, x: Tensor, y: Tensor, inverse: Tensor, rough: Tensor
 ) -> RoundPixels:
-    """The points seen on round solids at the flat pixels `at`; writes their exact 1/z into `inverse`."""
+    """The points seen on round solids at the flat pixels `at`; writes their exact 1/z into `inverse`, from `rough`, the
+    1/z of their keys."""
     rays, m = round_forms(scene, views)
     T, S = m.shape[:2]
     profiles = np.broadcast_to(scene.profiles, (T, S, 3))
@@ -409,7 +416,8 @@ def _resolve_round(
         mine = torch.nonzero(solid == int(k)).flatten()
         if len(mine):
             n, around = map(int, scene.exponents[k])
-            seen[mine], normal[:, mine] = _superquadric_hits(ray[:, mine], centre[:, mine], n, around)
+            near = 1 / rough.index_select(0, mine)
+            seen[mine], normal[:, mine] = _superquadric_hits(near, ray[:, mine], centre[:, mine], n, around)
     inverse[at] = seen
     local = ray / seen - centre
     return RoundPixels(at, solid, local, torch.where((normal * ray).sum(0) > 0, -normal, normal))
@@ -431,10 +439,11 @@ def _quadric_hits(ray: Tensor, centre: Tensor, profile: Tensor) -> tuple[Tensor,
     return inverse, normal
 
 
-def _superquadric_hits(ray: Tensor, centre: Tensor, n: int, m: int) -> tuple[Tensor, Tensor]:
-    """(P',) exact 1/z on superquadrics of these exponents and (3,P') normals there, from columns of P' pixels."""
+def _superquadric_hits(near: Tensor, ray: Tensor, centre: Tensor, n: int, m: int) -> tuple[Tensor, Tensor]:
+    """(P',) exact 1/z on superquadrics of these exponents and (3,P') normals there, from columns of P' pixels and the
+    depths of their keys."""
     steps, middle = (ray[0], ray[1], ray[2]), (centre[0], centre[1], centre[2])
-    depth = refined(first_hit(steps, middle, n, m)[0], steps, middle, n, m).clamp_min(NEAR)
+    depth = refined(near, steps, middle, n, m).clamp_min(NEAR)
     x, y, z = depth * ray - centre
     return 1 / depth, torch.stack(gauge((x, y, z), n, m)[1])
 

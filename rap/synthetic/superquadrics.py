@@ -52,7 +52,7 @@ def first_hit(
         ray: x, y, z of directions in the solid's own frame.
         centre: of the solid seen from the eye, there; broadcast with the rays.
     """
-    enter, leave = _through_cube(ray, centre)
+    enter, leave = through_cube(ray, centre)
     s = enter
     for _ in range(STEPS):
         value, slope = _along(s, ray, centre, n, m)
@@ -71,17 +71,7 @@ def refined(
     return s
 
 
-def _along(
-    s: Tensor, ray: tuple[Tensor, Tensor, Tensor], centre: tuple[Tensor, Tensor, Tensor], n: int, m: int
-) -> tuple[Tensor, Tensor]:
-    """g - 1 at s * ray - centre, and its change with s."""
-    x, y, z = (s * step - middle for step, middle in zip(ray, centre, strict=True))
-    g, gradient = gauge((x, y, z), n, m)
-    slope = gradient[0] * ray[0] + gradient[1] * ray[1] + gradient[2] * ray[2]
-    return g - 1, slope
-
-
-def _through_cube(ray: tuple[Tensor, Tensor, Tensor], centre: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def through_cube(ray: tuple[Tensor, Tensor, Tensor], centre: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Depths at which rays enter and leave the cube [-1, 1]^3, the first not behind the eye."""
     nears, fars = [], []
     for step, middle in zip(ray, centre, strict=True):
@@ -91,6 +81,16 @@ def _through_cube(ray: tuple[Tensor, Tensor, Tensor], centre: tuple[Tensor, Tens
         fars.append(at + half)
     enter = torch.maximum(torch.maximum(nears[0], nears[1]), nears[2])
     return enter.clamp(min=0), torch.minimum(torch.minimum(fars[0], fars[1]), fars[2])
+
+
+def _along(
+    s: Tensor, ray: tuple[Tensor, Tensor, Tensor], centre: tuple[Tensor, Tensor, Tensor], n: int, m: int
+) -> tuple[Tensor, Tensor]:
+    """g - 1 at s * ray - centre, and its change with s."""
+    x, y, z = (s * step - middle for step, middle in zip(ray, centre, strict=True))
+    g, gradient = gauge((x, y, z), n, m)
+    slope = gradient[0] * ray[0] + gradient[1] * ray[1] + gradient[2] * ray[2]
+    return g - 1, slope
 
 
 def _norm(a: Tensor, b: Tensor, exponent: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
