@@ -172,13 +172,15 @@ def build_scene(
         raise ValueError(f"trajectory must have one camera for each of the {len(clip)} frames, got {len(trajectory)}")
     picked = _different(clip, range(0, len(clip), SOURCE_STRIDE)) if source_indices is None else source_indices
     footage = clip.on_footage(trajectory)
+    point_frames = picked
     if points is None and len(picked) > 1:
         points = _triangulated(clip.footage[list(picked)], footage, picked)
+        point_frames = range(len(picked))
     size = _fitted(footage.image_size, SCENE_SIDE)
     small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
     frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
     intrinsics = footage.resized(size).intrinsics[list(picked)]
-    depth = plane_sweep(frames, trajectory.Ts_world_camera[list(picked)], intrinsics, points)
+    depth = plane_sweep(frames, trajectory.Ts_world_camera[list(picked)], intrinsics, points, point_frames=point_frames)
     return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
 
 

@@ -80,7 +80,7 @@ def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
     hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
     frames, cameras = to_torch(small.frames_u8), small.cameras
     Ts, intrinsics = cameras.Ts_world_camera, cameras.intrinsics
-    depth = plane_sweep(frames, Ts, intrinsics, small.points)
+    depth = plane_sweep(frames, Ts, intrinsics, small.points, point_frames=range(len(frames)))
     seen = warp(
         frames[shown], depth.inverse_depth[shown], Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
         cameras.image_size, confidence=depth.confidence[shown],
@@ -100,7 +100,7 @@ def between(
         inverse_depth = torch.tensor(np.array(medians), dtype=torch.float32)[:, None, None]
         inverse_depth, confidence = inverse_depth.expand(-1, *footage.cameras.image_size).contiguous(), None
     else:
-        depth = plane_sweep(frames, Ts[shown], intrinsics[shown], footage.points)
+        depth = plane_sweep(frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown)
         inverse_depth, confidence = depth.inverse_depth, depth.confidence
     seen = warp(
         frames, inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden], footage.cameras.image_size,
@@ -326,7 +326,7 @@ def speed_row(footage: Footage, options: argparse.Namespace) -> Row:
         with timed(row, "refine_s"):
             refine_trajectory(small.frames_u8, away, known_fov_y_rad=float(away.fov_y_rad[0]))
         with timed(row, "depth_s"):
-            depth = plane_sweep(frames[shown], Ts[shown], intrinsics[shown], small.points)
+            depth = plane_sweep(frames[shown], Ts[shown], intrinsics[shown], small.points, point_frames=shown)
         with timed(row, "warp_s"):
             warp(
                 frames[shown], depth.inverse_depth, Ts[shown], intrinsics[shown], Ts, intrinsics, away.image_size,

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import ArrayLike
 
 from rap.geometry import se3
@@ -123,6 +123,7 @@ class PointCloud:
         angle_rad: (P,) widest angle between two of the rays that see the point: below a degree or so the depth is
             a guess.
         point: (P,) index of the point in the tracks it came from.
+        span: (P, 2) first and last frame that sees it, of the frames of those tracks.
     """
 
     xyz: Float[np.ndarray, "p 3"]
@@ -130,6 +131,7 @@ class PointCloud:
     error_px: Float[np.ndarray, " p"]
     angle_rad: Float[np.ndarray, " p"]
     point: Int[np.ndarray, " p"]
+    span: Int[np.ndarray, "p 2"]
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -139,10 +141,14 @@ class PointCloud:
         depths = (self.xyz - np.asarray(T_world_camera)[:3, 3]) @ np.asarray(T_world_camera)[:3, 2]
         return depths[depths > 0]
 
+    def seen_by(self, frame: int) -> Bool[np.ndarray, " p"]:
+        """(P,) whether a frame saw the point; a frame beside its span counts, where a track may just have been lost."""
+        return (self.span[:, 0] - 1 <= frame) & (frame <= self.span[:, 1] + 1)
+
     def where(self, mask: ArrayLike) -> PointCloud:
         """Some points only, by (P,) mask."""
         mask = np.asarray(mask, dtype=bool)
-        columns = (self.xyz, self.colours_u8, self.error_px, self.angle_rad, self.point)
+        columns = (self.xyz, self.colours_u8, self.error_px, self.angle_rad, self.point, self.span)
         return PointCloud(*(column[mask] for column in columns))
 
     def kept(self, max_error_px: float = 1.5, min_angle_rad: float = 0.02) -> PointCloud:
@@ -305,13 +311,16 @@ def triangulate(
     """
     Ts, rows = camera_rows(tracks, Ts_world_camera, intrinsics)
     if tracks.num_points == 0:
-        none = np.zeros(0)
-        return PointCloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), none, none, np.zeros(0, np.int64))
+        none, nobody = np.zeros(0), np.zeros((0, 2), np.int64)
+        return PointCloud(np.zeros((0, 3)), np.zeros((0, 3), np.uint8), none, none, nobody[:, 0], nobody)
     charts, residual_px, in_front = locate(tracks, Ts, rows)
     xyz, starts = charts.xyz, tracks.starts
     error_px = median_per_point(residual_px, tracks)
     views = np.add.reduceat(in_front.astype(np.int64), starts)
-    cloud = PointCloud(xyz, _colours(tracks, frames_u8), error_px, widest_angles(tracks, Ts, xyz), np.arange(len(xyz)))
+    angle_rad, numbers = widest_angles(tracks, Ts, xyz), np.arange(len(xyz))
+    ends = starts + np.bincount(tracks.point) - 1
+    span = np.stack([tracks.frame[starts], tracks.frame[ends]], axis=-1)
+    cloud = PointCloud(xyz, _colours(tracks, frames_u8), error_px, angle_rad, numbers, span)
     return cloud.where((views >= 2) & np.isfinite(error_px))
 
 

@@ -1,5 +1,7 @@
 """Depth by plane sweep on scenes whose depth is known exactly."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -58,17 +60,19 @@ def _arc(count: int, reach: float = 0.3) -> np.ndarray:
 
 def _points(Ts: np.ndarray, depths: np.ndarray, step: int = 9) -> PointCloud:
     """Some of the true surface as a sparse cloud."""
-    found = []
-    for T, z in zip(Ts, depths, strict=True):
+    found, span = [], []
+    for k, (T, z) in enumerate(zip(Ts, depths, strict=True)):
         y, x = np.mgrid[step // 2 : z.shape[0] : step, step // 2 : z.shape[1] : step]
         at = z[y, x]
         rays = np.stack(
             [(x + 0.5 - INTRINSICS[2]) / INTRINSICS[0], (y + 0.5 - INTRINSICS[3]) / INTRINSICS[1], 0 * x + 1], -1
         )
         found.append((rays * at[..., None]).reshape(-1, 3) @ T[:3, :3].T + T[:3, 3])
+        span.append(np.full((at.size, 2), k))
     xyz = np.concatenate(found)
     none = np.zeros(len(xyz))
-    return PointCloud(xyz, np.zeros((len(xyz), 3), np.uint8), none, none + 1, np.arange(len(xyz)))
+    colours_u8 = np.zeros((len(xyz), 3), np.uint8)
+    return PointCloud(xyz, colours_u8, none, none + 1, np.arange(len(xyz)), np.concatenate(span))
 
 
 def _relative_error(maps, depths: np.ndarray) -> np.ndarray:
@@ -93,7 +97,7 @@ def test_slanted_plane(with_points):
 def test_sphere_before_a_plane_and_confidence_knows_where_it_is_wrong():
     Ts = _arc(5)
     frames, depths = _render(Ts, ball=True)
-    maps = plane_sweep(frames, Ts, _tiled(5), _points(Ts, depths))
+    maps = plane_sweep(frames, Ts, _tiled(5), _points(Ts, depths, step=15))  # few: they mend what confidence doubts
     error = _relative_error(maps, depths)
     assert np.median(error) < 0.04
     assert (error < 0.06).mean() > 0.7
@@ -151,6 +155,20 @@ def test_nothing_to_match_gives_finite_depth_in_the_range(level):
     assert np.median(_relative_error(maps, depths)) < 0.15  # the points alone
     maps = plane_sweep(frames, Ts, _tiled(3))
     assert torch.isfinite(maps.inverse_depth).all() and (maps.inverse_depth > 0).all()
+
+
+def test_points_that_a_frame_has_not_seen_are_not_its_surface():
+    Ts = _arc(3)
+    near, far = _points(Ts, np.full((3, *SIZE), 2.0)), _points(Ts, np.full((3, *SIZE), 6.0))
+    by_all, by_none = np.tile([0, 2], (len(near), 1)), np.tile([9, 12], (len(far), 1))
+    columns = ((getattr(near, f.name), getattr(far, f.name)) for f in fields(PointCloud) if f.name != "span")
+    cloud = PointCloud(*(np.concatenate(pair) for pair in columns), span=np.concatenate([by_all, by_none]))
+    flat = torch.full((3, 3, *SIZE), 0.7)  # nothing to match: the points alone decide
+    known = plane_sweep(flat, Ts, _tiled(3), cloud, point_frames=range(3)).inverse_depth
+    assert (1 / known - 2).abs().median() < 0.1 and (1 / known).max() < 3
+    assert (1 / plane_sweep(flat, Ts, _tiled(3), cloud).inverse_depth).max() > 3, "where all points in view count"
+    with pytest.raises(ValueError, match="each of the 3 frames, got 2"):
+        plane_sweep(flat, Ts, _tiled(3), cloud, point_frames=[0, 1])
 
 
 def test_a_frame_that_shares_nothing_has_no_confidence_and_harms_no_other():

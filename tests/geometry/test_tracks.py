@@ -129,6 +129,9 @@ def test_points_tell_their_angle_and_infinity():
     np.testing.assert_allclose(cloud.angle_rad[0], np.arctan(0.2), atol=1e-3)
     assert cloud.angle_rad[1] < 1e-4 and cloud.xyz[1, 2] > 1e3 and np.isfinite(cloud.xyz).all()
     assert len(cloud.kept()) == 1 and len(cloud.in_front_depths(np.eye(4))) == 2
+    last = len(trajectory) - 1
+    np.testing.assert_array_equal(cloud.span, [[0, last], [0, last]])
+    assert cloud.seen_by(0).all() and cloud.seen_by(last + 1).all() and not cloud.seen_by(last + 2).any()
     moved = cloud.transformed(se3.inverse(trajectory.Ts_world_camera[-1]), 2.0)
     np.testing.assert_allclose(moved.xyz[0], [-0.4, 0, 2], atol=1e-2)
 

@@ -148,9 +148,8 @@ def cloud(count: int = 200) -> PointCloud:
     """Points before the source camera, well seen but for one that is very far away."""
     xyz = np.random.default_rng(1).uniform((-1, -1, 0.5), (1, 1, 2), (count, 3))
     xyz[-1] = 1e4
-    return PointCloud(
-        xyz, np.full((count, 3), 128, np.uint8), np.full(count, 0.4), np.full(count, 0.1), np.arange(count)
-    )
+    colours_u8, span = np.full((count, 3), 128, np.uint8), np.tile([0, 16], (count, 1))
+    return PointCloud(xyz, colours_u8, np.full(count, 0.4), np.full(count, 0.1), np.arange(count), span)
 
 
 def wait_until(condition, timeout_s: float = 10.0) -> None:
