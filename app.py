@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
 import ui.quick_start  # noqa: F401  before whatever imports Gradio
 
 # isort: split

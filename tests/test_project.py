@@ -1,5 +1,7 @@
 """Agreements between files of the project."""
 
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -49,6 +51,25 @@ def test_public_names_are_explicit_and_cheap():
     """`import rap` must not bring torch: the command line answers before it is loaded."""
     code = "import sys, rap, rap.config, rap.errors; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("entry", ["app", "rap.cli"])
+def test_numpy_is_told_of_its_threads_before_it_is_loaded(entry):
+    code = (
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'numpy':\n"
+        "            print(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        f"import {entry}\n"
+    )
+    for given, expected in ((None, "1" if platform.machine().lower() in ("x86_64", "amd64") else "None"), ("3", "3")):
+        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+        environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.stdout.split() == [expected]
 
 
 def test_weights_fit_and_nothing_is_pickled():

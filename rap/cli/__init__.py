@@ -6,6 +6,9 @@ diffusers are imported only by the commands that run the model, so that `rap --h
 
 from __future__ import annotations
 
+import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
+
+# isort: split
 import argparse
 import contextlib
 import importlib
