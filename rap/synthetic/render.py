@@ -269,7 +269,8 @@ def _cast_round(scene: Scene, views: Views, keys: Tensor, xs: Tensor, ys: Tensor
 def _superquadric_keys(forms: Tensor, middles: Tensor, xs: Tensor, ys: Tensor, number: int, n: int, m: int) -> Tensor:
     """(t,rows,columns) int32 keys of one superquadric, from its (t,3,3) rays and (t,3) centres; 0 beside it."""
     rays = [_affine(forms[:, axis], xs, ys) for axis in range(3)]
-    enter, leave = through_cube((rays[0], rays[1], rays[2]), middles.T[..., None, None].unbind())
+    mx, my, mz = middles.T[..., None, None]
+    enter, leave = through_cube((rays[0], rays[1], rays[2]), (mx, my, mz))
     key = torch.zeros(enter.shape, dtype=torch.int32, device=forms.device)
     at = torch.nonzero(enter.flatten() < leave.flatten()).flatten()  # most of a box around a path's views is beside it
     x, y, z = (part.flatten().index_select(0, at) for part in rays)
