@@ -73,6 +73,9 @@ PRIOR_WEIGHT from 0.25: 2.2 dB where three frames of 11 synthetic clips are show
 
 MATCHED = 0.5  # correlation from which a match is worth its whole agreement
 
+EDGE_RATIO = 1.15
+"""Of inverse depths within a pixel from which two surfaces meet. 1.3 and two pixels are within 0.02 dB of it."""
+
 CONSISTENT_PX = 1.0  # at half resolution
 NEAR = 1e-6
 CHUNK_CPU, CHUNK_GPU = 1 << 21, 1 << 27  # cells of a cost volume at once
@@ -177,7 +180,7 @@ def plane_sweep(
     sweep = _plan(views, ranges, np.sqrt(ranges[:, 0] * ranges[:, 1]), num_neighbours)
     maps = torch.stack(_depth(views, sweep, seen), dim=1)
     maps = F.interpolate(maps, size=(H, W), mode="bilinear", align_corners=False)
-    return DepthMaps(maps[:, 0], maps[:, 1])
+    return DepthMaps(_without_ramps(maps[:, 0]), maps[:, 1])
 
 
 # --- cameras ----------------------------------------------------------------------------------------------------------
@@ -481,6 +484,17 @@ def _completed(
         weight = sure + point_weight + COARSER_WEIGHT
         fill = (total + COARSER_WEIGHT * values) / weight
     return values
+
+
+def _without_ramps(inverse_depth: Float[Tensor, "S h w"]) -> Float[Tensor, "S h w"]:
+    """Pixels between a surface and the one behind it, where interpolation has left them, put on the nearer of the two.
+
+    They would hang in the air between both, and cover what is behind from everywhere else.
+    """
+    padded = F.pad(inverse_depth[:, None], (1, 1, 1, 1), mode="replicate")
+    most, least = F.max_pool2d(padded, 3, 1)[:, 0], -F.max_pool2d(-padded, 3, 1)[:, 0]
+    nearer = torch.where(inverse_depth - least < most - inverse_depth, least, most)
+    return torch.where(most > EDGE_RATIO * least, nearer, inverse_depth)
 
 
 def _consistency(

@@ -171,6 +171,16 @@ def test_points_that_a_frame_has_not_seen_are_not_its_surface():
         plane_sweep(flat, Ts, _tiled(3), cloud, point_frames=[0, 1])
 
 
+def test_nothing_hangs_between_two_surfaces():
+    step = torch.tensor([1.0, 1.0, 1.3, 1.7, 2.0, 2.0])
+    maps = torch.stack([step.expand(4, 6), step.flip(0).expand(4, 6), torch.linspace(1, 1.25, 6).expand(4, 6)])
+    found = depth_module._without_ramps(maps)
+    expected = torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    torch.testing.assert_close(found[0], expected.expand(4, 6))
+    torch.testing.assert_close(found[1], expected.flip(0).expand(4, 6))
+    assert (found[2] == maps[2]).all(), "a slope is no edge"
+
+
 def test_a_frame_that_shares_nothing_has_no_confidence_and_harms_no_other():
     Ts = _arc(4)
     frames, depths = _render(Ts, ball=False)
