@@ -60,7 +60,8 @@ def test_numpy_is_told_of_its_threads_before_it_is_loaded(entry):
         "class Watch:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'numpy':\n"
-        "            print(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "            print(os.environ.get('OPENBLAS_NUM_THREADS'), flush=True)\n"
+        "            os._exit(0)\n"
         "sys.meta_path.insert(0, Watch())\n"
         f"import {entry}\n"
     )
