@@ -1,10 +1,10 @@
 """Imported before NumPy, by the app and the command line: its matrix products stay on one thread.
 
-The largest that bundle adjustment asks for are 103 x 103 out of 103 x 3000. OpenBLAS, which NumPy's wheels bring,
-splits them over all cores, and its threads wait for each other by spinning: where others use the cores too (another
-session, a generation), every product waits for a turn of each. Measured on two cores beside two busy processes, 17
-frames of 252 x 448, poses from nothing: 11.5 and 11.9 s of which 10.6 and 11.2 of work, this way 6.4 and 4.1 of which
-3.9 and 3.3; on the same machine at rest 3.3 to 4.3 s at twice the work, and 3.8 to 4.0.
+The largest systems that bundle adjustment solves have 103 unknowns, six of each of 17 cameras and a focal length.
+OpenBLAS, which NumPy's wheels bring, splits them over all cores. Measured on two cores, 17 frames of 252 x 448, poses
+from nothing, two runs each. Beside two busy processes: 11.5 and 11.9 s, of which 10.6 and 11.2 of work; on one thread
+6.4 and 4.1 s, of which 3.9 and 3.3 (threads that spin while they wait would explain it). At rest: 3.3 to 4.3 s with 6.2
+to 8.2 of work; on one thread 3.8 to 4.0, all of it work.
 
 Only on x86, where torch's own products are another library's; a value that is set already stays. Who calls
 `refine_trajectory` from a program of their own does well to set OPENBLAS_NUM_THREADS=1.

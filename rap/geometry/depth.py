@@ -69,7 +69,8 @@ COARSER_WEIGHT = 0.05
 SURE = 0.1  # agreement below which a depth is not used to complete others
 POINT_WEIGHT = 60.0
 """Of a point against a sure depth at a pixel: it stands for its surroundings. Measured from 0.5 to 20, together with
-PRIOR_WEIGHT from 0.25: 2.2 dB where three frames of 11 synthetic clips are shown, 0.6 where every other one is."""
+PRIOR_WEIGHT from 0.25: 2.2 dB where three frames of 11 synthetic clips are shown, 0.6 where every other one is; from 20
+on, with hidden points left out: 0.1 and nothing, 20 clips."""
 
 MATCHED = 0.5  # correlation from which a match is worth its whole agreement
 
