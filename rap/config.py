@@ -10,6 +10,9 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
 """The small model trained on procedural scenes that comes with the checkout (diffusers layout)."""
 
+DEPTH_NETWORK = ASSETS / "rap-depth" / "depth_network.safetensors"
+"""What corrects the depth of a plane sweep; trained on the same scenes (`rap train depth`)."""
+
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
 

@@ -19,6 +19,7 @@ from rap.data import Clip
 from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, unproject
 from rap.geometry.camera import pixel_centres
 from rap.geometry.depth import DepthMaps, plane_sweep
+from rap.geometry.depth_network import embedded_depth_network
 from rap.geometry.refine import Refinement, refine_trajectory
 from rap.geometry.tracks import PointCloud, sparse_points
 from rap.geometry.warp import Warp, warp
@@ -158,7 +159,8 @@ def build_scene(
     source_indices: tuple[int, ...] | None = None,
     device: torch.device | str = "cpu",
 ) -> Scene:
-    """Lift source frames of a clip by plane sweep; a single picture becomes the plane at unit depth.
+    """Lift source frames of a clip by plane sweep and the embedded depth network; a single picture becomes the plane
+    at unit depth.
 
     Args:
         trajectory: cameras of the clip's frames (refined ones, or depth will be poor), on the clip's frames.
@@ -180,7 +182,9 @@ def build_scene(
     small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
     frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
     intrinsics = footage.resized(size).intrinsics[list(picked)]
-    depth = plane_sweep(frames, trajectory.Ts_world_camera[list(picked)], intrinsics, points, point_frames=point_frames)
+    Ts_world_camera = trajectory.Ts_world_camera[list(picked)]
+    network = embedded_depth_network(str(device))
+    depth = plane_sweep(frames, Ts_world_camera, intrinsics, points, point_frames=point_frames, network=network)
     return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
 
 

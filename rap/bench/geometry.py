@@ -44,6 +44,7 @@ from rap.bench.windows import Footage, Window, drifted, evenly, windows_of
 from rap.config import checkpoint_path
 from rap.geometry import Trajectory, intrinsics_from_fov
 from rap.geometry.depth import plane_sweep
+from rap.geometry.depth_network import DepthNetwork, embedded_depth_network
 from rap.geometry.refine import Refinement, refine_trajectory
 from rap.geometry.warp import Warp, fill_holes, warp
 from rap.pipeline import RaPPipeline
@@ -67,7 +68,7 @@ def psnr_row(footage: Footage, options: argparse.Namespace) -> Row:
         hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
         nearest = [min(shown, key=lambda k, i=i: abs(k - i)) for i in hidden]
         truth = small.frames_u8[hidden]
-        row[name] = metrics.psnr(between(small, shown, hidden), truth)
+        row[name] = metrics.psnr(between(small, shown, hidden, network=_network(options)), truth)
         row[f"{name}_repeat"] = metrics.psnr(small.frames_u8[nearest], truth)
         row[f"{name}_plane"] = metrics.psnr(between(small, shown, hidden, plane=True), truth)
     return row
@@ -80,7 +81,9 @@ def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
     hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
     frames, cameras = to_torch(small.frames_u8), small.cameras
     Ts, intrinsics = cameras.Ts_world_camera, cameras.intrinsics
-    depth = plane_sweep(frames, Ts, intrinsics, small.points, point_frames=range(len(frames)))
+    depth = plane_sweep(
+        frames, Ts, intrinsics, small.points, point_frames=range(len(frames)), network=_network(options)
+    )
     seen = warp(
         frames[shown], depth.inverse_depth[shown], Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
         cameras.image_size, confidence=depth.confidence[shown],
@@ -89,7 +92,11 @@ def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
 
 
 def between(
-    footage: Footage, shown: Sequence[int], hidden: Sequence[int], plane: bool = False
+    footage: Footage,
+    shown: Sequence[int],
+    hidden: Sequence[int],
+    plane: bool = False,
+    network: DepthNetwork | None = None,
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """The hidden frames as the shown ones give them; with `plane` each is taken for a plane at its median depth."""
     shown, hidden = list(shown), list(hidden)
@@ -100,13 +107,17 @@ def between(
         inverse_depth = torch.tensor(np.array(medians), dtype=torch.float32)[:, None, None]
         inverse_depth, confidence = inverse_depth.expand(-1, *footage.cameras.image_size).contiguous(), None
     else:
-        depth = plane_sweep(frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown)
+        depth = plane_sweep(frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown, network=network)
         inverse_depth, confidence = depth.inverse_depth, depth.confidence
     seen = warp(
         frames, inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden], footage.cameras.image_size,
         confidence=confidence, nearest=1 if plane else 4,
     )  # fmt: skip
     return filled_u8(seen)
+
+
+def _network(options: argparse.Namespace) -> DepthNetwork | None:
+    return embedded_depth_network() if options.depth_network else None
 
 
 def to_torch(frames_u8: UInt8[np.ndarray, "T H W 3"]) -> torch.Tensor:
@@ -326,7 +337,10 @@ def speed_row(footage: Footage, options: argparse.Namespace) -> Row:
         with timed(row, "refine_s"):
             refine_trajectory(small.frames_u8, away, known_fov_y_rad=float(away.fov_y_rad[0]))
         with timed(row, "depth_s"):
-            depth = plane_sweep(frames[shown], Ts[shown], intrinsics[shown], small.points, point_frames=shown)
+            depth = plane_sweep(
+                frames[shown], Ts[shown], intrinsics[shown], small.points, point_frames=shown,
+                network=_network(options),
+            )  # fmt: skip
         with timed(row, "warp_s"):
             warp(
                 frames[shown], depth.inverse_depth, Ts[shown], intrinsics[shown], Ts, intrinsics, away.image_size,
@@ -493,6 +507,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--colmap-windows", type=_count, default=None, metavar="all|N", help="for colmap (default: all)"
     )
     parser.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
+    parser.add_argument(
+        "--no-depth-network", dest="depth_network", action="store_false", help="depth as the plane sweep alone finds it"
+    )
     parser.add_argument("--no-model", dest="model", action="store_false", help="poses without the model's predictions")
     parser.add_argument(
         "--rows",

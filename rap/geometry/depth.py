@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from rap.geometry import se3
 from rap.geometry.camera import resize_intrinsics
 from rap.geometry.completion import plane_fit
+from rap.geometry.depth_network import DepthNetwork, Evidence
 from rap.geometry.stereo import best_hypothesis, correlation_cost, median_filter, semi_global
 from rap.geometry.tracks import PointCloud
 
@@ -77,6 +78,7 @@ MATCHED = 0.5  # correlation from which a match is worth its whole agreement
 EDGE_RATIO = 1.15
 """Of inverse depths within a pixel from which two surfaces meet. 1.3 and two pixels are within 0.02 dB of it."""
 
+MAX_BEFORE = 16.0  # planes: how far before its own surface a source is told that a neighbour's lies
 CONSISTENT_PX = 1.0  # at half resolution
 NEAR = 1e-6
 CHUNK_CPU, CHUNK_GPU = 1 << 21, 1 << 27  # cells of a cost volume at once
@@ -136,6 +138,28 @@ class _Sweep:
         return (self.planes[:, -1] - self.planes[:, 0]) / (self.planes.shape[1] - 1)
 
 
+@dataclass(frozen=True, eq=False)
+class _Swept:
+    """What both rounds have found.
+
+    Attributes:
+        depth, confidence: (S,h,w) inverse depth, completed, and how far the views agree on that of stereo.
+        stereo, knowledge: (S,h,w) inverse depth of stereo alone, and how much a pixel knows it by itself.
+        points: (S,h,w) inverse depth of sparse points, and whether there is one.
+        blind, informed: (S,D,h,w) costs of the first and of the second round.
+    """
+
+    views: _Views
+    sweep: _Sweep
+    depth: Tensor
+    confidence: Tensor
+    stereo: Tensor
+    knowledge: Tensor
+    points: tuple[Tensor, Tensor]
+    blind: Tensor
+    informed: Tensor
+
+
 def plane_sweep(
     frames: Float[Tensor, "S 3 H W"],
     Ts_world_camera: Float[np.ndarray, "S 4 4"],
@@ -144,6 +168,7 @@ def plane_sweep(
     *,
     point_frames: Sequence[int] | None = None,
     num_neighbours: int = 4,
+    network: DepthNetwork | None = None,
 ) -> DepthMaps:
     """Depth of every frame from all of them.
 
@@ -159,6 +184,8 @@ def plane_sweep(
         point_frames: which of the frames that the points were tracked through the S frames are. Only points that a
             frame has seen then count as its surface; others in its view may lie behind it. None: all in view do.
         num_neighbours: how many other frames each is compared with.
+        network: what corrects the result (`rap.geometry.depth_network`), on the frames' device; confidence is then
+            1 / (1 + the error that it expects, in px of half the resolution). None leaves what the sweep has found.
 
     Returns:
         DepthMaps at (H, W), on the frames' device.
@@ -166,22 +193,59 @@ def plane_sweep(
     Raises:
         ValueError: shapes that do not agree.
     """
+    H, W = frames.shape[-2:]
+    swept = _swept(frames, Ts_world_camera, intrinsics, points, point_frames, num_neighbours)
+    if isinstance(swept, np.ndarray):
+        flat = torch.from_numpy(swept.astype(np.float32)).to(frames.device)[:, None, None].expand(-1, H, W)
+        return DepthMaps(flat.contiguous(), torch.zeros_like(flat))
+    maps = torch.stack(
+        [swept.depth, swept.confidence] if network is None else _corrected(swept, frames, network), dim=1
+    )
+    maps = F.interpolate(maps, size=(H, W), mode="bilinear", align_corners=False)
+    return DepthMaps(_without_ramps(maps[:, 0]), maps[:, 1])
+
+
+def sweep_evidence(
+    frames: Float[Tensor, "S 3 H W"],
+    Ts_world_camera: Float[np.ndarray, "S 4 4"],
+    intrinsics: Float[np.ndarray, "S 4"],
+    points: PointCloud | None = None,
+    *,
+    point_frames: Sequence[int] | None = None,
+    num_neighbours: int = 4,
+) -> tuple[Evidence, Float[np.ndarray, "S 2"]] | None:
+    """What `plane_sweep` would show a network, which learns from it; arguments and errors as there.
+
+    Returns:
+        The evidence, and the inverse depth of the first plane of each frame and the step from one plane to the next;
+        None where no depth is to be seen.
+    """
+    swept = _swept(frames, Ts_world_camera, intrinsics, points, point_frames, num_neighbours)
+    if isinstance(swept, np.ndarray):
+        return None
+    return _evidence(swept, frames), np.stack([swept.sweep.planes[:, 0], swept.sweep.step], axis=1)
+
+
+def _swept(
+    frames: Tensor,
+    Ts_world_camera: np.ndarray,
+    intrinsics: np.ndarray,
+    points: PointCloud | None,
+    point_frames: Sequence[int] | None,
+    num_neighbours: int,
+) -> _Swept | np.ndarray:
+    """Both rounds of the sweep; where no depth is to be seen, the inverse depths (S,) of planes."""
     Ts, K = np.asarray(Ts_world_camera, dtype=np.float64), np.asarray(intrinsics, dtype=np.float64)
     _check(frames, Ts, K, point_frames, num_neighbours)
-    H, W = frames.shape[-2:]
     views = _views(frames.float(), Ts, K, SHRINK)
     seen = _visible_points(views, points, point_frames)
     middle = _median_inverse_depths(seen)
     if len(frames) == 1 or _widest_parallax_px(views, middle) < MIN_PARALLAX_PX:
-        flat = torch.from_numpy(middle.astype(np.float32)).to(frames.device)[:, None, None].expand(-1, H, W)
-        return DepthMaps(flat.contiguous(), torch.zeros_like(flat))
+        return middle
     ranges = _ranges_of(seen)
     if ranges is None:
         ranges = _coarse_ranges(_views(frames.float(), Ts, K, 2 * SHRINK), num_neighbours)
-    sweep = _plan(views, ranges, np.sqrt(ranges[:, 0] * ranges[:, 1]), num_neighbours)
-    maps = torch.stack(_depth(views, sweep, seen), dim=1)
-    maps = F.interpolate(maps, size=(H, W), mode="bilinear", align_corners=False)
-    return DepthMaps(_without_ramps(maps[:, 0]), maps[:, 1])
+    return _depth(views, _plan(views, ranges, np.sqrt(ranges[:, 0] * ranges[:, 1]), num_neighbours), seen)
 
 
 # --- cameras ----------------------------------------------------------------------------------------------------------
@@ -361,17 +425,19 @@ def _grid_transfer(
 # --- costs ------------------------------------------------------------------------------------------------------------
 
 
-def _depth(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> tuple[Tensor, Tensor]:
-    """Inverse depth and confidence (S,h,w), in two rounds: without and with what the other sources have found."""
+def _depth(views: _Views, sweep: _Sweep, seen: list[_Seen]) -> _Swept:
+    """Two rounds: without and with what the other sources have found."""
     chunks = _chunks(views, sweep)
     costs = [_neighbour_costs(views, sweep, rows) for rows in chunks]
     known = _seed_maps(views, seen)
-    depth, knowledge, _ = _round(views, sweep, _joined(costs), 0.0)
+    blind = _joined(costs)
+    depth, knowledge, _ = _round(views, sweep, blind, 0.0)
     completed = _completed(views, sweep, depth, knowledge, known)
     costs = [_with_visibility(part, views, sweep, rows, depth) for part, rows in zip(costs, chunks, strict=True)]
-    prior = _prior_cost(sweep, completed, knowledge)
-    depth, knowledge, confidence = _round(views, sweep, _joined(costs), prior)
-    return torch.lerp(_completed(views, sweep, depth, knowledge, known), depth, knowledge), confidence
+    prior, informed = _prior_cost(sweep, completed, knowledge), _joined(costs)
+    depth, knowledge, confidence = _round(views, sweep, informed, prior)
+    result = torch.lerp(_completed(views, sweep, depth, knowledge, known), depth, knowledge)
+    return _Swept(views, sweep, result, confidence, depth, knowledge, known, blind, informed)
 
 
 def _round(
@@ -391,6 +457,12 @@ def _planes_to_depth(hypothesis: Tensor, sweep: _Sweep) -> Tensor:
     """Fractions of plane numbers (S,h,w) -> inverse depth."""
     first, step = (_tensor(part, hypothesis)[:, None, None] for part in (sweep.planes[:, 0], sweep.step))
     return first + step * hypothesis
+
+
+def _depth_to_planes(inverse_depth: Tensor, sweep: _Sweep) -> Tensor:
+    """Inverse depth (S,h,w) -> fractions of plane numbers."""
+    first, step = (_tensor(part, inverse_depth)[:, None, None] for part in (sweep.planes[:, 0], sweep.step))
+    return (inverse_depth - first) / step
 
 
 def _chunks(views: _Views, sweep: _Sweep) -> list[np.ndarray]:
@@ -485,6 +557,42 @@ def _completed(
         weight = sure + point_weight + COARSER_WEIGHT
         fill = (total + COARSER_WEIGHT * values) / weight
     return values
+
+
+# --- the network ------------------------------------------------------------------------------------------------------
+
+
+def _evidence(swept: _Swept, frames: Tensor) -> Evidence:
+    """What a network is shown, in planes."""
+    sweep, (h, w) = swept.sweep, swept.views.size
+    depth, stereo, points = (_depth_to_planes(d, sweep) for d in (swept.depth, swept.stereo, swept.points[0]))
+    maps = [depth, stereo, swept.knowledge, swept.confidence, points * swept.points[1], swept.points[1]]
+    maps += [part for rank in (0, 1) for part in _neighbour_surfaces(swept, rank)]
+    colour = frames.float()
+    if colour.shape[-2:] != (2 * h, 2 * w):
+        colour = F.interpolate(colour, size=(2 * h, 2 * w), mode="bilinear", align_corners=False)
+    blind, informed = (part.permute(0, 2, 3, 1).contiguous() for part in (swept.blind, swept.informed))
+    planes = torch.full((len(depth),), float(sweep.planes.shape[1]), device=depth.device)
+    return Evidence(colour, torch.stack(maps, dim=1), blind, informed, planes, _tensor(sweep.moved_px, depth))
+
+
+def _neighbour_surfaces(swept: _Swept, rank: int) -> tuple[Tensor, Tensor]:
+    """By how many planes the surface of each source's neighbour lies before the source's, and whether in its view."""
+    views, sweep = swept.views, swept.sweep
+    others = sweep.neighbours[:, min(rank, sweep.neighbours.shape[1] - 1)]
+    x, y, there, in_view = _transfer(views, np.arange(len(others)), others, swept.depth[:, None])
+    surface = _look_up(swept.depth[torch.from_numpy(others)][:, None], x, y)
+    before = (surface - there) / _tensor(sweep.step, surface)[:, None, None, None]
+    return before[:, 0].clamp(-MAX_BEFORE, MAX_BEFORE), in_view[:, 0].float()
+
+
+@torch.inference_mode()
+def _corrected(swept: _Swept, frames: Tensor, network: DepthNetwork) -> tuple[Tensor, Tensor]:
+    """Inverse depth and confidence (S,2h,2w) by the network."""
+    sweep = swept.sweep
+    hypothesis, log_error = network(_evidence(swept, frames))
+    farthest = _tensor(0.5 * sweep.planes[:, 0], hypothesis)[:, None, None]  # there is nothing to see it by
+    return torch.maximum(_planes_to_depth(hypothesis, sweep), farthest), 1 / (1 + log_error.exp())
 
 
 def _without_ramps(inverse_depth: Float[Tensor, "S h w"]) -> Float[Tensor, "S h w"]:

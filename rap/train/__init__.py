@@ -1,10 +1,11 @@
-"""`rap train codec | model | slot | widen | motions | curves`: from shards of posed clips to a checkpoint.
+"""`rap train codec | model | slot | widen | motions | curves | depth-samples | depth`: from clips to checkpoints.
 
 A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
 `--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
 minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels without training (`rap.train.widen`).
 `motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
-several trainings side by side (`rap.train.plots`).
+several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
+sweeps (`rap.geometry.depth_network`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 import torch
 
 from rap.train.codec import train_codec
+from rap.train.depth import DepthTraining, train_depth
+from rap.train.depth_data import DepthSampling, make_samples
 from rap.train.model import train_model
 from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.plots import RunComparison, run_comparison
@@ -31,6 +34,8 @@ SETTINGS = {
     "widen": Widening,
     "motions": MotionMeasuring,
     "curves": RunComparison,
+    "depth-samples": DepthSampling,
+    "depth": DepthTraining,
 }
 RUNS = {
     "codec": train_codec,
@@ -38,6 +43,8 @@ RUNS = {
     "widen": run_widening,
     "motions": run_motions,
     "curves": run_comparison,
+    "depth-samples": make_samples,
+    "depth": train_depth,
 }
 
 
