@@ -164,7 +164,9 @@ def build_scene(
 
     Args:
         trajectory: cameras of the clip's frames (refined ones, or depth will be poor), on the clip's frames.
-        points: of the refinement: range and prior of the depth; None triangulates tracks of the frames lifted.
+        points: of the refinement: range and prior of the depth; None triangulates tracks: through all frames, so that
+            a scene is the same whether its cameras were refined just now or came with the file, or through those of
+            `source_indices` alone, for whoever asks for some wants to know nothing of the others.
         source_indices: which frames; None takes every other one, and none twice where a short upload was stretched.
 
     Raises:
@@ -176,8 +178,9 @@ def build_scene(
     footage = clip.on_footage(trajectory)
     point_frames = picked
     if points is None and len(picked) > 1:
-        points = _triangulated(clip.footage[list(picked)], footage, picked)
-        point_frames = range(len(picked))
+        tracked = _different(clip, range(len(clip))) if source_indices is None else picked
+        points = _triangulated(clip.footage[list(tracked)], footage, tracked)
+        point_frames = [_place(clip, frame, tracked) for frame in picked]
     size = _fitted(footage.image_size, SCENE_SIDE)
     small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
     frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
@@ -256,6 +259,13 @@ def _different(clip: Clip, indices: range) -> tuple[int, ...]:
     for i in indices:
         first_of.setdefault(clip.frame_indices[i], i)
     return tuple(first_of.values())
+
+
+def _place(clip: Clip, frame: int, among: tuple[int, ...]) -> int:
+    """Where the picture of a frame stands among others, of which none has a picture twice."""
+    if not clip.frame_indices:
+        return among.index(frame)
+    return [clip.frame_indices[other] for other in among].index(clip.frame_indices[frame])
 
 
 def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:

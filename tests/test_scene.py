@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rap import metrics
+from rap import scene as scene_module
 from rap.config import ASSETS
 from rap.data import Clip, load_clip
 from rap.formats import read
@@ -15,6 +16,7 @@ from rap.geometry import Trajectory, preset, se3
 from rap.geometry.depth import DepthMaps
 from rap.scene import Scene, as_hints, build_scene, picture_scene, preview_size, refine
 
+DEPTH = DepthMaps(torch.ones(1, 2, 2), torch.ones(1, 2, 2))
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 
 
@@ -129,6 +131,22 @@ def test_frames_of_a_stretched_upload_are_lifted_once(clip, truth):
     cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
     indices = build_scene(short, cameras.relative_to(0)).source_indices
     assert sorted(short.frame_indices[i] for i in indices) == sorted(set(short.frame_indices[::2]))
+
+
+def test_points_are_those_of_all_frames_unless_some_are_asked_for(clip, truth, scene):
+    half = build_scene(clip, truth, source_indices=tuple(range(0, 9, 2)))
+    assert scene.points is not None and half.points is not None
+    assert scene.points.span.max() == 16 and len(scene.points) > len(half.points)
+    assert half.points.span.max() == 4, "numbers of the five frames that were lifted: nothing of the others is known"
+
+
+def test_points_of_a_stretched_upload_are_known_where_they_were_seen(clip, truth, monkeypatch):
+    short = load_clip(EXAMPLE.with_suffix(".mp4"), start=12)
+    cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
+    asked = {}
+    monkeypatch.setattr(scene_module, "plane_sweep", lambda *_, **given: asked.update(given) or DEPTH)
+    indices = build_scene(short, cameras.relative_to(0)).source_indices
+    assert asked["point_frames"] == [short.frame_indices[i] - short.frame_indices[0] for i in indices]
 
 
 def test_a_camera_for_each_frame_is_needed(clip, truth):
