@@ -167,7 +167,7 @@ def plane_sweep(
     points: PointCloud | None = None,
     *,
     point_frames: Sequence[int] | None = None,
-    num_neighbours: int = 4,
+    num_neighbours: int = 3,
     network: DepthNetwork | None = None,
 ) -> DepthMaps:
     """Depth of every frame from all of them.
@@ -212,7 +212,7 @@ def sweep_evidence(
     points: PointCloud | None = None,
     *,
     point_frames: Sequence[int] | None = None,
-    num_neighbours: int = 4,
+    num_neighbours: int = 3,
 ) -> tuple[Evidence, Float[np.ndarray, "S 2"]] | None:
     """What `plane_sweep` would show a network, which learns from it; arguments and errors as there.
 
