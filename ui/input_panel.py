@@ -111,9 +111,8 @@ def input_panel() -> InputPanel:
         auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
         refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
     fov = gr.Number(
-        None, label="Field of view (deg)", placeholder="if known", minimum=0, maximum=170, step=1,
-        elem_id="rap-fov", elem_classes="rap-inline",
-    )  # fmt: skip
+        None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
+    )  # no limits: the session has them, and says so in this column
     progress = gr.HTML(elem_id="rap-input-progress", padding=False)
     verdict = gr.HTML(elem_id="rap-verdict", padding=False)
     known = gr.HTML(elem_id="rap-known", padding=False)
