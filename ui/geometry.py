@@ -373,7 +373,10 @@ def with_known_fov(geometry: Geometry, clip: Clip | None, fov_y_deg: float | Non
     if clip is None:
         raise InputError("there is no clip yet; give a video or an image first")
     if not 1 <= fov_y_deg <= 170:
-        raise InputError(f"the field of view must lie between 1 and 170 degrees, got {fov_y_deg:g}")
+        raise InputError(
+            f"the field of view must lie between 1 and 170 degrees, got {fov_y_deg:g}; it is not used: type another, "
+            "or empty the field"
+        )
     return replace(geometry, known_fov_y_rad=clip.cropped_fov_y_rad(math.radians(fov_y_deg)))
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ui.importing import Import
     from ui.session import Session
 
+LENS_TOLERANCE_DEG = 0.05  # what one decimal of the report shows
 SUFFIXES = [".json", ".npz", ".txt", ".tum", ".zip"]
 
 
@@ -118,10 +119,28 @@ def _report(found: Import | None, path: Trajectory | None) -> str:
         "Every pose is rigid: orthonormal, determinant 1.",
         f"{frames}; turns by up to {turn:.0f}°, goes up to {away:.2f} median depths away, "
         f"{abs(ahead):.2f} of it {'forwards' if ahead >= 0 else 'backwards'} at the end",
+        _lens_words(found, path),
         *(escape(note) for note in found.notes),
         "It is drawn in teal. If it looks the wrong way, the cameras' axes or the poses are the others.",
     ]
     return '<div class="rap-import">' + "".join(f'<div class="rap-fact">{row}</div>' for row in rows) + "</div>"
+
+
+def _lens_words(found: Import, path: Trajectory) -> str:
+    """Which of the file's lenses the path gets: of the clip's pictures only their own can be true."""
+    import numpy as np
+
+    lenses_deg, kept_deg = np.degrees(found.cameras.fov_y_rad), float(np.degrees(path.fov_y_rad[0]))
+    given_deg = float(lenses_deg[0])
+    zoom = f", up to {lenses_deg.max():.1f}°" if np.ptp(lenses_deg) > LENS_TOLERANCE_DEG else ""
+    told = f"Vertical field of view {given_deg:.1f}° at the start of the file{zoom}"
+    if abs(given_deg - kept_deg) <= LENS_TOLERANCE_DEG:
+        return f"{told}: the path has it, too."
+    kept = "; of the file's only the zoom is taken" if zoom else ", the file's is not taken"
+    return (
+        f"{told}; <b>the path keeps the clip's {kept_deg:.1f}°</b>{kept}. If {given_deg:.1f}° is what the clip was "
+        "filmed with, type it as Field of view in the Input tab, press Predict path, and import again."
+    )
 
 
 def _switch(label: str, found: Import | None, field: str) -> ButtonLook:

@@ -17,6 +17,7 @@ from ui.pictures import inline_jpeg
 
 if TYPE_CHECKING:
     from ui.session import Session
+    from ui.state import FileBox
 
 EXAMPLES = ASSETS / "examples"
 PICK_EXAMPLE = """
@@ -53,7 +54,7 @@ class InputPanel:
     def parts(self) -> Sequence[Part]:
         """What the left column shows."""
         return (
-            Part(self.files, lambda s: (), lambda: gr.File(interactive=True)),
+            Part(self.files, lambda s: (s.state.box,), _file_box),
             Part(self.preset, lambda s: (tuple(s.presets),), _choices),
             Part(self.clip, lambda s: (s.state.document.clip,), panels.clip_card),
             Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
@@ -74,6 +75,8 @@ class InputPanel:
         """Every listener of the column; steps and seed are asked for beside the result."""
         reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
         events.on(self.files.upload, upload, [self.files], **reading)
+        events.send(self.files.clear, msg.TakeOut())
+        events.on_pick(self.files.delete, take_out)
         events.on(self.camera.stop_recording, upload_recording, [self.camera], **reading)
         events.on_pick(self.examples.select, give_example, **reading)
         events.on(self.predict.click, predict, [seed])
@@ -111,9 +114,8 @@ def input_panel() -> InputPanel:
         auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
         refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
     fov = gr.Number(
-        None, label="Field of view (deg)", placeholder="if known", minimum=0, maximum=170, step=1,
-        elem_id="rap-fov", elem_classes="rap-inline",
-    )  # fmt: skip
+        None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
+    )  # no limits: the session has them, and says so in this column
     progress = gr.HTML(elem_id="rap-input-progress", padding=False)
     verdict = gr.HTML(elem_id="rap-verdict", padding=False)
     known = gr.HTML(elem_id="rap-known", padding=False)
@@ -157,9 +159,14 @@ def _picture(clip: Path) -> str:
 
 
 def upload(session: Session, files: list[str] | None) -> None:
-    """Files were dropped or chosen; taking them away changes nothing."""
+    """Files were dropped or chosen: these are in the box now, old and new."""
     if files:
-        session.dispatch(msg.Upload(tuple(files)))
+        session.dispatch(msg.AddFiles(tuple(files)))
+
+
+def take_out(session: Session, data: Any) -> None:
+    """One of several files was taken out of the box; the clip stays."""
+    session.dispatch(msg.TakeOut(data["path"]))
 
 
 def _as_recorded(payload: Any) -> str | None:
@@ -185,6 +192,11 @@ def imagine(session: Session, steps: float | None, seed: float | None) -> None:
 def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
     """A preset becomes the path."""
     session.dispatch(msg.ApplyPreset(name, amplitude, pivot_distance))
+
+
+def _file_box(box: FileBox) -> Any:
+    """Gradio clears its copies of uploads now and then; what is gone cannot be listed."""
+    return gr.update(value=[file for file in box.files if Path(file).is_file()] or None, interactive=True)
 
 
 def _choices(names: Sequence[str]) -> Any:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 TITLE = "Rays as Pixels"
 MAX_UPLOAD = "500mb"
+MISSING_WORDS = {"common.upload": "Upload", "common.complete": "Done"}
+"""Keys that Gradio 6.31's components ask for and no language of its frontend has: the page would show the keys."""
 DARK: dict[str, Any] = {
     "body_background_fill_dark": "#12141a",
     "body_text_color_dark": "#eceef3",
@@ -133,6 +135,7 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
         "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
         "max_file_size": MAX_UPLOAD,
+        "i18n": gr.I18n(en=MISSING_WORDS),  # what other languages fall back to
         "footer_links": ["api"],
         "ssr_mode": False,  # with it Node fronts the port and the viewport's WebSocket breaks
         "quiet": True,

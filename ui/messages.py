@@ -73,16 +73,50 @@ Gesture = Select | DragStart | Drag | DragEnd | PickPoint
 
 @dataclass(frozen=True)
 class Upload:
-    """Files were given: one video, one image, or several images (a sequence, in name order)."""
+    """Files were given, and not through the page's box: an example, a recording, or what a program has.
+
+    One video, one image, or several images (a sequence, in name order); with a video or images a file of their cameras.
+    """
 
     paths: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class AddFiles:
+    """Files were given through the page's box, which now shows these: it appends them to what it held."""
+
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BoxFilled:
+    """What lies in the page's box is `files`, of the `shown` ones."""
+
+    files: tuple[str, ...]
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TakeOut:
+    """A file was taken out of the page's box; None: all of them. What was read of them stays."""
+
+    path: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class ClipRead:
-    """An upload has been decoded."""
+    """An upload has been decoded; `files` are those in the page's box, if it came from there."""
 
     clip: Clip
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipRefused:
+    """An upload cannot be used; `text` says why, `files` as in `ClipRead`."""
+
+    text: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -423,7 +457,11 @@ class FromGeometry:
 Message = (
     Gesture
     | Upload
+    | AddFiles
+    | BoxFilled
+    | TakeOut
     | ClipRead
+    | ClipRefused
     | OpenSession
     | SessionRead
     | Predict

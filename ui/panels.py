@@ -6,6 +6,7 @@ Everything that comes from outside (file names, error sentences) is escaped here
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -20,10 +21,11 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from rap.geometry.refine import RefinementReport
     from ui.document import Document, Take
     from ui.messages import GizmoMode
-    from ui.state import Cost, Geometry, GeometryJob, JobStatus, Notice, PreviewClip
+    from ui.state import Cost, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, Work
 
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
+SHORT_NAME = 20  # letters of a clip's name on a button
 NO_PATH = '<div class="rap-note">No path yet</div>'
 JOB_TITLES = {
     "predict": "Predicting the camera path",
@@ -406,18 +408,27 @@ def gizmo_button(label: str, mode: GizmoMode, now: GizmoMode) -> ButtonLook:
     return ButtonLook(f"✓ {label}" if mode == now else label, True)
 
 
-def undo_button(document: Document) -> ButtonLook:
-    """Names the edit that would be undone, and says how many there are."""
-    if not document.past:
-        return ButtonLook("Undo (none)", False)
-    return ButtonLook(f"Undo {document.past[-1].name} ({len(document.past)})", True)
+def undo_button(document: Document, earlier: Sequence[Work] = ()) -> ButtonLook:
+    """Names the edit that would be undone, or the clip that would come back, and says how many there are."""
+    if document.past:
+        return ButtonLook(f"Undo {document.past[-1].name} ({len(document.past)})", True)
+    if earlier:
+        return ButtonLook(f"Undo: back to {_short_name(earlier[-1].document)} ({len(earlier)})", True)
+    return ButtonLook("Undo (none)", False)
 
 
-def redo_button(document: Document) -> ButtonLook:
-    """Names the edit that would be redone, and says how many there are."""
-    if not document.future:
-        return ButtonLook("Redo (none)", False)
-    return ButtonLook(f"Redo {document.future[-1].name} ({len(document.future)})", True)
+def redo_button(document: Document, later: Sequence[Work] = ()) -> ButtonLook:
+    """Names the edit that would be redone, or the clip that was left, and says how many there are."""
+    if document.future:
+        return ButtonLook(f"Redo {document.future[-1].name} ({len(document.future)})", True)
+    if later:
+        return ButtonLook(f"Redo: on to {_short_name(later[-1].document)} ({len(later)})", True)
+    return ButtonLook("Redo (none)", False)
+
+
+def _short_name(document: Document) -> str:
+    name = (document.clip.name if document.clip is not None else "") or "the clip"
+    return name if len(name) <= SHORT_NAME else name[: SHORT_NAME - 1] + "…"
 
 
 def reset_button(document: Document) -> ButtonLook:

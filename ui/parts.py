@@ -29,6 +29,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 """A browser downloads only what is clicked: a file is written, given to a hidden link, and that is clicked."""
 
+FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
+"""Of number fields whose label is only the unit, as the buttons beside them say it."""
+
 Seen = dict[str, tuple[Any, ...]]
 """What a page shows at present: for each part the values it was drawn from."""
 
@@ -91,7 +94,13 @@ class Events:
         outputs: Any = None,
         **options: Any,
     ) -> Any:
-        """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it."""
+        """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it.
+
+        Raises gr.Error, which the page shows, for a number outside the limits of its field.
+        """
+        if any(isinstance(component, (gr.Number, gr.Slider)) for component in inputs):
+            # Gradio would refuse such a number without its field's name, and print a traceback
+            listener, options = partial(_call_within_limits, listener, tuple(inputs)), {**options, "preprocess": False}
         return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
 
     def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None], **options: Any) -> Any:
@@ -119,6 +128,27 @@ class _Picked:
 
     def __call__(self, session_id: str, data: gr.EventData) -> None:
         self._listener(self._events.session(session_id), data._data)
+
+
+def out_of_limits(component: Component, value: Any) -> str | None:
+    """What is wrong with the number in a field, in words; None where nothing is."""
+    if not isinstance(component, (gr.Number, gr.Slider)) or value is None:
+        return None
+    low, high = component.minimum, component.maximum
+    if (low is None or value >= low) and (high is None or value <= high):
+        return None
+    limits = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
+    name = FIELD_NAMES.get(component.elem_id or "", component.label)
+    return f"{name} must be {limits}, got {value:g}; nothing was done. Type another number."
+
+
+def _call_within_limits(
+    listener: Callable[..., Any], inputs: Sequence[Component], session: Session, *values: Any
+) -> Any:
+    for component, value in zip(inputs, values, strict=True):
+        if words := out_of_limits(component, value):
+            raise gr.Error(words, print_exception=False)
+    return listener(session, *values)
 
 
 def _dispatch(message: AnyMessage, session: Session) -> None:

@@ -45,8 +45,8 @@ class PathPanel:
     def parts(self) -> Sequence[Part]:
         """What the middle column shows."""
         return (
-            button_part(self.undo, lambda s: panels.undo_button(s.state.document)),
-            button_part(self.redo, lambda s: panels.redo_button(s.state.document)),
+            button_part(self.undo, lambda s: panels.undo_button(s.state.document, s.state.earlier)),
+            button_part(self.redo, lambda s: panels.redo_button(s.state.document, s.state.later)),
             button_part(self.reset, lambda s: panels.reset_button(s.state.document)),
             Part(self.to_refined, lambda s: (panels.refined_button(s.state.document),), maybe_button),
             button_part(self.move, lambda s: panels.gizmo_button("Move only", "move", s.state.gizmo)),

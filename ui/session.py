@@ -20,14 +20,13 @@ import numpy as np
 from rap import formats
 from rap.config import NUM_FRAMES, VERIFY_STEPS
 from rap.data import Clip, load_clip
-from rap.data.reference import with_reference
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, scale_motion
 from rap.geometry.motion import MotionLimits
 from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui import document as doc
-from ui import exports, session_file, sources
+from ui import exports, session_file, shelf, sources, uploads
 from ui import messages as msg
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
@@ -69,7 +68,6 @@ EXPORTS = "exports"  # in the session's folder
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
-CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
 MAX_TAKE_NAME = 40
 
 logger = logging.getLogger(__name__)
@@ -161,12 +159,20 @@ class Session:
 
     def dispatch(self, message: AnyMessage) -> None:
         """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
-        if isinstance(message, msg.Upload):
-            message = self._read(message)  # decoding takes seconds: outside the lock
+        if isinstance(message, msg.AddFiles):
+            files = uploads.meant(self._state.box.files, message.shown)
+            self._change(msg.BoxFilled(files, message.shown))
+            message = self._read(files, files)
+        elif isinstance(message, msg.Upload):
+            message = self._read(message.paths)  # decoding takes seconds: outside the lock
         elif isinstance(message, msg.OpenSession):
             message = self._read_session(message)
         elif isinstance(message, msg.ImportCameras):
             message = self._read_cameras(message)
+        self._change(message)
+
+    def _change(self, message: AnyMessage) -> None:
+        """Make the next state, and draw it."""
         with self._lock:
             if self._closing:
                 return
@@ -281,17 +287,16 @@ class Session:
         self._folder.close()
         self._closed = True
 
-    def _read(self, message: msg.Upload) -> msg.ClipRead | msg.Refused:
-        cameras = [path for path in message.paths if Path(path).suffix.lower() in CAMERA_SUFFIXES]
-        paths = [path for path in message.paths if path not in cameras] or list(message.paths)
+    def _read(self, paths: tuple[str, ...], box: tuple[str, ...] = ()) -> msg.ClipRead | msg.ClipRefused:
+        """`box` are the files in the page's box, if they came from there."""
         try:
-            clip = load_clip(paths[0] if len(paths) == 1 else paths, num_frames=self._options.num_frames)
-            return msg.ClipRead(with_reference(clip, Path(cameras[0])) if cameras else clip)
+            return msg.ClipRead(uploads.read_clip(paths, self._options.num_frames), box)
         except ValueError as error:  # InputError is one
-            return msg.Refused("input", str(error))
+            return msg.ClipRefused(str(error), box)
         except Exception as error:  # a decoder may raise anything on a broken file, and the session must go on
-            logger.exception("upload could not be read: %s", ", ".join(Path(path).name for path in paths))
-            return msg.Refused("input", f"{Path(paths[0]).name} could not be read: {explained(error)}")
+            names = ", ".join(Path(path).name for path in paths)
+            logger.exception("upload could not be read: %s", names)
+            return msg.ClipRefused(f"{names} could not be read: {explained(error)}", box)
 
     def _read_session(self, message: msg.OpenSession) -> msg.SessionRead | msg.Refused:
         path = Path(message.path)
@@ -375,33 +380,49 @@ class Session:
         raise TypeError(f"no session takes a {type(message).__name__}")
 
     @_reduce.register
+    def _(self, message: msg.BoxFilled, state: State) -> Change:
+        return replace(state, box=state.box.holding(message.files, message.shown)), None
+
+    @_reduce.register
+    def _(self, message: msg.TakeOut, state: State) -> Change:
+        files = () if message.path is None else tuple(file for file in state.box.files if file != message.path)
+        notice = state.notice
+        if notice is not None and notice.is_error and notice.place == "input":
+            notice = None  # it was about what is gone
+        return replace(state, box=state.box.holding(files, files), notice=notice), None
+
+    @_reduce.register
     def _(self, message: msg.ClipRead, state: State) -> Change:
+        if message.files and message.files != state.box.files:
+            return state, None  # other files were given while these were read
         clip, before = message.clip, state.geometry
         geometry = Geometry(
             refine_on=before.refine_on,
             dense_on=before.dense_on,
             known_fov_y_rad=clip.exif_fov_y_rad,
         )
-        stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
-        document = doc.with_clip(state.document, clip)
-        kept = {"verify_on": state.verify_on, "is_dark": state.is_dark, "version": state.version}
-        return State(document, geometry, **kept), stop
+        box = state.box if message.files else state.box.holding(())
+        loaded = shelf.with_work(state, doc.with_clip(state.document, clip), geometry)
+        words = shelf.brings_back(loaded)
+        return replace(loaded, box=box, notice=Notice("input", words) if words else None), self._stop_all(state)
+
+    @_reduce.register
+    def _(self, message: msg.ClipRefused, state: State) -> Change:
+        if message.files and message.files != state.box.files:
+            return state, None
+        return replace(_refuse(state, "input", message.text), box=state.box.holding(())), None
 
     @_reduce.register
     def _(self, message: msg.SessionRead, state: State) -> Change:
-        stop = partial(_both, self._stopper(state), self._geometry.stopper(state))
         geometry = Geometry(
             refine_on=state.geometry.refine_on,
             use_on=state.geometry.use_on,
             dense_on=state.geometry.dense_on,
             known_fov_y_rad=message.known_fov_y_rad,
         )
-        notice = Notice("keep", f"{message.name} is open: {_contents(message.document)}.")
-        state = State(
-            message.document, geometry, notice=notice, verify_on=state.verify_on, is_dark=state.is_dark,
-            version=state.version,
-        )  # fmt: skip
-        return state, stop
+        opened = shelf.with_work(state, message.document, geometry)
+        words = f"{message.name} is open: {shelf.contents(message.document)}. {shelf.brings_back(opened)}"
+        return replace(opened, notice=Notice("keep", words.strip())), self._stop_all(state)
 
     @_reduce.register
     def _(self, message: msg.Refused, state: State) -> Change:
@@ -499,11 +520,21 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.Undo, state: State) -> Change:
+        if state.earlier and not state.document.past:
+            return self._resume(shelf.back(state), state)
         return replace(state, document=doc.undo(state.document), notice=None), None
 
     @_reduce.register
     def _(self, message: msg.Redo, state: State) -> Change:
+        if state.later and not state.document.future:
+            return self._resume(shelf.forward(state), state)
         return replace(state, document=doc.redo(state.document), notice=None), None
+
+    def _resume(self, resumed: State, state: State) -> Change:
+        """Another clip is worked on again; nobody waits for what is being made of this one."""
+        document = resumed.document
+        words = f"{shelf.clip_name(document)} is back: {shelf.contents(document)}."
+        return replace(resumed, notice=Notice("path", words)), self._stop_all(state)
 
     @_reduce.register
     def _(self, message: msg.ResetToPredicted, state: State) -> Change:
@@ -601,7 +632,8 @@ class Session:
         notice = Notice("result", f"{take.title} is deleted.")
         document = doc.without_take(state.document, take.number)
         state = replace(state, document=document, doomed=None, compared=compared, notice=notice)
-        return state, partial(_both, stop, partial(_unlink, take.video, take.cameras))
+        files = () if shelf.holds_file(state, take) else (take.video, take.cameras)
+        return state, partial(_both, stop, partial(_unlink, *files))
 
     @_reduce.register
     def _(self, message: msg.Compare, state: State) -> Change:
@@ -788,6 +820,9 @@ class Session:
         state, start = self._start("verify", task, take.settings, keep, state, VerifyTask.as_estimate)
         return replace(state, notice=notice), start  # what is said of the take stays
 
+    def _stop_all(self, state: State) -> Callable[[], None]:
+        return partial(_both, self._stopper(state), self._geometry.stopper(state))
+
     def _stopper(self, state: State) -> Callable[[], None] | None:
         return None if state.job is None else partial(self._worker.cancel, state.job.number)
 
@@ -810,7 +845,6 @@ class Session:
 _SHOWN_BY_THE_VIEWPORT_ALONE = (msg.DragStart, msg.Drag, msg.SetPlayhead)
 
 _PLACES: dict[type, str] = {
-    msg.Upload: "input",
     msg.ClipRead: "input",
     msg.Predict: "input",
     msg.Imagine: "input",
@@ -859,12 +893,6 @@ def _edited(state: State) -> Trajectory:
 def _unlink(*files: Path) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-
-
-def _contents(document: Document) -> str:
-    takes = len(document.takes)
-    cameras = 0 if document.edited is None else len(document.edited)
-    return f"{cameras} cameras, {takes} take{'' if takes == 1 else 's'}"
 
 
 def _unknown(geometry: Geometry) -> Geometry:

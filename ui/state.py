@@ -167,6 +167,31 @@ class Geometry:
 
 
 @dataclass(frozen=True, eq=False)
+class Work:
+    """What was done with a clip, put aside when another one came."""
+
+    document: Document
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class FileBox:
+    """The files in the page's box. Two are equal when the page need not be told of the second.
+
+    Args:
+        drawn: how often what the browser shows had to be set right.
+    """
+
+    files: tuple[str, ...] = field(default=(), compare=False)
+    drawn: int = 0
+
+    def holding(self, files: tuple[str, ...], shown: tuple[str, ...] | None = None) -> FileBox:
+        """With other files; `shown` is what the browser lists, where that is not what it was told last."""
+        now = self.files if shown is None else shown
+        return FileBox(files, self.drawn + (files != now))
+
+
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """A take that is to be made when those before it are."""
 
@@ -207,6 +232,8 @@ class State:
         waiting: takes that follow the one at work.
         doomed: the take that is deleted when that is asked for once more.
         compared: numbers of the takes that play side by side.
+        box: files in the page's box.
+        earlier, later: work on other clips that undo and redo get back, the nearest last.
     """
 
     document: Document
@@ -225,6 +252,9 @@ class State:
     waiting: tuple[Wanted, ...] = ()
     doomed: int | None = None
     compared: tuple[int, int] | None = None
+    box: FileBox = field(default_factory=FileBox)
+    earlier: tuple[Work, ...] = ()
+    later: tuple[Work, ...] = ()
     version: int = 0
 
     @property

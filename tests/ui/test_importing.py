@@ -114,6 +114,22 @@ def test_an_import_is_shown_then_used_or_discarded(session, tmp_path):
     assert session.state.imported is None and "/pending" not in session.viewport.server.scene._handle_from_node_name
 
 
+def test_the_report_says_which_lens_the_path_gets():
+    def words(fov_y_rad, path=PATH):
+        found = Import("x.npz", "made", "OpenCV", path)
+        return _report(found, as_path(found, 17, SIZE, fov_y_rad, 8.0))
+
+    assert "field of view 55.0° at the start of the file: the path has it, too" in words(None)
+    assert "the path has it, too" in words(float(PATH.fov_y_rad[0]))
+    other = words(np.radians(39.9))
+    assert (
+        "field of view 55.0° at the start of the file; <b>the path keeps the clip's 39.9°</b>, the file's is" in other
+    )
+    assert "type it as Field of view in the Input tab" in other
+    zoomed = words(np.radians(39.9), preset("dolly-zoom", image_size=SIZE, fov_y_rad=0.8))
+    assert "of the file's only the zoom is taken" in zoomed and "at the start of the file, up to" in zoomed
+
+
 def test_a_mirrored_file_is_refused_by_name_and_frame(session, tmp_path):
     import json
 

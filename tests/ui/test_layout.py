@@ -41,7 +41,7 @@ from ui.geometry import GeometryWorker
 from ui.hub import Hub
 from ui.jobs import Worker
 from ui.panels import ButtonLook
-from ui.parts import Events
+from ui.parts import FIELD_NAMES, Events, out_of_limits
 from ui.session import Options, Sessions
 from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
 
@@ -350,3 +350,43 @@ def test_every_colour_of_the_page_has_a_dark_one():
 
 def _rgb(css):
     return tuple(int(css[k : k + 2], 16) for k in (1, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        (lambda: gr.Number(label="Guidance", minimum=0, maximum=20), 50, "Guidance must be 0 to 20, got 50; nothing"),
+        (lambda: gr.Number(label="Seed", minimum=0), -1, "Seed must be at least 0, got -1; nothing"),
+        (lambda: gr.Number(label="%", minimum=0, elem_id="rap-amount"), -5, "Amplify, in %, must be at least 0, got"),
+        (lambda: gr.Slider(1, 16, 4, label="Reach"), 17.5, "Reach must be 1 to 16, got 17.5; nothing"),
+        (lambda: gr.Number(label="Guidance", minimum=0, maximum=20), 20, None),
+        (lambda: gr.Number(label="Guidance", minimum=0, maximum=20), None, None),
+        (lambda: gr.Number(label="x"), 1e9, None),
+        (lambda: gr.Textbox(label="name"), "400", None),
+    ],
+)
+def test_a_number_out_of_its_limits_is_refused_with_the_fields_name(field, value, words):
+    found = out_of_limits(field(), value)
+    assert found is None if words is None else found.startswith(words)
+
+
+def test_every_listener_of_numbers_checks_them_itself():
+    """Gradio would refuse a number without the field's name, and print a traceback."""
+    demo = layout.build(Future())
+    listeners = [fn for fn in demo.fns.values() if fn.api_visibility != "public"]
+    numbers = [fn for fn in listeners if any(isinstance(one, (gr.Number, gr.Slider)) for one in fn.inputs)]
+    assert len(numbers) > 10 and not any(fn.preprocess for fn in numbers)
+    assert set(FIELD_NAMES) <= {one.elem_id for fn in numbers for one in fn.inputs}
+
+
+def test_a_listener_is_not_called_with_a_number_out_of_limits(page):
+    session_id, _, _ = open_page(page)
+    field, called = gr.Number(label="Steps", minimum=1), []
+    with gr.Blocks() as demo:
+        page._events.on(gr.Button().click, lambda session, steps: called.append(steps), [field])
+    (listener,) = demo.fns.values()
+    with pytest.raises(gr.Error, match="Steps must be at least 1, got 0") as error:
+        listener.fn(session_id, 0)
+    assert not error.value.print_exception and not called
+    listener.fn(session_id, 4)
+    assert called == [4]
