@@ -24,6 +24,7 @@ from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.initialise import TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
 from rap.geometry.joints import Joints
 from rap.geometry.mend import frame_shares, mend
+from rap.geometry.rejoin import rejoin, worth
 from rap.geometry.tracks import (
     PointCloud,
     Tracks,
@@ -149,8 +150,8 @@ class _Candidate:
 
     @property
     def worth(self) -> float:
-        """What starts are ranked by: the share that fits, of pairs of frames whose relative pose it vouches for."""
-        return self.score * self.joints.sound_pairs
+        """What starts are ranked by."""
+        return worth(self.tracks, self.bundle, self.tied, _fits_px(self.tracks))
 
     @property
     def convinces(self) -> bool:
@@ -260,12 +261,13 @@ def _fits_px(tracks: Tracks) -> float:
 def _candidate(
     name: StartName, tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, lens: _Lens, source: int
 ) -> _Candidate:
-    """Adjust from one start, find lost frames again, and judge the outcome by frame."""
+    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame."""
     tied = _tied_frames(tracks, source)
     tracks = tracks.where(tied[tracks.frame])
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
     bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
+    bundle = rejoin(tracks, bundle, tied, _fits_px(tracks), adjuster.again)
     return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks)
 
 
