@@ -15,7 +15,10 @@ from jaxtyping import Bool, Float, Int
 
 from rap.geometry.tracks import Tracks
 
-HOLDING_SHARE = 0.4  # of the points across a joint; right joints had 0.46 and more, wrong ones mostly 0.37 and less
+# Of the points across a joint. On the 60 rendered clips it was chosen on, with turns of up to 22 degrees a frame, 1 of
+# 2510 right steps of good paths had less, and 58 of 89 wrong steps; most of the other wrong ones lay in paths bent as a
+# whole, which no joint tells
+HOLDING_SHARE = 0.4
 MIN_HOLDING = 8  # points; fewer leave the seven numbers of a joint, its scale among them, to chance
 
 
