@@ -45,6 +45,14 @@ def test_one_window_for_each_first_frame(folder):
         windows.windows_of(folder, 2)
 
 
+def test_a_whole_clip_is_read_as_the_app_reads_it(folder):
+    (window,) = windows.whole_clips([folder])
+    footage, clip = window.read(), load_clip(folder)
+    assert window.key == "arc/whole/0" and footage.clip.frame_indices == clip.frame_indices == tuple(range(17))
+    longer = load_clip(folder, num_frames=5)
+    assert longer.frame_indices == (0, 4, 8, 12, 16)  # no stride: from the first frame to the last
+
+
 def test_windows_are_chosen_evenly():
     chosen = windows.evenly(list(range(10)), 5)  # type: ignore[arg-type]
     assert chosen == [1, 3, 5, 7, 9]
@@ -114,6 +122,34 @@ def test_colmap_is_compared_on_its_own_windows():
     assert geometry.figures_of({"colmap": rows["colmap"]}) == []
 
 
+def test_whole_clips_are_told_beside_the_demand_they_belong_to():
+    def poses(known, unknown):
+        return row(known_auc=known, unknown_auc=unknown, unknown_in_pieces=1, model_unknown_auc=0.6)
+
+    rows = {"poses": {"toy/1/0": poses(0.9, 0.8)}, "whole": {"toy/whole/0": poses(0.5, 0.4), "b/whole/0": poses(1, 1)}}
+    known, unknown = geometry.figures_of(rows)
+    assert (known.value, unknown.value) == (0.9, 0.8), "the demand is not about them"
+    assert known.figures["AUC@30 17 frames over the whole clip, intrinsics known"] == 0.75
+    assert unknown.figures["AUC@30 17 frames over the whole clip, focal length unknown, toy"] == 0.4
+    assert unknown.figures["AUC@30 17 frames over the whole clip, from the model, its focal length"] == 0.6
+    assert unknown.figures["17 frames over the whole clip, focal length unknown: share with a weak joint"] == 1
+    assert not any("whole" in name for name in geometry.figures_of({"poses": rows["poses"]})[0].figures)
+
+
+def test_whole_clips_are_measured_once_a_folder(folder, monkeypatch, capsys):
+    read = []
+    monkeypatch.setitem(geometry.PARTS, "poses", lambda footage, options: row(known_auc=1, unknown_auc=1))
+    whole = lambda footage, options: read.append(footage.clip.frame_indices) or row(known_auc=0.5)  # noqa: E731
+    monkeypatch.setitem(geometry.PARTS, "whole", whole)
+    argv = ["--clips", str(folder), "--stride", "1", "--parts", "poses,whole", "--json"]
+    assert geometry.main(argv) == 0 and read == [tuple(range(17))]
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert printed["windows"] == {"poses": 1, "whole": 1}
+    assert (
+        printed["benchmarks"]["poses known"]["figures"]["AUC@30 17 frames over the whole clip, intrinsics known"] == 0.5
+    )
+
+
 def test_speed_is_a_median():
     rows = {f"toy/1/{i}": row(speed_refine_s=s, speed_depth_s=1, speed_warp_s=0.5) for i, s in enumerate((1, 1.5, 9))}
     refine, depth, warp = geometry.speed_figures(rows)
@@ -149,7 +185,7 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
         (
             ["--clips", "x", "--parts", "psnr,fly"],
-            "must be some of psnr, bound, refine, poses, colmap, speed.*got 'fly'",
+            "must be some of psnr, bound, refine, poses, whole, colmap, speed.*got 'fly'",
         ),
     ],
 )

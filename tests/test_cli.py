@@ -169,7 +169,7 @@ def test_estimate(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) ->
 def test_estimate_refines(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run_json(capsys, "estimate", film, "--out", out, "--frames", 9)
-    assert result["refined"] and result["refinement"] == dataclasses.asdict(report())
+    assert result["refined"] and result["refinement"] == {**dataclasses.asdict(report()), "weak_joints": []}
     predicted = orbit(9, (96, 160))
     assert formats.read(out / "trajectory.npz") == predicted.scaled(2.0)
     assert formats.read(out / "predicted_trajectory.npz") == predicted
@@ -187,6 +187,20 @@ def test_estimate_says_why_it_could_not_refine(
     result = run_json(capsys, "estimate", film, "--out", tmp_path / "out", "--frames", 5)
     assert not result["refined"] and result["refinement"]["verdict"] == "no_parallax"
     assert result["predicted"] is None and "predicted_trajectory" not in result["files"]
+
+
+def test_estimate_says_where_the_path_hardly_holds_together(
+    capsys, pipeline: FakePipeline, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    doubtful = dataclasses.replace(report(), weak_joints=((1, 2), (3, 4)))
+    monkeypatch.setattr(scene, "refine", lambda clip, trajectory, fov: Refinement(trajectory, doubtful, None, None))
+    arguments = ("estimate", film, "--out", tmp_path / "out", "--frames", 5)
+    assert run_json(capsys, *arguments)["refinement"]["weak_joints"] == [[1, 2], [3, 4]]
+    assert cli.main([*map(str, arguments)]) == 0
+    assert "  weak joints: 1 2, 3 4\n" in capsys.readouterr().out
+    monkeypatch.setattr(scene, "refine", fake_refine)
+    assert cli.main([*map(str, arguments)]) == 0
+    assert "weak joints" not in capsys.readouterr().out
 
 
 def test_a_focal_length_by_exif_is_known(capsys, pipeline: FakePipeline, tmp_path: Path) -> None:

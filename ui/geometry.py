@@ -452,7 +452,11 @@ def _in_short(report: RefinementReport) -> str:
     if report.verdict != "refined":
         return report.reason
     before, after = report.residual_before_px, report.residual_after_px
-    return f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px, {before:.2f} px before."
+    said = f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px, {before:.2f} px before."
+    if report.weak_joints:
+        before_it, after_it = report.weak_joints[0]
+        said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there."
+    return said
 
 
 def _numbers(geometry: Geometry) -> tuple[int, ...]:

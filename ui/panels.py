@@ -40,6 +40,7 @@ VERDICTS = {
     "too_few_tracks": "Not refined: too few tracks",
     "diverged": "Not refined: no better fit",
 }
+IN_PIECES = "Refined, but not in one piece"
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 KNOWN_FROM = {
     "refined": "refined cameras",
@@ -136,7 +137,8 @@ def verdict_card(report: RefinementReport | None) -> str:
     """What came of the refinement, with its figures."""
     if report is None:
         return ""
-    kind = "fresh" if report.verdict == "refined" else "stale"
+    kind = "fresh" if report.verdict == "refined" and not report.weak_joints else "stale"
+    title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, escape(report.verdict))
     facts = [f"{report.num_points} points, seen {report.num_observations} times"]
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
         facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
@@ -146,7 +148,7 @@ def verdict_card(report: RefinementReport | None) -> str:
     if report.verdict == "refined" and report.start == "frames":
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
-    badge = f'<span class="rap-badge rap-{kind}">{VERDICTS.get(report.verdict, escape(report.verdict))}</span>'
+    badge = f'<span class="rap-badge rap-{kind}">{title}</span>'
     reason = f'<div class="rap-fact">{escape(report.reason)}</div>'
     return f'<div class="rap-verdict">{badge}{reason}<div class="rap-note">{" · ".join(facts)}</div></div>'
 

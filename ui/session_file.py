@@ -275,6 +275,12 @@ def _chunks(source: Any) -> Iterator[bytes]:
         yield chunk
 
 
+def _report(values: dict[str, Any]) -> RefinementReport:
+    """JSON has no tuples; a session of before joints were judged says nothing of them."""
+    weak = tuple((int(before), int(after)) for before, after in values.get("weak_joints", ()))
+    return RefinementReport(**{**values, "weak_joints": weak})
+
+
 def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
     document = Document(clip=_clip(_typed(manifest, "clip", dict), folder), soft=SoftDrag(**manifest["soft_drag"]))
     paths = {key: _path(folder / "paths" / f"{key}.npz") for key in PATHS}
@@ -284,7 +290,7 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
         **paths,
         prediction_follows_clip=_typed(manifest, "prediction_follows_clip", bool),
         follows_clip=_typed(manifest, "follows_clip", bool),
-        report=None if report is None else RefinementReport(**report),
+        report=None if report is None else _report(report),
     )
     document = replace(document, keys=_keys(manifest.get("keys"), folder), target=_target(manifest.get("target")))
     if document.keys is not None and document.keys.trajectory != document.edited:

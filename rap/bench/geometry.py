@@ -14,6 +14,8 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
              not centred in real clips); focal length unknown, principal point taken as centred as for any upload;
              from identity without a search for a start; from the model's prediction with and without that search.
              AUC@30 over all pairs of a window
+    whole    poses again, from nothing and from the model's prediction, of 17 frames spread evenly over each whole clip:
+             what the app takes of an upload; such frames lie further apart. Told with poses
     colmap   pycolmap's incremental mapping with the same known intrinsics; skipped where it is not installed
     speed    tracks and refinement of 17 frames, depth of 9 sources, warp of 17 targets
 """
@@ -40,7 +42,7 @@ from jaxtyping import UInt8
 from rap import metrics
 from rap.bench import Figure, report
 from rap.bench import colmap as colmap_run
-from rap.bench.windows import Footage, Window, drifted, evenly, windows_of
+from rap.bench.windows import Footage, Window, drifted, evenly, whole_clips, windows_of
 from rap.config import checkpoint_path
 from rap.geometry import Trajectory, intrinsics_from_fov
 from rap.geometry.depth import plane_sweep
@@ -188,23 +190,35 @@ def _recovered(rows: Iterable[Row]) -> float:
 
 
 def poses_row(footage: Footage, options: argparse.Namespace) -> Row:
-    """Errors and CPU seconds from every start; the prefixes are those of the module's table."""
+    """Errors and CPU seconds from every start; the prefixes are those of `STARTS`."""
+    return _still_row(footage, ("known", "unknown", "identity")) | (
+        _model_row(footage, options) if options.model else {}
+    )
+
+
+def whole_row(footage: Footage, options: argparse.Namespace) -> Row:
+    """The same without identity poses that are only adjusted: that is no way anybody goes."""
+    return _still_row(footage, ("known", "unknown")) | (_model_row(footage, options) if options.model else {})
+
+
+def _still_row(footage: Footage, names: Sequence[str]) -> Row:
+    """From identity poses, which say nothing."""
     frames, truth = footage.frames_u8, footage.cameras
     fov_y_rad = float(truth.fov_y_rad[0])
     still = replace(truth, Ts_world_camera=np.tile(np.eye(4), (len(truth), 1, 1)))
     lens = intrinsics_from_fov(UNKNOWN_FOV_Y_RAD, truth.image_size)
     unknown = replace(still, intrinsics=np.tile(lens, (len(truth), 1)))
+    starts = {
+        "known": (still, fov_y_rad, True),
+        "unknown": (unknown, None, True),
+        "identity": (still, fov_y_rad, False),
+    }
     row = {}
-    for name, start, fov, initialise in (
-        ("known", still, fov_y_rad, True),
-        ("unknown", unknown, None, True),
-        ("identity", still, fov_y_rad, False),
-    ):
+    for name in names:
+        start, fov, initialise = starts[name]
         with timed(row, f"{name}_s"):
             found = refine_trajectory(frames, start, known_fov_y_rad=fov, initialise=initialise)
         row |= _pose_errors(found.trajectory, truth, name) | _outcome(found, truth, name)
-    if options.model:
-        row |= _model_row(footage, options)
     return row
 
 
@@ -252,6 +266,7 @@ def _outcome(found: Refinement, truth: Trajectory, name: str) -> Row:
     return {
         f"{name}_refined": float(found.report.verdict == "refined"),
         f"{name}_from_frames": float(found.report.start == "frames"),
+        f"{name}_in_pieces": float(len(found.report.weak_joints) > 0),
         f"{name}_focal_error_percent": 100 * abs(focal - 1),
     }
 
@@ -288,6 +303,18 @@ def poses_figures(rows: Mapping[str, Row]) -> list[Figure]:
     return found
 
 
+def with_whole(found: Sequence[Figure], whole: Mapping[str, Row]) -> list[Figure]:
+    """The figures of poses with those of whole clips beside them: focal length known beside known."""
+    beside = []
+    for figure in found:
+        figures = dict(figure.figures)
+        demanded = figure.name.removeprefix("poses ")
+        for name in (demanded, f"model_{demanded}"):
+            figures |= _start_figures(whole, name, f"17 frames over the whole clip, {STARTS[name]}")
+        beside.append(replace(figure, figures=figures))
+    return beside
+
+
 def _start_figures(rows: Mapping[str, Row], name: str, label: str) -> dict[str, float]:
     figures = _means(rows, f"{name}_auc", f"AUC@30 {label}")
     for column, title in (("rotation_deg", "rotation, median degrees"), ("direction_deg", "direction, median degrees")):
@@ -297,7 +324,11 @@ def _start_figures(rows: Mapping[str, Row], name: str, label: str) -> dict[str, 
         ("s", "CPU seconds, median"),
     ):
         figures |= _summary(rows, f"{name}_{column}", f"{label}: {title}", statistics.median)
-    for column, title in (("refined", "share refined"), ("from_frames", "share started from the frames")):
+    for column, title in (
+        ("refined", "share refined"),
+        ("from_frames", "share started from the frames"),
+        ("in_pieces", "share with a weak joint"),
+    ):
         figures |= _summary(rows, f"{name}_{column}", f"{label}: {title}", statistics.fmean)
     return figures
 
@@ -408,6 +439,7 @@ PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "bound": bound_row,
     "refine": refine_row,
     "poses": poses_row,
+    "whole": whole_row,
     "colmap": colmap_row,
     "speed": speed_row,
 }
@@ -422,7 +454,7 @@ FIGURES: dict[str, Callable[[Mapping[str, Row]], list[Figure]]] = {
 
 
 def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
-    """Of rows by part and window; colmap is compared with the rows of poses, psnr with those of bound."""
+    """Of rows by part and window; colmap is compared with poses, bound stands beside psnr, and whole beside poses."""
     found = []
     for part, make in FIGURES.items():
         chosen = rows.get(part, {})
@@ -430,8 +462,8 @@ def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
             chosen = {key: {**row, **rows.get("bound", {}).get(key, {})} for key, row in chosen.items()}
         if part == "colmap":
             chosen = {key: {**rows.get("poses", {}).get(key, {}), **row} for key, row in chosen.items()}
-        if chosen:
-            found += make(chosen)
+        figures = make(chosen) if chosen else []
+        found += with_whole(figures, rows.get("whole", {})) if part == "poses" else figures
     return found
 
 
@@ -448,7 +480,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = [part for part in options.parts if part != "colmap" or colmap_run.is_installed()]
     if len(parts) < len(options.parts):
         print("colmap: skipped, pycolmap is not installed; pip install 'rays-as-pixels[eval]'", file=sys.stderr)
-    rows = measure(windows, parts, options)
+    rows = measure(windows, [part for part in parts if part != "whole"], options)
+    if "whole" in parts:
+        rows |= measure(whole_clips(options.clips), ["whole"], options)
     found = figures_of(rows)
     if options.json:
         counts = {part: len(chosen) for part, chosen in rows.items()}

@@ -56,16 +56,16 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """17 frames of a folder, every stride-th from `start`."""
+    """17 frames of a folder: every stride-th from `start`; with no stride spread evenly from there to the end."""
 
     folder: Path
     start: int
-    stride: int
+    stride: int | None
 
     @property
     def key(self) -> str:
         """Clip, stride and first frame: what a stored row of results belongs to."""
-        return f"{self.folder.name}/{self.stride}/{self.start}"
+        return f"{self.folder.name}/{self.stride or 'whole'}/{self.start}"
 
     def read(self) -> Footage:
         """Whole frames at the best resolution that is kept, in the project's unit of length.
@@ -97,6 +97,11 @@ def windows_of(folder: Path, stride: int) -> list[Window]:
         needed = stride * (NUM_FRAMES - 1) + 1
         raise InputError(f"{folder}: {count} frames, but a window at stride {stride} needs {needed}; lower --stride")
     return [Window(folder, start, stride) for start in starts]
+
+
+def whole_clips(folders: Sequence[Path]) -> list[Window]:
+    """Each folder as the app and `rap estimate` take it unless they are told otherwise."""
+    return [Window(folder, 0, None) for folder in folders]
 
 
 def evenly(windows: Sequence[Window], count: int | None) -> list[Window]:

@@ -218,5 +218,6 @@ def report_lines(result: dict[str, Any], indent: str = "") -> list[str]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(_shown(entry) for entry in value)
+        between = ", " if value and isinstance(value[0], list) else " "
+        return between.join(_shown(entry) for entry in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,16 +2,17 @@
 
 Points are tracked through the clip and poses, points and focal length adjusted to them (`rap.geometry.bundle`). Two
 starts compete where the first does not convince: the given trajectory, and poses found from the frames alone
-(`rap.geometry.initialise`). A trajectory whose poses are all one says nothing: then the frames are asked at once. The
-world stays the source camera; the unit of length becomes the median z-depth of the points that the source view sees,
-as everywhere in this package.
+(`rap.geometry.initialise`). They are judged by what fits and by whether it holds together (`rap.geometry.joints`): two
+good pieces joined wrongly fit nearly as well as a path that is right. A trajectory whose poses are all one says
+nothing: then the frames are asked at once. The world stays the source camera; the unit of length becomes the median
+z-depth of the points that the source view sees, as everywhere in this package.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -21,7 +22,9 @@ from rap.geometry import se3
 from rap.geometry.bundle import Bundle, bundle_adjust
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.initialise import TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
+from rap.geometry.joints import Joints
 from rap.geometry.mend import frame_shares, mend
+from rap.geometry.rejoin import rejoin, worth
 from rap.geometry.tracks import (
     PointCloud,
     Tracks,
@@ -43,7 +46,7 @@ FITS_PX = 1.0  # an observation fits below this error, in images of 224 px; grow
 CONVINCING_SHARE = 0.88  # of the observations fit in the mean over frames, and in no frame
 CONVINCING_FRAME_SHARE = 0.75  # less than this: no other start is needed
 HOPELESS_SHARE = 0.7  # of the observations fit poses from the frames: below it even poses that say nothing are tried
-BETTER_SHARE = 0.02  # by which poses from the frames alone must win: where both fit, the prediction knows more
+BETTER_SHARE = 0.02  # of worth, by which poses from the frames alone must win: where both fit the prediction knows more
 MIN_SHARE = 0.5  # of the observations must fit, or the adjustment has diverged
 MIN_FRAME_SHARE = 0.35  # of a frame's observations must fit, or its pose is taken from the prediction
 TURNING_SHARE = 0.93  # of what poses explain is explained by turning alone: no parallax
@@ -74,6 +77,8 @@ class RefinementReport:
         num_points: tracks, one for each point of the scene.
         focal_change: focal length after / before.
         seconds: wall time.
+        weak_joints: frame before and frame after each place where two pieces of a refined path hardly hold together:
+            the step between them, and all that is measured across it, may be wrong.
     """
 
     verdict: Verdict
@@ -86,6 +91,7 @@ class RefinementReport:
     num_points: int
     focal_change: float
     seconds: float
+    weak_joints: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +140,24 @@ class _Candidate:
     def score(self) -> float:
         return float(self.shares[self.tied].sum() / max(self.tied.sum(), 1))
 
+    @cached_property
+    def joints(self) -> Joints:
+        return self.joints_of(self.tied)
+
+    def joints_of(self, placed: np.ndarray) -> Joints:
+        """The joints of these frames only, by (T,) mask."""
+        return Joints.of(self.tracks, self.bundle.residual_px < _fits_px(self.tracks), placed)
+
+    @property
+    def worth(self) -> float:
+        """What starts are ranked by."""
+        return worth(self.tracks, self.bundle, self.tied, _fits_px(self.tracks))
+
     @property
     def convinces(self) -> bool:
         least, mean = self.shares.min(), self.shares.mean()
-        return bool(self.tied.all() and least >= CONVINCING_FRAME_SHARE and mean >= CONVINCING_SHARE)
+        fits = least >= CONVINCING_FRAME_SHARE and mean >= CONVINCING_SHARE
+        return bool(self.tied.all() and fits and not self.joints.weak.any())
 
 
 def refine_trajectory(
@@ -241,12 +261,13 @@ def _fits_px(tracks: Tracks) -> float:
 def _candidate(
     name: StartName, tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, lens: _Lens, source: int
 ) -> _Candidate:
-    """Adjust from one start, find lost frames again, and judge the outcome by frame."""
+    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame."""
     tied = _tied_frames(tracks, source)
     tracks = tracks.where(tied[tracks.frame])
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
     bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
+    bundle = rejoin(tracks, bundle, tied, _fits_px(tracks), adjuster.again)
     return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks)
 
 
@@ -299,21 +320,21 @@ def _against_frames(
         found = start_from_tracks(together, narrow[source], source)[0]
         if found is not None:
             second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
-            best = max(best, second, key=_score)
+            best = max(best, second, key=_worth)
     best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
     if best.convinces or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
     again = _candidate("prediction", tracks, Ts, rows, lens, source)
-    return best if best.score > again.score + BETTER_SHARE else again
+    return best if best.worth > again.worth + BETTER_SHARE else again
 
 
 def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     return bundle.Ts_world_camera, bundle.intrinsics
 
 
-def _score(candidate: _Candidate) -> float:
-    return candidate.score
+def _worth(candidate: _Candidate) -> float:
+    return candidate.worth
 
 
 def _residual_before(tracks: Tracks, start: Trajectory) -> float:
@@ -387,8 +408,30 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candi
     if not placed.all():
         missing = np.flatnonzero(~placed).tolist()
         reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."
-    report = _report("refined", reason, best, lens, start, bundle)
+    joints = best.joints_of(placed)
+    report = _report("refined", reason + _weak_words(joints), best, lens, start, bundle)
+    report = replace(report, weak_joints=joints.weak_frames)
     return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+
+
+def _weak_words(joints: Joints) -> str:
+    """A sentence on where the path may be two paths, with what to do about it; empty where it holds everywhere."""
+    if not joints.weak.any():
+        return ""
+    places = [
+        f"between frames {before} and {after} ({holding} of {spanning})"
+        for (before, after), holding, spanning in zip(
+            joints.weak_frames, joints.holding[joints.weak], joints.spanning[joints.weak], strict=True
+        )
+    ]
+    return (
+        f" Too few of the points seen on both sides fit on both {_listed(places)}: there the path may be pieces joined "
+        "wrongly. The field of view, if it is known, or frames closer together help."
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _at_source(poses: np.ndarray, start: Trajectory) -> np.ndarray:

@@ -1,11 +1,16 @@
 """Refinement gives drifted paths back, and says honestly when the frames cannot tell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from analytic_scenes import Plane, Sphere, World, path
+from analytic_scenes import Plane, Sphere, World, observe, path
 
 from rap.geometry import refine as refinement
 from rap.geometry import se3
+from rap.geometry.bundle import bundle_adjust
+from rap.geometry.joints import Joints
+from rap.geometry.mend import frame_shares
 from rap.geometry.refine import refine_trajectory
 from rap.geometry.trajectory import Trajectory
 from rap.metrics import pose_errors
@@ -184,3 +189,87 @@ def test_arguments_are_checked():
         refine_trajectory(frames, path(num_frames=2).resized((48, 64)))
     with pytest.raises(ValueError, match="uint8"):
         refine_trajectory(frames / 255.0, path(num_frames=2))
+
+
+def with_a_joint_turned(trajectory, cut, degrees=35.0):
+    """The same path before and from frame `cut` on, the second part turned about that frame's camera."""
+    turn = se3.exp([0, 0, 0, *np.deg2rad([0.2 * degrees, degrees, 0])])
+    poses = trajectory.Ts_world_camera.copy()
+    poses[cut:] = poses[cut] @ turn @ se3.inverse(poses[cut]) @ poses[cut:]
+    return Trajectory(poses, trajectory.intrinsics, trajectory.image_size, source=trajectory.source)
+
+
+def candidate(tracks, trajectory, iterations=0):
+    """What an adjustment of these poses comes to; with no iterations, of these very poses."""
+    bundle = bundle_adjust(tracks, trajectory.Ts_world_camera, trajectory.intrinsics, iterations=iterations)
+    every = np.ones(len(trajectory), dtype=bool)
+    shares = frame_shares(tracks, bundle, 1.0)
+    return refinement._Candidate("prediction", tracks, bundle, shares, every, tracks)
+
+
+LONG = path((0.6, -0.05, 0.2), (0.03, -0.5, 0.05), num_frames=12)
+
+
+def short_tracks(reach=4):
+    """Points seen in a few frames in a row, as those of a camera that turns much."""
+    xyz = np.random.default_rng(1).uniform([-0.6, -0.4, 0.9], [0.8, 0.4, 2.2], size=(240, 3))
+    tracks = observe(xyz, LONG, noise_px=0.1)
+    begin = np.random.default_rng(2).integers(0, len(LONG) - reach + 1, len(xyz))[tracks.point]
+    return tracks.where((begin <= tracks.frame) & (tracks.frame < begin + reach))
+
+
+def test_a_chain_of_two_good_pieces_is_worth_less_than_a_path_that_holds_everywhere():
+    """The joined one fits better, as that of toy_orbit did: the other one's tracks are disturbed until it does."""
+    tracks, rng = short_tracks(), np.random.default_rng(3)
+    joined = candidate(tracks, with_a_joint_turned(LONG, 6), iterations=30)
+    noise = np.where((rng.random(len(tracks)) < 0.25)[:, None], rng.normal(0, 6, (len(tracks), 2)), 0)
+    holding = candidate(replace(tracks, xy=tracks.xy + noise), LONG)
+    assert joined.score > holding.score + 0.05 and joined.worth < holding.worth
+    assert joined.joints.weak_frames == ((5, 6),) and not holding.joints.weak.any()
+
+
+def test_a_weak_joint_does_not_convince_however_much_fits():
+    tracks = short_tracks()
+    good = candidate(tracks, LONG)
+    assert good.convinces
+    first, last = (by.reduceat(tracks.frame, tracks.starts)[tracks.point] for by in (np.minimum, np.maximum))
+    lost = (first <= 5) & (last > 5) & np.where(first <= 3, tracks.frame > 5, tracks.frame <= 5)
+    bundle = replace(good.bundle, residual_px=np.where(lost, 9.0, 0.1))
+    bad = replace(good, bundle=bundle, shares=np.full(12, 0.95))
+    assert not bad.convinces and bad.joints.weak_frames == ((5, 6),)
+
+
+TURNING = path((0.9, -0.05, 0.1), (0.05, -1.0, 0.02), num_frames=13)
+
+
+def test_a_wrong_joint_is_made_right_or_named(monkeypatch):
+    """From 35 degrees off in the middle adjusting alone does not come back; joining the pieces anew does."""
+    frames, _ = SCENE.look(TURNING)
+    start = with_a_joint_turned(TURNING, 6)
+    found = refine_trajectory(frames, start, trust_focal=True, initialise=False)
+    assert off_at(5, found) < 1 and found.report.weak_joints == ()
+    monkeypatch.setattr(refinement, "rejoin", lambda tracks, bundle, *others: bundle)
+    left = refine_trajectory(frames, start, trust_focal=True, initialise=False)
+    assert left.report.verdict == "refined" and off_at(5, left) > 10
+    assert left.report.weak_joints == ((5, 6),)
+    assert "fit on both between frames 5 and 6 (" in left.report.reason
+
+
+def off_at(i, found):
+    """Error in degrees of the turn from frame i to the next."""
+    first, second = (se3.inverse(t.Ts_world_camera[i]) @ t.Ts_world_camera[i + 1] for t in (found.trajectory, TURNING))
+    return np.rad2deg(se3.rotation_angle(first[:3, :3].T @ second[:3, :3]))
+
+
+def test_a_good_path_names_no_joint():
+    found = refine_trajectory(ARC_FRAMES, drifted(ARC), trust_focal=True, initialise=False)
+    assert found.report.weak_joints == () and "joined" not in found.report.reason
+
+
+def test_several_weak_joints_in_words():
+    joints = Joints(np.array([0, 1, 3, 4]), np.array([20, 90, 30]), np.array([2, 80, 3]))
+    assert refinement._weak_words(joints) == (
+        " Too few of the points seen on both sides fit on both between frames 0 and 1 (2 of 20) and between frames 3 "
+        "and 4 (3 of 30): there the path may be pieces joined wrongly. The field of view, if it is known, or frames "
+        "closer together help."
+    )

@@ -13,6 +13,7 @@ from fakes import FakeGeometry, FakePipeline, clip, cloud, moving_frames, wait_u
 from PIL import Image
 
 from rap.data import write_video
+from rap.geometry.refine import RefinementReport
 from ui import geometry, panels
 from ui import messages as msg
 from ui.geometry import Debounce, GeometryWorker, shown_points, upload_fov_y_deg
@@ -88,6 +89,14 @@ def bent(session, index=8, by=0.2):
     T[1, 3] += by
     session.dispatch(msg.DragEnd(index, T))
     return session.state.document.edited
+
+
+def test_a_path_in_pieces_is_said_at_once():
+    report = RefinementReport("refined", "", "frames", "model", 6.5, 0.5, 900, 120, 1.04, 2.0, ((12, 13), (14, 15)))
+    assert geometry._in_short(report) == (
+        "Refined in 2.0 s: the tracks fit to 0.50 px, 6.50 px before. "
+        "But frames 12 and 13 hardly hold together: the path may turn wrongly there."
+    )
 
 
 def test_a_prediction_is_refined_and_both_paths_are_kept(session, app, video):

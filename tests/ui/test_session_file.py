@@ -25,7 +25,9 @@ from ui.path_edits import KeyStyle, ToKeys
 from ui.session_file import MANIFEST, open_session, save
 from ui.verification import verified
 
-REPORT = RefinementReport("refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0)
+REPORT = RefinementReport(
+    "refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0, ((3, 4), (7, 8))
+)
 
 
 @pytest.fixture
@@ -98,6 +100,7 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
         assert getattr(found, name).hash == getattr(document, name).hash
     assert (found.follows_clip, found.prediction_follows_clip) == (False, True)
     assert found.report.verdict == "refined" and np.isnan(found.report.residual_after_px)
+    assert found.report.weak_joints == ((3, 4), (7, 8))
     assert [take.stamp for take in found.takes] == [take.stamp for take in document.takes]
     assert [take.video.read_bytes() for take in found.takes] == [take.video.read_bytes() for take in document.takes]
     assert all(folder in take.video.parents for take in found.takes)
@@ -205,6 +208,19 @@ def test_a_session_from_before_source_frames_could_be_chosen_opens(saved, folder
     rewritten(saved, older)
     found = open_session(saved, folder).document
     assert found.spread is None and found.sources == () and {take.settings.sources for take in found.takes} == {()}
+
+
+def test_a_session_from_before_joints_were_judged_opens(saved, folder) -> None:
+    rewritten(saved, lambda manifest: manifest["report"].pop("weak_joints"))
+    report = open_session(saved, folder).document.report
+    assert report.verdict == "refined" and report.weak_joints == ()
+
+
+@pytest.mark.parametrize("joints", [3, [[1]], [["a", 2]]])
+def test_joints_that_are_none_are_refused(saved, folder, joints) -> None:
+    rewritten(saved, lambda manifest: manifest["report"].update(weak_joints=joints))
+    with pytest.raises(InputError):
+        open_session(saved, folder)
 
 
 @pytest.mark.parametrize("sources", [["0"], [-1], [1.5], 3, [True]])
