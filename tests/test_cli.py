@@ -647,7 +647,8 @@ def test_preview_shows_the_clip_along_its_own_cameras(capsys, tmp_path: Path) ->
     )
     cloud = np.asarray(trimesh.load(out / "points.ply").vertices)
     depths = cloud[:, 2]  # the world is the first camera, and its median depth the unit
-    assert len(cloud) > 1000 and 0.6 < np.median(depths) < 1.6 and depths.min() > 0
+    assert len(cloud) > 1000 and 0.6 < np.median(depths) < 1.6
+    assert np.mean(depths > 0) > 0.999  # what the last camera alone sees may lie beside the first
 
 
 def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Path) -> None:

@@ -140,6 +140,13 @@ class _Sweep:
 
 
 @dataclass(frozen=True, eq=False)
+class _Flat:
+    """Frames without parallax: planes at (S,) inverse depths."""
+
+    inverse_depth: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class _Swept:
     """What both rounds have found.
 
@@ -196,9 +203,9 @@ def plane_sweep(
     """
     H, W = frames.shape[-2:]
     swept = _swept(frames, Ts_world_camera, intrinsics, points, point_frames, num_neighbours)
-    if isinstance(swept, np.ndarray):
-        flat = torch.from_numpy(swept.astype(np.float32)).to(frames.device)[:, None, None].expand(-1, H, W)
-        return DepthMaps(flat.contiguous(), torch.zeros_like(flat))
+    if isinstance(swept, _Flat):
+        flat = _tensor(swept.inverse_depth, frames)[:, None, None].expand(-1, H, W).contiguous()
+        return DepthMaps(flat, torch.zeros_like(flat))
     maps = torch.stack(
         [swept.depth, swept.confidence] if network is None else _corrected(swept, frames, network), dim=1
     )
@@ -222,7 +229,7 @@ def sweep_evidence(
         None where no depth is to be seen.
     """
     swept = _swept(frames, Ts_world_camera, intrinsics, points, point_frames, num_neighbours)
-    if isinstance(swept, np.ndarray):
+    if isinstance(swept, _Flat):
         return None
     return _evidence(swept, frames), np.stack([swept.sweep.planes[:, 0], swept.sweep.step], axis=1)
 
@@ -234,15 +241,15 @@ def _swept(
     points: PointCloud | None,
     point_frames: Sequence[int] | None,
     num_neighbours: int,
-) -> _Swept | np.ndarray:
-    """Both rounds of the sweep; where no depth is to be seen, the inverse depths (S,) of planes."""
+) -> _Swept | _Flat:
+    """Both rounds of the sweep, where depth is to be seen."""
     Ts, K = np.asarray(Ts_world_camera, dtype=np.float64), np.asarray(intrinsics, dtype=np.float64)
     _check(frames, Ts, K, point_frames, num_neighbours)
     views = _views(frames.float(), Ts, K, SHRINK)
     seen = _visible_points(views, points, point_frames)
     middle = _median_inverse_depths(seen)
     if len(frames) == 1 or _widest_parallax_px(views, middle) < MIN_PARALLAX_PX:
-        return middle
+        return _Flat(middle)
     ranges = _ranges_of(seen)
     if ranges is None:
         ranges = _coarse_ranges(_views(frames.float(), Ts, K, 2 * SHRINK), num_neighbours)
@@ -592,8 +599,11 @@ def _corrected(swept: _Swept, frames: Tensor, network: DepthNetwork) -> tuple[Te
     """Inverse depth and confidence (S,2h,2w) by the network."""
     sweep = swept.sweep
     hypothesis, log_error = network(_evidence(swept, frames))
-    farthest = _tensor(0.5 * sweep.planes[:, 0], hypothesis)[:, None, None]  # there is nothing to see it by
-    return torch.maximum(_planes_to_depth(hypothesis, sweep), farthest), 1 / (1 + log_error.exp())
+    farthest, nearest = (
+        _tensor(factor * sweep.planes[:, k], hypothesis)[:, None, None] for factor, k in ((0.5, 0), (2.0, -1))
+    )  # beyond, there is nothing to see it by
+    inverse_depth = torch.minimum(torch.maximum(_planes_to_depth(hypothesis, sweep), farthest), nearest)
+    return inverse_depth, 1 / (1 + log_error.exp())
 
 
 def _without_ramps(inverse_depth: Float[Tensor, "S h w"]) -> Float[Tensor, "S h w"]:
