@@ -11,7 +11,7 @@ EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
 """The small model trained on procedural scenes that comes with the checkout (diffusers layout)."""
 
 DEPTH_NETWORK = ASSETS / "rap-depth" / "depth_network.safetensors"
-"""What corrects the depth of a plane sweep; trained on the same scenes (`rap train depth`)."""
+"""What corrects the depth of a plane sweep; trained on clips of the same renderer (`rap train depth`)."""
 
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""

@@ -455,7 +455,8 @@ def _in_short(report: RefinementReport) -> str:
     said = f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px, {before:.2f} px before."
     if report.weak_joints:
         before_it, after_it = report.weak_joints[0]
-        said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there."
+        said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there. "
+        said += "Type the field of view, if you know it, or give frames closer together."
     return said
 
 

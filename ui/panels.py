@@ -412,20 +412,20 @@ def gizmo_button(label: str, mode: GizmoMode, now: GizmoMode) -> ButtonLook:
 
 def undo_button(document: Document, earlier: Sequence[Work] = ()) -> ButtonLook:
     """Names the edit that would be undone, or the clip that would come back, and says how many there are."""
-    if document.past:
-        return ButtonLook(f"Undo {document.past[-1].name} ({len(document.past)})", True)
-    if earlier:
-        return ButtonLook(f"Undo: back to {_short_name(earlier[-1].document)} ({len(earlier)})", True)
-    return ButtonLook("Undo (none)", False)
+    return _step_button("Undo", "back to", [entry.name for entry in document.past], earlier)
 
 
 def redo_button(document: Document, later: Sequence[Work] = ()) -> ButtonLook:
     """Names the edit that would be redone, or the clip that was left, and says how many there are."""
-    if document.future:
-        return ButtonLook(f"Redo {document.future[-1].name} ({len(document.future)})", True)
-    if later:
-        return ButtonLook(f"Redo: on to {_short_name(later[-1].document)} ({len(later)})", True)
-    return ButtonLook("Redo (none)", False)
+    return _step_button("Redo", "on to", [entry.name for entry in document.future], later)
+
+
+def _step_button(verb: str, way: str, edits: Sequence[str], works: Sequence[Work]) -> ButtonLook:
+    if edits:
+        return ButtonLook(f"{verb} {edits[-1]} ({len(edits)})", True)
+    if works:
+        return ButtonLook(f"{verb}: {way} {_short_name(works[-1].document)} ({len(works)})", True)
+    return ButtonLook(f"{verb} (none)", False)
 
 
 def _short_name(document: Document) -> str:

@@ -95,7 +95,8 @@ def test_a_path_in_pieces_is_said_at_once():
     report = RefinementReport("refined", "", "frames", "model", 6.5, 0.5, 900, 120, 1.04, 2.0, ((12, 13), (14, 15)))
     assert geometry._in_short(report) == (
         "Refined in 2.0 s: the tracks fit to 0.50 px, 6.50 px before. "
-        "But frames 12 and 13 hardly hold together: the path may turn wrongly there."
+        "But frames 12 and 13 hardly hold together: the path may turn wrongly there. "
+        "Type the field of view, if you know it, or give frames closer together."
     )
 
 
