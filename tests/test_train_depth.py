@@ -25,9 +25,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sample_depends_on_its_seed_and_number_alone(samples: Path, tmp_path: Path):
-    (tmp_path / "sample-000000.npz").write_bytes((samples / "sample-000000.npz").read_bytes())  # is left as it is
+    (tmp_path / "sample-3-000000.npz").write_bytes((samples / "sample-3-000000.npz").read_bytes())  # is left as it is
     main(["depth-samples", "--out", str(tmp_path), "--clips", "2", "--seed", "3"])
-    with np.load(samples / "sample-000001.npz") as one, np.load(tmp_path / "sample-000001.npz") as again:
+    with np.load(samples / "sample-3-000001.npz") as one, np.load(tmp_path / "sample-3-000001.npz") as again:
         assert one.files == again.files
         for name in one.files:
             np.testing.assert_array_equal(one[name], again[name])

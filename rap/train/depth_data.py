@@ -67,7 +67,8 @@ def make_samples(settings: DepthSampling) -> None:
     """Write `clips` samples, each by (seed, its index) alone; those that exist are left."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    jobs = [(settings.seed, index) for index in range(settings.clips) if not sample_path(out, index).exists()]
+    jobs = [(settings.seed, index) for index in range(settings.clips)]
+    jobs = [job for job in jobs if not sample_path(out, *job).exists()]
     config = SyntheticConfig(textures=Path(settings.textures) if settings.textures else None)
     bank = texture_bank(config.textures, config.texture_size, "cpu")
     for _ in tqdm(_written(out, bank, jobs, settings.workers), total=len(jobs), desc="samples", mininterval=5):
@@ -84,8 +85,9 @@ def _written(out: Path, bank: TextureBank, jobs: list[tuple[int, int]], workers:
         yield from pool.imap_unordered(_write_sample, jobs)
 
 
-def sample_path(folder: Path, index: int) -> Path:
-    return Path(folder) / f"sample-{index:06d}.npz"
+def sample_path(folder: Path, seed: int, index: int) -> Path:
+    """Samples of several seeds may lie in one folder."""
+    return folder / f"sample-{seed}-{index:06d}.npz"
 
 
 def _start_worker(out: Path, bank: TextureBank) -> None:
@@ -97,7 +99,7 @@ def _start_worker(out: Path, bank: TextureBank) -> None:
 def _write_sample(job: tuple[int, int]) -> None:
     seed, index = job
     sample: dict[str, Any] = draw_sample(np.random.default_rng((seed, index)), _worker["bank"])
-    path = sample_path(_worker["out"], index)
+    path = sample_path(_worker["out"], seed, index)
     partial = path.with_name(path.name + f".{os.getpid()}.part")
     with partial.open("wb") as file:
         np.savez(file, **sample)
