@@ -185,7 +185,7 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
         (
             ["--clips", "x", "--parts", "psnr,fly"],
-            "must be some of psnr, bound, refine, poses, whole, colmap, speed.*got 'fly'",
+            "must be some of psnr, bound, adjusted, refine, poses, whole, colmap, speed.*got 'fly'",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_wrong_options_are_refused(argv, sentence, capsys):
 
 @pytest.mark.slow
 def test_every_part_runs_on_an_example(folder, capsys):
-    argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,bound,refine,poses,speed", "--json"]
+    argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,bound,adjusted,refine,poses,speed", "--json"]
     geometry.main(argv)
     found = json.loads(capsys.readouterr().out)["benchmarks"]
     even = found["psnr even"]
@@ -205,6 +205,7 @@ def test_every_part_runs_on_an_example(folder, capsys):
         even["value"] > even["figures"]["stride 1 plane at median depth"] > even["figures"]["stride 1 repeat nearest"]
     )
     assert found["psnr sparse"]["figures"]["stride 1 depth of all frames"] > found["psnr sparse"]["value"]
+    assert even["figures"]["stride 1 poses refined"] > even["value"] - 1  # the poses of an example are exact
     assert found["refine"]["value"] > 0.5
     assert found["poses known"]["value"] > 0.8
 

@@ -4,7 +4,8 @@ Each source is splatted on its own z-buffer, because fusing all sources into one
 cover what another knows (measured: 1.6 dB). What the sources nearest to the target then say of a pixel is weighed: the
 nearest layer that enough of them bear out gives the target's inverse depth, their mean, whose errors are smaller than
 theirs. Colours are sampled backwards, at the place in each source where that depth says they come from, so that they
-are as sharp as bilinear interpolation allows and the sources are registered to each other, and blended.
+are as sharp as bilinear interpolation allows and the sources are registered to each other, brought to one exposure
+(`rap.geometry.exposure`) and blended.
 
 A pixel (x, y) of inverse depth d in camera a is the point (K_a^-1 (x, y, 1)) / d; times d, and with X_b = R X_a + t,
 
@@ -26,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rap.geometry import se3
+from rap.geometry.exposure import exposure_gains
 
 ANGLE_WEIGHT = 0.5
 """Radians of rotation against translations in units of the scene's depth, in the distance of two cameras."""
@@ -63,11 +65,12 @@ class Warp:
     """What targets see of the sources; everything is 0 where nothing is seen.
 
     Attributes:
-        colour: (T,3,H,W) blended, in the range of the frames given.
+        colour: (T,3,H,W) blended in one exposure, that of the sources near the target, in [0, 1].
         mask: (T,H,W) seen by some source.
         weight: (T,H,W) sum of the blending weights, greater where near sources agree with their own depth.
         inverse_depth: (T,H,W) 1 / z-depth in the target camera.
-        layer_colours: (T,2,3,H,W) the nearest and the second nearest source, each warped alone, not blended.
+        layer_colours: (T,2,3,H,W) the nearest and the second nearest source, each warped alone, not blended, in its
+            own exposure.
         layer_masks: (T,2,H,W) where those two see something; the second is empty when there is one source.
     """
 
@@ -129,7 +132,7 @@ def warp(
     """What the target cameras see of the sources.
 
     Args:
-        frames: colours in any range; the result has the same.
+        frames: colours in [0, 1].
         inverse_depth: 1 / z-depth in the sources' cameras; 0 is infinitely far, negative or NaN is invalid.
         Ts_world_source, Ts_world_target: camera-to-world poses.
         source_intrinsics, target_intrinsics: fx, fy, cx, cy in px of the source's (h, w) and of `size`.
@@ -247,7 +250,9 @@ def _warp_targets(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> tu
     place = _places(fused[:, None].expand(-1, N, -1, -1), pairs)[0]
     # A share of the weight stays however far a source's own depth is from the mean, or some pixels would have none.
     weight = pairs.nearness * _sureness(near) * near.consistency + CONFIDENCE_FLOOR * weight
-    colour = _mean(_sample(colours, place).unflatten(0, (T, N)), weight[:, :, None])
+    colour = _sample(colours, place).unflatten(0, (T, N))
+    gains = exposure_gains(colour, weight, pairs.nearness.flatten(1))
+    colour = _mean(colour, weight[:, :, None] * gains[..., None, None, None], weight.sum(dim=1)[:, None]).clamp(max=1)
     layers = _own_layers(colours, alone, seen)
     return colour * mask[:, None], mask, total, fused, *layers
 
