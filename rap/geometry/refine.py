@@ -58,6 +58,8 @@ MIN_ANGLE_RAD = np.deg2rad(1.0)  # between the rays to a point whose depth count
 PRIOR_SIGMA = 0.35  # of the log focal length around the model's, which has seen few lenses
 MAX_FOCAL_CHANGE = 2.5  # a factor beyond it is an adjustment that ran away
 NARROWER = 1.4  # times the model's focal length: one sigma
+FAR_TURN_RAD, LITTLE_SHIFT = np.deg2rad(35.0), 0.6  # of depth, for a radian: then the focal length may go astray
+SAME_LENS = 0.03  # of the log focal length
 ITERATIONS = 30
 
 
@@ -191,7 +193,7 @@ def refine_trajectory(
     flow = track_points(frames_u8)
     tracks = flow.at_least(min(MIN_VIEWS, len(start)))
     best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
-    if initialise and len(start) > 1 and not (best and best.convinces):
+    if initialise and len(start) > 1 and not (best and best.convinces and not _may_be_astray(best, lens)):
         best = _against_frames(best, flow, frames_u8, start, lens)
     best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
@@ -302,8 +304,10 @@ def _against_frames(
 ) -> _Candidate | None:
     """The best of the adjusted prediction and poses found without it, all judged on the same tracks.
 
-    Without a known focal length the frames are asked twice where the first answer does not convince: what they take
-    for a camera depends on it, and narrower than the model believes is the common mistake.
+    Without a known focal length the frames are asked again where the first answer does not convince, because what they
+    take for a camera depends on it: narrower than the model believes is the common mistake. They are also asked again,
+    with the focal length that was found, where the camera turns much and shifts little. There a wrong one is made up
+    for by small translations the wrong way; the answer fits nearly as well, and adjustment alone never leaves it.
     """
     free, source = lens.focal == "shared", start.source
     known = None if free else lens.intrinsics[source]
@@ -315,18 +319,52 @@ def _against_frames(
     tracks = found.tracks
     rows = found.intrinsics if free else lens.intrinsics
     best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
-    if free and found.parallax and not best.convinces:
-        narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
-        found = start_from_tracks(together, narrow[source], source)[0]
-        if found is not None:
-            second = _candidate("frames", tracks, found.Ts_world_camera, narrow, lens, source)
-            best = max(best, second, key=_worth)
+    if free and found.parallax:
+        if _may_be_astray(best, lens):
+            best = _started_again(best, together, best.bundle.intrinsics, lens, source)
+            if predicted is not None and not _same_lens(predicted.bundle, best.bundle):
+                best = _started_again(best, together, predicted.bundle.intrinsics, lens, source)
+        if not best.convinces:
+            narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
+            best = _started_again(best, together, narrow, lens, source)
     best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
-    if best.convinces or (predicted is None and best.score > HOPELESS_SHARE):
+    rivals = predicted is not None and predicted.convinces
+    if (best.convinces and not rivals) or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
     again = _candidate("prediction", tracks, Ts, rows, lens, source)
-    return best if best.worth > again.worth + BETTER_SHARE else again
+    needed = again.worth + (0.0 if rivals else BETTER_SHARE)
+    return best if best.worth > needed else again
+
+
+def _may_be_astray(candidate: _Candidate, lens: _Lens) -> bool:
+    """Whether, with the focal length free, the camera turns far and shifts little for it.
+
+    A camera that circles something shifts by the distance to it for every radian it turns.
+    """
+    bundle, tracks = candidate.bundle, candidate.tracks
+    fits = bundle.residual_px < _fits_px(tracks)
+    if lens.focal == "fixed" or not fits.any():
+        return False
+    centres, R = bundle.Ts_world_camera[:, :3, 3], bundle.Ts_world_camera[:, :3, :3]
+    away = np.linalg.norm(bundle.xyz[tracks.point[fits]] - centres[tracks.frame[fits]], axis=1)
+    shifted = np.linalg.norm(centres - centres[0], axis=1).max() / np.median(away)
+    turned_rad = float(se3.rotation_angle(R[0].T @ R).max())
+    return turned_rad > FAR_TURN_RAD and bool(shifted < LITTLE_SHIFT * turned_rad)
+
+
+def _same_lens(a: Bundle, b: Bundle) -> bool:
+    return bool(np.abs(np.log(a.intrinsics[:, 0] / b.intrinsics[:, 0])).max() < SAME_LENS)
+
+
+def _started_again(
+    best: _Candidate, tracks: Tracks, intrinsics: Float[np.ndarray, "t 4"], lens: _Lens, source: int
+) -> _Candidate:
+    """The better of a candidate and of what is found from nothing with other intrinsics taken for known."""
+    found = start_from_tracks(tracks, intrinsics[source], source)[0]
+    if found is None:
+        return best
+    return max(best, _candidate("frames", found.tracks, found.Ts_world_camera, intrinsics, lens, source), key=_worth)
 
 
 def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
