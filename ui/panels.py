@@ -134,14 +134,15 @@ def geometry_progress(job: GeometryJob | None) -> str:
 
 
 def verdict_card(report: RefinementReport | None) -> str:
-    """What came of the refinement, with its figures."""
+    """What came of the refinement; all but the first of its figures unfold."""
     if report is None:
         return ""
     kind = "fresh" if report.verdict == "refined" and not report.weak_joints else "stale"
     title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, escape(report.verdict))
     facts = [f"{report.num_points} points, seen {report.num_observations} times"]
+    summary = "figures"
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
-        facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
+        summary = f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px"
     facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
     if report.verdict == "refined" and abs(report.focal_change - 1) >= 0.005:
         facts[-1] += f", × {report.focal_change:.2f}"
@@ -150,7 +151,8 @@ def verdict_card(report: RefinementReport | None) -> str:
     facts.append(duration(report.seconds))
     badge = f'<span class="rap-badge rap-{kind}">{title}</span>'
     reason = f'<div class="rap-fact">{escape(report.reason)}</div>'
-    return f'<div class="rap-verdict">{badge}{reason}<div class="rap-note">{" · ".join(facts)}</div></div>'
+    more = f'<details class="rap-note"><summary>{summary}</summary>{" · ".join(facts)}</details>'
+    return f'<div class="rap-verdict">{badge}{reason}{more}</div>'
 
 
 def known_line(document: Document) -> str:

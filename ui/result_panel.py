@@ -115,7 +115,7 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         steps_box = gr.Number(
-            steps, label="Steps", placeholder="default", precision=0, minimum=1, maximum=1000, min_width=70,
+            steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=1000, min_width=70,
             elem_id="rap-steps", elem_classes="rap-inline",
         )  # fmt: skip
         seed_box = gr.Number(

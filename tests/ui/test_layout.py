@@ -277,6 +277,7 @@ def test_the_verdict_in_words():
     )
     card = panels.verdict_card(failed)
     assert "too few tracks" in card and "residual" not in card and "&lt;b&gt;" in card
+    assert "<summary>figures<" in card
     assert "rap-fresh" in panels.verdict_card(REPORT) and "rap-stale" in card
     pieces = panels.verdict_card(replace(REPORT, weak_joints=((12, 13),)))
     assert "Refined, but not in one piece" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
