@@ -450,7 +450,9 @@ def test_check(capsys, tmp_path: Path) -> None:
 def test_text_output_is_the_same_result(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
     assert cli.main(["estimate", str(film), "--out", str(tmp_path / "out")]) == 0
     written = capsys.readouterr()
-    assert "fov y deg: 55" in written.out and "frames 0, 2, 5" in written.out
+    assert "55.0 degrees of view (vertical)" in written.out and "frames 0, 2, 5" in written.out
+    assert f"all figures: {tmp_path / 'out' / 'result.json'}" in written.out.splitlines()
+    assert "hash" not in written.out and len(written.out.splitlines()) < 30
     assert "talks on stdout" not in written.out and "talks on stdout" in written.err and "estimate" in written.err
 
 

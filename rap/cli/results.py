@@ -30,6 +30,30 @@ PATH_PROTOCOL = (
 )
 
 
+DETAILS = frozenset(
+    [
+        "command",
+        "input",
+        "hash",
+        "clip_hash",
+        "frame_indices",
+        "coverage_of_frames",
+        "protocol",
+        "files",
+        "predicted",
+        "start",
+        "num_observations",
+        "num_points",
+        "focal_change",
+        "largest_distance",
+        "seed",
+    ]
+)
+"""Keys of a result that are left to its file."""
+
+PATH_FIGURES = frozenset(("num_frames", "image_size", "fov_y_deg", "path_length", "largest_rotation_deg"))
+
+
 class ResultFolder:
     """Writes the files of one command and remembers them.
 
@@ -202,13 +226,42 @@ def finite(value: Any) -> Any:
     return value
 
 
-def report_lines(result: dict[str, Any], indent: str = "") -> list[str]:
-    """A result as text: one line for each value, nested ones indented, long lists and empty values left out."""
+def report_lines(result: dict[str, Any]) -> list[str]:
+    """A result as text: a line for each value, nested ones indented, empty ones left out.
+
+    Where a folder keeps the whole result, a path is one line, and what only a program wants is left to the file.
+    """
+    if "out" not in result:
+        return _lines(result)
+    return [*_lines(_without_details(result)), f"all figures: {Path(result['out']) / RESULT}"]
+
+
+def _without_details(result: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, value in result.items():
+        if key in DETAILS:
+            continue
+        if isinstance(value, dict):
+            value = path_words(value) if value.keys() >= PATH_FIGURES else _without_details(value)
+        found[key] = value
+    return found
+
+
+def path_words(figures: dict[str, Any]) -> str:
+    """The figures of `trajectory_fields` in a line."""
+    h, w = figures["image_size"]
+    return (
+        f"{figures['num_frames']} frames of {w} x {h} px, {figures['fov_y_deg']:.1f} degrees of view (vertical), "
+        f"{figures['path_length']:.3g} long, turns by up to {figures['largest_rotation_deg']:.3g} degrees"
+    )
+
+
+def _lines(result: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in result.items():
         label = f"{indent}{key.replace('_', ' ')}:"
         if isinstance(value, dict):
-            lines += [label, *report_lines(value, indent + "  ")] if value else []
+            lines += [label, *_lines(value, indent + "  ")] if value else []
         elif isinstance(value, list) and value and isinstance(value[0], str):
             lines += [label, *(f"{indent}  {entry}" for entry in value)] if key == "notes" else []
         elif value is not None and value != [] and value != "":
