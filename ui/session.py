@@ -39,7 +39,7 @@ from ui.path_edits import Backwards, CloseLoop, LookAt, Mirror, Retime, ToDense,
 from ui.picking import picked_point
 from ui.pictures import strip_jpeg
 from ui.state import Change, Cost, Geometry, JobKind, JobStatus, Notice, Points, State, Wanted
-from ui.verification import KnownPaths, known_path, verified
+from ui.verification import KnownPaths, known_path, tracked
 from ui.viewport import Viewport, ViewportScene
 
 COMMANDS: dict[str, AnyMessage] = {
@@ -82,10 +82,9 @@ class VerifyTask:
 
     @staticmethod
     def as_estimate(task: VerifyTask) -> EstimateTask:
-        """What the pipeline runs: the frames as they are on disk, which is what the person sees."""
+        """What the pipeline runs."""
         path = task.take.trajectory
-        clip = load_clip(task.take.video, num_frames=len(path), size=path.image_size)
-        return EstimateTask(clip.frames_u8, path.fps, path.source, steps=task.steps)
+        return EstimateTask(_video_frames(task.take), path.fps, path.source, steps=task.steps)
 
 
 TASK_TYPES: dict[JobKind, type] = {
@@ -722,7 +721,7 @@ class Session:
         if job.kind == "spread":
             return self._sampled((*state.sampled, message.result), state)
         if job.kind == "verify":
-            verification = replace(message.result, seconds=message.seconds)
+            verification = replace(message.result, seconds=message.seconds + message.result.seconds)
             return replace(state, document=doc.with_verification(document, verification), job=None), None
         take = replace(message.result, seconds=message.seconds)
         if job.kind == "imagine":
@@ -911,7 +910,13 @@ def _kept_trajectory(output: Any) -> Trajectory:
 
 
 def _kept_verification(take: Take, output: Any) -> Any:
-    return verified(take.number, take.trajectory, output.trajectory)
+    return tracked(take.number, take.trajectory, output.trajectory, _video_frames(take))
+
+
+def _video_frames(take: Take) -> np.ndarray:
+    """The frames as they are on disk, which is what the person sees."""
+    path = take.trajectory
+    return load_clip(take.video, num_frames=len(path), size=path.image_size).frames_u8
 
 
 class SessionGone(InputError):

@@ -107,6 +107,8 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
         formats.write(folder / _cameras_name(take.number), take.trajectory)
     for found in document.verifications:
         formats.write(folder / _followed_name(found.take), found.followed)
+        if found.estimated is not None:
+            formats.write(folder / _estimated_name(found.take), found.estimated.followed)
     return {
         "kind": KIND,
         "version": VERSION,
@@ -141,7 +143,9 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
             }
             for take in document.takes
         ],
-        "verified": [{"take": found.take, "seconds": found.seconds} for found in document.verifications],
+        "verified": [
+            {"take": found.take, "seconds": found.seconds, "reason": found.reason} for found in document.verifications
+        ],
     }
 
 
@@ -174,6 +178,10 @@ def _cameras_name(number: int) -> str:
 
 def _followed_name(number: int) -> str:
     return f"takes/followed-{number}.npz"
+
+
+def _estimated_name(number: int) -> str:
+    return f"takes/estimated-{number}.npz"
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
@@ -307,6 +315,9 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
         if take is None or followed is None:
             raise InputError(f"{name}: take {number} is verified but not there")
         found = verified(number, take.trajectory, followed, _typed(row, "seconds", float))
+        estimated = _path(folder / _estimated_name(number))  # none in a session of before tracks were asked
+        of_model = None if estimated is None else verified(number, take.trajectory, estimated)
+        found = replace(found, reason=str(row.get("reason", "")), estimated=of_model)
         document = doc.with_verification(document, found)
     if manifest["shown_take"] is not None:
         document = doc.show_take(document, _typed(manifest, "shown_take", int))

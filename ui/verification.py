@@ -1,6 +1,9 @@
-"""Whether a take followed its path: the cameras that the model itself sees in the video, against those asked for.
+"""Whether a take followed its path: the cameras that are seen in the video, against those asked for.
 
-The model that generated the video estimates its cameras, so this is self-consistency and no independent measurement.
+The model that generated the video estimates its cameras, roughly; then poses are fitted to points tracked through the
+video, as those of a clip are. The fit begins at the estimate but rests on the tracks: a measurement, and no opinion of
+the model's. Where nothing can be tracked the estimate alone remains, which is self-consistency.
+
 Both paths start at the source camera; the followed one is scaled to the requested one by least squares on the camera
 centres, since a video does not tell its unit of length. R_err and T_err have CamI2V's protocol (`rap.metrics`).
 """
@@ -8,12 +11,12 @@ centres, since a video does not tell its unit of length. R_err and T_err have Ca
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from rap.config import KNOWN_PATHS
 from rap.geometry import se3
@@ -22,6 +25,9 @@ from rap.metrics import PathErrors, path_errors
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from ui.document import Document
+
+MEASURED = ("refined", "no_parallax")
+"""Verdicts of a fit to tracks that tells a path."""
 
 MIN_MOTION = 1e-6  # median depths: below it a path stands still and has no scale
 
@@ -38,6 +44,8 @@ class Verification:
             path that stands still, over the median depth of the source view.
         errors: the same paths by the published protocol.
         seconds: what it took.
+        reason: what the fit to the tracks has to say; empty where none was tried.
+        estimated: the same of the model's estimate where `followed` was fitted to tracks; None where it is that itself.
     """
 
     take: int
@@ -46,6 +54,13 @@ class Verification:
     translation: Float[np.ndarray, " T"]
     errors: PathErrors
     seconds: float = 0.0
+    reason: str = ""
+    estimated: Verification | None = None
+
+    @property
+    def by_tracks(self) -> bool:
+        """Whether the followed path was measured in the video, and is not what the model takes it for."""
+        return self.estimated is not None
 
     @property
     def worst_frame(self) -> int:
@@ -84,6 +99,28 @@ def verified(take: int, requested: Trajectory, estimated: Trajectory, seconds: f
     )
 
 
+def tracked(
+    take: int, requested: Trajectory, estimated: Trajectory, frames_u8: UInt8[np.ndarray, "T H W 3"]
+) -> Verification:
+    """As `verified`, of the path that points tracked through the take's video tell; of the estimate where they do not.
+
+    Args:
+        frames_u8: of the video, of the requested path's image size.
+
+    Raises:
+        ValueError: paths or video differ in length or size.
+    """
+    from rap.scene import followed_path
+
+    of_model = verified(take, requested, estimated)
+    found = followed_path(frames_u8, estimated, requested)
+    report = found.report
+    if report.verdict not in MEASURED:
+        return replace(of_model, reason=report.reason, seconds=report.seconds)
+    measured = verified(take, requested, found.trajectory, report.seconds)
+    return replace(measured, reason=report.reason, estimated=of_model)
+
+
 def against_known(document: Document) -> Verification | None:
     """The path that was found (refined, else predicted) against the clip's known cameras; None without them.
 
@@ -105,18 +142,20 @@ def known_path(document: Document) -> Trajectory | None:
 
 @dataclass(frozen=True)
 class KnownPaths:
-    """What the model errs by where the truth is known: means over the example clips.
+    """What estimates err by where the truth is known: means over the example clips.
 
     Args:
         clips: how many.
         r_err_rad, t_err: CamI2V's sums, per clip.
         rotation_deg: mean over frames and clips.
+        by_tracks: the same after the fit to tracks; None where it was not measured.
     """
 
     clips: int
     r_err_rad: float
     t_err: float
     rotation_deg: float
+    by_tracks: KnownPaths | None = None
 
     @classmethod
     def of_checkpoint(cls, folder: Path) -> KnownPaths | None:
@@ -125,5 +164,12 @@ class KnownPaths:
         if not path.is_file():
             return None
         rows = json.loads(path.read_text(encoding="utf-8"))["clips"]
-        means = (float(np.mean([row[key] for row in rows])) for key in ("r_err_rad", "t_err", "rotation_deg"))
-        return cls(len(rows), *means)
+        by_tracks = cls._mean(rows, "tracks_") if all("tracks_r_err_rad" in row for row in rows) else None
+        return replace(cls._mean(rows), by_tracks=by_tracks)
+
+    @classmethod
+    def _mean(cls, rows: list[dict[str, float]], prefix: str = "") -> KnownPaths:
+        r_err, t_err, turn = (
+            float(np.mean([row[prefix + key] for row in rows])) for key in ("r_err_rad", "t_err", "rotation_deg")
+        )
+        return cls(len(rows), r_err, t_err, turn)

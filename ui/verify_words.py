@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,19 +45,32 @@ def verdict(document: Document, known: KnownPaths | None) -> str:
         return '<div class="rap-empty">No take yet. Whether a video followed its path is shown here.</div>'
     if found is None:
         return f'<div class="rap-fact"><b>Take {take.number}</b> has not been verified.</div>'
-    turn, shift = float(found.rotation_deg[1:].mean()), float(found.translation[1:].mean())
-    rows = [
-        ("", "R_err", "T_err", "rotation"),
-        _row(f"take {take.number}", found.errors.r_err, found.errors.t_err, turn),
-    ]
-    if known is not None:
-        rows.append(_row(f"{known.clips} known clips", known.r_err_rad, known.t_err, known.rotation_deg))
-    table = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    turn, shift = _means(found)
     sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
+    by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
+    failed = "" if found.by_tracks or not found.reason else f'<div class="rap-note">{escape(found.reason)}</div>'
     return (
-        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence} · {duration(found.seconds)}</div>'
-        f'<table class="rap-figures">{table}</table>'
+        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence}, {by} · {duration(found.seconds)}</div>{failed}'
+        f'<table class="rap-figures">{_table(take.number, found, known)}</table>'
     )
+
+
+def _table(number: int, found: Verification, known: KnownPaths | None) -> str:
+    """The take by tracks and by the model, each over what that way errs by on clips of known cameras."""
+    rows: list[tuple[str, ...]] = [("", "R_err", "T_err", "rotation")]
+    tracks = None if known is None else known.by_tracks
+    of_model = found if found.estimated is None else found.estimated
+    ways = [("tracks", found, tracks)] if found.by_tracks else []
+    for way, one, errs in (*ways, ("model", of_model, known)):
+        rows.append(_row(f"take {number}, {way}", one.errors.r_err, one.errors.t_err, _means(one)[0]))
+        if errs is not None:
+            rows.append(_row(f"{errs.clips} known clips, {way}", errs.r_err_rad, errs.t_err, errs.rotation_deg))
+    return "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _means(found: Verification) -> tuple[float, float]:
+    """Rotation in degrees and translation in parts of the path, means over the frames after the first."""
+    return float(found.rotation_deg[1:].mean()), float(found.translation[1:].mean())
 
 
 def _row(name: str, r_err: float, t_err: float, rotation_deg: float) -> tuple[str, ...]:
@@ -66,15 +80,17 @@ def _row(name: str, r_err: float, t_err: float, rotation_deg: float) -> tuple[st
 def protocol(known: KnownPaths | None) -> str:
     """How the figures come about, so that they are not taken for more than they are."""
     beside = (
-        "The second row is what the same estimate errs by on the example clips, whose cameras are known: smaller "
+        "The rows of known clips are what the same way errs by on the example clips, whose cameras are known: smaller "
         "differences than that say nothing."
         if known is not None
         else "What this checkpoint errs by on clips of known cameras is not known (rap evaluate --known-paths)."
     )
     return (
-        '<div class="rap-note"><b>Self-consistency</b>: the model that made the video also estimates its cameras, in 2 '
-        "steps. Both paths start at the source camera; the followed one (orange, dashed) is scaled to the other "
-        "by least squares. R_err: sum over frames of the rotation error, in radians; T_err: sum of distances between "
+        '<div class="rap-note"><b>Tracks</b>: points are followed through the finished video, and cameras fitted to '
+        "them with the lens that was asked for; the model only says where to begin. <b>Model</b>: the one that made "
+        "the video also estimates its cameras, in 2 steps, which is self-consistency. Both paths start at the source "
+        "camera; the followed one (orange, dashed) is scaled to the other by least squares. R_err: sum over frames of "
+        "the rotation error, in radians; T_err: sum of distances between "
         f"centres, each path divided by its largest (CamI2V). {beside}</div>"
     )
 

@@ -30,25 +30,10 @@ PATH_PROTOCOL = (
 )
 
 
-DETAILS = frozenset(
-    [
-        "command",
-        "input",
-        "hash",
-        "clip_hash",
-        "frame_indices",
-        "coverage_of_frames",
-        "protocol",
-        "files",
-        "predicted",
-        "start",
-        "num_observations",
-        "num_points",
-        "focal_change",
-        "largest_distance",
-        "seed",
-    ]
-)
+DETAILS = (
+    "command", "input", "hash", "clip_hash", "frame_indices", "coverage_of_frames", "protocol", "files", "predicted",
+    "start", "num_observations", "num_points", "focal_change", "largest_distance", "seed",
+)  # fmt: skip
 """Keys of a result that are left to its file."""
 
 PATH_FIGURES = frozenset(("num_frames", "image_size", "fov_y_deg", "path_length", "largest_rotation_deg"))

@@ -60,7 +60,9 @@ def document(tmp_path) -> Document:
             number == 2,
         )
         document = doc.with_take(document, take)
-    document = doc.with_verification(document, verified(1, document.edited, document.edited.scaled(2.0), 0.5))
+    of_model = verified(1, document.edited, scale_motion(document.edited, 0.7))
+    measured = replace(verified(1, document.edited, document.edited.scaled(2.0), 0.5), reason="It fits.")
+    document = doc.with_verification(document, replace(measured, estimated=of_model))
     return doc.show_take(document, 1)
 
 
@@ -106,6 +108,9 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     assert all(folder in take.video.parents for take in found.takes)
     assert found.shown_take == 1 and not found.is_stale(found.take) and found.past == ()
     np.testing.assert_allclose(found.verification.translation, document.verification.translation, atol=1e-12)
+    assert found.verification.by_tracks and found.verification.reason == "It fits."
+    estimated = found.verification.estimated, document.verification.estimated
+    np.testing.assert_allclose(*(one.rotation_deg for one in estimated), atol=1e-9)
     assert found.soft == document.soft and found.target == document.target and found.sources == (0, 8)
     assert found.spread.samples == 3 and found.spread.reach == document.spread.reach
     assert np.array_equal(found.spread.distance, document.spread.distance) and document.spread.distance.max() > 0
@@ -208,6 +213,13 @@ def test_a_session_from_before_source_frames_could_be_chosen_opens(saved, folder
     rewritten(saved, older)
     found = open_session(saved, folder).document
     assert found.spread is None and found.sources == () and {take.settings.sources for take in found.takes} == {()}
+
+
+def test_a_session_of_before_tracks_were_asked_opens(saved, folder) -> None:
+    name = "takes/estimated-1.npz"
+    rewritten(saved, lambda m: (m["verified"][0].pop("reason"), m["files"].pop(name)), drop=(name,))
+    found = open_session(saved, folder).document.verification
+    assert found is not None and not found.by_tracks and found.reason == ""
 
 
 def test_a_session_from_before_joints_were_judged_opens(saved, folder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,19 @@ import pytest
 from fakes import clip
 from scipy.spatial.transform import Rotation
 
-from rap.config import EMBEDDED_CHECKPOINT, KNOWN_PATHS
-from rap.geometry import preset
+from rap import formats
+from rap.config import ASSETS, EMBEDDED_CHECKPOINT, KNOWN_PATHS
+from rap.data import load_clip
+from rap.geometry import preset, se3
 from ui import document as doc
 from ui import verify_words as words
 from ui.document import Document, Settings, Take
 from ui.state import JobStatus
-from ui.verification import KnownPaths, verified
+from ui.verification import KnownPaths, tracked, verified
 
 ARC = preset("arc-left", image_size=(96, 128))
 EXTENT = float(np.linalg.norm(ARC.centres, axis=1).max())
+EXAMPLES = ASSETS / "examples"
 KNOWN = KnownPaths(4, 2.0, 5.0, 7.0)
 
 
@@ -77,6 +81,46 @@ def test_the_opposite_move_is_not_mirrored_into_the_right_one() -> None:
     assert found.rotation_deg[-1] == pytest.approx(60.0)
 
 
+def known_clip(name="dolly_through_a_room"):
+    """Frames of an example, its cameras on them, and an estimate that is some degrees off."""
+    film = EXAMPLES / f"{name}.mp4"
+    clip = load_clip(film)
+    truth = clip.on_frames(formats.read(film.with_suffix(".transforms.json")))
+    drift = np.linspace(0, 1, len(truth))[:, None] * np.array([0.02, 0.02, 0.02, 0.05, 0.1, 0.05])
+    return clip.frames_u8, truth, replace(truth, Ts_world_camera=truth.Ts_world_camera @ se3.exp(drift))
+
+
+def test_tracks_tell_what_the_model_does_not() -> None:
+    """The model's estimate is 3.7 degrees off on average, the video is not."""
+    frames_u8, truth, estimated = known_clip()
+    found = tracked(3, truth, estimated, frames_u8)
+    assert found.take == 3 and found.by_tracks and "fit the refined path" in found.reason and found.seconds > 0
+    assert found.rotation_deg.mean() < 0.5 and found.translation.mean() < 0.05
+    assert found.estimated is not None and found.estimated.rotation_deg.mean() > 3
+    assert found.estimated.rotation_deg == pytest.approx(verified(3, truth, estimated).rotation_deg)
+
+
+def test_a_video_of_another_path_is_found_out_though_the_model_believes_it() -> None:
+    """Asked for was a turn beside the dolly; the estimate says that it came."""
+    frames_u8, truth, _ = known_clip()
+    turn = se3.exp(np.linspace(0, 1, len(truth))[:, None] * np.array([0, 0, 0, 0, np.deg2rad(20), 0]))
+    asked = replace(truth, Ts_world_camera=truth.Ts_world_camera @ turn)
+    found = tracked(1, asked, asked, frames_u8)
+    assert found.by_tracks and found.estimated is not None and found.estimated.rotation_deg.max() < 1e-6
+    assert found.rotation_deg[-1] == pytest.approx(20, abs=1)
+
+
+def test_without_tracks_the_estimate_remains() -> None:
+    found = tracked(1, ARC, turned(ARC, 5, 12.0), np.zeros((len(ARC), 96, 128, 3), dtype=np.uint8))
+    assert not found.by_tracks and "Too few points" in found.reason
+    assert found.rotation_deg[5] == pytest.approx(12.0)
+
+
+def test_a_video_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"camera of \(48, 64\) px for each of the 17 frames, got 17 of \(96, 128\)"):
+        tracked(1, ARC, ARC, np.zeros((len(ARC), 48, 64, 3), dtype=np.uint8))
+
+
 def test_paths_of_other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="17 cameras.*9 estimated"):
         verified(1, ARC, preset("arc-left", image_size=(96, 128), num_frames=9))
@@ -106,7 +150,24 @@ def test_what_is_said() -> None:
     assert words.worst_button(document).label == "Go to worst frame (5)"
     strips = words.error_strips(document.verification, 2)
     assert strips.count("<rect") == 2 * len(ARC) and strips.count("rap-worst") == 2
-    assert "Self-consistency" in words.protocol(KNOWN) and "is not known" in words.protocol(None)
+    assert "by the model's own estimate" in said and "tracks" not in said
+    assert "self-consistency" in words.protocol(KNOWN) and "is not known" in words.protocol(None)
+
+
+def test_what_is_said_of_a_measured_path() -> None:
+    """Both ways have a row, each over what it errs by where the truth is known."""
+    of_model = verified(1, ARC, turned(ARC, 5, 16.0))
+    measured = replace(verified(1, ARC, turned(ARC, 5, 8.0)), reason="97% fit.", estimated=of_model)
+    document = doc.with_verification(with_take(), measured)
+    said = words.verdict(document, replace(KNOWN, by_tracks=KnownPaths(4, 0.1, 0.5, 0.4)))
+    assert "off by 0.5° on average" in said and "by points tracked through the video" in said
+    rows = re.findall(r"<tr><td>(.*?)</td>.*?<td>([^<]*)</td></tr>", said)
+    assert rows[1:] == [
+        ("take 1, tracks", "0.5°"), ("4 known clips, tracks", "0.4°"),
+        ("take 1, model", "1.0°"), ("4 known clips, model", "7.0°"),
+    ]  # fmt: skip
+    failed = doc.with_verification(with_take(), replace(of_model, reason="Too few <points>"))
+    assert "Too few &lt;points&gt;" in words.verdict(failed, KNOWN)
 
 
 def test_known_paths_lie_beside_the_weights(tmp_path) -> None:
@@ -114,5 +175,11 @@ def test_known_paths_lie_beside_the_weights(tmp_path) -> None:
     figures = [{"r_err_rad": 1.0 + k, "t_err": 2.0 + k, "rotation_deg": 3.0 + k} for k in (0, 2)]
     (tmp_path / KNOWN_PATHS).write_text(json.dumps({"clips": figures}))
     assert KnownPaths.of_checkpoint(tmp_path) == KnownPaths(2, 2.0, 3.0, 4.0)
+    for row in figures:
+        row |= {f"tracks_{key}": value / 10 for key, value in row.items()}
+    (tmp_path / KNOWN_PATHS).write_text(json.dumps({"clips": figures}))
+    found = KnownPaths.of_checkpoint(tmp_path)
+    assert found is not None and found.by_tracks is not None and found.by_tracks.t_err == pytest.approx(0.3)
     shipped = KnownPaths.of_checkpoint(EMBEDDED_CHECKPOINT)
-    assert shipped is not None and shipped.clips == 4
+    assert shipped is not None and shipped.clips == 4 and shipped.by_tracks is not None
+    assert shipped.by_tracks.rotation_deg < shipped.rotation_deg / 4
