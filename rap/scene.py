@@ -152,6 +152,10 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
     return replace(found, trajectory=clip.on_frames(found.trajectory))
 
 
+MEASURED = ("refined", "no_parallax")
+"""Verdicts of `followed_path` that tell a path; after others it is the estimate, unchanged."""
+
+
 def followed_path(frames_u8: UInt8[np.ndarray, "T H W 3"], estimated: Trajectory, requested: Trajectory) -> Refinement:
     """The path that a generated video shows by points tracked through it.
 

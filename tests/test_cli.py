@@ -425,7 +425,10 @@ def test_imagine(capsys, pipeline: FakePipeline, picture: Path, tmp_path: Path) 
 
 def test_roundtrip(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    loop = run_json(capsys, "roundtrip", film, "--out", out)["closed_loop"]
+    result = run_json(capsys, "roundtrip", film, "--out", out)
+    loop, measured = result["closed_loop"], result["measured"]
+    assert measured["verdict"] in ("refined", "no_parallax", "too_few_tracks", "diverged") and measured["reason"]
+    assert ("path" in measured) == (measured["verdict"] in scene.MEASURED)
     assert loop["path"]["r_err_rad_sum"] < 1e-4 and loop["path"]["t_err_sum"] < 1e-6 and 5 < loop["psnr_db"] < 30
     assert "self-consistency" in loop["protocol"]
     assert formats.read(out / "followed_trajectory.npz") == formats.read(out / "trajectory.npz")

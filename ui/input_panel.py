@@ -142,7 +142,7 @@ def example_gallery() -> str:
     """A button with a picture for each of them."""
     cards = [
         f'<button type="button" class="rap-example" data-example="{i}"><img alt="" src="{_picture(clip)}">'
-        f"<span>{clip.stem.replace('_', ' ')}</span></button>"
+        f"<span><b>{clip.stem.replace('_', ' ')}</b></span></button>"
         for i, clip in enumerate(example_clips())
     ]
     return f'<div class="rap-gallery">{"".join(cards)}</div>'

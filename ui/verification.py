@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from ui.document import Document
 
-MEASURED = ("refined", "no_parallax")
-"""Verdicts of a fit to tracks that tells a path."""
-
 MIN_MOTION = 1e-6  # median depths: below it a path stands still and has no scale
 
 
@@ -110,7 +107,7 @@ def tracked(
     Raises:
         ValueError: paths or video differ in length or size.
     """
-    from rap.scene import followed_path
+    from rap.scene import MEASURED, followed_path
 
     of_model = verified(take, requested, estimated)
     found = followed_path(frames_u8, estimated, requested)
