@@ -246,6 +246,8 @@ def test_generate_along_a_preset(capsys, pipeline: FakePipeline, picture: Path, 
     film = load_clip(out / "video.mp4")
     assert len(film) == 17 and film.image_size == (96, 128) and film.fps == pytest.approx(8.0)
     assert result["path"] == name and result["files"]["video"] == "video.mp4"
+    followed = result["followed"]
+    assert followed["reason"] and ("path" in followed) == (followed["verdict"] in scene.MEASURED)
     assert len(list((out / "frames").glob("*.png"))) == 17
 
 

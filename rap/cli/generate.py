@@ -99,7 +99,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None
     folder.write_video(output.frames_u8, trajectory.fps)
-    folder.write_cameras(output.trajectory or trajectory, folder.write_frames(output.frames_u8))
+    asked = output.trajectory or trajectory
+    folder.write_cameras(asked, folder.write_frames(output.frames_u8))
     return folder.finish(
         {
             "command": "generate",
@@ -109,8 +110,9 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "source_indices": list(source_indices),
             "seed": chosen.seed,
             "guidance": chosen.guidance,
-            "trajectory": results.trajectory_fields(output.trajectory or trajectory),
+            "trajectory": results.trajectory_fields(asked),
             "cameras": None if found is None else cameras.camera_fields(found, clip),
+            "followed": results.followed_fields(output.frames_u8, asked, asked),
             "hints": None if hints is None else results.coverage_fields(hints.mask),
             "notes": notes,
         }

@@ -38,6 +38,10 @@ DETAILS = (
 
 PATH_FIGURES = frozenset(("num_frames", "image_size", "fov_y_deg", "path_length", "largest_rotation_deg"))
 
+FOLLOWED_PROTOCOL = (
+    "cameras fitted to points tracked through the generated video, with the lens asked for, against the path asked for"
+)
+
 
 class ResultFolder:
     """Writes the files of one command and remembers them.
@@ -198,6 +202,15 @@ def camera_errors(predicted: Trajectory, reference: Trajectory) -> dict[str, Any
         "path": {"protocol": PATH_PROTOCOL, **metrics.path_errors(*poses).summary()},
         "fov_y_deg": float(fov_deg),
     }
+
+
+def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Trajectory) -> dict[str, Any]:
+    """Errors of the path that a generated video shows by its tracks; none of them where nothing can be tracked."""
+    from rap.scene import MEASURED, followed_path
+
+    report = (found := followed_path(frames_u8, estimated, requested)).report
+    errors = camera_errors(found.trajectory, requested) if report.verdict in MEASURED else {}
+    return {"protocol": FOLLOWED_PROTOCOL, "verdict": report.verdict, "reason": report.reason, **errors}
 
 
 def finite(value: Any) -> Any:

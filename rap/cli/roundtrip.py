@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from rap.cli import estimate, model, options, results
 
-if TYPE_CHECKING:
-    from rap.geometry import Trajectory
-
 PROTOCOL = "self-consistency of one model: cameras of the generated video against those it was asked to follow"
-MEASURED_PROTOCOL = (
-    "the same, the generated video's cameras fitted to points tracked through it, with the lens asked for"
-)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -57,19 +51,10 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
                 **results.camera_errors(followed, requested),
                 "psnr_db": psnr_without_source(frames_u8, clip.frames_u8, requested.source),
             },
-            "measured": measured(frames_u8, followed, requested),
+            "measured": results.followed_fields(frames_u8, followed, requested),
             "errors": None if reference is None else results.camera_errors(requested, reference),
         }
     )
-
-
-def measured(frames_u8: np.ndarray, estimated: Trajectory, requested: Trajectory) -> dict[str, Any]:
-    """Errors of the path that a video shows by its tracks; without errors where nothing can be tracked."""
-    from rap.scene import MEASURED, followed_path
-
-    found = followed_path(frames_u8, estimated, requested)
-    errors = results.camera_errors(found.trajectory, requested) if found.report.verdict in MEASURED else {}
-    return {"protocol": MEASURED_PROTOCOL, "verdict": found.report.verdict, "reason": found.report.reason, **errors}
 
 
 def psnr_without_source(generated_u8: np.ndarray, frames_u8: np.ndarray, source: int) -> float:
