@@ -48,9 +48,9 @@ def verdict(document: Document, known: KnownPaths | None) -> str:
     turn, shift = _means(found)
     sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
     by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
-    failed = "" if found.by_tracks or not found.reason else f'<div class="rap-note">{escape(found.reason)}</div>'
+    reason = f'<div class="rap-note">{escape(_reason(found))}</div>' if found.reason else ""
     return (
-        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence}, {by} · {duration(found.seconds)}</div>{failed}'
+        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence}, {by} · {duration(found.seconds)}</div>{reason}'
         f'<table class="rap-figures">{_table(take.number, found, known)}</table>'
     )
 
@@ -66,6 +66,13 @@ def _table(number: int, found: Verification, known: KnownPaths | None) -> str:
         if errs is not None:
             rows.append(_row(f"{errs.clips} known clips, {way}", errs.r_err_rad, errs.t_err, errs.rotation_deg))
     return "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _reason(found: Verification) -> str:
+    """What the tracks say of the measurement, or why they could not measure and what can be done then."""
+    if found.by_tracks:
+        return found.reason
+    return f"Not measured: {found.reason} Play the take beside the geometry preview to judge it by eye."
 
 
 def _means(found: Verification) -> tuple[float, float]:

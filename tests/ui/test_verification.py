@@ -167,7 +167,9 @@ def test_what_is_said_of_a_measured_path() -> None:
         ("take 1, model", "1.0°"), ("4 known clips, model", "7.0°"),
     ]  # fmt: skip
     failed = doc.with_verification(with_take(), replace(of_model, reason="Too few <points>"))
-    assert "Too few &lt;points&gt;" in words.verdict(failed, KNOWN)
+    assert "97% fit." in said and "Not measured" not in said
+    said = words.verdict(failed, KNOWN)
+    assert "Not measured: Too few &lt;points&gt;" in said and "beside the geometry preview" in said
 
 
 def test_known_paths_lie_beside_the_weights(tmp_path) -> None:
