@@ -247,7 +247,7 @@ def test_generate_along_a_preset(capsys, pipeline: FakePipeline, picture: Path, 
     assert len(film) == 17 and film.image_size == (96, 128) and film.fps == pytest.approx(8.0)
     assert result["path"] == name and result["files"]["video"] == "video.mp4"
     followed = result["followed"]
-    assert followed["reason"] and ("path" in followed) == (followed["verdict"] in scene.MEASURED)
+    assert followed["verdict"] == "too_few_tracks" and "path" not in followed  # a plain picture
     assert len(list((out / "frames").glob("*.png"))) == 17
 
 
@@ -429,8 +429,8 @@ def test_roundtrip(capsys, pipeline: FakePipeline, film: Path, tmp_path: Path) -
     out = tmp_path / "out"
     result = run_json(capsys, "roundtrip", film, "--out", out)
     loop, measured = result["closed_loop"], result["measured"]
-    assert measured["verdict"] in ("refined", "no_parallax", "too_few_tracks", "diverged") and measured["reason"]
-    assert ("path" in measured) == (measured["verdict"] in scene.MEASURED)
+    assert measured["verdict"] == "no_parallax" and "no parallax" in measured["reason"]  # the fake only slides pictures
+    assert measured["path"]["t_err_sum"] > 1 > loop["path"]["t_err_sum"]
     assert loop["path"]["r_err_rad_sum"] < 1e-4 and loop["path"]["t_err_sum"] < 1e-6 and 5 < loop["psnr_db"] < 30
     assert "self-consistency" in loop["protocol"]
     assert formats.read(out / "followed_trajectory.npz") == formats.read(out / "trajectory.npz")

@@ -208,7 +208,8 @@ def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Tra
     """Errors of the path that a generated video shows by its tracks; none of them where nothing can be tracked."""
     from rap.scene import MEASURED, followed_path
 
-    report = (found := followed_path(frames_u8, estimated, requested)).report
+    found = followed_path(frames_u8, estimated, requested)
+    report = found.report
     errors = camera_errors(found.trajectory, requested) if report.verdict in MEASURED else {}
     return {"protocol": FOLLOWED_PROTOCOL, "verdict": report.verdict, "reason": report.reason, **errors}
 
