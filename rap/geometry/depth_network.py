@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rap.config import DEPTH_NETWORK
+from rap.geometry.unet import UNet
 
 MAPS = (
     "depth", "stereo", "knowledge", "agreement", "point", "has_point",
@@ -38,7 +37,6 @@ CORRECTION = 4.0
 """Planes that an output of 1 means."""
 
 MAX_LOG_ERROR = 4.0
-WIDTHS = (32, 48, 64, 96)
 INPUTS = 12 + 11 + 2 * (2 * FINE_TAPS + 1) + 2 * COARSE_TAPS + 1
 
 
@@ -66,90 +64,26 @@ class Evidence:
     moved_px: Float[Tensor, " S"]
 
 
-class DepthNetwork(nn.Module):
+class DepthNetwork(UNet):
     """U-Net of residual blocks, halving the resolution three times.
 
     Args:
         widths: channels at each of the four resolutions.
     """
 
+    NAME, REMEDY, WIDTHS = "depth network", "rap train depth", (32, 48, 64, 96)
+
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
-        super().__init__()
-        steps = list(zip(widths, widths[1:], strict=False))
-        self.stem = nn.Conv2d(INPUTS, widths[0], 3, padding=1)
-        self.encoders = nn.ModuleList(_Block(width) for width in widths)
-        self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in steps)
-        self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
-        self.decoders = nn.ModuleList(_Block(width) for width in widths[:-1])
-        self.head = _silent(nn.Conv2d(widths[0], 8, 3, padding=1))  # untrained it changes nothing
-        for conv in self.modules():
-            if isinstance(conv, nn.Conv2d):  # on a CPU twice as fast
-                conv.weight = nn.Parameter(conv.weight.detach().contiguous(memory_format=torch.channels_last))
+        stem, head = nn.Conv2d(INPUTS, widths[0], 3, padding=1), nn.Conv2d(widths[0], 8, 3, padding=1)
+        super().__init__(stem, widths, head)
 
     def forward(self, evidence: Evidence) -> tuple[Float[Tensor, "S H W"], Float[Tensor, "S H W"]]:
         """Depth in fractions of plane numbers, and the log of its expected error in planes, at twice (h, w)."""
-        out = self._head_of(network_inputs(evidence))
+        out = self.outputs(network_inputs(evidence))
         start = evidence.maps[:, :1].expand(-1, 4, -1, -1)
         depth = F.pixel_shuffle(start + CORRECTION * out[:, :4], 2)[:, 0]
         log_error = F.pixel_shuffle(out[:, 4:], 2)[:, 0]
         return depth, log_error.clamp(max=MAX_LOG_ERROR)
-
-    def _head_of(self, x: Tensor) -> Tensor:
-        x = self.encoders[0](self.stem(x))
-        skipped = []
-        for down, encoder in zip(self.downs, list(self.encoders)[1:], strict=True):
-            skipped.append(x)
-            x = encoder(down(F.relu(x)))
-        for up, decoder in zip(reversed(self.ups), reversed(self.decoders), strict=True):
-            fine = skipped.pop()
-            coarse = up(F.relu(x))  # fewer channels are cheaper to enlarge
-            x = decoder(fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False))
-        return self.head(F.relu(x))
-
-    def save(self, path: Path) -> None:
-        """Weights in half precision, as safetensors; renamed into place when complete."""
-        partial = path.with_name(path.name + ".part")
-        save_file({key: value.half().contiguous() for key, value in self.state_dict().items()}, partial)
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> DepthNetwork:
-        """The network whose weights `save` wrote, ready to be used.
-
-        Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: the file holds another network.
-        """
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"depth network: {path} is missing; check it out again, or train it: rap train depth"
-            )
-        state = {key: value.float() for key, value in load_file(path).items()}
-        count = sum(key.startswith("encoders.") and key.endswith("first.bias") for key in state)
-        try:
-            network = cls(tuple(len(state[f"encoders.{k}.first.bias"]) for k in range(count)) or WIDTHS)
-            network.load_state_dict(state)
-        except (KeyError, RuntimeError) as error:
-            raise ValueError(f"depth network: {path} holds another network: {error}") from error
-        return network.eval().requires_grad_(False)
-
-
-class _Block(nn.Module):
-    """Two convolutions beside the identity, which they begin as."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = _silent(nn.Conv2d(width, width, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(F.relu(x))))
-
-
-def _silent(conv: nn.Conv2d) -> nn.Conv2d:
-    for parameter in conv.parameters():
-        nn.init.zeros_(parameter)
-    return conv
 
 
 @lru_cache(maxsize=4)
