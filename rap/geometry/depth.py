@@ -283,32 +283,32 @@ def _tensor(values: np.ndarray, like: Tensor) -> Tensor:
 
 def _transfer(
     views: _Views, a: np.ndarray, b: np.ndarray, inverse_depth: Float[Tensor, "n D _ _"]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Where the pixels of views a, at inverse depths (n,D,h,w) or (n,D,1,1), lie in the views b, one b for each a.
 
     Returns:
-        x', y' in [-1, 1] across the picture, inverse depth there, and whether that is in view; all (n,D,h,w).
+        Places (n,2,D,h,w), in [-1, 1] across the picture, inverse depth there, and whether that is in view; (n,D,h,w).
     """
     h, w = views.size
     scale = np.array([[2 / w, 0, -1], [0, 2 / h, -1], [0, 0, 1]])
     A, e = _transfer_matrices(views, a, b)
-    A, e = (_tensor(part, inverse_depth) for part in (scale @ A, e @ scale.T))
+    A, e = (_tensor(part, inverse_depth)[..., None, None, None] for part in (scale @ A, e @ scale.T))
     x = torch.arange(w, device=A.device, dtype=torch.float32) + 0.5
     y = torch.arange(h, device=A.device, dtype=torch.float32)[:, None] + 0.5
-    A, e = A[..., None, None], e[..., None, None]
-    base = [(A[:, k, 0] * x + (A[:, k, 1] * y + A[:, k, 2]))[:, None] for k in range(3)]
-    hx, hy, hz = (torch.addcmul(base[k], e[:, k, None], inverse_depth) for k in range(3))
-    inverse = 1 / hz.clamp(min=NEAR)
-    x, y = hx.mul_(inverse), hy.mul_(inverse)
-    in_view = (x.abs() <= 1) & (y.abs() <= 1) & (hz > NEAR)
-    return x, y, inverse.mul_(inverse_depth), in_view
+    homogeneous = torch.addcmul(A[:, :, 0] * x + (A[:, :, 1] * y + A[:, :, 2]), e, inverse_depth[:, None])
+    place, z = homogeneous[:, :2], homogeneous[:, 2]
+    before = z > NEAR
+    inverse = z.clamp_(min=NEAR).reciprocal_()
+    place.mul_(inverse[:, None])
+    in_view = (torch.maximum(place[:, 0].abs(), place[:, 1].abs()) <= 1).logical_and_(before)
+    return place, inverse.mul_(inverse_depth), in_view
 
 
-def _look_up(pictures: Tensor, x: Tensor, y: Tensor, mode: str = "nearest") -> Tensor:
-    """Values (n,D,h,w) of pictures (n,1,h',w') at positions x, y in [-1, 1]."""
-    grid = torch.stack([x, y], dim=-1).flatten(1, 2)
+def _look_up(pictures: Tensor, place: Float[Tensor, "n 2 D h w"], mode: str = "nearest") -> Float[Tensor, "n D h w"]:
+    """Values of pictures (n,1,h',w') at places in [-1, 1]."""
+    grid = place.flatten(2, 3).permute(0, 2, 3, 1)
     values = F.grid_sample(pictures, grid, mode=mode, padding_mode="border", align_corners=False)
-    return values.view(x.shape)
+    return values.view(place[:, 0].shape)
 
 
 # --- points, ranges, neighbours ---------------------------------------------------------------------------------------
@@ -491,8 +491,8 @@ def _pairs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> Iterator[tuple[Ten
 def _neighbour_costs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> list[Float[Tensor, "n D h w"]]:
     """Correlation cost of the sources `rows` with each neighbour, OUT_OF_VIEW where it does not see the point."""
     costs = []
-    for neighbours, (x, y, _, in_view) in _pairs(views, sweep, rows):
-        cost = correlation_cost(views.grey[rows[0] : rows[-1] + 1], _look_up(views.fine[neighbours], x, y))
+    for neighbours, (place, _, in_view) in _pairs(views, sweep, rows):
+        cost = correlation_cost(views.grey[rows[0] : rows[-1] + 1], _look_up(views.fine[neighbours], place))
         costs.append(torch.where(in_view, cost, OUT_OF_VIEW))
     return costs
 
@@ -521,8 +521,8 @@ def _with_visibility(
     """The costs, knowing all depths: no opinion behind what the neighbour sees, a price before it."""
     step = _tensor(sweep.step[rows], depth)[:, None, None, None]
     judged = []
-    for cost, (neighbours, (x, y, there, _)) in zip(costs, _pairs(views, sweep, rows), strict=True):
-        surface = _look_up(depth[neighbours][:, None], x, y)
+    for cost, (neighbours, (place, there, _)) in zip(costs, _pairs(views, sweep, rows), strict=True):
+        surface = _look_up(depth[neighbours][:, None], place)
         nearer = surface.sub_(there).div_(step)  # in planes: by how much the neighbour's surface lies before the point
         free = ((-FREE_PLANES - nearer) * (1 / FREE_RAMP)).clamp_(0, 1)
         judged.append(torch.where(nearer > OCCLUDED_PLANES, OUT_OF_VIEW, cost.add(free, alpha=FREE_COST)))
@@ -588,8 +588,8 @@ def _neighbour_surfaces(swept: _Swept, rank: int) -> tuple[Tensor, Tensor]:
     """By how many planes the surface of each source's neighbour lies before the source's, and whether in its view."""
     views, sweep = swept.views, swept.sweep
     others = sweep.neighbours[:, min(rank, sweep.neighbours.shape[1] - 1)]
-    x, y, there, in_view = _transfer(views, np.arange(len(others)), others, swept.depth[:, None])
-    surface = _look_up(swept.depth[torch.from_numpy(others)][:, None], x, y)
+    place, there, in_view = _transfer(views, np.arange(len(others)), others, swept.depth[:, None])
+    surface = _look_up(swept.depth[torch.from_numpy(others)][:, None], place)
     before = (surface - there) / _tensor(sweep.step, surface)[:, None, None, None]
     return before[:, 0].clamp(-MAX_BEFORE, MAX_BEFORE), in_view[:, 0].float()
 
@@ -631,14 +631,14 @@ def _consistency(
     y0 = torch.arange(h, device=inverse_depth.device)[:, None] + 0.5
     agreed = []
     for others in neighbours.T:
-        x, y, _, in_view = (part[:, 0] for part in _transfer(views, sources, others, inverse_depth[:, None]))
-        there = _look_up(inverse_depth[torch.from_numpy(others)][:, None], x[:, None], y[:, None], "bilinear")[:, 0]
-        A, e = (_tensor(part, x)[..., None, None] for part in _transfer_matrices(views, others, sources))
-        px, py = (x + 1) * (w / 2), (y + 1) * (h / 2)
+        place, _, in_view = _transfer(views, sources, others, inverse_depth[:, None])
+        there = _look_up(inverse_depth[torch.from_numpy(others)][:, None], place, "bilinear")[:, 0]
+        A, e = (_tensor(part, there)[..., None, None] for part in _transfer_matrices(views, others, sources))
+        px, py = (place[:, 0, 0] + 1) * (w / 2), (place[:, 1, 0] + 1) * (h / 2)
         hx, hy, hz = (A[:, k, 0] * px + A[:, k, 1] * py + A[:, k, 2] + e[:, k] * there for k in range(3))
         inverse = 1 / hz.clamp(min=NEAR)
         error = ((hx * inverse - x0) ** 2 + (hy * inverse - y0) ** 2) / CONSISTENT_PX**2
-        agreed.append(torch.where(in_view & (hz > NEAR), torch.exp(-0.5 * error), 0.0))
+        agreed.append(torch.where(in_view[:, 0] & (hz > NEAR), torch.exp(-0.5 * error), 0.0))
     return 1 - _better_half([1 - one for one in agreed])
 
 

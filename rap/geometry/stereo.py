@@ -5,8 +5,10 @@ A cost volume is (S,D,h,w): for each of S pictures, at each pixel, how badly eac
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,11 +23,13 @@ def window_mean(maps: Float[Tensor, "*batch h w"], radius: int) -> Float[Tensor,
     """
     h, w = maps.shape[-2:]
     padded = F.pad(maps.reshape(-1, 1, h, w), (radius,) * 4, mode="replicate")[:, 0]
-    rows = padded[..., :w].clone()
-    for k in range(1, 2 * radius + 1):
+    if radius == 0:
+        return maps.clone()
+    rows = padded[..., :w] + padded[..., 1 : 1 + w]
+    for k in range(2, 2 * radius + 1):
         rows += padded[..., k : k + w]
-    total = rows[:, :h].clone()
-    for k in range(1, 2 * radius + 1):
+    total = rows[:, :h] + rows[:, 1 : 1 + h]
+    for k in range(2, 2 * radius + 1):
         total += rows[:, k : k + h]
     return total.mul_(1 / (2 * radius + 1) ** 2).view(maps.shape)
 
@@ -103,7 +107,7 @@ def best_hypothesis(total: Float[Tensor, "S D h w"]) -> Float[Tensor, "S h w"]:
     count = total.shape[1]
     if count < 3:
         return total.argmin(dim=1).to(total.dtype)
-    lowest = total.argmin(dim=1, keepdim=True)
+    lowest = _argmin(total)[:, None]
     index = lowest.clamp(1, count - 2)
     before, at, after = (total.gather(1, index + k) for k in (-1, 0, 1))
     curvature = before + after - 2 * at
@@ -111,8 +115,19 @@ def best_hypothesis(total: Float[Tensor, "S D h w"]) -> Float[Tensor, "S h w"]:
     return torch.where(lowest == index, index + offset, lowest.to(total.dtype))[:, 0]
 
 
+def _argmin(total: Float[Tensor, "S D h w"]) -> Int64[Tensor, "S h w"]:
+    """Plane by plane: five times faster on a CPU than `argmin` over what does not lie side by side in memory."""
+    least, index = total[:, 0].clone(), torch.zeros_like(total[:, 0], dtype=torch.int64)
+    for k in range(1, total.shape[1]):
+        index.masked_fill_(total[:, k] < least, k)
+        torch.minimum(least, total[:, k], out=least)
+    return index
+
+
 def median_filter(maps: Float[Tensor, "S h w"], radius: int = 2) -> Float[Tensor, "S h w"]:
     """Median over (2 radius + 1)^2 pixels, borders repeated."""
-    padded = F.pad(maps[:, None], (radius,) * 4, mode="replicate")[:, 0]
     side = 2 * radius + 1
+    if maps.device.type == "cpu" and side <= 5:  # as far as OpenCV filters floats, and thirty times faster
+        return torch.from_numpy(np.stack([cv2.medianBlur(one, side) for one in maps.numpy()]))
+    padded = F.pad(maps[:, None], (radius,) * 4, mode="replicate")[:, 0]
     return padded.unfold(1, side, 1).unfold(2, side, 1).flatten(-2).median(dim=-1).values

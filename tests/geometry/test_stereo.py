@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rap.geometry import stereo as module
 from rap.geometry.stereo import (
     TEXTURE_FLOOR,
     best_hypothesis,
@@ -27,11 +28,12 @@ def test_window_mean_is_the_mean_of_the_window(radius):
         assert means[s, d, y, x] == pytest.approx(_windows(maps[s, d].numpy(), y, x, radius).mean(), abs=1e-6)
 
 
-def test_median_filter_is_the_median_of_the_window():
+@pytest.mark.parametrize("radius", [1, 2, 3])  # OpenCV's on a CPU up to 2
+def test_median_filter_is_the_median_of_the_window(radius):
     maps = torch.rand(2, 6, 5)
-    medians = median_filter(maps)
-    for s, y, x in [(0, 0, 0), (1, 5, 4), (0, 2, 3)]:
-        assert medians[s, y, x] == np.median(_windows(maps[s].numpy(), y, x, 2))
+    medians = median_filter(maps, radius)
+    for s, y, x in np.ndindex(2, 6, 5):
+        assert medians[s, y, x] == np.median(_windows(maps[s].numpy(), y, x, radius))
 
 
 def test_correlation_cost_is_one_minus_the_correlation_of_windows():
@@ -99,3 +101,10 @@ def test_best_hypothesis_finds_the_vertex_of_a_parabola_and_keeps_the_ends():
     total = (number - vertex) ** 2
     torch.testing.assert_close(best_hypothesis(total[None])[0], vertex)
     assert best_hypothesis(total[None, :2]).shape == (1, 2, 2)
+
+
+def test_the_least_cost_is_found_plane_by_plane_and_the_first_of_equals():
+    total = torch.randint(0, 6, (2, 9, 11, 13), generator=torch.Generator().manual_seed(0)).float()
+    found = module._argmin(total)
+    for s, y, x in np.ndindex(2, 11, 13):
+        assert found[s, y, x] == np.argmin(total[s, :, y, x].numpy())
