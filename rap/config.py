@@ -13,6 +13,9 @@ EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
 DEPTH_NETWORK = ASSETS / "rap-depth" / "depth_network.safetensors"
 """What corrects the depth of a plane sweep; trained on clips of the same renderer (`rap train depth`)."""
 
+BLEND_NETWORK = ASSETS / "rap-blend" / "blend_network.safetensors"
+"""What makes one picture of warped sources; trained likewise (`rap train blend`)."""
+
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
 

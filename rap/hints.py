@@ -17,13 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rap.geometry import Trajectory
-from rap.geometry.warp import Warp, fill_holes, plane_inverse_depth, warp
+from rap.geometry.warp import WEIGHT_LOG_SCALE, Warp, plane_inverse_depth, warp
 from rap.model.codec import SPACE_COMPRESSION, LatentCodec
 from rap.model.tokens import TIME_COMPRESSION
 from rap.model.transformer import WARP_MAPS
-
-WEIGHT_LOG_SCALE = 8.0
-"""Blending weights span three decades (`rap.geometry.warp`): log(1 + weight) over this lies in about [0, 1]."""
 
 
 def to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
@@ -71,7 +68,7 @@ class WarpMaps:
     @classmethod
     def of_warp(cls, rendered: Warp) -> WarpMaps:
         """One clip, at the size it was rendered."""
-        colour = fill_holes(rendered.colour, rendered.mask)
+        colour = rendered.filled
         seen = rendered.layer_masks
         # A hole of one source shows what the others know.
         layers = torch.where(seen[:, :, None], rendered.layer_colours, colour[:, None])

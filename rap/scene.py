@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rap.data import Clip
 from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, unproject
+from rap.geometry.blend_network import embedded_blend_network
 from rap.geometry.camera import pixel_centres
 from rap.geometry.depth import DepthMaps, plane_sweep
 from rap.geometry.depth_network import embedded_depth_network
@@ -81,7 +82,7 @@ class Scene:
     depth: DepthMaps
 
     def render(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Warp:
-        """Warp the sources into every camera of a path.
+        """Warp the sources into every camera of a path; several are made one picture by the embedded blend network.
 
         Args:
             trajectory: its source camera is the clip's frame of that number (the last one of a shorter clip).
@@ -99,6 +100,7 @@ class Scene:
             path.intrinsics,
             path.image_size,
             confidence=self.depth.confidence,
+            network=embedded_blend_network(str(self.frames.device)) if len(self.frames) > 1 else None,
         )
 
     def preview(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Preview:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,7 +80,7 @@ def test_holes_of_a_layer_show_the_blend() -> None:
 
 def test_several_clips_are_packed_as_each_alone(codec: LatentCodec) -> None:
     a, b = rendered(), rendered()
-    b = Warp(b.colour.flip(0), b.mask.flip(0), b.weight, b.inverse_depth, b.layer_colours, b.layer_masks)
+    b = replace(b, filled=b.filled.flip(0), mask=b.mask.flip(0))
     together = WarpMaps.of_warps([a, b])
     assert together is not None and WarpMaps.of_warps([]) is None
     packed = pack_warp(together, codec, "layers")

@@ -13,8 +13,10 @@ from rap import cli
 from rap.errors import InputError
 from rap.geometry.depth_network import DepthNetwork
 from rap.train import main
-from rap.train.depth import depth_loss, rate
-from rap.train.depth_data import DepthSamples, draw_shown
+from rap.train.depth import depth_loss
+from rap.train.depth_data import DepthSamples
+from rap.train.networks import rate
+from rap.train.samples import draw_shown
 
 
 @pytest.fixture(scope="module")

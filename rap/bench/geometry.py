@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -47,10 +48,11 @@ from rap.bench import colmap as colmap_run
 from rap.bench.windows import Footage, Window, drifted, evenly, whole_clips, windows_of
 from rap.config import checkpoint_path
 from rap.geometry import Trajectory, intrinsics_from_fov
+from rap.geometry.blend_network import REGISTERED, BlendNetwork, embedded_blend_network
 from rap.geometry.depth import plane_sweep
 from rap.geometry.depth_network import DepthNetwork, embedded_depth_network
 from rap.geometry.refine import Refinement, refine_trajectory
-from rap.geometry.warp import Warp, fill_holes, warp
+from rap.geometry.warp import Warp, warp
 from rap.pipeline import RaPPipeline
 
 SIDE = 224
@@ -64,6 +66,16 @@ Row = dict[str, float]
 # --- psnr -------------------------------------------------------------------------------------------------------------
 
 
+class Networks(NamedTuple):
+    """What helps depth and colours, where it is used."""
+
+    depth: DepthNetwork | None = None
+    blend: BlendNetwork | None = None
+
+
+NO_NETWORKS = Networks()
+
+
 def psnr_row(footage: Footage, options: argparse.Namespace) -> Row:
     """PSNR in dB of the frames not shown, under the footage's own cameras, and of the two references."""
     small = footage.resized(SIDE)
@@ -72,7 +84,7 @@ def psnr_row(footage: Footage, options: argparse.Namespace) -> Row:
         hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
         nearest = [min(shown, key=lambda k, i=i: abs(k - i)) for i in hidden]
         truth = small.frames_u8[hidden]
-        row[name] = metrics.psnr(between(small, shown, hidden, network=_network(options)), truth)
+        row[name] = metrics.psnr(between(small, shown, hidden, networks=networks_of(options)), truth)
         row[f"{name}_repeat"] = metrics.psnr(small.frames_u8[nearest], truth)
         row[f"{name}_plane"] = metrics.psnr(between(small, shown, hidden, plane=True), truth)
     return row
@@ -85,12 +97,11 @@ def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
     hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
     frames, cameras = to_torch(small.frames_u8), small.cameras
     Ts, intrinsics = cameras.Ts_world_camera, cameras.intrinsics
-    depth = plane_sweep(
-        frames, Ts, intrinsics, small.points, point_frames=range(len(frames)), network=_network(options)
-    )
+    networks = networks_of(options)
+    depth = plane_sweep(frames, Ts, intrinsics, small.points, point_frames=range(len(frames)), network=networks.depth)
     seen = warp(
         frames[shown], depth.inverse_depth[shown], Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
-        cameras.image_size, confidence=depth.confidence[shown],
+        cameras.image_size, confidence=depth.confidence[shown], network=networks.blend,
     )  # fmt: skip
     return {"sparse_bound": metrics.psnr(filled_u8(seen), small.frames_u8[hidden])}
 
@@ -103,7 +114,7 @@ def adjusted_row(footage: Footage, options: argparse.Namespace) -> Row:
     row = {}
     for name, shown in SHOWN.items():
         hidden = [i for i in range(len(small.frames_u8)) if i not in shown]
-        found = between(small, shown, hidden, network=_network(options))
+        found = between(small, shown, hidden, networks=networks_of(options))
         row[f"{name}_adjusted"] = metrics.psnr(found, small.frames_u8[hidden])
     return row
 
@@ -113,7 +124,7 @@ def between(
     shown: Sequence[int],
     hidden: Sequence[int],
     plane: bool = False,
-    network: DepthNetwork | None = None,
+    networks: Networks = NO_NETWORKS,
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """The hidden frames as the shown ones give them; with `plane` each is taken for a plane at its median depth."""
     shown, hidden = list(shown), list(hidden)
@@ -124,17 +135,23 @@ def between(
         inverse_depth = torch.tensor(np.array(medians), dtype=torch.float32)[:, None, None]
         inverse_depth, confidence = inverse_depth.expand(-1, *footage.cameras.image_size).contiguous(), None
     else:
-        depth = plane_sweep(frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown, network=network)
+        depth = plane_sweep(
+            frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown, network=networks.depth
+        )
         inverse_depth, confidence = depth.inverse_depth, depth.confidence
     seen = warp(
         frames, inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden], footage.cameras.image_size,
-        confidence=confidence, nearest=1 if plane else 4,
+        confidence=confidence, nearest=1 if plane else REGISTERED, network=None if plane else networks.blend,
     )  # fmt: skip
     return filled_u8(seen)
 
 
-def _network(options: argparse.Namespace) -> DepthNetwork | None:
-    return embedded_depth_network() if options.depth_network else None
+def networks_of(options: argparse.Namespace) -> Networks:
+    """The embedded ones that the options leave."""
+    return Networks(
+        embedded_depth_network() if options.depth_network else None,
+        embedded_blend_network() if options.blend_network else None,
+    )
 
 
 def to_torch(frames_u8: UInt8[np.ndarray, "T H W 3"]) -> torch.Tensor:
@@ -143,9 +160,8 @@ def to_torch(frames_u8: UInt8[np.ndarray, "T H W 3"]) -> torch.Tensor:
 
 
 def filled_u8(seen: Warp) -> UInt8[np.ndarray, "T H W 3"]:
-    """Colours as bytes, holes filled smoothly."""
-    colour = fill_holes(seen.colour, seen.mask).clamp(0, 1)
-    return (colour * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    """Colours as bytes, holes filled."""
+    return (seen.filled * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
 def psnr_figures(rows: Mapping[str, Row]) -> list[Figure]:
@@ -379,18 +395,19 @@ def speed_row(footage: Footage, options: argparse.Namespace) -> Row:
     frames = to_torch(small.frames_u8)
     Ts, intrinsics = small.cameras.Ts_world_camera, small.cameras.intrinsics
     row: Row = {}
+    networks = networks_of(options)
     for _ in range(2):
         with timed(row, "refine_s"):
             refine_trajectory(small.frames_u8, away, known_fov_y_rad=float(away.fov_y_rad[0]))
         with timed(row, "depth_s"):
             depth = plane_sweep(
                 frames[shown], Ts[shown], intrinsics[shown], small.points, point_frames=shown,
-                network=_network(options),
+                network=networks.depth,
             )  # fmt: skip
         with timed(row, "warp_s"):
             warp(
                 frames[shown], depth.inverse_depth, Ts[shown], intrinsics[shown], Ts, intrinsics, away.image_size,
-                confidence=depth.confidence,
+                confidence=depth.confidence, network=networks.blend,
             )  # fmt: skip
     return {f"speed_{name}": value for name, value in row.items()}
 
@@ -560,6 +577,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
     parser.add_argument(
         "--no-depth-network", dest="depth_network", action="store_false", help="depth as the plane sweep alone finds it"
+    )
+    parser.add_argument(
+        "--no-blend-network",
+        dest="blend_network",
+        action="store_false",
+        help="colours as the weighed mean of the sources, holes filled smoothly",
     )
     parser.add_argument("--no-model", dest="model", action="store_false", help="poses without the model's predictions")
     parser.add_argument(

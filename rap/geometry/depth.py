@@ -9,9 +9,7 @@ al., Real-time visibility-based fusion of depth maps, ICCV 2007). Where the view
 or no other view, the planes around are continued (`rap.geometry.completion`): before the second round as a prior, after
 it as the result.
 
-All work is done at half resolution; pixels map between cameras as in `rap.geometry.warp`: with d the inverse depth,
-
-    h = K_b R K_a^-1 (x, y, 1) + d K_b t        (x', y') = (h_x, h_y) / h_z        d' = d / h_z
+All work is done at half resolution; how pixels map between cameras: `rap.geometry.transfer`.
 """
 
 from __future__ import annotations
@@ -31,6 +29,17 @@ from rap.geometry.completion import plane_fit
 from rap.geometry.depth_network import DepthNetwork, Evidence
 from rap.geometry.stereo import best_hypothesis, correlation_cost, median_filter, semi_global
 from rap.geometry.tracks import PointCloud
+from rap.geometry.transfer import (
+    Pair,
+    float32,
+    grid_intrinsics,
+    in_view,
+    pair_matrices,
+    pair_of,
+    pixels,
+    sample,
+    transfer,
+)
 
 SHRINK = 2
 """Depth is computed on frames this much smaller: noise averages out, and the sweep costs a quarter."""
@@ -81,7 +90,7 @@ EDGE_RATIO = 1.15
 
 MAX_BEFORE = 16.0  # planes: how far before its own surface a source is told that a neighbour's lies
 CONSISTENT_PX = 1.0  # at half resolution
-NEAR = 1e-6
+NEAR = 1e-6  # depths and weights that are none
 CHUNK_CPU, CHUNK_GPU = 1 << 21, 1 << 27  # cells of a cost volume at once
 
 
@@ -269,16 +278,8 @@ def _views(frames: Tensor, Ts: np.ndarray, intrinsics: np.ndarray, shrink: int) 
     return _Views(small, grey, fine, Ts, resize_intrinsics(intrinsics, (H, W), size))
 
 
-def _transfer_matrices(views: _Views, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """K_b R_b_a K_a^-1 (…,3,3) and K_b t_b_a (…,3) of the views a to the views b, by their numbers (…)."""
-    T_b_a = se3.inverse(views.Ts_world_camera[b]) @ views.Ts_world_camera[a]
-    K = np.zeros((len(views.intrinsics), 3, 3))
-    K[:, 0, 0], K[:, 1, 1], K[:, :2, 2], K[:, 2, 2] = *views.intrinsics[:, :2].T, views.intrinsics[:, 2:], 1.0
-    return K[b] @ T_b_a[..., :3, :3] @ np.linalg.inv(K)[a], (K[b] @ T_b_a[..., :3, 3:])[..., 0]
-
-
 def _tensor(values: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(like.device)
+    return float32(values, like.device)
 
 
 def _transfer(
@@ -289,26 +290,21 @@ def _transfer(
     Returns:
         Places (n,2,D,h,w), in [-1, 1] across the picture, inverse depth there, and whether that is in view; (n,D,h,w).
     """
-    h, w = views.size
-    scale = np.array([[2 / w, 0, -1], [0, 2 / h, -1], [0, 0, 1]])
-    A, e = _transfer_matrices(views, a, b)
-    A, e = (_tensor(part, inverse_depth)[..., None, None, None] for part in (scale @ A, e @ scale.T))
-    x = torch.arange(w, device=A.device, dtype=torch.float32) + 0.5
-    y = torch.arange(h, device=A.device, dtype=torch.float32)[:, None] + 0.5
-    homogeneous = torch.addcmul(A[:, :, 0] * x + (A[:, :, 1] * y + A[:, :, 2]), e, inverse_depth[:, None])
-    place, z = homogeneous[:, :2], homogeneous[:, 2]
-    before = z > NEAR
-    inverse = z.clamp_(min=NEAR).reciprocal_()
-    place.mul_(inverse[:, None])
-    in_view = (torch.maximum(place[:, 0].abs(), place[:, 1].abs()) <= 1).logical_and_(before)
-    return place, inverse.mul_(inverse_depth), in_view
+    x, y = pixels(views.size, inverse_depth.device)
+    place, there, before = transfer(x, y, inverse_depth, _pair(views, a, b, views.size))
+    return place, there, in_view(place).logical_and_(before)
+
+
+def _pair(views: _Views, a: np.ndarray, b: np.ndarray, grid: tuple[int, int] | None = None) -> Pair:
+    """From the views a to the views b, by their numbers: to px, or to places across a picture of size `grid`."""
+    poses, lenses = views.Ts_world_camera, views.intrinsics
+    there = lenses[b] if grid is None else grid_intrinsics(lenses[b], grid)
+    return pair_of((poses[a], lenses[a]), (poses[b], there), views.grey.device)
 
 
 def _look_up(pictures: Tensor, place: Float[Tensor, "n 2 D h w"], mode: str = "nearest") -> Float[Tensor, "n D h w"]:
     """Values of pictures (n,1,h',w') at places in [-1, 1]."""
-    grid = place.flatten(2, 3).permute(0, 2, 3, 1)
-    values = F.grid_sample(pictures, grid, mode=mode, padding_mode="border", align_corners=False)
-    return values.view(place[:, 0].shape)
+    return sample(pictures, place.flatten(2, 3), mode).view(place[:, 0].shape)
 
 
 # --- points, ranges, neighbours ---------------------------------------------------------------------------------------
@@ -396,9 +392,9 @@ def _plan(views: _Views, ranges: np.ndarray, middle: np.ndarray, num_neighbours:
     """
     count = len(views.grey)
     a, b = (index.ravel() for index in np.indices((count, count)))
-    _, in_view = _grid_transfer(views, a, b, middle[a])
+    _, inside = _grid_transfer(views, a, b, middle[a])
     low, high = (_grid_transfer(views, a, b, ranges[a, k])[0] for k in (0, 1))
-    overlap = in_view.mean(axis=1).reshape(count, count)
+    overlap = inside.mean(axis=1).reshape(count, count)
     focal = views.intrinsics[:, :2].mean(axis=1)
     parallax_px = _baselines(views) * (focal * middle)[:, None]
     R = views.Ts_world_camera[:, :3, :3]
@@ -422,12 +418,13 @@ def _grid_transfer(
     h, w = views.size
     ticks = (np.arange(7) + 0.5) / 7
     grid = np.stack([*np.meshgrid(ticks * w, ticks * h), np.ones((7, 7))], axis=-1).reshape(-1, 3)
-    A, e = _transfer_matrices(views, a, b)
+    poses, lenses = views.Ts_world_camera, views.intrinsics
+    A, e = pair_matrices((poses[a], lenses[a]), (poses[b], lenses[b]))
     moved = grid @ np.swapaxes(A, -1, -2) + (e * inverse_depth[:, None])[:, None]
     z = np.maximum(moved[..., 2], 1e-3)
     xy = moved[..., :2] / z[..., None]
-    in_view = (xy > 0).all(axis=-1) & (xy < [w, h]).all(axis=-1) & (moved[..., 2] > 1e-3)
-    return xy, in_view
+    inside = (xy > 0).all(axis=-1) & (xy < [w, h]).all(axis=-1) & (moved[..., 2] > 1e-3)
+    return xy, inside
 
 
 # --- costs ------------------------------------------------------------------------------------------------------------
@@ -491,9 +488,9 @@ def _pairs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> Iterator[tuple[Ten
 def _neighbour_costs(views: _Views, sweep: _Sweep, rows: np.ndarray) -> list[Float[Tensor, "n D h w"]]:
     """Correlation cost of the sources `rows` with each neighbour, OUT_OF_VIEW where it does not see the point."""
     costs = []
-    for neighbours, (place, _, in_view) in _pairs(views, sweep, rows):
+    for neighbours, (place, _, seen) in _pairs(views, sweep, rows):
         cost = correlation_cost(views.grey[rows[0] : rows[-1] + 1], _look_up(views.fine[neighbours], place))
-        costs.append(torch.where(in_view, cost, OUT_OF_VIEW))
+        costs.append(torch.where(seen, cost, OUT_OF_VIEW))
     return costs
 
 
@@ -588,10 +585,10 @@ def _neighbour_surfaces(swept: _Swept, rank: int) -> tuple[Tensor, Tensor]:
     """By how many planes the surface of each source's neighbour lies before the source's, and whether in its view."""
     views, sweep = swept.views, swept.sweep
     others = sweep.neighbours[:, min(rank, sweep.neighbours.shape[1] - 1)]
-    place, there, in_view = _transfer(views, np.arange(len(others)), others, swept.depth[:, None])
+    place, there, seen = _transfer(views, np.arange(len(others)), others, swept.depth[:, None])
     surface = _look_up(swept.depth[torch.from_numpy(others)][:, None], place)
     before = (surface - there) / _tensor(sweep.step, surface)[:, None, None, None]
-    return before[:, 0].clamp(-MAX_BEFORE, MAX_BEFORE), in_view[:, 0].float()
+    return before[:, 0].clamp(-MAX_BEFORE, MAX_BEFORE), seen[:, 0].float()
 
 
 @torch.inference_mode()
@@ -627,18 +624,15 @@ def _consistency(
     """
     h, w = views.size
     sources = np.arange(len(inverse_depth))
-    x0 = torch.arange(w, device=inverse_depth.device) + 0.5
-    y0 = torch.arange(h, device=inverse_depth.device)[:, None] + 0.5
+    x0, y0 = pixels(views.size, inverse_depth.device)
     agreed = []
     for others in neighbours.T:
-        place, _, in_view = _transfer(views, sources, others, inverse_depth[:, None])
+        place, _, seen = _transfer(views, sources, others, inverse_depth[:, None])
         there = _look_up(inverse_depth[torch.from_numpy(others)][:, None], place, "bilinear")[:, 0]
-        A, e = (_tensor(part, there)[..., None, None] for part in _transfer_matrices(views, others, sources))
-        px, py = (place[:, 0, 0] + 1) * (w / 2), (place[:, 1, 0] + 1) * (h / 2)
-        hx, hy, hz = (A[:, k, 0] * px + A[:, k, 1] * py + A[:, k, 2] + e[:, k] * there for k in range(3))
-        inverse = 1 / hz.clamp(min=NEAR)
-        error = ((hx * inverse - x0) ** 2 + (hy * inverse - y0) ** 2) / CONSISTENT_PX**2
-        agreed.append(torch.where(in_view[:, 0] & (hz > NEAR), torch.exp(-0.5 * error), 0.0))
+        x, y = (place[:, 0] + 1) * (w / 2), (place[:, 1] + 1) * (h / 2)
+        back, _, before = transfer(x, y, there, _pair(views, others, sources))
+        error = ((back[:, 0] - x0) ** 2 + (back[:, 1] - y0) ** 2) / CONSISTENT_PX**2
+        agreed.append(torch.where(seen[:, 0] & before, torch.exp(-0.5 * error), 0.0))
     return 1 - _better_half([1 - one for one in agreed])
 
 

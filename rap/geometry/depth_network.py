@@ -65,17 +65,13 @@ class Evidence:
 
 
 class DepthNetwork(UNet):
-    """U-Net of residual blocks, halving the resolution three times.
-
-    Args:
-        widths: channels at each of the four resolutions.
-    """
+    """A U-Net that halves the resolution three times."""
 
     NAME, REMEDY, WIDTHS = "depth network", "rap train depth", (32, 48, 64, 96)
 
-    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
-        stem, head = nn.Conv2d(INPUTS, widths[0], 3, padding=1), nn.Conv2d(widths[0], 8, 3, padding=1)
-        super().__init__(stem, widths, head)
+    @staticmethod
+    def ends(width: int) -> tuple[nn.Conv2d, nn.Conv2d]:
+        return nn.Conv2d(INPUTS, width, 3, padding=1), nn.Conv2d(width, 8, 3, padding=1)
 
     def forward(self, evidence: Evidence) -> tuple[Float[Tensor, "S H W"], Float[Tensor, "S H W"]]:
         """Depth in fractions of plane numbers, and the log of its expected error in planes, at twice (h, w)."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Network = TypeVar("Network", bound="UNet")
 
 
 class UNet(nn.Module):
@@ -18,9 +20,7 @@ class UNet(nn.Module):
     Features of a coarser resolution are added to those of the finer one instead of being joined to them.
 
     Args:
-        stem: what makes `widths[0]` channels of the inputs.
-        widths: channels at each resolution.
-        head: what makes the outputs of `widths[0]` channels; its weights become 0, so that it is silent untrained.
+        widths: channels at each resolution; none are those of the network that comes with the checkout.
     """
 
     NAME: ClassVar[str] = "network"
@@ -30,12 +30,12 @@ class UNet(nn.Module):
     """The command that trains it."""
 
     WIDTHS: ClassVar[tuple[int, ...]] = ()
-    """Channels of the one that comes with the checkout."""
 
-    def __init__(self, stem: nn.Conv2d, widths: tuple[int, ...], head: nn.Conv2d) -> None:
+    def __init__(self, widths: tuple[int, ...] = ()) -> None:
         super().__init__()
+        widths = widths or self.WIDTHS
         steps = list(zip(widths, widths[1:], strict=False))
-        self.stem = stem
+        self.stem, head = self.ends(widths[0])
         self.encoders = nn.ModuleList(_Block(width) for width in widths)
         self.downs = nn.ModuleList(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in steps)
         self.ups = nn.ModuleList(nn.Conv2d(coarse, fine, 1) for fine, coarse in steps)
@@ -44,6 +44,11 @@ class UNet(nn.Module):
         for conv in self.modules():
             if isinstance(conv, nn.Conv2d):  # on a CPU twice as fast
                 conv.weight = nn.Parameter(conv.weight.detach().contiguous(memory_format=torch.channels_last))
+
+    @staticmethod
+    def ends(width: int) -> tuple[nn.Conv2d, nn.Conv2d]:
+        """What makes `width` channels of the inputs, and the outputs of as many; the latter is silent untrained."""
+        raise NotImplementedError
 
     def outputs(self, x: Float[Tensor, "S inputs H W"]) -> Float[Tensor, "S outputs h w"]:
         """Outputs at the stem's resolution."""
@@ -65,7 +70,7 @@ class UNet(nn.Module):
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls: type[Network], path: Path) -> Network:
         """The network whose weights `save` wrote, ready to be used.
 
         Raises:
@@ -77,7 +82,7 @@ class UNet(nn.Module):
         state = {key: value.float() for key, value in load_file(path).items()}
         count = sum(key.startswith("encoders.") and key.endswith("first.bias") for key in state)
         try:
-            network = cls(tuple(len(state[f"encoders.{k}.first.bias"]) for k in range(count)) or cls.WIDTHS)
+            network = cls(tuple(len(state[f"encoders.{k}.first.bias"]) for k in range(count)))
             network.load_state_dict(state)
         except (KeyError, RuntimeError) as error:
             raise ValueError(f"{cls.NAME}: {path} holds another network: {error}") from error

@@ -5,19 +5,12 @@ cover what another knows (measured: 1.6 dB). What the sources nearest to the tar
 nearest layer that enough of them bear out gives the target's inverse depth, their mean, whose errors are smaller than
 theirs. Colours are sampled backwards, at the place in each source where that depth says they come from, so that they
 are as sharp as bilinear interpolation allows and the sources are registered to each other, brought to one exposure
-(`rap.geometry.exposure`) and blended.
-
-A pixel (x, y) of inverse depth d in camera a is the point (K_a^-1 (x, y, 1)) / d; times d, and with X_b = R X_a + t,
-
-    h = K_b R K_a^-1 (x, y, 1) + d K_b t        (x', y') = (h_x, h_y) / h_z        d' = d / h_z
-
-so that one matrix and one vector for each pair of cameras do everything, d = 0 (infinitely far) included (Hartley and
-Zisserman, Multiple View Geometry, section 9.6.1: the infinite homography and the epipole).
+(`rap.geometry.exposure`) and blended: by their weights, or by a network that has learned to (`blend_network`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -27,7 +20,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rap.geometry import se3
+from rap.geometry.blend_network import ALONE, REGISTERED, BlendEvidence, Blending
 from rap.geometry.exposure import exposure_gains
+from rap.geometry.transfer import (
+    Pair,
+    depth_there,
+    float32,
+    grid_intrinsics,
+    in_view,
+    pair_of,
+    pixels,
+    sample,
+    transfer,
+)
 
 ANGLE_WEIGHT = 0.5
 """Radians of rotation against translations in units of the scene's depth, in the distance of two cameras."""
@@ -53,7 +58,9 @@ LEAK = 0.05
 CONFIDENCE_FLOOR = 0.05
 """A depth without any confidence (plane of a single picture) is still the best there is."""
 
-NEAR = 1e-4
+WEIGHT_LOG_SCALE = 8.0
+"""Blending weights span three decades: log(1 + weight) over this lies in about [0, 1]."""
+
 FAR = 1e-6  # inverse depth of what is infinitely far: above 0, which is an empty pixel of a z-buffer
 MAX_REPEAT = 4
 CHUNK_PIXELS_CPU = 1 << 18  # target pixels times sources at once: the temporaries stay near the cache
@@ -62,10 +69,11 @@ CHUNK_PIXELS_GPU = 1 << 24
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """What targets see of the sources; everything is 0 where nothing is seen.
+    """What targets see of the sources; everything but `filled` is 0 where nothing is seen.
 
     Attributes:
         colour: (T,3,H,W) blended in one exposure, that of the sources near the target, in [0, 1].
+        filled: (T,3,H,W) the same with holes filled: smoothly, or as the network answers there.
         mask: (T,H,W) seen by some source.
         weight: (T,H,W) sum of the blending weights, greater where near sources agree with their own depth.
         inverse_depth: (T,H,W) 1 / z-depth in the target camera.
@@ -75,6 +83,7 @@ class Warp:
     """
 
     colour: Float[Tensor, "T 3 H W"]
+    filled: Float[Tensor, "T 3 H W"]
     mask: Bool[Tensor, "T H W"]
     weight: Float[Tensor, "T H W"]
     inverse_depth: Float[Tensor, "T H W"]
@@ -101,17 +110,41 @@ class _Pairs:
 
     index: Tensor  # (T,N) of the source
     nearness: Tensor  # (T,N,1,1) weight of the source by its distance alone
-    forward: tuple[Tensor, Tensor]  # (P,3,3), (P,3) source grid -> target px
-    backward: tuple[Tensor, Tensor]  # target px -> source grid
+    forward: Pair  # source grid -> target px
+    backward: Pair  # target px -> source grid
     parallax_px: Tensor  # (T,N,1,1) px that a pixel of the target moves per unit of inverse depth
     repeat: int  # side of the square of points that a pixel is splatted as
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What some targets have found in their N sources; all in one exposure.
+
+    Attributes:
+        mask, weight, inverse_depth: (T,H,W) as Warp has them.
+        near: what the sources have at that depth.
+        colour: (T,N,3,H,W) theirs at that depth.
+        blended: (T,3,H,W) their mean, 0 where nothing is seen.
+        layer_colours, layer_masks: (T,2,3,H,W), (T,2,H,W) as Warp has them, in the sources' own exposures.
+        gains: (T,N) what brings the sources to the one exposure.
+    """
+
+    mask: Tensor
+    weight: Tensor
+    inverse_depth: Tensor
+    near: _Seen
+    colour: Tensor
+    blended: Tensor
+    layer_colours: Tensor
+    layer_masks: Tensor
+    gains: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """What the N sources have where the targets' pixels lie at some inverse depth."""
 
-    grid: Tensor  # (P,H,W,2) the place in the source
+    place: Tensor  # (P,2,H,W) in the source
     own: Tensor  # (T,N,H,W) inverse depth of the source there, seen from the source
     confidence: Tensor  # (T,N,H,W)
     consistency: Tensor  # (T,N,H,W) in [0, 1]: whether that is the depth which led there
@@ -127,7 +160,8 @@ def warp(
     size: tuple[int, int],
     *,
     confidence: Float[Tensor, "S h w"] | None = None,
-    nearest: int = 4,
+    nearest: int = REGISTERED,
+    network: Blending | None = None,
 ) -> Warp:
     """What the target cameras see of the sources.
 
@@ -139,6 +173,8 @@ def warp(
         size: (H, W) of the targets.
         confidence: of the inverse depth, in [0, 1]; None is 1 everywhere.
         nearest: how many sources each target blends.
+        network: what makes the colours (`rap.geometry.blend_network`), on the frames' device; it knows the nearest
+            REGISTERED sources. None is their weighed mean, with holes filled smoothly.
 
     Raises:
         ValueError: shapes that do not agree, an empty size, nearest < 1.
@@ -164,8 +200,9 @@ def warp(
         rows = slice(first, first + count)
         cameras = (Ts_world_target[rows, None], target_intrinsics[rows, None])
         others = (Ts_world_source[order[rows]], source_intrinsics[order[rows]])
-        parts.append(_warp_targets(sources, _pairs(sources, order[rows], distance[rows], others, cameras), (H, W)))
-    return Warp(*(torch.cat(values) for values in zip(*parts, strict=True)))
+        found = _find(sources, _pairs(sources, order[rows], distance[rows], others, cameras), (H, W))
+        parts.append(_coloured(found, sources.median, network))
+    return Warp(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Warp)))
 
 
 def camera_distance(
@@ -226,8 +263,8 @@ def fill_holes(colour: Float[Tensor, "T 3 H W"], mask: Bool[Tensor, "T H W"]) ->
 # --- some targets -----------------------------------------------------------------------------------------------------
 
 
-def _warp_targets(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> tuple[Tensor, ...]:
-    """The fields of Warp for the targets of these pairs."""
+def _find(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> _Found:
+    """What the targets of these pairs see."""
     T, N = pairs.index.shape
     maps = sources.maps[pairs.index.flatten()]
     colours = sources.colour[pairs.index.flatten()]
@@ -244,17 +281,51 @@ def _warp_targets(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> tu
     # The depth of a pixel is that of points beside it; one step along the sources' surfaces takes it to the pixel.
     near = _look(maps, fused[:, None].expand(-1, N, -1, -1), pairs)
     on_surface = near.consistency * weight
-    stepped = _step(near, pairs)
+    stepped = depth_there(near.place, near.own.flatten(0, 1), pairs.forward).unflatten(0, (T, N))
     fused = torch.where(on_surface.sum(dim=1) > SEEN * total, _mean(stepped, on_surface), fused) * mask
 
     place = _places(fused[:, None].expand(-1, N, -1, -1), pairs)[0]
     # A share of the weight stays however far a source's own depth is from the mean, or some pixels would have none.
     weight = pairs.nearness * _sureness(near) * near.consistency + CONFIDENCE_FLOOR * weight
-    colour = _sample(colours, place).unflatten(0, (T, N))
+    colour = sample(colours, place).unflatten(0, (T, N))
     gains = exposure_gains(colour, weight, pairs.nearness.flatten(1))
-    colour = _mean(colour, weight[:, :, None] * gains[..., None, None, None], weight.sum(dim=1)[:, None]).clamp(max=1)
-    layers = _own_layers(colours, alone, seen)
-    return colour * mask[:, None], mask, total, fused, *layers
+    colour = colour * gains[..., None, None, None]
+    blended = _mean(colour, weight[:, :, None], weight.sum(dim=1)[:, None]).clamp(max=1) * mask[:, None]
+    return _Found(mask, total, fused, near, colour, blended, *_own_layers(colours, alone, seen), gains)
+
+
+def _coloured(found: _Found, median: float, network: Blending | None) -> Warp:
+    """The colours, by the network if there is one. `median` is the sources' inverse depth."""
+    filled = fill_holes(found.blended, found.mask)
+    colour = found.blended
+    if network is not None:
+        filled = network(_evidence(found, filled, median)).clamp(0, 1)
+        colour = filled * found.mask[:, None]
+    layers = found.layer_colours, found.layer_masks
+    return Warp(colour, filled, found.mask, found.weight, found.inverse_depth, *layers)
+
+
+def _evidence(found: _Found, filled: Tensor, median: float) -> BlendEvidence:
+    """What a network is shown; sources that are lacking show nothing."""
+    T, N = found.gains.shape
+    near, count = found.near, min(N, REGISTERED)
+    inside = in_view(near.place).unflatten(0, (T, N))[:, :count] & found.mask[:, None]
+    gains = found.gains[:, :ALONE]
+    alone = found.layer_colours * F.pad(gains, (0, ALONE - gains.shape[1]))[..., None, None, None]
+    singles = _padded(found.colour[:, :count], REGISTERED), alone
+    valid = torch.cat([_padded(inside, REGISTERED), found.layer_masks], dim=1)
+    differences = torch.cat(singles, dim=1).clamp_(max=1).sub_(filled[:, None]).mul_(valid[:, :, None])
+    sure = near.confidence[:, :count] * inside
+    told = torch.log1p(found.weight) / WEIGHT_LOG_SCALE, found.inverse_depth / (found.inverse_depth + median)
+    parts = [_padded(near.consistency[:, :count], REGISTERED), _padded(sure, REGISTERED)]
+    parts += [part[:, None] for part in (found.mask.float(), *told)]
+    return BlendEvidence(filled, differences, valid, torch.cat(parts, dim=1))
+
+
+def _padded(values: Tensor, count: int) -> Tensor:
+    """Zeros added to dimension 1 until it has `count` entries."""
+    T, N = values.shape[:2]
+    return values if count == N else torch.cat([values, values.new_zeros(T, count - N, *values.shape[2:])], dim=1)
 
 
 def _pairs(
@@ -270,39 +341,31 @@ def _pairs(
     parallax_px = baseline * target_cameras[1][..., :2].mean(axis=-1)
     nearness = (distance + DISTANCE_FLOOR) ** -2.0
     h, w = sources.maps.shape[-2:]
-    on_grid = (source_cameras[0], _grid_intrinsics(source_cameras[1], (h, w)))
+    on_grid = (source_cameras[0], grid_intrinsics(source_cameras[1], (h, w)))
     return _Pairs(
         torch.from_numpy(index).to(device),
-        _float32(nearness, device)[..., None, None],
-        _transfer_of(on_grid, target_cameras, device),
-        _transfer_of(target_cameras, on_grid, device),
-        _float32(parallax_px, device)[..., None, None],
+        float32(nearness, device)[..., None, None],
+        pair_of(on_grid, target_cameras, device),
+        pair_of(target_cameras, on_grid, device),
+        float32(parallax_px, device)[..., None, None],
         _points_a_pixel(source_cameras, target_cameras, sources.median),
     )
 
 
 def _places(depth: Tensor, pairs: _Pairs) -> tuple[Tensor, Tensor]:
-    """Where the targets' pixels at inverse depth (T,N,H,W) lie in the sources: grid, inverse depth (P,H,W)."""
+    """Places (P,2,H,W) of the targets' pixels at inverse depth (T,N,H,W) in the sources, and inverse depth (P,H,W)."""
     depth = depth.flatten(0, 1)
-    x, y = _pixels((depth.shape[-2], depth.shape[-1]), depth.device)
-    grid = torch.empty(*depth.shape, 2, device=depth.device)
-    return grid, _transfer(x, y, depth, pairs.backward, (grid[..., 0], grid[..., 1]))[2]
+    place, there, before = transfer(*pixels((depth.shape[-2], depth.shape[-1]), depth.device), depth, pairs.backward)
+    return place, there.mul_(before)
 
 
 def _look(maps: Tensor, depth: Tensor, pairs: _Pairs) -> _Seen:
     """Look up the sources' maps (P,2,h,w) where the targets' pixels lie at inverse depth (T,N,H,W)."""
-    grid, expected = _places(depth, pairs)
-    own, confidence = (part.unflatten(0, pairs.index.shape) for part in _sample(maps, grid).unbind(1))
-    miss_px = (own - expected.unflatten(0, pairs.index.shape)) * (pairs.parallax_px / CONSISTENT_PX)
-    inside = (grid.abs().amax(dim=-1) <= 1).unflatten(0, pairs.index.shape) & (depth > 0) & (own > 0)
-    consistency = torch.where(inside, torch.exp(miss_px.square_().mul_(-0.5)), 0.0)
-    return _Seen(grid, own, confidence, consistency)
-
-
-def _step(seen: _Seen, pairs: _Pairs) -> Tensor:
-    """Inverse depth (T,N,H,W), in the targets, of the sources' surfaces where a look at them has led."""
-    x, y = seen.grid.unbind(-1)
-    return _transfer(x, y, seen.own.flatten(0, 1), pairs.forward)[2].unflatten(0, pairs.index.shape)
+    place, expected = _places(depth, pairs)
+    own, confidence = (part.unflatten(0, pairs.index.shape) for part in sample(maps, place).unbind(1))
+    miss_px = own.sub(expected.unflatten(0, pairs.index.shape)).mul_(pairs.parallax_px / CONSISTENT_PX)
+    inside = in_view(place).unflatten(0, pairs.index.shape) & (depth > 0) & (own > 0)
+    return _Seen(place, own, confidence, miss_px.square_().mul_(-0.5).exp_().mul_(inside))
 
 
 def _own_layers(colours: Tensor, alone: _Seen, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -310,7 +373,7 @@ def _own_layers(colours: Tensor, alone: _Seen, seen: Tensor) -> tuple[Tensor, Te
     T, N = seen.shape[:2]
     first = torch.arange(T * N, device=seen.device).unflatten(0, (T, N))[:, :2].flatten()
     masks = seen[:, :2]
-    found = _sample(colours[first], alone.grid[first]).unflatten(0, masks.shape[:2]) * masks[:, :, None]
+    found = sample(colours[first], alone.place[first]).unflatten(0, masks.shape[:2]) * masks[:, :, None]
     if N < 2:
         found, masks = (torch.cat([part, torch.zeros_like(part)], dim=1) for part in (found, masks))
     return found, masks
@@ -326,59 +389,7 @@ def _mean(values: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor
     return (values * weight).sum(dim=1) / total.clamp(min=1e-12)
 
 
-# --- from camera to camera --------------------------------------------------------------------------------------------
-
-
-def _grid_intrinsics(intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Intrinsics in px of an image -> in units of `grid_sample`'s positions (align_corners=False)."""
-    h, w = size
-    return intrinsics * [2 / w, 2 / h, 2 / w, 2 / h] - [0, 0, 1, 1]
-
-
-def _matrices(intrinsics: np.ndarray) -> np.ndarray:
-    K = np.zeros((*intrinsics.shape[:-1], 3, 3))
-    K[..., 0, 0], K[..., 1, 1], K[..., 2, 2] = intrinsics[..., 0], intrinsics[..., 1], 1.0
-    K[..., :2, 2] = intrinsics[..., 2:]
-    return K
-
-
-def _transfer_of(
-    a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """K_b R_b_a K_a^-1 (P,3,3) and K_b t_b_a (P,3), of poses and intrinsics (T,N,…), in float64 until here."""
-    T_b_a = se3.inverse(b[0]) @ a[0]
-    K_a, K_b = _matrices(a[1]), _matrices(b[1])
-    A = K_b @ T_b_a[..., :3, :3] @ np.linalg.inv(K_a)
-    e = (K_b @ T_b_a[..., :3, 3:])[..., 0]
-    return _float32(A.reshape(-1, 3, 3), device), _float32(e.reshape(-1, 3), device)
-
-
-def _transfer(
-    x: Tensor, y: Tensor, depth: Tensor, to: tuple[Tensor, Tensor], out: tuple[Tensor, Tensor] | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions x', y' (written to `out`) and inverse depth in the other camera; 0 inverse depth where behind it."""
-    A, e = (part[..., None, None] for part in to)
-    hx, hy, hz = (torch.addcmul(A[:, k, 0] * x + (A[:, k, 1] * y + A[:, k, 2]), e[:, k], depth) for k in range(3))
-    inverse = 1 / hz.clamp(min=NEAR)
-    value = torch.where(hz > NEAR, depth * inverse, 0.0)
-    if out is None:
-        return hx.mul_(inverse), hy.mul_(inverse), value
-    return torch.mul(hx, inverse, out=out[0]), torch.mul(hy, inverse, out=out[1]), value
-
-
-def _pixels(size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixel centres x (1,1,W) and y (1,H,1) in px, to be broadcast."""
-    h, w = size
-    x = torch.arange(w, device=device, dtype=torch.float32) + 0.5
-    y = torch.arange(h, device=device, dtype=torch.float32) + 0.5
-    return x[None, None], y[None, :, None]
-
-
-def _float32(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(values.astype(np.float32)).to(device)
-
-
-# --- splat and sample -------------------------------------------------------------------------------------------------
+# --- splat ------------------------------------------------------------------------------------------------------------
 
 
 def _points_a_pixel(
@@ -396,18 +407,19 @@ def _points_a_pixel(
     return int(np.clip(np.ceil(scale - 0.25), 1, MAX_REPEAT))
 
 
-def _splat(depth: Tensor, forward: tuple[Tensor, Tensor], size: tuple[int, int], repeat: int) -> Tensor:
+def _splat(depth: Tensor, forward: Pair, size: tuple[int, int], repeat: int) -> Tensor:
     """Greatest inverse depth (P,H,W) of the points that fall into each pixel of the target, 0 where none does."""
     H, W = size
     h, w = depth.shape[-2:]
-    x, y = _pixels((h * repeat, w * repeat), depth.device)
+    x, y = pixels((h * repeat, w * repeat), depth.device)
     x, y = x * (2 / (w * repeat)) - 1, y * (2 / (h * repeat)) - 1
     if repeat > 1:  # so many points a pixel that a larger target is covered
         depth = depth.repeat_interleave(repeat, dim=-1).repeat_interleave(repeat, dim=-2)
-    to_x, to_y, value = _transfer(x, y, depth, forward)
-    inside = (to_x >= 0) & (to_x < W) & (to_y >= 0) & (to_y < H)
-    value = torch.where(inside, value, 0.0)  # 0 changes nothing wherever it lands
-    index = to_y.clamp(0, H - 1).long() * W + to_x.clamp(0, W - 1).long()
+    place, value, before = transfer(x, y, depth, forward)
+    to_x, to_y = place.unbind(1)
+    inside = before & (to_x >= 0) & (to_x < W) & (to_y >= 0) & (to_y < H)
+    value.mul_(inside)  # 0 changes nothing wherever it lands
+    index = to_y.clamp_(0, H - 1).long().mul_(W).add_(to_x.clamp_(0, W - 1).long())
     buffer = torch.zeros(len(depth), H * W, device=depth.device)
     buffer.scatter_reduce_(1, index.flatten(1), value.flatten(1), "amax")
     return buffer.unflatten(1, (H, W))
@@ -433,11 +445,6 @@ def _close_cracks(depth: Tensor) -> Tensor:
     rows = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
     grown = torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
     return torch.where(depth > 0, depth, grown)
-
-
-def _sample(maps: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear values (P,C,H,W) of maps (P,C,h,w) at positions (P,H,W,2) in [-1, 1], the edge's beyond it."""
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
-"""`rap train codec | model | slot | widen | motions | curves | depth-samples | depth`: from clips to checkpoints.
+"""`rap train codec | model | slot | widen | motions | curves | depth-samples | depth | blend-samples |
+blend`: from clips to checkpoints.
 
 A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
 `--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
 minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels without training (`rap.train.widen`).
 `motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
 several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
-sweeps (`rap.geometry.depth_network`).
+sweeps (`rap.geometry.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
+(`rap.geometry.blend_network`).
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from pathlib import Path
 
 import torch
 
+from rap.train.blend import BlendTraining, train_blend
+from rap.train.blend_data import make_blend_samples
 from rap.train.codec import train_codec
 from rap.train.depth import DepthTraining, train_depth
-from rap.train.depth_data import DepthSampling, make_samples
+from rap.train.depth_data import make_depth_samples
 from rap.train.model import train_model
 from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.plots import RunComparison, run_comparison
+from rap.train.samples import Sampling
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
 from rap.train.widen import Widening, run_widening
@@ -34,8 +39,10 @@ SETTINGS = {
     "widen": Widening,
     "motions": MotionMeasuring,
     "curves": RunComparison,
-    "depth-samples": DepthSampling,
+    "depth-samples": Sampling,
     "depth": DepthTraining,
+    "blend-samples": Sampling,
+    "blend": BlendTraining,
 }
 RUNS = {
     "codec": train_codec,
@@ -43,8 +50,10 @@ RUNS = {
     "widen": run_widening,
     "motions": run_motions,
     "curves": run_comparison,
-    "depth-samples": make_samples,
+    "depth-samples": make_depth_samples,
     "depth": train_depth,
+    "blend-samples": make_blend_samples,
+    "blend": train_blend,
 }
 
 

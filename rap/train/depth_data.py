@@ -6,33 +6,21 @@ cameras and colours a little off, as refined poses and real exposure are.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.multiprocessing
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
-from rap.config import NUM_FRAMES
-from rap.errors import InputError
 from rap.geometry import se3
 from rap.geometry.depth import sweep_evidence
 from rap.geometry.depth_network import Evidence, as_bytes
 from rap.geometry.tracks import sparse_points
-from rap.synthetic.clips import SyntheticBatch, SyntheticConfig, plan_clip, render_plan
-from rap.synthetic.textures import TextureBank, texture_bank
-
-SIZES = {(160, 224): 0.4, (128, 224): 0.25, (168, 224): 0.2, (224, 224): 0.15}
-"""(h, w) of the frames and the share of each; the long side is the app's (`rap.scene.SCENE_SIDE`)."""
-
-WITHOUT_PARALLAX = ("still", "pan", "tilt", "roll", "turn")
-"""Kinds of motion in which there is little depth to be seen."""
+from rap.synthetic.clips import SyntheticBatch
+from rap.synthetic.textures import TextureBank
+from rap.train.samples import Sampling, draw_shown, moving_clip, read_samples, write_samples
 
 KEPT_SOURCES = 3
 """Frames of a clip that are kept: those of one clip resemble each other."""
@@ -46,64 +34,11 @@ FEWER_POINTS_SHARE = 0.3  # of cut-outs
 MAX_PLANES_OFF = (-200.0, 400.0)
 COSTS = ("blind_u8", "informed_u8")  # their planes are the last axis
 ATTEMPTS = 20
-_worker: dict[str, Any] = {}  # what a worker process got from its initialiser
 
 
-@dataclass(frozen=True)
-class DepthSampling:
-    """Settings of `rap train depth-samples`. `textures` is a folder of photographs; without it patterns are drawn."""
-
-    REQUIRED: ClassVar[tuple[str, ...]] = ("out",)
-
-    out: str = ""
-    textures: str = ""
-    clips: int = 1200
-    seed: int = 0
-    workers: int = 1
-    threads: int = 0
-
-
-def make_samples(settings: DepthSampling) -> None:
-    """Write `clips` samples, each by (seed, its index) alone; those that exist are left."""
-    out = Path(settings.out)
-    out.mkdir(parents=True, exist_ok=True)
-    jobs = [(settings.seed, index) for index in range(settings.clips)]
-    jobs = [job for job in jobs if not sample_path(out, *job).exists()]
-    config = SyntheticConfig(textures=Path(settings.textures) if settings.textures else None)
-    bank = texture_bank(config.textures, config.texture_size, "cpu")
-    for _ in tqdm(_written(out, bank, jobs, settings.workers), total=len(jobs), desc="samples", mininterval=5):
-        pass
-
-
-def _written(out: Path, bank: TextureBank, jobs: list[tuple[int, int]], workers: int) -> Iterator[None]:
-    if workers == 1:
-        _start_worker(out, bank)
-        yield from map(_write_sample, jobs)
-        return
-    bank.texels.share_memory_()  # one copy for all processes
-    with torch.multiprocessing.get_context("spawn").Pool(workers, _start_worker, (out, bank)) as pool:
-        yield from pool.imap_unordered(_write_sample, jobs)
-
-
-def sample_path(folder: Path, seed: int, index: int) -> Path:
-    """Samples of several seeds may lie in one folder."""
-    return folder / f"sample-{seed}-{index:06d}.npz"
-
-
-def _start_worker(out: Path, bank: TextureBank) -> None:
-    if torch.multiprocessing.parent_process() is not None:
-        torch.set_num_threads(1)  # the processes already fill the cores
-    _worker.update(out=out, bank=bank)
-
-
-def _write_sample(job: tuple[int, int]) -> None:
-    seed, index = job
-    sample: dict[str, Any] = draw_sample(np.random.default_rng((seed, index)), _worker["bank"])
-    path = sample_path(_worker["out"], seed, index)
-    partial = path.with_name(path.name + f".{os.getpid()}.part")
-    with partial.open("wb") as file:
-        np.savez(file, **sample)
-    partial.replace(path)
+def make_depth_samples(settings: Sampling) -> None:
+    """`rap train depth-samples`."""
+    write_samples(settings, draw_sample)
 
 
 # --- one sample -------------------------------------------------------------------------------------------------------
@@ -117,7 +52,7 @@ def draw_sample(rng: np.random.Generator, bank: TextureBank) -> dict[str, np.nda
         numbers.
     """
     for _ in range(ATTEMPTS):
-        clip = _draw_clip(rng, bank)
+        clip = moving_clip(rng, bank)
         shown = draw_shown(rng)
         found = _swept(rng, clip, shown)
         if found is not None:
@@ -128,29 +63,6 @@ def draw_sample(rng: np.random.Generator, bank: TextureBank) -> dict[str, np.nda
             truth = (inverse_depth - planes[kept, 0, None, None]) / planes[kept, 1, None, None]
             return stored(evidence, kept) | {"truth": np.clip(truth, *MAX_PLANES_OFF).astype(np.float16)}
     raise RuntimeError(f"no clip with parallax in {ATTEMPTS}; please report the seed")
-
-
-def _draw_clip(rng: np.random.Generator, bank: TextureBank) -> SyntheticBatch:
-    size = list(SIZES)[rng.choice(len(SIZES), p=list(SIZES.values()))]
-    config = SyntheticConfig(size=size, num_frames=NUM_FRAMES, supersample_share=0.3)
-    plan = plan_clip(rng, config, bank)
-    while plan.kind.split("/")[1] in WITHOUT_PARALLAX:
-        plan = plan_clip(rng, config, bank)
-    return render_plan(plan, rng, config, bank)
-
-
-def draw_shown(rng: np.random.Generator) -> list[int]:
-    """Which of 17 frames are swept together: mostly three, near or far from each other, else two, five or nine."""
-    draw = rng.random()
-    if draw < 0.35:
-        return [0, 8, 16]
-    if draw < 0.55:
-        gap = int(rng.integers(3, 8))
-        first = int(rng.integers(0, NUM_FRAMES - 2 * gap))
-        return [first, first + gap, first + 2 * gap]
-    if draw < 0.7:
-        return np.sort(rng.permutation(NUM_FRAMES)[: 3 if draw < 0.65 else 2]).tolist()
-    return list(range(0, NUM_FRAMES, 4 if draw < 0.8 else 2))
 
 
 def _swept(
@@ -207,17 +119,8 @@ class DepthSamples:
 
     @classmethod
     def read(cls, folder: Path) -> DepthSamples:
-        """All samples of a folder, in the order of their numbers.
-
-        Raises:
-            InputError: there are none.
-        """
-        paths = sorted(Path(folder).glob("sample-*.npz"))
-        if not paths:
-            raise InputError(
-                f"--data {folder}: holds no samples; make them with rap train depth-samples --out {folder}"
-            )
-        return cls(tuple(_read(path) for path in paths))
+        """All samples of a folder, in the order of their numbers; InputError where there are none."""
+        return cls(read_samples(folder, "rap train depth-samples"))
 
     def draw(self, rng: np.random.Generator, count: int, size: tuple[int, int]) -> tuple[Evidence, Tensor]:
         """Cut-outs of `size` (h, w) of random sources, some mirrored, some with fewer points.
@@ -241,11 +144,6 @@ class DepthSamples:
             batch["moved_px"],
         )
         return evidence, batch["truth"].float()
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: torch.from_numpy(file[name]) for name in file.files}
 
 
 def _cut(clip: dict[str, Tensor], rng: np.random.Generator, size: tuple[int, int]) -> dict[str, Tensor]:

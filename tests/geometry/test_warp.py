@@ -11,6 +11,7 @@ from jaxtyping import jaxtyped
 
 from rap.geometry import se3
 from rap.geometry import warp as module
+from rap.geometry.transfer import grid_intrinsics, pair_of
 from rap.geometry.warp import camera_distance, fill_holes, plane_inverse_depth, warp
 
 SIZE = (48, 64)
@@ -142,8 +143,8 @@ def test_splat_agrees_with_its_slow_twin():
     K = np.tile([9.0, 9.0, 5.0, 4.0], (1, 2, 1))
     a = (np.stack([pose()[0], pose(0.2, yaw=0.3)[0]])[None], K)
     b = (np.stack([pose(0.3, 0.1, 0.2, yaw=-0.2)[0]] * 2)[None], K)
-    on_grid = (a[0], module._grid_intrinsics(a[1], size))
-    fast = module._splat(depth, module._transfer_of(on_grid, b, torch.device("cpu")), size, 1)
+    on_grid = (a[0], grid_intrinsics(a[1], size))
+    fast = module._splat(depth, pair_of(on_grid, b, torch.device("cpu")), size, 1)
     slow = np.zeros((2, *size))
     for n in range(2):
         T_b_a = np.linalg.inv(b[0][0, n]) @ a[0][0, n]
