@@ -116,6 +116,19 @@ def test_a_picture_is_a_plane_at_unit_depth(clip):
     assert np.abs(shifted - moved)[seen].mean() < 0.02
 
 
+def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, truth, scene, monkeypatch):
+    plain = replace(scene, frames=scene.frames.clone())
+    with_network = scene.render(truth)
+    asked = []
+    monkeypatch.setattr(scene_module, "embedded_blend_network", lambda device: asked.append(device))
+    without = plain.render(truth)
+    assert asked == ["cpu"] and not torch.equal(with_network.colour, without.colour)
+    assert torch.equal(with_network.mask, without.mask)
+    path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
+    picture_scene(clip, path).render(path)
+    assert asked == ["cpu"], "one picture is shown as it is"
+
+
 def test_a_clip_without_parallax_is_a_plane_at_unit_depth(clip):
     rests = Clip(np.repeat(clip.frames_u8[:1], 17, axis=0), clip.fps)
     truck = preset("truck-right", image_size=clip.image_size, fov_y_rad=0.9)
