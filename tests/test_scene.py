@@ -127,6 +127,8 @@ def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, trut
     path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
     picture_scene(clip, path).render(path)
     assert asked == ["cpu"], "one picture is shown as it is"
+    replace(scene, depth=replace(scene.depth, confidence=torch.zeros_like(scene.depth.confidence))).render(path)
+    assert asked == ["cpu"], "and so are planes"
 
 
 def test_a_clip_without_parallax_is_a_plane_at_unit_depth(clip):
