@@ -39,22 +39,22 @@ def test_the_mean_of_a_sample_is_near_its_truth(samples: Path):
     for path in samples.glob("*.npz"):
         with np.load(path) as file:
             mean, truth = (file[name].astype(float) / 255 for name in ("mean_u8", "truth_u8"))
-            assert mean.shape == truth.shape and file["single_u8"].shape[1] == file["valid"].shape[1] == 5
+            assert mean.shape == truth.shape and file["single_u8"].shape[1] == file["shown"].shape[1] == 5
             error, shuffled = np.square(mean - truth).mean(), np.square(mean[:, :, ::-1] - truth).mean()
             assert error < 0.02 and error < 0.5 * shuffled
-            assert (file["single_u8"].transpose(0, 1, 3, 4, 2)[~file["valid"]] == 0).all()
+            assert (file["single_u8"].transpose(0, 1, 3, 4, 2)[~file["shown"]] == 0).all()
 
 
 def test_cut_outs_keep_pictures_maps_and_truth_together(samples: Path):
     evidence, truth = BlendSamples.read(samples).draw(np.random.default_rng(0), 12, (48, 64))
     assert evidence.mean.shape == truth.shape == (12, 3, 48, 64)
-    assert evidence.valid.shape == (12, 5, 48, 64) and evidence.maps.shape == (12, 9, 48, 64)
-    assert (evidence.differences.abs().amax(dim=2)[~evidence.valid] == 0).all()
+    assert evidence.shown.shape == (12, 5, 48, 64) and evidence.maps.shape == (12, 9, 48, 64)
+    assert (evidence.differences.abs().amax(dim=2)[evidence.shown == 0] == 0).all()
     seen = evidence.maps[:, 6] > 0.5
     error = (evidence.mean - truth).abs().mean(dim=1)[seen].mean()
     for wrong in (truth.flip(-1), truth.roll(1, dims=1)):
         assert error < (evidence.mean - wrong).abs().mean(dim=1)[seen].mean(), "mirrored and recoloured together"
-    first = evidence.valid[:, 0]
+    first = evidence.shown[:, 0] > 0
     single = (evidence.mean + evidence.differences[:, 0] - truth).abs().mean(dim=1)
     assert single[first].mean() < 0.1
 

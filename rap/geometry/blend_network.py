@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,20 +53,38 @@ NEVER = -30.0  # logit of a source that shows nothing
 
 @dataclass(frozen=True, eq=False)
 class BlendEvidence:
-    """What T targets of (H, W) see of their sources.
+    """What T targets of (H, W) see of their sources: the network's inputs, in one piece of memory.
 
     Attributes:
-        mean: (T,3,H,W) in [0, 1]: all of them, weighed and brought to one exposure, with holes filled.
-        differences: (T,5,3,H,W) from it, in the same exposure: of the nearest three where the common depth says they
-            lie, of the nearest two by their own depth; 0 where they show nothing.
-        valid: (T,5,H,W) where these five show something.
-        maps: (T,9,H,W) in about [0, 1], in the order of MAPS.
+        inputs: (T,32,H,W), of which the following are views: `mean` (T,3,H,W) in [0, 1], all sources weighed and
+            brought to one exposure, with holes filled; `differences` (T,5,3,H,W) from it, in the same exposure, of the
+            nearest three where the common depth says they lie and of the nearest two by their own depth, 0 where they
+            show nothing; `shown` (T,5,H,W), 1 where these five show something, else 0; `maps` (T,9,H,W) in about
+            [0, 1], in the order of MAPS.
     """
 
-    mean: Float[Tensor, "T 3 H W"]
-    differences: Float[Tensor, "T 5 3 H W"]
-    valid: Bool[Tensor, "T 5 H W"]
-    maps: Float[Tensor, "T 9 H W"]
+    inputs: Float[Tensor, "T inputs H W"]
+
+    @classmethod
+    def blank(cls, count: int, size: tuple[int, int], device: torch.device | str = "cpu") -> BlendEvidence:
+        """Of `count` targets, to be written into its views."""
+        return cls(torch.zeros(count, INPUTS, *size, device=device))
+
+    @property
+    def mean(self) -> Float[Tensor, "T 3 H W"]:
+        return self.inputs[:, :3]
+
+    @property
+    def differences(self) -> Float[Tensor, "T 5 3 H W"]:
+        return self.inputs[:, 3 : 3 + 3 * SINGLE].unflatten(1, (SINGLE, 3))
+
+    @property
+    def shown(self) -> Float[Tensor, "T 5 H W"]:
+        return self.inputs[:, 3 + 3 * SINGLE : 3 + 4 * SINGLE]
+
+    @property
+    def maps(self) -> Float[Tensor, "T 9 H W"]:
+        return self.inputs[:, 3 + 4 * SINGLE :]
 
 
 Blending = Callable[[BlendEvidence], Tensor]
@@ -86,16 +104,17 @@ class BlendNetwork(UNet):
         return stem, nn.Conv2d(width, SHRINK**2 * OUTPUTS, 1)
 
     def forward(self, evidence: BlendEvidence) -> Float[Tensor, "T 3 H W"]:
-        H, W = evidence.mean.shape[-2:]
-        singles, valid = evidence.differences.flatten(1, 2), evidence.valid
-        x = torch.cat([evidence.mean, singles, valid.float(), evidence.maps], dim=1)
+        x = evidence.inputs
+        H, W = x.shape[-2:]
         beside = (0, -W % SHRINK, 0, -H % SHRINK)
         out = self.outputs(F.pad(x, beside, mode="replicate") if any(beside) else x)
         out = F.pixel_shuffle(out, SHRINK)[..., :H, :W]
-        never = torch.where(valid, 0.0, NEVER)
-        shares = torch.cat([out[:, :1] + TRUST, out[:, 1 : 1 + SINGLE] + never], dim=1).softmax(dim=1)
-        chosen = (evidence.differences * shares[:, 1:, None]).sum(dim=1)
-        return chosen.add_(evidence.mean).add(out[:, 1 + SINGLE :], alpha=CORRECTION)
+        logits = torch.cat([out[:, :1] + TRUST, torch.add(out[:, 1 : 1 + SINGLE], evidence.shown - 1, alpha=-NEVER)], 1)
+        colour = torch.add(evidence.mean, out[:, 1 + SINGLE :], alpha=CORRECTION)
+        shares = logits.softmax(dim=1)
+        for number, difference in enumerate(evidence.differences.unbind(1), start=1):
+            colour = colour.addcmul_(difference, shares[:, number, None])
+        return colour
 
 
 @lru_cache(maxsize=4)

@@ -63,7 +63,7 @@ WEIGHT_LOG_SCALE = 8.0
 
 FAR = 1e-6  # inverse depth of what is infinitely far: above 0, which is an empty pixel of a z-buffer
 MAX_REPEAT = 4
-CHUNK_PIXELS_CPU = 1 << 18  # target pixels times sources at once: the temporaries stay near the cache
+CHUNK_PIXELS_CPU = 1 << 19  # target pixels times sources at once: the temporaries stay near the cache
 CHUNK_PIXELS_GPU = 1 << 24
 
 
@@ -308,24 +308,22 @@ def _coloured(found: _Found, median: float, network: Blending | None) -> Warp:
 def _evidence(found: _Found, filled: Tensor, median: float) -> BlendEvidence:
     """What a network is shown; sources that are lacking show nothing."""
     T, N = found.gains.shape
-    near, count = found.near, min(N, REGISTERED)
-    inside = in_view(near.place).unflatten(0, (T, N))[:, :count] & found.mask[:, None]
-    gains = found.gains[:, :ALONE]
-    alone = found.layer_colours * F.pad(gains, (0, ALONE - gains.shape[1]))[..., None, None, None]
-    singles = _padded(found.colour[:, :count], REGISTERED), alone
-    valid = torch.cat([_padded(inside, REGISTERED), found.layer_masks], dim=1)
-    differences = torch.cat(singles, dim=1).clamp_(max=1).sub_(filled[:, None]).mul_(valid[:, :, None])
-    sure = near.confidence[:, :count] * inside
-    told = torch.log1p(found.weight) / WEIGHT_LOG_SCALE, found.inverse_depth / (found.inverse_depth + median)
-    parts = [_padded(near.consistency[:, :count], REGISTERED), _padded(sure, REGISTERED)]
-    parts += [part[:, None] for part in (found.mask.float(), *told)]
-    return BlendEvidence(filled, differences, valid, torch.cat(parts, dim=1))
-
-
-def _padded(values: Tensor, count: int) -> Tensor:
-    """Zeros added to dimension 1 until it has `count` entries."""
-    T, N = values.shape[:2]
-    return values if count == N else torch.cat([values, values.new_zeros(T, count - N, *values.shape[2:])], dim=1)
+    count, alone = min(N, REGISTERED), min(N, ALONE)
+    evidence = BlendEvidence.blank(T, (filled.shape[-2], filled.shape[-1]), filled.device)
+    evidence.mean.copy_(filled)
+    evidence.shown[:, :count] = in_view(found.near.place).unflatten(0, (T, N))[:, :count] & found.mask[:, None]
+    evidence.shown[:, REGISTERED : REGISTERED + alone] = found.layer_masks[:, :alone]
+    registered, own = evidence.differences.split([REGISTERED, ALONE], dim=1)
+    torch.sub(found.colour[:, :count], filled[:, None], out=registered[:, :count])
+    own[:, :alone] = found.layer_colours[:, :alone] * found.gains[:, :alone, None, None, None] - filled[:, None]
+    evidence.differences.mul_(evidence.shown[:, :, None])
+    consistency, confidence, others = evidence.maps.split([REGISTERED, REGISTERED, 3], dim=1)
+    consistency[:, :count] = found.near.consistency[:, :count]
+    torch.mul(found.near.confidence[:, :count], evidence.shown[:, :count], out=confidence[:, :count])
+    others[:, 0] = found.mask
+    others[:, 1] = torch.log1p(found.weight).mul_(1 / WEIGHT_LOG_SCALE)
+    torch.div(found.inverse_depth, found.inverse_depth + median, out=others[:, 2])
+    return evidence
 
 
 def _pairs(

@@ -140,11 +140,14 @@ def as_u8(values: Tensor) -> np.ndarray:
 
 def stored(parts: list[BlendEvidence]) -> dict[str, np.ndarray]:
     """All targets of the evidence: the single sources' colours and maps as bytes."""
-    mean, differences, valid, maps = (
-        torch.cat([getattr(part, name) for part in parts]) for name in ("mean", "differences", "valid", "maps")
-    )
-    singles = (mean[:, None] + differences) * valid[:, :, None]
-    return {"mean_u8": as_u8(mean), "single_u8": as_u8(singles), "valid": valid.numpy(), "maps_u8": as_u8(maps)}
+    evidence = BlendEvidence(torch.cat([part.inputs for part in parts]))
+    singles = (evidence.mean[:, None] + evidence.differences) * evidence.shown[:, :, None]
+    return {
+        "mean_u8": as_u8(evidence.mean),
+        "single_u8": as_u8(singles),
+        "shown": evidence.shown.numpy() > 0,
+        "maps_u8": as_u8(evidence.maps),
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +170,9 @@ class BlendSamples:
         cuts = [_cut(self.clips[rng.integers(len(self.clips))], rng, size) for _ in range(count)]
         batch = {name: torch.stack([cut[name] for cut in cuts]) for name in cuts[0]}
         mean, single, maps, truth = (batch[f"{name}_u8"].float() / 255 for name in ("mean", "single", "maps", "truth"))
-        differences = (single - mean[:, None]) * batch["valid"][:, :, None]
-        return BlendEvidence(mean, differences, batch["valid"], maps), truth
+        shown = batch["shown"].float()
+        differences = (single - mean[:, None]) * shown[:, :, None]
+        return BlendEvidence(torch.cat([mean, differences.flatten(1, 2), shown, maps], dim=1)), truth
 
 
 def _cut(clip: dict[str, Tensor], rng: np.random.Generator, size: tuple[int, int]) -> dict[str, Tensor]:

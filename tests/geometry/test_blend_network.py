@@ -34,10 +34,13 @@ INTRINSICS = np.array([[30.0, 30.0, 16.0, 12.0]])
 
 def evidence_of(colours: list[float], shown: list[bool], size: tuple[int, int] = (6, 10)) -> BlendEvidence:
     """One target whose mean and single sources are of one grey each."""
-    mean = torch.full((1, 3, *size), colours[0])
-    single = torch.tensor(colours[1:]).view(1, SINGLE, 1, 1, 1).expand(-1, -1, 3, *size)
-    valid = torch.tensor(shown).view(1, SINGLE, 1, 1).expand(-1, -1, *size)
-    return BlendEvidence(mean, (single - mean[:, None]) * valid[:, :, None], valid, torch.ones(1, len(MAPS), *size))
+    evidence = BlendEvidence.blank(1, size)
+    evidence.mean.fill_(colours[0])
+    for number, (colour, is_shown) in enumerate(zip(colours[1:], shown, strict=True)):
+        evidence.differences[:, number] = (colour - colours[0]) * is_shown
+        evidence.shown[:, number] = is_shown
+    evidence.maps.fill_(1.0)
+    return evidence
 
 
 def told(biases: dict[int, float]) -> BlendNetwork:
@@ -79,7 +82,7 @@ def test_any_size_is_answered_pixel_by_pixel(size: tuple[int, int]):
     network.head.weight.data.normal_()
     evidence = evidence_of([0.5] * 6, [True] * SINGLE, size)
     assert network(evidence).shape == (1, 3, *size)
-    moved = BlendEvidence(evidence.mean.clone(), evidence.differences, evidence.valid, evidence.maps)
+    moved = BlendEvidence(evidence.inputs.clone())
     moved.mean[..., :2, :2] += 0.1
     changed = (network(moved) != network(evidence)).any(dim=1)[0]
     assert changed[:2, :2].all(), "a cell of the network is the pixels it is made of"
@@ -121,8 +124,8 @@ def test_evidence_tells_what_every_source_shows_in_one_exposure():
     recorder = Recorder()
     seen = plane_before([0.0, 0.0], 0.0, recorder, (1.0, 1.5))
     (evidence,) = recorder.seen
-    assert evidence.valid[0, :2].all() and not evidence.valid[0, 2].any(), "two registered sources, no third"
-    assert evidence.valid[0, 3:].all()
+    assert (evidence.shown[0, :2] == 1).all() and not evidence.shown[0, 2].any(), "two registered sources, no third"
+    assert (evidence.shown[0, 3:] == 1).all()
     assert evidence.differences.abs().max() < 1e-3, "brought to one exposure, they agree"
     torch.testing.assert_close(evidence.mean, seen.colour)
     maps = dict(zip(MAPS, evidence.maps[0], strict=True))
@@ -134,7 +137,7 @@ def test_a_source_of_another_opinion_is_shown_with_its_difference():
     recorder = Recorder()
     plane_before([0.0, 0.4], 0.0, recorder)
     (evidence,) = recorder.seen
-    both = evidence.valid[0, 0] & evidence.valid[0, 1]
+    both = (evidence.shown[0, :2] == 1).all(dim=0)
     mean, first, second = evidence.mean[0], *evidence.differences[0, :2]
     assert 0.3 < both.float().mean() < 0.9, "12 px are out of the second's view"
     assert (first[:, both] * second[:, both] <= 1e-6).all(), "the mean lies between"
@@ -147,8 +150,8 @@ def test_a_source_alone_and_holes_are_shown_too():
     seen = plane_before([0.5], 0.0, recorder)
     (evidence,) = recorder.seen
     hole = ~seen.mask[0]
-    assert hole.any() and not evidence.valid[0][:, hole].any()
-    assert not evidence.valid[0, [1, 2, 4]].any()
+    assert hole.any() and not evidence.shown[0][:, hole].any()
+    assert not evidence.shown[0, [1, 2, 4]].any()
     torch.testing.assert_close(evidence.mean, fill_holes(seen.colour, seen.mask))
     torch.testing.assert_close(seen.filled, evidence.mean)
 
