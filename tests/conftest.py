@@ -1,9 +1,10 @@
-"""Several test processes share the processor: each takes its part of the threads."""
+"""Tests in several processes (`pytest -n 2 --dist loadgroup`): each takes its part of the threads, and whole files."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 import torch
 
 
@@ -11,3 +12,10 @@ def pytest_configure(config):
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of a file may share a session that each leaves to the next: they stay in one process, in their order."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("browser" if "browser" in item.keywords else item.path.name))

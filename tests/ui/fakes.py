@@ -152,7 +152,7 @@ def cloud(count: int = 200) -> PointCloud:
     return PointCloud(xyz, colours_u8, np.full(count, 0.4), np.full(count, 0.1), np.arange(count), span)
 
 
-def wait_until(condition, timeout_s: float = 10.0) -> None:
+def wait_until(condition, timeout_s: float = 60.0) -> None:
     """Fail when the condition has not come true in time."""
     end = time.monotonic() + timeout_s
     while not condition():
