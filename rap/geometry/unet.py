@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 Network = TypeVar("Network", bound="UNet")
 
 
-class UNet(nn.Module):
+class UNet(nn.Module, ABC):
     """Residual blocks at several resolutions, each half of the one before (Ronneberger et al., MICCAI 2015).
 
     Features of a coarser resolution are added to those of the finer one instead of being joined to them.
@@ -46,9 +47,9 @@ class UNet(nn.Module):
                 conv.weight = nn.Parameter(conv.weight.detach().contiguous(memory_format=torch.channels_last))
 
     @staticmethod
+    @abstractmethod
     def ends(width: int) -> tuple[nn.Conv2d, nn.Conv2d]:
         """What makes `width` channels of the inputs, and the outputs of as many; the latter is silent untrained."""
-        raise NotImplementedError
 
     def outputs(self, x: Float[Tensor, "S inputs H W"]) -> Float[Tensor, "S outputs h w"]:
         """Outputs at the stem's resolution."""

@@ -18,8 +18,6 @@ CUT = (112, 112)
 LEAST_ERROR = 1e-4
 """Squared error that is no error: 40 dB."""
 
-VALIDATION_BATCHES = 8
-
 
 @dataclass(frozen=True)
 class BlendTraining(NetworkTraining):
@@ -50,16 +48,15 @@ def _loss(network: BlendNetwork, samples: BlendSamples, rng: np.random.Generator
     return blend_loss(network(evidence), truth)
 
 
-def _judge(network: BlendNetwork, samples: BlendSamples, count: int) -> tuple[float, float, float]:
+def _judge(
+    network: BlendNetwork, samples: BlendSamples, rng: np.random.Generator, count: int
+) -> tuple[float, float, float]:
     """Loss, and PSNR in dB of the weighed mean and of what the network makes of it."""
-    rows = []
-    for number in range(VALIDATION_BATCHES):
-        evidence, truth = samples.draw(np.random.default_rng([number, 1]), count, CUT)
-        found = network(evidence)
-        errors = [squared_error(colour.clamp(0, 1), truth) for colour in (evidence.mean, found)]
-        rows.append([blend_loss(found, truth).item(), *(-10 * error.log10().mean().item() for error in errors)])
-    loss, before, after = np.mean(rows, axis=0)
-    return float(loss), float(before), float(after)
+    evidence, truth = samples.draw(rng, count, CUT)
+    found = network(evidence)
+    errors = (squared_error(colour.clamp(0, 1), truth) for colour in (evidence.mean, found))
+    before, after = (-10 * error.log10().mean().item() for error in errors)
+    return blend_loss(found, truth).item(), before, after
 
 
 LESSON = Lesson(
@@ -69,4 +66,5 @@ LESSON = Lesson(
     read=BlendSamples.read,
     loss=_loss,
     judge=_judge,
+    judged_batches=8,
 )

@@ -19,8 +19,6 @@ CUT = (56, 88)
 BOUNDED, LEAST_LOG_ERROR, LEAST_ERROR = 16.0, -3.0, 0.05
 """Planes from which an error counts by its logarithm; the surest a pixel may be; planes that are no error."""
 
-VALIDATION_BATCHES = 2
-
 
 @dataclass(frozen=True)
 class DepthTraining(NetworkTraining):
@@ -53,17 +51,15 @@ def _loss(network: DepthNetwork, samples: DepthSamples, rng: np.random.Generator
     return depth_loss(depth, log_error, truth)
 
 
-def _judge(network: DepthNetwork, samples: DepthSamples, count: int) -> tuple[float, float, float]:
+def _judge(
+    network: DepthNetwork, samples: DepthSamples, rng: np.random.Generator, count: int
+) -> tuple[float, float, float]:
     """Loss, and the shares of pixels more than a plane off before and after."""
-    rows = []
-    for number in range(VALIDATION_BATCHES):
-        evidence, truth = samples.draw(np.random.default_rng([number, 1]), count, CUT)
-        depth, log_error = network(evidence)
-        before = evidence.maps[:, 0].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
-        off = [((found - truth).abs() > 1).float().mean().item() for found in (before, depth)]
-        rows.append([depth_loss(depth, log_error, truth).item(), *off])
-    loss, before, after = np.mean(rows, axis=0)
-    return float(loss), float(before), float(after)
+    evidence, truth = samples.draw(rng, count, CUT)
+    depth, log_error = network(evidence)
+    before = evidence.maps[:, 0].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    off_before, off_after = (((found - truth).abs() > 1).float().mean().item() for found in (before, depth))
+    return depth_loss(depth, log_error, truth).item(), off_before, off_after
 
 
 LESSON = Lesson(
@@ -73,4 +69,5 @@ LESSON = Lesson(
     read=DepthSamples.read,
     loss=_loss,
     judge=_judge,
+    judged_batches=2,
 )

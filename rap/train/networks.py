@@ -60,7 +60,8 @@ class Lesson:
         columns: figures of the log that `judge` tells, the held-out loss first.
         read: all samples of a folder.
         loss: of (network, samples, random numbers, how many cut-outs).
-        judge: of (network, samples, how many cut-outs), the same cut-outs every time.
+        judge: the figures, of the same arguments.
+        judged_batches: so many batches, the same ones every time, are judged.
     """
 
     network: type[UNet]
@@ -68,7 +69,8 @@ class Lesson:
     columns: tuple[str, ...]
     read: Callable[[Path], Any]
     loss: Callable[[Any, Any, np.random.Generator, int], Tensor]
-    judge: Callable[[Any, Any, int], Sequence[float]]
+    judge: Callable[[Any, Any, np.random.Generator, int], Sequence[float]]
+    judged_batches: int
 
 
 def train_network(settings: NetworkTraining, lesson: Lesson) -> None:
@@ -97,8 +99,7 @@ def train_network(settings: NetworkTraining, lesson: Lesson) -> None:
         if (step + 1) % VALIDATE_EVERY == 0 or last:
             ema.store(network.parameters())
             ema.copy_to(network.parameters())
-            with torch.no_grad():
-                log.write(step + 1, float(np.mean(recent)), *lesson.judge(network, held_out, settings.batch), elapsed)
+            log.write(step + 1, float(np.mean(recent)), *_judged(lesson, network, held_out, settings.batch), elapsed)
             network.save(out / lesson.file)
             ema.restore(network.parameters())
             recent.clear()
@@ -117,6 +118,12 @@ def _split(samples: Any, count: int) -> tuple[Any, Any]:
     if not 0 < count < len(clips):
         raise InputError(f"--validation-clips must leave some of the {len(clips)} samples to train on, got {count}")
     return replace(samples, clips=clips[:count]), replace(samples, clips=clips[count:])
+
+
+@torch.no_grad()
+def _judged(lesson: Lesson, network: UNet, held_out: Any, count: int) -> list[float]:
+    batches = (np.random.default_rng([number, 1]) for number in range(lesson.judged_batches))
+    return np.mean([lesson.judge(network, held_out, rng, count) for rng in batches], axis=0).tolist()
 
 
 def _train_step(network: UNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
