@@ -17,5 +17,5 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Tests of a file may share a session that each leaves to the next: they stay in one process, in their order."""
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("browser" if "browser" in item.keywords else item.path.name))
+        one_browser = item.path.parent.name == "browser"  # two would wait for each other
+        item.add_marker(pytest.mark.xdist_group("browser" if one_browser else item.path.name))
