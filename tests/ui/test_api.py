@@ -51,10 +51,12 @@ class App:
 
 
 @pytest.fixture(scope="module")
-def app():
-    running = App()
-    yield running
-    running.close()
+def app(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:  # in the common folder sessions of other tests come and go
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("sessions")))
+        running = App()
+        yield running
+        running.close()
     gc.collect()
 
 
