@@ -12,6 +12,7 @@
 
 const PROBE_TIMEOUT_MS = 3000;
 const RETRY_MS = 5000;
+const LOST_MS = 1000;
 let sid = null, stream = null, timer = null;
 
 // Relative to the page's own address, so that a sub-path or a proxy in front changes nothing.
@@ -59,8 +60,20 @@ function frame(id) {
   iframe.title = "3D view of the camera path";
   iframe.dataset.sid = id;
   iframe.src = src;
-  iframe.addEventListener("load", () => document.dispatchEvent(new CustomEvent("rap-iframe", { detail: iframe })));
+  iframe.addEventListener("load", () => {
+    iframe.contentDocument.addEventListener("webglcontextlost", () => replaceLost(iframe, id), true);
+    document.dispatchEvent(new CustomEvent("rap-iframe", { detail: iframe }));
+  });
   place.replaceChildren(iframe);
+}
+
+// A browser may take WebGL away at any time, and what drew with it stays empty: a new frame is drawn from the beginning.
+function replaceLost(iframe, id) {
+  if (!iframe.isConnected || id !== sid) return;
+  iframe.remove();
+  say("loading");
+  clearTimeout(timer);
+  timer = setTimeout(() => connect(id), LOST_MS);
 }
 
 async function connect(id) {
