@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--guidance-scale", type=float, default=None)
     parser.add_argument("--refine", action="store_true", help="also refine the estimate on the clip's tracks")
     parser.add_argument("--hints", action="store_true", help="also generate the second half from a warp of the first")
+    parser.add_argument("--temperature", type=float, default=None, help="of generation (default: the checkpoint's)")
     parser.add_argument("--hint-level", type=float, default=None, help="noise level down to which the warp is held")
     parser.add_argument("--known-paths", action="store_true", help="measure the example clips, beside the weights")
     parser.add_argument("--seed", type=int, default=0)
@@ -88,7 +89,7 @@ def evaluate_clip(pipe: RaPPipeline, clip: Clip, args: argparse.Namespace) -> di
         row.update(_hinted(pipe, clip, truth, args))
     if args.steps == 0:
         return row
-    options = {"steps": args.steps, "guidance_scale": args.guidance_scale, "seed": args.seed}
+    options = _options(args)
     plane = None
     if pipe.transformer.config.warp_hint != "none":
         plane = plane_hints(clip.frames_u8[:1], (0,), truth)
@@ -135,7 +136,7 @@ def _hinted(pipe: RaPPipeline, clip: Clip, truth: Trajectory, args: argparse.Nam
     half = len(clip) // 2
     scene = build_scene(clip, truth, source_indices=tuple(range(0, half + 1, 2)))
     hints = scene.hints(truth)
-    options = {"steps": args.steps or None, "guidance_scale": args.guidance_scale, "seed": args.seed}
+    options = _options(args)
     videos = {"warp": hints.frames_u8}
     for name, given in (("alone", None), ("hinted", hints)):
         made = pipe.generate_video(clip.frames_u8[:1], truth, hints=given, hint_level=args.hint_level, **options)
@@ -145,6 +146,11 @@ def _hinted(pipe: RaPPipeline, clip: Clip, truth: Trajectory, args: argparse.Nam
     row = {f"leave_{name}_psnr_db": metrics.psnr(v[judged], clip.frames_u8[judged]) for name, v in videos.items()}
     row["leave_seen_share"] = float(hints.mask[judged].mean())
     return row
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {"steps": args.steps or None, "guidance_scale": args.guidance_scale, "temperature": args.temperature}
+    return {**options, "seed": args.seed}
 
 
 def _pose(Ts: np.ndarray, truth: Trajectory) -> dict[str, float]:

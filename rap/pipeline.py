@@ -55,6 +55,9 @@ class GenerateTask:
     `hints` is what the clip's geometry already shows along the trajectory, None the model alone. A model that was
     trained with warp hints sees them as an input. Besides, they are held down to the noise level `hint_level` (see
     `rap.flow.Hint`): 0 keeps them as they are and leaves only their holes to the model, 1 does not hold them at all.
+    `temperature` is the standard deviation of the noise that the video starts from: 1 samples what the model has
+    learned, less of it stays nearer to the mean of what it holds for possible, and seeds differ less (as with the prior
+    of Kingma and Dhariwal, Glow, NeurIPS 2018, section 6).
     """
 
     source_frames_u8: Frames
@@ -65,6 +68,7 @@ class GenerateTask:
     seed: int = 0
     hints: VideoHints | None = None
     hint_level: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,9 @@ class RaPPipeline(DiffusionPipeline):
         vae: the codec of both modalities.
         scheduler, ray_scheduler: hold the shift of either schedule; the sampler itself is `rap.flow.sample`.
         raxel_scale, canonical_fov_y_deg, ray_latents_std: see `LatentCodec`.
-        default_steps, default_estimate_steps, default_ray_steps, default_guidance_scale, default_hint_level: what a
-            task's None means for these weights: steps of the video, of an estimate, of the rays in joint sampling. The
-            paper estimates in two steps; under-trained weights do as well in one.
+        default_steps, default_estimate_steps, default_ray_steps, default_guidance_scale, default_hint_level,
+            default_temperature: what a task's None means for these weights: steps of the video, of an estimate, of the
+            rays in joint sampling. The paper estimates in two steps; under-trained weights do as well in one.
     """
 
     model_cpu_offload_seq = "transformer->vae"
@@ -151,6 +155,7 @@ class RaPPipeline(DiffusionPipeline):
         default_ray_steps: int = 2,
         default_guidance_scale: float = 1.0,
         default_hint_level: float = 0.0,
+        default_temperature: float = 1.0,
     ) -> None:
         super().__init__()
         self.register_modules(transformer=transformer, vae=vae, scheduler=scheduler, ray_scheduler=ray_scheduler)
@@ -164,6 +169,7 @@ class RaPPipeline(DiffusionPipeline):
             default_ray_steps=default_ray_steps,
             default_guidance_scale=default_guidance_scale,
             default_hint_level=default_hint_level,
+            default_temperature=default_temperature,
         )
         channels = transformer.config.in_channels
         if vae.config.z_dim != channels:
@@ -313,6 +319,10 @@ class RaPPipeline(DiffusionPipeline):
         _check_sources(sources, task.source_indices, count)
         size = sources.shape[1:3]
         problem = self._blank("generate", task, size, count, task.source_indices, sources)
+        temperature = _or(task.temperature, self.config.default_temperature)
+        if not 0 <= temperature <= 1:
+            raise ValueError(f"temperature must lie in [0, 1], got {temperature}")
+        problem = replace(problem, noise=Pair(temperature * problem.noise.video, problem.noise.rays))
         trajectory = task.trajectory.relative_to(task.source_indices[0]).resized(size)
         rays = self._encode_cameras(trajectory.Ts_world_camera, trajectory.intrinsics, problem)
         problem = replace(problem.with_rays(rays), trajectory=trajectory)

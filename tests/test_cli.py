@@ -238,10 +238,12 @@ def test_estimate_narrows_a_known_field_of_view_with_the_crop(capsys, pipeline: 
 @pytest.mark.parametrize("name", ["arc-left", "zoom-in"])
 def test_generate_along_a_preset(capsys, pipeline: FakePipeline, picture: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
-    result = run_json(capsys, "generate", picture, "--preset", name, "--amplitude", 0.5, "--guidance", 2, "--out", out)
+    settings = "--amplitude", 0.5, "--guidance", 2, "--temperature", 0.25
+    result = run_json(capsys, "generate", picture, "--preset", name, *settings, "--out", out)
     asked = preset(name, num_frames=17, image_size=(96, 128), amplitude=0.5)
     assert pipeline.tasks[0].trajectory == asked and pipeline.tasks[0].source_indices == (0,)
     assert pipeline.tasks[0].guidance_scale == result["guidance"] == 2
+    assert pipeline.tasks[0].temperature == result["temperature"] == 0.25
     assert formats.read(out / "trajectory.npz") == asked
     film = load_clip(out / "video.mp4")
     assert len(film) == 17 and film.image_size == (96, 128) and film.fps == pytest.approx(8.0)

@@ -230,6 +230,27 @@ def test_guidance_is_a_number_from_0_on(scale):
         hinted_pipeline()._generate_problem(GenerateTask(frames(1), arc(), guidance_scale=scale))
 
 
+def test_temperature_scales_the_noise_a_video_starts_from(pipe):
+    warm, cool = (pipe._generate_problem(GenerateTask(frames(1), arc(), temperature=t)) for t in (None, 0.25))
+    assert torch.equal(cool.noise.video, 0.25 * warm.noise.video) and torch.equal(cool.noise.rays, warm.noise.rays)
+    cold = [pipe.generate_video(frames(1), arc(), steps=2, seed=s, temperature=0.0).frames_u8 for s in (1, 2)]
+    warm = [pipe.generate_video(frames(1), arc(), steps=2, seed=s).frames_u8 for s in (1, 2)]
+    assert np.array_equal(*cold) and not np.array_equal(*warm)
+
+
+def test_the_checkpoint_has_a_temperature_of_its_own():
+    pipe = hinted_pipeline()
+    pipe.register_to_config(default_temperature=0.5)
+    own = pipe._generate_problem(GenerateTask(frames(1), arc())).noise.video
+    assert torch.equal(own, pipe._generate_problem(GenerateTask(frames(1), arc(), temperature=0.5)).noise.video)
+
+
+@pytest.mark.parametrize("temperature", [-0.1, 1.5, float("nan")])
+def test_a_temperature_lies_in_0_to_1(pipe, temperature):
+    with pytest.raises(ValueError, match=r"temperature must lie in \[0, 1\]"):
+        pipe._generate_problem(GenerateTask(frames(1), arc(), temperature=temperature))
+
+
 def test_flow_is_looked_for_in_the_best_frames_there_are():
     pipe = hinted_pipeline()
     small = frames(9)

@@ -82,6 +82,7 @@ class Api:
         seed: float = 0,
         guidance: float | None = None,
         source_frames: list[int] | None = None,
+        temperature: float | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """A video along a path, from the first frame of what is given or from several.
 
@@ -95,6 +96,7 @@ class Api:
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
             source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is
                 put through their cameras. They need `with_geometry`, which finds these. Empty: the path's own source.
+            temperature: share of the noise the video starts from, 0 to 1; empty: the model's own.
 
         Returns:
             The mp4 and the path it was made along.
@@ -110,7 +112,7 @@ class Api:
             else:
                 _dispatch(session, msg.ApplyPreset(preset, float(amplitude)))
             _start_from(session, source_frames or [])
-            _finish(session, msg.Regenerate(_count(steps), int(seed), guidance or None))
+            _finish(session, msg.Regenerate(_count(steps), int(seed), guidance or None, temperature))
             return self._take(session)
 
     def generate_joint(
@@ -174,13 +176,14 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         steps, seed = gr.Number(None, label="steps", precision=0), gr.Number(0, label="seed", precision=0)
         guidance = gr.Number(None, label="guidance")
         source_frames = gr.JSON(label="source_frames")
+        temperature = gr.Number(None, label="temperature")
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
         "generate_video": (
-            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames],
+            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames, temperature],
             [video, path],
         ),
         "generate_joint": ([files, steps, seed], [video, path]),

@@ -49,7 +49,8 @@ class SoftDrag:
 
 @dataclass(frozen=True)
 class Settings:
-    """What besides the path decides how a take comes out; `None` steps and guidance are the checkpoint's own.
+    """What besides the path decides how a take comes out; `None` steps, guidance and temperature are the checkpoint's
+    own.
 
     Args:
         with_geometry: the model was handed what the clip shows along the path.
@@ -61,6 +62,7 @@ class Settings:
     with_geometry: bool = False
     sources: tuple[int, ...] = ()
     guidance: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +111,8 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
         parts = (*parts, f"sources {settings.sources}")
     if settings.guidance is not None:
         parts = (*parts, f"guidance {settings.guidance}")
+    if settings.temperature is not None:
+        parts = (*parts, f"temperature {settings.temperature}")
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,9 @@ from rap.geometry import Trajectory
 from ui import session_file
 from ui.comparison import side_by_side
 from ui.document import Document, Take
+
+if TYPE_CHECKING:
+    from rap.geometry.tracks import PointCloud
 
 TAKE_KINDS = ("mp4", "gif", "png")
 
@@ -93,15 +97,17 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
     return Path(shutil.make_archive(str(pictures), "zip", pictures))
 
 
-def saved_session(folder: Path, document: Document, known_fov_y_rad: float | None) -> Path:
-    """The session file, named after the clip.
+def saved_session(
+    folder: Path, document: Document, known_fov_y_rad: float | None, cloud: PointCloud | None = None
+) -> Path:
+    """The session file, named after the clip, with the points of its refinement.
 
     Raises:
         InputError: there is nothing to save.
     """
     name = "" if document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", document.clip.name)
     path = folder / f"{name or 'session'}.rap.zip"
-    session_file.save(path, document, known_fov_y_rad)
+    session_file.save(path, document, known_fov_y_rad, cloud)
     return path
 
 

@@ -149,8 +149,10 @@ def _fields(session: Session) -> FrameFields | None:
 
 
 def _field_values(field: int, session: Session) -> tuple[Any, ...]:
+    """What the field shows, and whose camera it is: what was typed and not used must not stay for another."""
     document, shown = session.state.document, _shown(session)
-    return None if shown is None else shown[field], shown is not None and document.selected != document.source
+    value, enabled = None if shown is None else shown[field], shown is not None and document.selected != document.source
+    return value, enabled, document.selected, document.edited
 
 
 def _raxel_values(session: Session) -> tuple[Any, ...]:
@@ -158,7 +160,7 @@ def _raxel_values(session: Session) -> tuple[Any, ...]:
     return document.edited, document.best, session.known_path, document.selected
 
 
-def _field(value: float | str | None, enabled: bool) -> Any:
+def _field(value: float | str | None, enabled: bool, *_camera: Any) -> Any:
     return gr.update(value=value, interactive=enabled)
 
 

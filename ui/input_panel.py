@@ -62,7 +62,7 @@ class InputPanel:
             Part(self.cancel, lambda s: (panels.input_cancel_button(s.state.job, s.state.geometry.job),), maybe_button),
             Part(self.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
             button_part(self.refine, lambda s: panels.refine_button(s.state.document, s.state.geometry)),
-            Part(self.fov, lambda s: (s.known_fov_y_deg, s.state.document.clip is not None), _fov_field),
+            Part(self.fov, _fov_values, _fov_field),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
             Part(self.known, lambda s: (panels.known_line(s.state.document),), gr.HTML),
@@ -208,5 +208,10 @@ def _pivot_distance(target: tuple[float, float, float] | None) -> Any:
     return gr.Slider(value=1.0 if target is None else min(max(round(target[2], 2), 0.1), 5.0))
 
 
-def _fov_field(fov_y_deg: float | None, has_clip: bool) -> Any:
+def _fov_values(session: Session) -> tuple[Any, ...]:
+    """Anew after each refusal: the field shows what is used, the notice what was typed."""
+    return session.known_fov_y_deg, session.state.document.clip is not None, session.state.refusals
+
+
+def _fov_field(fov_y_deg: float | None, has_clip: bool, _refusals: int) -> Any:
     return gr.Number(None if fov_y_deg is None else round(fov_y_deg, 2), interactive=has_clip)

@@ -128,11 +128,12 @@ class OpenSession:
 
 @dataclass(frozen=True, eq=False)
 class SessionRead:
-    """A session file has been read; `document` is a `ui.document.Document`."""
+    """A session file has been read: its `ui.document.Document` and the points of its refinement."""
 
     document: Any
     known_fov_y_rad: float | None
     name: str
+    cloud: Any = None
 
 
 @dataclass(frozen=True)
@@ -310,11 +311,12 @@ class SetSoftDrag:
 
 @dataclass(frozen=True)
 class Regenerate:
-    """Generate a take along the edited path from the source frames; `None` guidance is the checkpoint's own."""
+    """Generate a take along the edited path from the source frames; `None` settings are the checkpoint's own."""
 
     steps: int | None = None
     seed: int = 0
     guidance: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,7 @@ class Variations:
     steps: int | None = None
     seed: int = 0
     guidance: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def duration(seconds: float) -> str:
 
 def cost_line(cost: Cost) -> str:
     """What a take costs on this machine, measured; or that it is not known yet."""
-    steps = "" if cost.steps is None else f"{cost.steps} steps, "
+    steps = "" if cost.steps is None else f"{_steps(cost.steps)}, "
     if cost.seconds_per_step is None:
         return f'<div class="rap-fact">Cost: {steps}the first take will tell.</div>'
     memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
@@ -222,7 +222,13 @@ def take_caption(document: Document) -> str:
         return ""
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
-    facts += [*guidance_words(take), *source_words(take), *geometry_words(take), duration(take.seconds)]
+    facts += [
+        *guidance_words(take),
+        *temperature_words(take),
+        *source_words(take),
+        *geometry_words(take),
+        duration(take.seconds),
+    ]
     mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
     state = '<span class="rap-badge rap-fresh">made along this path</span>'
     if document.is_stale(take):
@@ -267,7 +273,7 @@ def delete_button(document: Document, doomed: int | None) -> ButtonLook:
     """Asks once more before it deletes."""
     take = document.take
     if take is not None and take.number == doomed:
-        return ButtonLook(f"Really delete {take.title}?", True)
+        return ButtonLook("Really delete?", True)
     return take_button("Delete", document)
 
 
@@ -285,6 +291,11 @@ def geometry_words(take: Take) -> list[str]:
     return ["geometry" if take.settings.with_geometry else "model only"]
 
 
+def temperature_words(take: Take) -> list[str]:
+    """The share of noise that a take began with, where it is not the checkpoint's own."""
+    return [] if take.settings.temperature is None else [f"noise {take.settings.temperature:g}"]
+
+
 def guidance_words(take: Take) -> list[str]:
     """The guidance of a take, where it is not the checkpoint's own."""
     return [] if take.settings.guidance is None else [f"guidance {take.settings.guidance:g}"]
@@ -298,7 +309,11 @@ def source_words(take: Take) -> list[str]:
 
 def steps_words(take: Take) -> str:
     """How many steps a take took."""
-    return "default steps" if take.settings.steps is None else f"{take.settings.steps} steps"
+    return "default steps" if take.settings.steps is None else _steps(take.settings.steps)
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'s' * (count != 1)}"
 
 
 def viewport_hint(clip: Clip | None, has_path: bool) -> str:

@@ -49,6 +49,7 @@ class ResultPanel:
     steps: gr.Number
     seed: gr.Number
     guidance: gr.Number
+    temperature: gr.Number
     use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
@@ -73,13 +74,14 @@ class ResultPanel:
             Part(self.cost, lambda s: (s.cost,), panels.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
             Part(self.guidance, lambda s: (), _no_number),
+            Part(self.temperature, lambda s: (), _no_number),
             button_part(self.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: panels.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the column."""
-        settings = [self.steps, self.seed, self.guidance]
+        settings = [self.steps, self.seed, self.guidance, self.temperature]
         events.on(self.regenerate.click, regenerate, settings)
         events.on_pick(self.takes.select, show_take)
         for event in (self.name.submit, self.name.blur):
@@ -96,23 +98,7 @@ class ResultPanel:
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
-    """The take on show, and the job."""
-    video = gr.Video(
-        label="Result", autoplay=True, loop=True, interactive=False, height=180, buttons=["download"],
-        elem_id="rap-video",
-    )  # fmt: skip
-    caption = gr.HTML(elem_id="rap-caption", padding=False)
-    takes = gr.HTML(js_on_load=PICK_TAKE, elem_id="rap-takes", padding=False)
-    with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
-        name = gr.Textbox(
-            show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,
-            elem_id="rap-take-name",
-        )  # fmt: skip
-        star = gr.Button("Star (no take)", size="sm", interactive=False, min_width=50, elem_id="rap-star")
-        reload = gr.Button("Use its path (no take)", size="sm", interactive=False, min_width=80, elem_id="rap-reload")
-        delete = gr.Button("Delete (no take)", size="sm", interactive=False, min_width=60, elem_id="rap-delete")
-    preview = gr.HTML(elem_id="rap-preview", padding=False)
-    preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
+    """What a take is made with comes first, so that it stays in its place; then the preview, then the takes."""
     with gr.Row(elem_classes="rap-pair"):
         steps_box = gr.Number(
             steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=1000, min_width=70,
@@ -124,6 +110,10 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         guidance = gr.Number(
             None, label="Guidance", placeholder="off", minimum=0, maximum=20, step=0.5, min_width=70,
             elem_id="rap-guidance", elem_classes="rap-inline",
+        )  # fmt: skip
+        temperature = gr.Number(
+            None, label="Noise", placeholder="auto", minimum=0, maximum=1, step=0.25, min_width=60,
+            elem_id="rap-temperature", elem_classes="rap-inline",
         )  # fmt: skip
     with gr.Row(elem_classes="rap-pair"):
         cost = gr.HTML(elem_id="rap-cost", padding=False)
@@ -141,21 +131,44 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         )  # fmt: skip
     progress = gr.HTML(elem_id="rap-progress", padding=False)
     notice = gr.HTML(elem_id="rap-result-notice", padding=False)
+    preview = gr.HTML(elem_id="rap-preview", padding=False)
+    preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
+    video = gr.Video(
+        label="Result", autoplay=True, loop=True, interactive=False, height=180, buttons=["download"],
+        elem_id="rap-video",
+    )  # fmt: skip
+    caption = gr.HTML(elem_id="rap-caption", padding=False)
+    takes = gr.HTML(js_on_load=PICK_TAKE, elem_id="rap-takes", padding=False)
+    with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
+        name = gr.Textbox(
+            show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,
+            elem_id="rap-take-name",
+        )  # fmt: skip
+        star = gr.Button("Star (no take)", size="sm", interactive=False, min_width=50, elem_id="rap-star")
+        reload = gr.Button("Use its path (no take)", size="sm", interactive=False, min_width=80, elem_id="rap-reload")
+        delete = gr.Button("Delete (no take)", size="sm", interactive=False, min_width=60, elem_id="rap-delete")
     return ResultPanel(
         video, caption, preview, preview_line, takes, name, star, reload, delete, vary_button, vary_by, progress,
-        notice, steps_box, seed_box, guidance, use_geometry, cost,
+        notice, steps_box, seed_box, guidance, temperature, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
 
-def regenerate(session: Session, steps: float | None, seed: float | None, guidance: float | None) -> None:
+def regenerate(session: Session, *settings: float | None) -> None:
     """Begin to regenerate."""
-    session.dispatch(msg.Regenerate(int(steps) if steps else None, int(seed or 0), guidance or None))
+    session.dispatch(msg.Regenerate(*_settings(*settings)))
 
 
-def vary(session: Session, kind: Any, steps: float | None, seed: float | None, guidance: float | None) -> None:
+def vary(session: Session, kind: Any, *settings: float | None) -> None:
     """Begin three takes."""
-    session.dispatch(msg.Variations(kind, int(steps) if steps else None, int(seed or 0), guidance or None))
+    session.dispatch(msg.Variations(kind, *_settings(*settings)))
+
+
+def _settings(
+    steps: float | None, seed: float | None, guidance: float | None, temperature: float | None
+) -> tuple[int | None, int, float | None, float | None]:
+    """Of the fields; empty ones, no steps and no guidance are the checkpoint's own, no noise is none."""
+    return int(steps) if steps else None, int(seed or 0), guidance or None, temperature
 
 
 def show_take(session: Session, data: Any) -> None:

@@ -31,7 +31,7 @@ from ui import messages as msg
 from ui.document import Document, Settings, Take
 from ui.edits import AnyMessage, PathEdit
 from ui.folder import SessionFolder
-from ui.geometry import GeometryDesk, GeometryWorker, upload_fov_y_deg, why_unusable, with_known_fov
+from ui.geometry import GeometryDesk, GeometryWorker, shown_points, upload_fov_y_deg, why_unusable, with_known_fov
 from ui.hub import Hub
 from ui.importing import Import, as_path, read_import
 from ui.jobs import Job, Worker, explained
@@ -265,9 +265,9 @@ class Session:
         Raises:
             InputError: there is nothing to save.
         """
-        state = self._state
+        document, geometry = self._state.document, self._state.geometry
         with self._folder.writing() as folder:
-            return exports.saved_session(folder / EXPORTS, state.document, state.geometry.known_fov_y_rad)
+            return exports.saved_session(folder / EXPORTS, document, geometry.known_fov_y_rad, geometry.cloud)
 
     def close(self) -> None:
         """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
@@ -304,7 +304,7 @@ class Session:
                 opened = session_file.open_session(path, folder)
         except ValueError as error:
             return msg.Refused("keep", str(error))
-        return msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name)
+        return msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name, opened.cloud)
 
     def _read_cameras(self, message: msg.ImportCameras) -> msg.CamerasRead | msg.Refused:
         clip = self._state.document.clip
@@ -409,7 +409,10 @@ class Session:
     def _(self, message: msg.ClipRefused, state: State) -> Change:
         if message.files and message.files != state.box.files:
             return state, None
-        return replace(_refuse(state, "input", message.text), box=state.box.holding(())), None
+        clip, text = state.document.clip, message.text
+        if clip is not None:
+            text = f"{text.rstrip('.')}. The clip is still {clip.name}."
+        return replace(_refuse(state, "input", text), box=state.box.holding(())), None
 
     @_reduce.register
     def _(self, message: msg.SessionRead, state: State) -> Change:
@@ -418,6 +421,8 @@ class Session:
             use_on=state.geometry.use_on,
             dense_on=state.geometry.dense_on,
             known_fov_y_rad=message.known_fov_y_rad,
+            cloud=message.cloud,
+            sparse=shown_points(message.cloud),
         )
         opened = shelf.with_work(state, message.document, geometry)
         words = f"{message.name} is open: {shelf.contents(message.document)}. {shelf.brings_back(opened)}"
@@ -577,11 +582,11 @@ class Session:
 
     @_reduce.register
     def _(self, message: msg.Regenerate, state: State) -> Change:
-        return self._regenerate(Wanted(_edited(state), message.steps, message.seed, message.guidance), state)
+        return self._regenerate(_wanted(message, state), state)
 
     @_reduce.register
     def _(self, message: msg.Variations, state: State) -> Change:
-        wanted = Wanted(_edited(state), message.steps, message.seed, message.guidance)
+        wanted = _wanted(message, state)
         if message.kind == "seeds":
             first, *others = [replace(wanted, seed=wanted.seed + i) for i in range(3)]
         else:
@@ -595,9 +600,11 @@ class Session:
         hinted = self._geometry.hinted(state)
         frames = sources.used(document, path)
         named = () if frames == (path.source,) else frames
-        settings = Settings(wanted.seed, wanted.steps, hinted is not None, named, wanted.guidance)
+        settings = Settings(wanted.seed, wanted.steps, hinted is not None, named, wanted.guidance, wanted.temperature)
         pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
-        task = GenerateTask(pictures, path, frames, wanted.steps, wanted.guidance, wanted.seed)
+        task = GenerateTask(
+            pictures, path, frames, wanted.steps, wanted.guidance, wanted.seed, temperature=wanted.temperature
+        )
         keep = partial(self._keep_take, "regenerated", clip.hash, settings, doc.next_take_number(document), path)
         state, start = self._start("regenerate", task, settings, keep, state, hinted)
         left_out = sorted(set(sources.chosen(document)) - set(frames))
@@ -865,7 +872,8 @@ _PLACES: dict[type, str] = {
 
 
 def _refuse(state: State, place: str, text: str) -> State:
-    return replace(state, document=doc.drop_drag(state.document), notice=Notice(place, text, is_error=True))
+    notice = Notice(place, text, is_error=True)
+    return replace(state, document=doc.drop_drag(state.document), notice=notice, refusals=state.refusals + 1)
 
 
 def _clip(state: State) -> Clip:
@@ -887,6 +895,10 @@ def _edited(state: State) -> Trajectory:
     if state.document.edited is None:
         raise InputError("there is no path to generate along yet; press Predict or apply a preset first")
     return state.document.edited
+
+
+def _wanted(message: msg.Regenerate | msg.Variations, state: State) -> Wanted:
+    return Wanted(_edited(state), message.steps, message.seed, message.guidance, message.temperature)
 
 
 def _unlink(*files: Path) -> None:

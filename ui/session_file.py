@@ -15,10 +15,10 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ from ui import document as doc
 from ui.document import Document, Settings, SoftDrag, Take
 from ui.verification import verified
 
+if TYPE_CHECKING:
+    from rap.geometry.tracks import PointCloud
+
 KIND, VERSION = "rays-as-pixels session", 1
 MANIFEST = "manifest.json"
 MAX_FILES = 2000
@@ -44,6 +47,7 @@ SAFE_NAME = re.compile(r"[a-z0-9_-]+(/[A-Za-z0-9_-]+)?\.[a-z0-9]+")
 CLIP_FILE, REFERENCE_FILE = "clip/frames.npz", "clip/reference.npz"
 CLIP_ARRAYS = ("frames_u8", "footage_u8")
 KEYS_FILE = "paths/keys.npz"
+CLOUD_FILE = "paths/points.npz"
 PATHS = ("predicted", "refined", "edited")
 
 
@@ -54,17 +58,22 @@ class Opened:
     Args:
         document: without history.
         known_fov_y_rad: vertical field of view of the clip where it was known.
+        cloud: points of the refinement, where there was one; a file of before they were kept has none.
     """
 
     document: Document
     known_fov_y_rad: float | None
+    cloud: PointCloud | None
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def save(path: Path, document: Document, known_fov_y_rad: float | None = None) -> None:
+def save(path: Path, document: Document, known_fov_y_rad: float | None = None, cloud: PointCloud | None = None) -> None:
     """Write a session file; the file appears only when it is whole.
+
+    Args:
+        cloud: points of the refinement.
 
     Raises:
         InputError: there is no clip yet.
@@ -76,6 +85,8 @@ def save(path: Path, document: Document, known_fov_y_rad: float | None = None) -
     unfinished = path.with_name(path.name + ".part")
     try:
         manifest = _manifest(folder, document, document.clip, known_fov_y_rad)
+        if cloud is not None:
+            _write_cloud(folder / CLOUD_FILE, cloud)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         manifest["files"] = {file.relative_to(folder).as_posix(): _fingerprint(file) for file in files}
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # all of it is compressed already
@@ -147,6 +158,11 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
             {"take": found.take, "seconds": found.seconds, "reason": found.reason} for found in document.verifications
         ],
     }
+
+
+def _write_cloud(file: Path, cloud: PointCloud) -> None:
+    file.parent.mkdir(exist_ok=True)
+    np.savez_compressed(file, allow_pickle=False, **{f.name: getattr(cloud, f.name) for f in fields(cloud)})
 
 
 def _video_name(number: int) -> str:
@@ -322,7 +338,8 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
     if manifest["shown_take"] is not None:
         document = doc.show_take(document, _typed(manifest, "shown_take", int))
     known = manifest["known_fov_y_rad"]
-    return Opened(document, None if known is None else _typed(manifest, "known_fov_y_rad", float))
+    known = None if known is None else _typed(manifest, "known_fov_y_rad", float)
+    return Opened(document, known, _cloud(folder / CLOUD_FILE))
 
 
 def _clip(row: dict[str, Any], folder: Path) -> Clip:
@@ -340,6 +357,21 @@ def _clip(row: dict[str, Any], folder: Path) -> Clip:
         upload_size=None if size is None else (int(size[0]), int(size[1])),
         exif_fov_y_rad=None if row["exif_fov_y_rad"] is None else _typed(row, "exif_fov_y_rad", float),
     )
+
+
+def _cloud(file: Path) -> PointCloud | None:
+    if not file.is_file():
+        return None
+    from rap.geometry.tracks import PointCloud  # brings OpenCV
+
+    with np.load(file, allow_pickle=False) as archive:
+        columns = {f.name: archive[f.name] for f in fields(PointCloud)}
+    count, kinds = len(columns["xyz"]), {"xyz": (3, "f"), "colours_u8": (3, "u"), "span": (2, "i"), "point": (0, "i")}
+    for name, column in columns.items():
+        width, kind = kinds.get(name, (0, "f"))
+        if column.shape != ((count, width) if width else (count,)) or column.dtype.kind != kind:
+            raise TypeError(f"points: {name} is {column.dtype} of {column.shape}, which {count} points do not have")
+    return PointCloud(**columns)
 
 
 def _take(row: dict[str, Any], folder: Path, name: str) -> Take:

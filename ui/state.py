@@ -199,6 +199,7 @@ class Wanted:
     steps: int | None
     seed: int
     guidance: float | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ class State:
         compared: numbers of the takes that play side by side.
         box: files in the page's box.
         earlier, later: work on other clips that undo and redo get back, the nearest last.
+        refusals: how often something was refused.
     """
 
     document: Document
@@ -255,6 +257,7 @@ class State:
     box: FileBox = field(default_factory=FileBox)
     earlier: tuple[Work, ...] = ()
     later: tuple[Work, ...] = ()
+    refusals: int = 0
     version: int = 0
 
     @property

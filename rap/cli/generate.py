@@ -57,6 +57,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="G",
         help="scale of guidance by the path (default: the model's)",
     )
+    parser.add_argument(
+        "--temperature",
+        type=options.temperature,
+        metavar="T",
+        help="share of noise the video starts from: 1 samples, less is nearer to the mean (default: the model's)",
+    )
     cameras.add_cameras(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
@@ -94,7 +100,14 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
 
     sources = clip.frames_u8[: len(source_indices)]
     task = GenerateTask(
-        sources, trajectory, source_indices, chosen.steps, chosen.guidance, seed=chosen.seed, hints=hints
+        sources,
+        trajectory,
+        source_indices,
+        chosen.steps,
+        chosen.guidance,
+        seed=chosen.seed,
+        hints=hints,
+        temperature=chosen.temperature,
     )
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None
@@ -110,6 +123,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "source_indices": list(source_indices),
             "seed": chosen.seed,
             "guidance": chosen.guidance,
+            "temperature": chosen.temperature,
             "trajectory": results.trajectory_fields(asked),
             "cameras": None if found is None else cameras.camera_fields(found, clip),
             "followed": results.followed_fields(output.frames_u8, asked, asked),

@@ -92,6 +92,14 @@ def guidance(text: str) -> float:
     return value
 
 
+def temperature(text: str) -> float:
+    """A share of the noise, from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
 def _integer(text: str, least: int) -> int:
     try:
         value = int(text)

@@ -100,6 +100,18 @@ def test_a_path_in_pieces_is_said_at_once():
     )
 
 
+def test_a_reopened_session_has_the_points_of_its_refinement(session, app, video):
+    predict(session, video)
+    before = at_rest(session).geometry
+    other = app.sessions.open()
+    other.dispatch(msg.OpenSession(str(session.save())))
+    np.testing.assert_array_equal(other.state.geometry.sparse.xyz, before.sparse.xyz)
+    other.dispatch(msg.ApplyPreset("arc-left"))
+    at_rest(other)
+    (asked,) = [points for name, points in app.backend.calls[-1:] if name == "build_scene"]
+    np.testing.assert_array_equal(asked.xyz, before.cloud.xyz)
+
+
 def test_a_prediction_is_refined_and_both_paths_are_kept(session, app, video):
     drawn = []
     session.viewport.draw = drawn.append

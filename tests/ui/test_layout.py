@@ -107,6 +107,24 @@ def test_every_part_has_a_name_of_its_own(page):
     assert all(names) and len(set(names)) == len(names)
 
 
+def test_what_was_typed_and_not_used_is_overwritten(page):
+    """Fields are sent again with what is true, also where that is what the page was told last."""
+    session_id, seen, _ = open_page(page)
+    session = session_of(page, session_id)
+    session.dispatch(msg.ClipRead(clip()))
+    session.dispatch(msg.ApplyPreset("truck-left"))
+    session.dispatch(msg.Select(5))
+    seen = page.refresh(session_id, seen)[0]
+    session.dispatch(msg.Select(7))
+    drawn = page.refresh(session_id, seen)
+    assert {"rap-frame-fov", "rap-frame-yaw", "rap-frame-quaternion"} <= sent(page, drawn)
+    assert "rap-fov" not in sent(page, drawn)
+    for _ in range(2):
+        session.dispatch(msg.SetFieldOfView(500.0))
+        drawn = page.refresh(session_id, drawn[0])
+        assert "rap-fov" in sent(page, drawn) and session.known_fov_y_deg is None
+
+
 def session_of(page, session_id):
     return page._events.session(session_id)
 
@@ -150,10 +168,10 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
     session_of(page, session_id).dispatch(msg.Undo())
     assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
-    result_panel.regenerate(session_of(page, session_id), 3, 1, 2.5)
+    result_panel.regenerate(session_of(page, session_id), 3, 1, 2.5, 0.0)
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
-    assert "guidance 2.5" in panels.take_caption(session_of(page, session_id).state.document)
+    assert "guidance 2.5 · noise 0 ·" in panels.take_caption(session_of(page, session_id).state.document)
     assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
@@ -172,7 +190,7 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-auto-refine", "rap-use-geometry", "rap-fov", "rap-soft"} <= shown
-    assert input_panel._fov_field(48.5, True).value == 48.5
+    assert input_panel._fov_field(48.5, True, 0).value == 48.5
 
 
 def test_a_page_without_a_session_is_told(page):

@@ -6,18 +6,19 @@ import hashlib
 import json
 import stat
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import clip
+from fakes import clip, cloud
 
 from rap.data import write_video
 from rap.errors import InputError
 from rap.geometry import preset, replace_pose, scale_motion
 from rap.geometry.refine import RefinementReport
 from rap.geometry.spread import path_spread
+from rap.geometry.tracks import PointCloud
 from ui import document as doc
 from ui import session_file
 from ui.document import Document, Settings, Take
@@ -69,7 +70,7 @@ def document(tmp_path) -> Document:
 @pytest.fixture
 def saved(document, tmp_path) -> Path:
     path = tmp_path / "work.rap.zip"
-    save(path, document, 0.8)
+    save(path, document, 0.8, cloud())
     return path
 
 
@@ -97,6 +98,8 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     opened = open_session(saved, folder)
     found = opened.document
     assert opened.known_fov_y_rad == 0.8
+    for column in fields(PointCloud):
+        np.testing.assert_array_equal(getattr(opened.cloud, column.name), getattr(cloud(), column.name))
     assert found.clip.hash == document.clip.hash and found.clip.name == document.clip.name
     for name in ("predicted", "refined", "edited"):
         assert getattr(found, name).hash == getattr(document, name).hash
@@ -124,7 +127,9 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
 
 def test_a_clip_alone_can_be_saved_and_nothing_cannot(tmp_path, folder) -> None:
     save(tmp_path / "clip.zip", doc.with_clip(Document(), clip(1)))
-    found = open_session(tmp_path / "clip.zip", folder).document
+    opened = open_session(tmp_path / "clip.zip", folder)
+    found = opened.document
+    assert opened.cloud is None
     assert len(found.clip) == 1 and found.edited is None and found.takes == ()
     with pytest.raises(InputError, match="nothing to save"):
         save(tmp_path / "none.zip", Document())
@@ -247,4 +252,15 @@ def test_a_spread_that_is_none_is_refused(saved, folder, distance) -> None:
     rewritten(saved, lambda manifest: manifest["spread"].update(distance=distance))
     with pytest.raises(InputError, match="work.rap.zip: "):
         open_session(saved, folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "column", [{"xyz": np.zeros((3, 2))}, {"colours_u8": np.zeros((200, 3))}, {"point": np.arange(7)}]
+)
+def test_points_that_are_none_are_refused(document, tmp_path, folder, column) -> None:
+    path = tmp_path / "odd.rap.zip"
+    save(path, document, cloud=replace(cloud(), **column))
+    with pytest.raises(InputError, match=r"odd.rap.zip: points: .* points do not have"):
+        open_session(path, folder)
     assert list(folder.iterdir()) == []
