@@ -111,13 +111,13 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             None, label="Guidance", placeholder="off", minimum=0, maximum=20, step=0.5, min_width=70,
             elem_id="rap-guidance", elem_classes="rap-inline",
         )  # fmt: skip
+    with gr.Row(elem_classes="rap-pair"):
         temperature = gr.Number(
-            None, label="Noise", placeholder="auto", minimum=0, maximum=1, step=0.25, min_width=60,
+            None, label="Noise", placeholder="auto", minimum=0, maximum=1, step=0.25, min_width=70,
             elem_id="rap-temperature", elem_classes="rap-inline",
         )  # fmt: skip
-    with gr.Row(elem_classes="rap-pair"):
-        cost = gr.HTML(elem_id="rap-cost", padding=False)
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
+    cost = gr.HTML(elem_id="rap-cost", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
