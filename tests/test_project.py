@@ -3,11 +3,14 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rap.data import load_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,6 +45,17 @@ def test_readme_holds_the_two_commands_and_no_broken_links():
     assert install.replace("install", "install -q") in steps and steps[-1] == tests, "what the README says is what runs"
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), f"README links to {target}, which is not there"
+
+
+def test_the_readmes_python_example_runs_as_it_stands(tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "RaPPipeline" in block]
+    shutil.copy(ROOT / "assets" / "examples" / "arc_around_a_table.mp4", tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code, names)
+    assert names["refined"].report.verdict == "refined"
+    assert len(load_clip(tmp_path / "arc.mp4")) == 17
 
 
 def test_torch_is_bounded_below_the_untested_release():
