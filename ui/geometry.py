@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 REST_S = 0.4  # how long a path must rest before it is previewed
 DENSE_POINTS = 60_000
+SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 FAR = 30.0  # points farther off than this, in median depths of the source view, only make the view jump
 
 
@@ -414,9 +415,11 @@ def shown_points(cloud: PointCloud | None) -> Points | None:
 
 
 def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
-    """Called in the worker's thread: the dense points are made there, too."""
-    dense = None if basis.known_from == "one image" else _near(*scene.coloured_points(max_points=DENSE_POINTS))
-    return BuiltScene(basis, scene, dense)
+    """Called in the worker's thread: the points are made there, too."""
+    if basis.known_from == "one image":
+        return BuiltScene(basis, scene)
+    clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
+    return BuiltScene(basis, scene, *(_near(*cloud) for cloud in clouds))
 
 
 def kept_preview(folder: SessionFolder, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 
 STRIP_HEIGHT_PX = 44
 STRIP_FRAMES = 5
+MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
 SHORT_NAME = 20  # letters of a clip's name on a button
 NO_PATH = '<div class="rap-note">No path yet</div>'
 JOB_TITLES = {
@@ -64,7 +65,7 @@ def clip_card(clip: Clip | None) -> str:
     h, w = clip.image_size
     count = len(clip)
     facts = f"{count} frames · {w} × {h} px" if count > 1 else f"1 image · {w} × {h} px"
-    if count > 1:
+    if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     lines = [f'<div class="rap-fact"><b>{escape(clip.name or "clip")}</b> {facts}</div>']
     lines += [f'<div class="rap-note">{escape(note)}</div>' for note in clip.notes]

@@ -350,9 +350,11 @@ class Session:
     @staticmethod
     def _shown_points(geometry: Geometry, through: bool) -> Points | None:
         """Sparse ones, or those of the depth maps: on demand, and for who looks through a camera, as its picture."""
-        wanted = geometry.dense_on or through
-        dense = geometry.scene.dense if wanted and geometry.scene is not None else None
-        return geometry.sparse if dense is None else dense
+        scene = geometry.scene
+        if scene is None or not (geometry.dense_on or through):
+            return geometry.sparse
+        points = scene.picture if through else scene.dense
+        return geometry.sparse if points is None else points
 
     def _thumbnails(self, document: Document) -> tuple[np.ndarray, ...] | None:
         """A picture for each pose: the clip's frames along an estimated path, else only the source's.

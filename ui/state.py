@@ -95,11 +95,17 @@ class Basis:
 
 @dataclass(frozen=True, eq=False)
 class BuiltScene:
-    """The space that the clip shows, ready to be seen from elsewhere; `dense` are points of its depth maps, if any."""
+    """The space that the clip shows, ready to be seen from elsewhere.
+
+    Args:
+        dense: points of its depth maps that are sure, if any.
+        picture: nearly all of them, for who looks through a camera: wrong depth hardly shows there, holes do.
+    """
 
     basis: Basis
     scene: Scene
-    dense: Points | None
+    dense: Points | None = None
+    picture: Points | None = None
 
 
 @dataclass(frozen=True, eq=False)

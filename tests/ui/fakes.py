@@ -98,7 +98,8 @@ class FakeScene:
         return 1.0 if frame == 0 else 1.25
 
     def coloured_points(self, max_points=1000, min_confidence=0.5):
-        return np.random.default_rng(0).normal(size=(500, 3)), np.full((500, 3), 90, np.uint8)
+        count = 500 if min_confidence >= 0.5 else 900
+        return np.random.default_rng(0).normal(size=(count, 3)), np.full((count, 3), 90, np.uint8)
 
 
 @dataclass

@@ -193,6 +193,11 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     assert input_panel._fov_field(48.5, True, 0).value == 48.5
 
 
+@pytest.mark.parametrize(("fps", "told"), [(24.0, True), (1.82, True), (384.0, False)])
+def test_a_rate_that_nobody_filmed_at_is_not_told(fps, told):
+    assert (f"{fps:.3g} fps" in panels.clip_card(replace(clip(), fps=fps))) == told
+
+
 def test_a_page_without_a_session_is_told(page):
     with pytest.raises(gr.Error, match="still starting"):
         page.refresh("", {})
