@@ -29,7 +29,7 @@ def paper_layout(
     Args:
         frames_u8: the input video.
         predicted: its cameras; the raxel maps are theirs.
-        reference: known cameras of the same frames; without them their places stay empty.
+        reference: known cameras of the same frames; without them the predicted maps stand alone, halfway down.
 
     Raises:
         ValueError: lengths or sizes that differ.
@@ -44,15 +44,18 @@ def paper_layout(
     predicted = predicted.relative_to(predicted.source)
     aligned = None if reference is None else aligned_to(predicted, reference)
     maps = _maps(predicted)
-    known = np.full_like(maps, 240) if aligned is None else _maps(aligned)
     tall = 2 * h + GAP
+    columns = np.full((len(maps), tall, w, 3), PAPER, np.uint8)
+    if aligned is None:
+        columns[:, tall // 4 : tall // 4 + h] = maps
+    else:
+        columns[:, :h], columns[:, h + GAP :] = maps, _maps(aligned)
     cameras = draw_cameras(predicted, aligned, tall)
     rows = []
     for i, frame in enumerate(frames_u8):
         large = np.asarray(Image.fromarray(frame).resize((round(w * tall / h), tall), Image.Resampling.BICUBIC))
-        middle = np.concatenate([maps[i], np.full((GAP, w, 3), PAPER, np.uint8), known[i]])
         space = np.full((tall, GAP, 3), PAPER, np.uint8)
-        rows.append(np.concatenate([large, space, middle, space, cameras[i]], axis=1))
+        rows.append(np.concatenate([large, space, columns[i], space, cameras[i]], axis=1))
     return np.stack(rows)
 
 

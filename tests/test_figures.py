@@ -32,10 +32,12 @@ def test_maps_and_cameras_are_in_their_places():
     np.testing.assert_array_equal(picture[:, :, -tall:], draw_cameras(PATH, aligned_to(PATH, other), tall))
 
 
-def test_without_a_reference_its_place_is_empty():
-    picture = paper_layout(frames(), PATH)
-    left = round(64 * (2 * 48 + GAP) / 48) + GAP
-    assert (picture[:, 48 + GAP :, left : left + 64] == 240).all()
+def test_without_a_reference_the_maps_stand_alone():
+    tall = 2 * 48 + GAP
+    left = round(64 * tall / 48) + GAP
+    column = paper_layout(frames(), PATH)[:, :, left : left + 64]
+    np.testing.assert_array_equal(column[:, tall // 4 : tall // 4 + 48], maps(PATH))
+    assert (column[:, : tall // 4] == 255).all() and (column[:, tall // 4 + 48 :] == 255).all()
 
 
 def near(pictures, colour):

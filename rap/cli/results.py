@@ -200,7 +200,7 @@ def camera_errors(predicted: Trajectory, reference: Trajectory) -> dict[str, Any
     return {
         "pairs": {"protocol": PAIR_PROTOCOL, **metrics.pose_errors(*poses).summary()},
         "path": {"protocol": PATH_PROTOCOL, **metrics.path_errors(*poses).summary()},
-        "fov_y_deg": float(fov_deg),
+        "fov_y_error_deg": float(fov_deg),
     }
 
 
@@ -211,6 +211,7 @@ def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Tra
     found = followed_path(frames_u8, estimated, requested)
     report = found.report
     errors = camera_errors(found.trajectory, requested) if report.verdict in MEASURED else {}
+    errors.pop("fov_y_error_deg", None)  # the fit takes the lens that was asked for
     return {"protocol": FOLLOWED_PROTOCOL, "verdict": report.verdict, "reason": report.reason, **errors}
 
 
