@@ -149,10 +149,12 @@ def _fields(session: Session) -> FrameFields | None:
 
 
 def _field_values(field: int, session: Session) -> tuple[Any, ...]:
-    """What the field shows, and whose camera it is: what was typed and not used must not stay for another."""
+    """What the field shows, and whose camera it is: what was typed and not used must not stay for another, nor after
+    an undo. An edit sends only what it changes, or it would overwrite what is typed meanwhile into the next field.
+    """
     document, shown = session.state.document, _shown(session)
     value, enabled = None if shown is None else shown[field], shown is not None and document.selected != document.source
-    return value, enabled, document.selected, document.edited
+    return value, enabled, document.selected, len(document.future)
 
 
 def _raxel_values(session: Session) -> tuple[Any, ...]:
@@ -160,7 +162,7 @@ def _raxel_values(session: Session) -> tuple[Any, ...]:
     return document.edited, document.best, session.known_path, document.selected
 
 
-def _field(value: float | str | None, enabled: bool, *_camera: Any) -> Any:
+def _field(value: float | str | None, enabled: bool, _selected: int | None, _undone: int) -> Any:
     return gr.update(value=value, interactive=enabled)
 
 

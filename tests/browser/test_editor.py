@@ -217,9 +217,8 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
     assert np.degrees(editor.document.edited.fov_y_rad[16]) == pytest.approx(40)
 
     page.fill("#rap-frame-fov input", "77")  # typed and not used: it must not stay for another camera
-    open_tab(page, "Keys")
-    page.click("#rap-key-choice input")
-    page.click("[role=option]:has-text('frame 8')")
+    editor.session.dispatch(msg.Select(8))
+    page.wait_for_selector("#rap-frame-line:has-text('Frame 8')")
     page.wait_for_function("Number(document.querySelector('#rap-frame-fov input').value) < 77")
 
     open_tab(page, "Path")

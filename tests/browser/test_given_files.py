@@ -128,7 +128,7 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     page.wait_for_selector("#rap-redo:has-text('Redo: on to arc_around_a_table (1)')")
     editor.give(files / "notes.mp4")
     error_is(editor, "notes.mp4")
-    assert "first" not in editor.text("rap-input-notice")
+    assert "brings back" not in editor.text("rap-input-notice")
 
 
 def test_pictures_join_pictures_and_can_be_taken_out(editor, files):
