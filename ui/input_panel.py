@@ -74,7 +74,8 @@ class InputPanel:
     def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
         """Every listener of the column; steps and seed are asked for beside the result."""
         reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
-        events.on(self.files.upload, upload, [self.files], **reading)
+        # files that are added while others are still being read must not be dropped, as Gradio would by default
+        events.on(self.files.upload, upload, [self.files], trigger_mode="always_last", **reading)
         events.send(self.files.clear, msg.TakeOut())
         events.on_pick(self.files.delete, take_out)
         events.on(self.camera.stop_recording, upload_recording, [self.camera], **reading)
