@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
-import ui.quick_start  # noqa: F401  before whatever imports Gradio
+import ui.page.quick_start  # noqa: F401  before whatever imports Gradio
 
 # isort: split
 import argparse
@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rap.config import EMBEDDED_CHECKPOINT, NUM_FRAMES
-from ui import layout
-from ui.hub import Hub
+from ui.page import layout
+from ui.serve.hub import Hub
 
 if TYPE_CHECKING:  # at run time these come in the background, see `start`
-    from ui.session import Sessions
+    from ui.session.session import Sessions
 
 SESSION_GRACE_S = 60.0  # how long a session outlives its page: a reload or a short loss of the network
 
@@ -95,7 +95,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     hub = Hub(SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
     demo = layout.build(sessions, seed=options.seed, steps=options.steps)
-    demo.queue(default_concurrency_limit=None)  # the one model has its own line (ui.jobs); the page never waits for it
+    demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
     _, url, share_url = demo.launch(
         server_name=options.host,
         server_port=options.port,
@@ -135,10 +135,10 @@ def _default_steps(checkpoint: Path) -> int | None:
 def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
     try:
         from rap.geometry.motion import MotionLimits
-        from ui.geometry import GeometryWorker
-        from ui.jobs import Worker
-        from ui.session import Options, Sessions
-        from ui.verification import KnownPaths
+        from ui.document.verification import KnownPaths
+        from ui.serve.jobs import Worker
+        from ui.session.geometry_desk import GeometryWorker
+        from ui.session.session import Options, Sessions
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))

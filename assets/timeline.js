@@ -1,4 +1,4 @@
-// Plays and scrubs the path: `js_on_load` of one gr.HTML whose value is ui/timeline_words.py's markup.
+// Plays and scrubs the path: `js_on_load` of one gr.HTML whose value is ui/page/timeline_words.py's markup.
 // The page keeps time itself and tells Python which frame the playhead is at, at most once a frame; closing the page
 // stops it. What is set here (playing, loop, camera view, the playhead) outlives a redraw of the markup after an edit.
 

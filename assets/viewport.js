@@ -1,4 +1,4 @@
-// The page's side of ui/hub.py: the body of `js_on_load` of one gr.HTML whose value is the session's sid.
+// The page's side of ui/serve/hub.py: the body of `js_on_load` of one gr.HTML whose value is the session's sid.
 //
 //   gr.HTML(value=sid, html_template='<div class="rap-viewport"></div>', js_on_load=<this file>, ...)
 //

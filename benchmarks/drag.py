@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout,
 
 from rap.data import Clip
 from rap.geometry import preset, soft_drag
-from ui import messages as msg
-from ui.document import SoftDrag
-from ui.edits import SetPath
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, Session, Sessions
+from ui.document import messages as msg
+from ui.document.document import SoftDrag
+from ui.document.edits import SetPath
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Session, Sessions
 
 RATE_HZ = 20.0
 SIZE = (96, 128)

@@ -16,10 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the checkout, as for app.py
 
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, Session, Sessions
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Session, Sessions
 
 SETTLE_S = 1.0  # for threads to start or end
 

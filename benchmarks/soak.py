@@ -33,12 +33,12 @@ from rap.config import ASSETS, checkpoint_path
 from rap.geometry import PRESETS, se3
 from rap.geometry.reshape import EASINGS
 from rap.pipeline import RaPPipeline
-from ui import messages as msg
-from ui import path_edits as edits
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, Session, Sessions
+from ui.document import messages as msg
+from ui.document import path_edits as edits
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Session, Sessions
 
 CLIPS = sorted((ASSETS / "examples").glob("*.mp4"))
 FEW_STEPS = 2

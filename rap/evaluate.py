@@ -29,9 +29,9 @@ from rap.data.clip import open_upload
 from rap.data.dataset import ClipStore, relative_cameras
 from rap.errors import InputError
 from rap.geometry import Trajectory
-from rap.hints import plane_hints
 from rap.pipeline import RaPPipeline
-from rap.scene import build_scene, followed_path, refine
+from rap.views.hints import plane_hints
+from rap.views.scene import build_scene, followed_path, refine
 
 EXAMPLES = ASSETS / "examples"
 

@@ -21,11 +21,11 @@ from rap import flow
 from rap.config import SIZE_MULTIPLE
 from rap.flow import Pair
 from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
-from rap.geometry.optical_flow import flow_features
-from rap.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
 from rap.model.latent_cache import LatentCache, content
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+from rap.reconstruction.optical_flow import flow_features
+from rap.views.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 

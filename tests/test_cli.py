@@ -16,16 +16,17 @@ import pytest
 import trimesh
 from PIL import Image
 
-from rap import cli, formats, metrics, scene
+from rap import cli, formats, metrics
 from rap.cli import cameras, generate, model, options, roundtrip
 from rap.config import ASSETS
 from rap.data import Clip, load_clip, write_video
 from rap.geometry import PRESETS, Trajectory, preset
-from rap.geometry.refine import Refinement, RefinementReport
-from rap.geometry.tracks import PointCloud
-from rap.hints import VideoHints
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip
-from rap.scene import Preview
+from rap.reconstruction.refine import Refinement, RefinementReport
+from rap.reconstruction.tracks import PointCloud
+from rap.views import scene
+from rap.views.hints import VideoHints
+from rap.views.scene import Preview
 
 
 class FakePipeline:

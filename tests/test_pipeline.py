@@ -9,9 +9,9 @@ from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
 
 from rap.flow import Pair
 from rap.geometry import Trajectory, preset, se3
-from rap.hints import VideoHints, plane_hints
 from rap.model import PatchAutoencoder, RaPTransformer3DModel
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, RaPPipeline
+from rap.views.hints import VideoHints, plane_hints
 
 
 def tiny_pipeline(vae=None, **config) -> RaPPipeline:

@@ -13,10 +13,10 @@ import torch
 from rap import cli
 from rap.errors import InputError
 from rap.geometry import se3
-from rap.geometry.blend_network import BlendNetwork
 from rap.train import main
 from rap.train.blend import blend_loss
 from rap.train.blend_data import BlendSamples, draw_targets, exposed, noisy, shaken
+from rap.views.blend_network import BlendNetwork
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import torch
 
 from rap import cli
 from rap.errors import InputError
-from rap.geometry.depth_network import DepthNetwork
 from rap.train import main
 from rap.train.depth import depth_loss
 from rap.train.depth_data import DepthSamples
 from rap.train.networks import rate
 from rap.train.samples import draw_shown
+from rap.views.depth_network import DepthNetwork
 
 
 @pytest.fixture(scope="module")

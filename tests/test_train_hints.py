@@ -11,8 +11,8 @@ import torch
 from rap.data.dataset import ClipStore, PosedClips, to_video
 from rap.errors import InputError
 from rap.geometry import se3
-from rap.geometry.optical_flow import FLOW_CHANNELS
 from rap.model import LatentCodec, PatchAutoencoder
+from rap.reconstruction.optical_flow import FLOW_CHANNELS
 from rap.synthetic import SyntheticConfig, build_shards, render_clips
 from rap.train import hints as train_hints
 from rap.train.batches import SMALL_BATCH, SMALL_SIDE, BatchMaker

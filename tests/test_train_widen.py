@@ -13,11 +13,11 @@ from rap import metrics, train
 from rap.config import MOTION_LIMITS
 from rap.errors import InputError
 from rap.geometry import preset
-from rap.hints import plane_hints
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
 from rap.synthetic import SyntheticConfig, build_shards
 from rap.train.widen import widened, widened_codec, widened_transformer
+from rap.views.hints import plane_hints
 
 SIZE = (64, 64)
 NARROW, WIDE = 12, 20

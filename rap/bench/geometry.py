@@ -48,12 +48,12 @@ from rap.bench import colmap as colmap_run
 from rap.bench.windows import Footage, Window, drifted, evenly, whole_clips, windows_of
 from rap.config import checkpoint_path
 from rap.geometry import Trajectory, intrinsics_from_fov
-from rap.geometry.blend_network import REGISTERED, BlendNetwork, embedded_blend_network
-from rap.geometry.depth import plane_sweep
-from rap.geometry.depth_network import DepthNetwork, embedded_depth_network
-from rap.geometry.refine import Refinement, refine_trajectory
-from rap.geometry.warp import Warp, warp
 from rap.pipeline import RaPPipeline
+from rap.reconstruction.refine import Refinement, refine_trajectory
+from rap.views.blend_network import REGISTERED, BlendNetwork, embedded_blend_network
+from rap.views.depth import plane_sweep
+from rap.views.depth_network import DepthNetwork, embedded_depth_network
+from rap.views.warp import Warp, warp
 
 SIDE = 224
 SHOWN = {"even": (0, 2, 4, 6, 8, 10, 12, 14, 16), "sparse": (0, 8, 16)}

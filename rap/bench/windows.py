@@ -16,7 +16,7 @@ from rap.data import Clip, load_clip
 from rap.data.clip import open_upload
 from rap.errors import InputError
 from rap.geometry import Trajectory, se3
-from rap.geometry.tracks import PointCloud, sparse_points
+from rap.reconstruction.tracks import PointCloud, sparse_points
 
 DRIFT_ROTATION_RAD = float(np.radians(1.0))
 DRIFT_TRANSLATION = 0.05

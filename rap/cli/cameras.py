@@ -17,10 +17,10 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.geometry.refine import RefinementReport
-    from rap.geometry.tracks import PointCloud
     from rap.pipeline import RaPOutput, RaPPipeline
-    from rap.scene import Scene
+    from rap.reconstruction.refine import RefinementReport
+    from rap.reconstruction.tracks import PointCloud
+    from rap.views.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _taken(path: Path, count: int, clip: Clip) -> tuple[list[int], str]:
 
 
 def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> ClipCameras:
-    from rap import scene
+    from rap.views import scene
 
     found = scene.refine(clip, trajectory, known_fov)
     return ClipCameras(found.trajectory, report=found.report, points=found.points)
@@ -173,8 +173,8 @@ def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> Cli
 
 def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:
     """Cameras as they are, in the unit of length that everything else expects: median depth of the first view."""
-    from rap.geometry.refine import source_depth
-    from rap.geometry.tracks import sparse_points
+    from rap.reconstruction.refine import source_depth
+    from rap.reconstruction.tracks import sparse_points
 
     footage = clip.on_footage(trajectory)
     tracks, points = sparse_points(clip.footage, footage.Ts_world_camera, footage.intrinsics)
@@ -186,7 +186,7 @@ def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:
 
 def make_scene(clip: Clip, found: ClipCameras, device: str) -> Scene:
     """The clip lifted into 3D under its cameras."""
-    from rap import scene
+    from rap.views import scene
 
     return scene.build_scene(clip, found.trajectory, found.points, device=device)
 

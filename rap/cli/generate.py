@@ -19,7 +19,7 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.hints import VideoHints
+    from rap.views.hints import VideoHints
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -194,7 +194,7 @@ def make_hints(
     chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None, trajectory: Trajectory
 ) -> VideoHints:
     """What the clip shows along the path; a single picture is the plane at unit depth."""
-    from rap import scene
+    from rap.views import scene
 
     if found is None:
         return scene.picture_scene(clip, trajectory).hints(trajectory)

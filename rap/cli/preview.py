@@ -16,7 +16,7 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.scene import Scene
+    from rap.views.scene import Scene
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -97,7 +97,7 @@ def load(chosen: argparse.Namespace) -> Clip:
 
 def picture(chosen: argparse.Namespace, clip: Clip) -> tuple[Scene, Trajectory, list[str]]:
     """One picture as the plane at unit depth, the path, and notes."""
-    from rap.scene import picture_scene
+    from rap.views.scene import picture_scene
 
     path, notes = generate.chosen_trajectory(chosen, clip)
     return picture_scene(clip, path), path, notes

@@ -23,9 +23,6 @@ Types
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from rap.geometry.camera import (
     crop_intrinsics,
     fov_y_from_intrinsics,
@@ -70,20 +67,9 @@ from rap.geometry.trajectory import (
     Trajectory,
 )
 
-if TYPE_CHECKING:
-    from rap.geometry.bundle import Bundle, bundle_adjust
-    from rap.geometry.refine import Refinement, RefinementReport, refine_trajectory
-    from rap.geometry.tracks import PointCloud, Tracks, track_points, triangulate
-
 __all__ = [
-    "Bundle",
     "PRESETS",
-    "PointCloud",
-    "Refinement",
-    "RefinementReport",
-    "Tracks",
     "Trajectory",
-    "bundle_adjust",
     "cameras_to_pluecker",
     "cameras_to_raxels",
     "check_rigid",
@@ -102,7 +88,6 @@ __all__ = [
     "quaternion_wxyz",
     "raxels_to_cameras",
     "ray_directions",
-    "refine_trajectory",
     "replace_pose",
     "resample",
     "resize_intrinsics",
@@ -112,27 +97,6 @@ __all__ = [
     "scale_motion",
     "smooth",
     "soft_drag",
-    "track_points",
     "transform_all",
-    "triangulate",
     "unproject",
 ]
-
-# What needs OpenCV is loaded when first asked for: cameras and paths alone do without
-_LAZY = {
-    "Bundle": "bundle",
-    "PointCloud": "tracks",
-    "Refinement": "refine",
-    "RefinementReport": "refine",
-    "Tracks": "tracks",
-    "bundle_adjust": "bundle",
-    "refine_trajectory": "refine",
-    "track_points": "tracks",
-    "triangulate": "tracks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'rap.geometry' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"rap.geometry.{_LAZY[name]}"), name)

@@ -35,10 +35,10 @@ from rap.model.tokens import (
 Rotary = tuple[Tensor, Tensor]
 
 FLOW_CHANNELS = TIME_COMPRESSION * 2 * 3
-"""Of the flow hint: `rap.geometry.optical_flow.pack_flow`."""
+"""Of the flow hint: `rap.reconstruction.optical_flow.pack_flow`."""
 
 WARP_MAPS = {"none": (0, 0), "blend": (1, 3), "layers": (3, 5)}
-"""Of the warp hint (`rap.hints.pack_warp`): pictures, of as many channels as the latents have, and single maps."""
+"""Of the warp hint (`rap.views.hints.pack_warp`): pictures with as many channels as the latents, and single maps."""
 
 
 @dataclass
@@ -149,7 +149,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             nearest source frame (`LatentCodec.encode_still`), so that a small model need not learn to copy first.
             The pipeline adds it; only with video_prediction "sample". "warp": a change of the warp hint's blended
             colours where there is a hint, else of the still video.
-        flow_hint: whether a given video comes with its optical flow (not in the paper; see `rap.hints`).
+        flow_hint: whether a given video comes with its optical flow (not in the paper; see `rap.views.hints`).
         warp_hint: "none" (the paper), or what of the warped sources comes with given cameras: "blend", or "layers" too.
     """
 

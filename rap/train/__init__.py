@@ -6,8 +6,8 @@ A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resum
 minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels without training (`rap.train.widen`).
 `motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
 several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
-sweeps (`rap.geometry.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
-(`rap.geometry.blend_network`).
+sweeps (`rap.views.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
+(`rap.views.blend_network`).
 """
 
 from __future__ import annotations

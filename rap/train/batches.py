@@ -24,13 +24,13 @@ from rap.data.dataset import (
     to_video,
 )
 from rap.flow import Pair
-from rap.hints import WarpMaps, pack_warp
 from rap.model import LatentCodec
 from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
 from rap.model.transformer import FLOW_CHANNELS, WARP_MAPS
 from rap.train.hints import HintMaker
 from rap.train.settings import ModelTraining
+from rap.views.hints import WarpMaps, pack_warp
 
 SOURCE_COUNT_RATES = (0.8, 0.13, 0.07)
 """How often a batch has one, two or three source frames."""
@@ -80,7 +80,7 @@ def camera_maps(
 
 @dataclass
 class Batch:
-    """Clean latents, times, where the frames stand, and the hints (`rap.hints`) where the model takes them."""
+    """Clean latents, times, where the frames stand, and the hints (`rap.views.hints`) where the model takes them."""
 
     clean: Pair
     times: Pair

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from rap.geometry.blend_network import BlendNetwork
 from rap.train.blend_data import BlendSamples
 from rap.train.networks import Lesson, NetworkTraining, train_network
+from rap.views.blend_network import BlendNetwork
 
 CUT = (112, 112)
 """(H, W) of a cut-out."""

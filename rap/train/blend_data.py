@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rap.geometry import se3
-from rap.geometry.blend_network import BlendEvidence
-from rap.geometry.depth import plane_sweep
-from rap.geometry.depth_network import embedded_depth_network
-from rap.geometry.tracks import sparse_points
-from rap.geometry.warp import warp
+from rap.reconstruction.tracks import sparse_points
 from rap.synthetic.textures import TextureBank
 from rap.train.samples import Sampling, draw_shown, moving_clip, read_samples, write_samples
+from rap.views.blend_network import BlendEvidence
+from rap.views.depth import plane_sweep
+from rap.views.depth_network import embedded_depth_network
+from rap.views.warp import warp
 
 TARGETS = 4
 """Frames of a clip that are warped to."""

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from rap.geometry.depth_network import DepthNetwork
 from rap.train.depth_data import DepthSamples
 from rap.train.networks import Lesson, NetworkTraining, train_network
+from rap.views.depth_network import DepthNetwork
 
 CUT = (56, 88)
 """(h, w) of a cut-out, at half the frames' resolution."""

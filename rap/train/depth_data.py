@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from rap.geometry import se3
-from rap.geometry.depth import sweep_evidence
-from rap.geometry.depth_network import Evidence, as_bytes
-from rap.geometry.tracks import sparse_points
+from rap.reconstruction.tracks import sparse_points
 from rap.synthetic.clips import SyntheticBatch
 from rap.synthetic.textures import TextureBank
 from rap.train.samples import Sampling, draw_shown, moving_clip, read_samples, write_samples
+from rap.views.depth import sweep_evidence
+from rap.views.depth_network import Evidence, as_bytes
 
 KEPT_SOURCES = 3
 """Frames of a clip that are kept: those of one clip resemble each other."""

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from rap.data.dataset import PosedClips
 from rap.errors import InputError
 from rap.geometry import se3
-from rap.geometry.optical_flow import FLOW_CHANNELS, flow_features, flow_pairs, pack_flow, projected_flow
-from rap.geometry.warp import FAR, Warp, plane_inverse_depth, warp
 from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION
+from rap.reconstruction.optical_flow import FLOW_CHANNELS, flow_features, flow_pairs, pack_flow, projected_flow
 from rap.train.settings import ModelTraining
+from rap.views.warp import FAR, Warp, plane_inverse_depth, warp
 
 MAX_HINT_SOURCES = 4
 """Of a clip up to so many frames are lifted; the editor lifts nine, of which the four nearest count for each target."""

@@ -16,10 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rap.errors import InputError
-from rap.geometry.unet import UNet
 from rap.train.clock import seconds
 from rap.train.optimizers import set_rate
 from rap.train.state import CsvLog
+from rap.views.unet import UNet
 
 WARMUP_STEPS, STABLE_SHARE = 100, 0.4
 VALIDATE_EVERY = 200

@@ -18,10 +18,10 @@ from rap import metrics
 from rap.data import Clip
 from rap.data.dataset import ClipStore, relative_cameras
 from rap.geometry import Trajectory
-from rap.hints import VideoHints, plane_hints
 from rap.pipeline import RaPPipeline
-from rap.scene import build_scene
 from rap.train.settings import ModelTraining
+from rap.views.hints import VideoHints, plane_hints
+from rap.views.scene import build_scene
 
 VALIDATION_SEED = 20260411
 """Of the drawing of the clips and of the noise: the same at every validation of every run."""

@@ -16,7 +16,7 @@ from editor_harness import Editor, bend, wait_for_video
 import app
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
-from ui import messages as msg
+from ui.document import messages as msg
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import FakePipeline, wait_until

@@ -21,8 +21,8 @@ from editor_harness import Editor, bend, wait_for_video
 import app
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
-from ui import input_panel
-from ui.viewport import frustum_depth, image_corners
+from ui.page import input_panel
+from ui.viewport.viewport import frustum_depth, image_corners
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import wait_until

@@ -12,9 +12,9 @@ from browser_harness import ASSETS, drag_mouse, pixels_per_unit, to_css, wait_fo
 
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
-from ui.hub import Hub
-from ui.messages import Drag, DragEnd, DragStart, Select
-from ui.viewport import GIZMO_SCALE_PX, Viewport, ViewportScene, frustum_depth, image_corners
+from ui.document.messages import Drag, DragEnd, DragStart, Select
+from ui.serve.hub import Hub
+from ui.viewport.viewport import GIZMO_SCALE_PX, Viewport, ViewportScene, frustum_depth, image_corners
 
 
 def five_cameras() -> Trajectory:

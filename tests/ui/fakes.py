@@ -11,9 +11,9 @@ import numpy as np
 
 from rap.data import Clip
 from rap.geometry import preset, scale_motion
-from rap.geometry.refine import Refinement, RefinementReport
-from rap.geometry.tracks import PointCloud
 from rap.pipeline import EstimateTask, GenerateTask, Progress, RaPOutput
+from rap.reconstruction.refine import Refinement, RefinementReport
+from rap.reconstruction.tracks import PointCloud
 
 SIZE = (96, 128)
 
@@ -104,7 +104,7 @@ class FakeScene:
 
 @dataclass
 class FakeGeometry:
-    """Answers as `rap.scene` does, without looking at a single pixel.
+    """Answers as `rap.views.scene` does, without looking at a single pixel.
 
     `verdict` is what refinements come to; `gates` are waited for by the function of that name, before it answers;
     `calls` tells what was asked for, in order.

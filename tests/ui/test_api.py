@@ -18,12 +18,12 @@ from rap import formats
 from rap.config import ASSETS
 from rap.data import load_clip, write_video
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
-from ui import layout
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.path_text import read_path
-from ui.session import Options, Sessions
+from ui.document.path_text import read_path
+from ui.page import layout
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Sessions
 
 # viser and Gradio's client leave sockets and loops to the collector
 pytestmark = [

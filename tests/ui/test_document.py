@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rap.geometry import PRESETS, preset, scale_motion, se3
-from rap.geometry.refine import RefinementReport
-from ui import document as doc
-from ui.document import Document, Settings, SoftDrag, Take
+from rap.reconstruction.refine import RefinementReport
+from ui.document import document as doc
+from ui.document.document import Document, Settings, SoftDrag, Take
 
 CLIP = clip()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ui.folder import SessionFolder
+from ui.session.folder import SessionFolder
 
 
 def test_the_folder_goes_with_its_session():

@@ -13,13 +13,14 @@ from fakes import FakeGeometry, FakePipeline, clip, cloud, moving_frames, wait_u
 from PIL import Image
 
 from rap.data import write_video
-from rap.geometry.refine import RefinementReport
-from ui import geometry, panels
-from ui import messages as msg
-from ui.geometry import Debounce, GeometryWorker, shown_points, upload_fov_y_deg
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, Sessions
+from rap.reconstruction.refine import RefinementReport
+from ui.document import messages as msg
+from ui.page import panels
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session import geometry_desk as geometry
+from ui.session.geometry_desk import Debounce, GeometryWorker, shown_points, upload_fov_y_deg
+from ui.session.session import Options, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 

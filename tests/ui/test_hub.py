@@ -15,8 +15,8 @@ import viser
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from ui.hub import PROBE, Hub, same_origin, viewport_page
-from ui.viewport import Viewport
+from ui.serve.hub import PROBE, Hub, same_origin, viewport_page
+from ui.viewport.viewport import Viewport
 
 # Gradio leaves event loops unclosed; pytest finds them whenever the garbage collector does.
 pytestmark = [

@@ -13,13 +13,13 @@ from rap import formats
 from rap.data import write_video
 from rap.errors import InputError
 from rap.geometry import preset, se3
-from ui import messages as msg
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.import_panel import _report
-from ui.importing import FLIP, Import, as_path, read_import
-from ui.jobs import Worker
-from ui.session import Options, Sessions
+from ui.document import messages as msg
+from ui.document.importing import FLIP, Import, as_path, read_import
+from ui.page.import_panel import _report
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -8,8 +8,8 @@ import pytest
 from fakes import FakePipeline, moving_frames, wait_until
 
 from rap.pipeline import EstimateTask, JointTask
-from ui.jobs import Job, Worker
-from ui.messages import JobCancelled, JobDone, JobFailed, JobProgress, JobQueued
+from ui.document.messages import JobCancelled, JobDone, JobFailed, JobProgress, JobQueued
+from ui.serve.jobs import Job, Worker
 
 FRAMES = moving_frames(5)
 

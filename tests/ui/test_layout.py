@@ -17,15 +17,18 @@ from fakes import FakeGeometry, FakePipeline, clip, moving_frames
 
 from rap.data import write_video
 from rap.geometry import preset, scale_motion
-from rap.geometry.refine import RefinementReport
-from ui import (
+from rap.reconstruction.refine import RefinementReport
+from ui.document import document as doc
+from ui.document import messages as msg
+from ui.document.document import Document, Settings
+from ui.document.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
+from ui.page import (
     compare_panel,
     frame_panel,
     input_panel,
     keep_panel,
     keys_panel,
     layout,
-    palette,
     panels,
     path_panel,
     plots,
@@ -33,17 +36,14 @@ from ui import (
     shape_panel,
     verify_panel,
 )
-from ui import document as doc
-from ui import messages as msg
-from ui.api import ENDPOINTS
-from ui.document import Document, Settings
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.panels import ButtonLook
-from ui.parts import FIELD_NAMES, Events, out_of_limits
-from ui.session import Options, Sessions
-from ui.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
+from ui.page.api import ENDPOINTS
+from ui.page.panels import ButtonLook
+from ui.page.parts import FIELD_NAMES, Events, out_of_limits
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Sessions
+from ui.viewport import palette
 
 # viser leaves its listening socket, Gradio its event loops to the collector
 pytestmark = [

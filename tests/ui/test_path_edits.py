@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from rap.data import write_video
 from rap.geometry import preset, se3
 from rap.geometry.reshape import EASINGS, angles_from_rotation
-from ui import document as doc
-from ui import edit_words, path_text
-from ui import messages as msg
-from ui import path_edits as edits
-from ui.document import Document
-from ui.edits import SetPath
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, Sessions
+from ui.document import document as doc
+from ui.document import messages as msg
+from ui.document import path_edits as edits
+from ui.document import path_text
+from ui.document.document import Document
+from ui.document.edits import SetPath
+from ui.page import edit_words
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Sessions
 
 CLIP = clip()
 PATH = preset("spiral", image_size=CLIP.image_size)

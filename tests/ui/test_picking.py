@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ui.picking import picked_point
+from ui.document.picking import picked_point
 
 POINTS = np.array([[0.0, 0.0, 2.0], [0.0, 0.01, 1.0], [0.5, 0.0, 1.0], [0.0, 0.0, -1.0]])
 

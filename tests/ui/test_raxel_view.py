@@ -12,7 +12,7 @@ from PIL import Image
 
 from rap.data import raxels_to_u8
 from rap.geometry import cameras_to_raxels, preset
-from ui.raxel_view import raxel_view
+from ui.page.raxel_view import raxel_view
 
 ARC = preset("arc-left", image_size=SIZE)
 

@@ -17,13 +17,14 @@ from rap.data import load_clip, write_video
 from rap.errors import InputError
 from rap.geometry import preset, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
-from ui import exports, input_panel, panels, shelf
-from ui import messages as msg
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.session import Options, SessionGone, Sessions
-from ui.verification import against_known
+from ui.document import messages as msg
+from ui.document.verification import against_known
+from ui.page import input_panel, panels
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session import exports, shelf
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, SessionGone, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -420,7 +421,7 @@ def test_a_bad_upload_is_refused_in_words_and_the_session_goes_on(session, video
 
 
 def test_a_reader_that_breaks_does_not_end_the_session(session, video, monkeypatch, caplog):
-    monkeypatch.setattr("ui.uploads.load_clip", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr("ui.session.uploads.load_clip", lambda *args, **options: 1 / 0)
     notice = give(session, video).notice
     assert notice.is_error and notice.place == "input"
     assert "slide.mp4 could not be read" in notice.text and "ZeroDivisionError" in notice.text
@@ -497,7 +498,7 @@ def test_a_result_that_is_being_written_can_no_longer_be_cancelled(session, app,
         assert go_on.wait(10)
         return write(*what)
 
-    monkeypatch.setattr("ui.exports.take_files", slow_write)
+    monkeypatch.setattr("ui.session.exports.take_files", slow_write)
     give(session, video)
     session.dispatch(msg.ApplyPreset("arc-left"))
     session.dispatch(msg.Regenerate())
@@ -732,7 +733,7 @@ def test_a_take_being_written_when_the_session_ends_leaves_nothing(app, video, m
         assert go_on.wait(10)
         path.write_bytes(b"late")
 
-    monkeypatch.setattr("ui.exports.write_video", slow_write)
+    monkeypatch.setattr("ui.session.exports.write_video", slow_write)
     session = app.sessions.open()
     give(session, video)
     session.dispatch(msg.ApplyPreset("arc-left"))

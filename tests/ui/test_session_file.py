@@ -16,15 +16,15 @@ from fakes import clip, cloud
 from rap.data import write_video
 from rap.errors import InputError
 from rap.geometry import preset, replace_pose, scale_motion
-from rap.geometry.refine import RefinementReport
 from rap.geometry.spread import path_spread
-from rap.geometry.tracks import PointCloud
-from ui import document as doc
-from ui import session_file
-from ui.document import Document, Settings, Take
-from ui.path_edits import KeyStyle, ToKeys
-from ui.session_file import MANIFEST, open_session, save
-from ui.verification import verified
+from rap.reconstruction.refine import RefinementReport
+from rap.reconstruction.tracks import PointCloud
+from ui.document import document as doc
+from ui.document.document import Document, Settings, Take
+from ui.document.path_edits import KeyStyle, ToKeys
+from ui.document.verification import verified
+from ui.session import session_file
+from ui.session.session_file import MANIFEST, open_session, save
 
 REPORT = RefinementReport(
     "refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0, ((3, 4), (7, 8))

@@ -10,11 +10,12 @@ from fakes import clip
 
 from rap.geometry import preset
 from rap.geometry.reshape import set_field_of_view
-from ui import document as doc
-from ui import sources, timeline_words
-from ui.document import Document, Settings
-from ui.path_edits import ToKeys
-from ui.pictures import frame_jpegs
+from ui.document import document as doc
+from ui.document import sources
+from ui.document.document import Document, Settings
+from ui.document.path_edits import ToKeys
+from ui.page import timeline_words
+from ui.session.pictures import frame_jpegs
 
 CLIP = clip()
 

@@ -12,13 +12,13 @@ from rap.config import EMBEDDED_CHECKPOINT
 from rap.data import write_video
 from rap.geometry import preset, scale_motion
 from rap.geometry.motion import MotionLimits
-from ui import messages as msg
-from ui.geometry import GeometryWorker
-from ui.hub import Hub
-from ui.jobs import Worker
-from ui.path_edits import SetKeyTime, ToKeys
-from ui.session import Options, Sessions
-from ui.timeline_words import timeline
+from ui.document import messages as msg
+from ui.document.path_edits import SetKeyTime, ToKeys
+from ui.page.timeline_words import timeline
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_desk import GeometryWorker
+from ui.session.session import Options, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rap.data import write_video
 from rap.errors import InputError
-from ui.uploads import meant, read_clip
+from ui.session.uploads import meant, read_clip
 
 
 @pytest.fixture(scope="module")

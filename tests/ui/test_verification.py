@@ -16,11 +16,11 @@ from rap import formats
 from rap.config import ASSETS, EMBEDDED_CHECKPOINT, KNOWN_PATHS
 from rap.data import load_clip
 from rap.geometry import preset, se3
-from ui import document as doc
-from ui import verify_words as words
-from ui.document import Document, Settings, Take
-from ui.state import JobStatus
-from ui.verification import KnownPaths, tracked, verified
+from ui.document import document as doc
+from ui.document.document import Document, Settings, Take
+from ui.document.state import JobStatus
+from ui.document.verification import KnownPaths, tracked, verified
+from ui.page import verify_words as words
 
 ARC = preset("arc-left", image_size=(96, 128))
 EXTENT = float(np.linalg.norm(ARC.centres, axis=1).max())

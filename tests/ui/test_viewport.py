@@ -17,10 +17,10 @@ from viser._messages import Message
 
 from rap.geometry import intrinsics_from_fov, replace_pose, se3
 from rap.geometry.trajectory import Trajectory
-from ui.messages import Drag, DragEnd, DragStart, PickPoint, Select
-from ui.palette import DARK, LIGHT, time_colours
-from ui.state import Points
-from ui.viewport import (
+from ui.document.messages import Drag, DragEnd, DragStart, PickPoint, Select
+from ui.document.state import Points
+from ui.viewport.palette import DARK, LIGHT, time_colours
+from ui.viewport.viewport import (
     FRUSTUM_DEPTH_RANGE,
     GIZMO_SCALE_PX,
     OVERVIEW_ASPECT,

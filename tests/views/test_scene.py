@@ -1,0 +1,196 @@
+"""The 3D cache of a clip, on an example clip of known cameras."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rap import metrics
+from rap.config import ASSETS
+from rap.data import Clip, load_clip
+from rap.formats import read
+from rap.geometry import Trajectory, preset, se3
+from rap.views import scene as scene_module
+from rap.views.depth import DepthMaps
+from rap.views.scene import Scene, as_hints, build_scene, picture_scene, preview_size, refine
+
+DEPTH = DepthMaps(torch.ones(1, 2, 2), torch.ones(1, 2, 2))
+EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return load_clip(EXAMPLE.with_suffix(".mp4"))
+
+
+@pytest.fixture(scope="module")
+def truth(clip: Clip) -> Trajectory:
+    """The cameras of the clip's frames."""
+    on_upload = read(EXAMPLE.with_suffix(".transforms.json")).relative_to(0)
+    return replace(clip.on_frames(on_upload.resized(clip.footage_size)), fps=clip.fps)
+
+
+@pytest.fixture(scope="module")
+def scene(clip: Clip, truth: Trajectory) -> Scene:
+    return build_scene(clip, truth)
+
+
+def rotation_error_deg(trajectory: Trajectory, truth: Trajectory) -> float:
+    return float(np.median(metrics.pose_errors(trajectory.Ts_world_camera, truth.Ts_world_camera).rotation_deg))
+
+
+def disturbed(trajectory: Trajectory, degrees: float) -> Trajectory:
+    """A drift that grows along the path."""
+    twist = np.array([0.02, -0.03, 0.02, 0.6, 0.7, -0.4])
+    amount = np.linspace(0, 1, len(trajectory))[:, None] * np.radians(degrees)
+    return replace(trajectory, Ts_world_camera=trajectory.Ts_world_camera @ se3.exp(amount * twist))
+
+
+def test_frames_that_were_not_lifted_are_seen_again(clip, truth, scene):
+    assert scene.source_indices == tuple(range(0, 17, 2)) and scene.frames.shape[2:] == (179, 224)
+    hints = scene.hints(truth)
+    hidden = list(range(1, 17, 2))
+    warped = metrics.psnr(hints.frames_u8[hidden], clip.frames_u8[hidden])
+    assert warped > 24 and warped > metrics.psnr(clip.frames_u8[[i - 1 for i in hidden]], clip.frames_u8[hidden]) + 4
+    assert hints.mask.shape == (17, *clip.image_size) and hints.mask.min() >= 0 and hints.mask.mean() > 0.97
+
+
+def test_holes_are_shown_as_holes(truth, scene):
+    turned = preset("pan-left", num_frames=5, image_size=truth.image_size, fov_y_rad=truth.fov_y_rad[0])
+    seen = scene.preview(turned)
+    assert seen.frames_u8.shape == (5, *preview_size(truth.image_size), 3)
+    assert 0.05 < seen.mask[-1].mean() < seen.mask[0].mean() and seen.coverage == pytest.approx(seen.mask.mean())
+    holes = seen.frames_u8[~seen.mask]
+    assert set(np.unique(holes)) == {52, 68} and (holes == holes[:, :1]).all()
+
+
+def test_a_path_may_have_its_world_at_any_source(truth, scene):
+    here = scene.preview(truth)
+    for source in (0, 6):
+        there = scene.preview(truth.relative_to(source))
+        assert (here.mask == there.mask).mean() > 0.999
+        assert np.abs(here.frames_u8.astype(int) - there.frames_u8).mean() < 0.5
+
+
+def test_refinement_undoes_a_drift_and_speaks_of_the_clips_frames(clip, truth):
+    start = disturbed(truth, 4.0)
+    found = refine(clip, start)
+    assert found.report.verdict == "refined"
+    assert found.trajectory.image_size == clip.image_size and found.trajectory.source == truth.source
+    assert rotation_error_deg(found.trajectory, truth) < 0.3 * rotation_error_deg(start, truth)
+    fov_y_rad = float(truth.fov_y_rad[0])
+    given = refine(clip, start, known_fov_y_rad=fov_y_rad)
+    assert given.report.focal_source == "given"
+    np.testing.assert_allclose(given.trajectory.fov_y_rad, fov_y_rad, rtol=1e-6)
+
+
+def test_the_cloud_lies_where_the_tracks_are(truth, scene):
+    xyz, colours = scene.coloured_points(max_points=3000)
+    assert 1000 < len(xyz) <= 3000 and colours.dtype == np.uint8 and colours.shape == xyz.shape
+    depths, tracked = (points[:, 2] for points in (xyz, scene.points.xyz))
+    assert np.median(depths) == pytest.approx(np.median(tracked), rel=0.2)
+    few, _ = scene.coloured_points(min_confidence=1.1)
+    assert len(few) == 0
+
+
+def test_the_cloud_of_a_plane_is_a_plane(clip):
+    picture = picture_scene(clip, preset("static", image_size=clip.image_size))
+    xyz, colours = picture.coloured_points(max_points=10**6, min_confidence=0.0)
+    np.testing.assert_allclose(xyz[:, 2], 1, atol=1e-5)
+    assert np.array_equal(colours[0], (picture.frames[0, :, 0, 0] * 255).round().to(torch.uint8).numpy())
+
+
+def test_a_picture_is_a_plane_at_unit_depth(clip):
+    path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
+    rendered = picture_scene(clip, path).render(path)
+    size = preview_size(clip.image_size)
+    still = rendered.colour[0].permute(1, 2, 0).numpy()
+    moved = rendered.colour[2].permute(1, 2, 0).numpy()
+    shift = path.resized(size).intrinsics[2, 0] * path.centres[2, 0]  # px, at depth 1
+    shifted = cv2.warpAffine(still, np.array([[1, 0, -shift], [0, 1, 0]]), size[::-1])
+    seen = rendered.mask[2].numpy()
+    assert seen.mean() == pytest.approx(1 - shift / size[1], abs=0.03)
+    seen[:, -3:] = False
+    assert np.abs(shifted - moved)[seen].mean() < 0.02
+
+
+def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, truth, scene, monkeypatch):
+    plain = replace(scene, frames=scene.frames.clone())
+    with_network = scene.render(truth)
+    asked = []
+    monkeypatch.setattr(scene_module, "embedded_blend_network", lambda device: asked.append(device))
+    without = plain.render(truth)
+    assert asked == ["cpu"] and not torch.equal(with_network.colour, without.colour)
+    assert torch.equal(with_network.mask, without.mask)
+    path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
+    picture_scene(clip, path).render(path)
+    assert asked == ["cpu"], "one picture is shown as it is"
+    replace(scene, depth=replace(scene.depth, confidence=torch.zeros_like(scene.depth.confidence))).render(path)
+    assert asked == ["cpu"], "and so are planes"
+
+
+def test_a_clip_without_parallax_is_a_plane_at_unit_depth(clip):
+    rests = Clip(np.repeat(clip.frames_u8[:1], 17, axis=0), clip.fps)
+    truck = preset("truck-right", image_size=clip.image_size, fov_y_rad=0.9)
+    still = replace(truck, Ts_world_camera=np.tile(np.eye(4), (17, 1, 1)))
+    scene = build_scene(rests, still)
+    torch.testing.assert_close(scene.depth.inverse_depth, torch.ones_like(scene.depth.inverse_depth))
+    assert scene.points is None and scene.render(truck).mask[-1].float().mean() < 0.9
+
+
+def test_frames_of_a_stretched_upload_are_lifted_once(clip, truth):
+    short = load_clip(EXAMPLE.with_suffix(".mp4"), start=12)
+    assert len(set(short.frame_indices)) == 5
+    cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
+    indices = build_scene(short, cameras.relative_to(0)).source_indices
+    assert sorted(short.frame_indices[i] for i in indices) == sorted(set(short.frame_indices[::2]))
+
+
+def test_points_are_those_of_all_frames_unless_some_are_asked_for(clip, truth, scene):
+    half = build_scene(clip, truth, source_indices=tuple(range(0, 9, 2)))
+    assert scene.points is not None and half.points is not None
+    assert scene.points.span.max() == 16 and len(scene.points) > len(half.points)
+    assert half.points.span.max() == 4, "numbers of the five frames that were lifted: nothing of the others is known"
+
+
+def test_points_of_a_stretched_upload_are_known_where_they_were_seen(clip, truth, monkeypatch):
+    short = load_clip(EXAMPLE.with_suffix(".mp4"), start=12)
+    cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
+    asked = {}
+    monkeypatch.setattr(scene_module, "plane_sweep", lambda *_, **given: asked.update(given) or DEPTH)
+    indices = build_scene(short, cameras.relative_to(0)).source_indices
+    assert asked["point_frames"] == [short.frame_indices[i] - short.frame_indices[0] for i in indices]
+
+
+def test_a_camera_for_each_frame_is_needed(clip, truth):
+    with pytest.raises(ValueError, match="one camera for each of the 17 frames, got 1"):
+        build_scene(clip, replace(truth, Ts_world_camera=np.eye(4)[None], intrinsics=truth.intrinsics[:1]))
+
+
+def test_hints_know_shares_of_pixels(scene, truth):
+    rendered = scene.render(truth)
+    rendered.mask[:] = False
+    rendered.mask[:, :, : rendered.mask.shape[2] // 2] = True
+    hints = as_hints(rendered, truth.image_size)
+    assert hints.mask.mean() == pytest.approx(0.5, abs=0.01) and hints.frames_u8.dtype == np.uint8
+
+
+def test_preview_sizes_are_even_and_keep_the_shape():
+    assert preview_size((96, 128)) == (168, 224) and preview_size((160, 96)) == (224, 134)
+
+
+def test_a_scene_knows_its_depth(scene):
+    assert isinstance(scene.depth, DepthMaps) and scene.depth.inverse_depth.shape == scene.frames[:, 0].shape
+    assert ((scene.depth.confidence >= 0) & (scene.depth.confidence <= 1)).all()
+
+
+def test_the_median_depth_of_a_view(clip, scene):
+    plane = picture_scene(clip, preset("static", image_size=clip.image_size))
+    assert plane.median_depth(0) == plane.median_depth(16) == pytest.approx(1, abs=1e-5)
+    assert scene.median_depth(0) == pytest.approx(1, abs=0.15), "the unit of length of the clip's own cameras"
+    nearer = replace(scene, depth=replace(scene.depth, inverse_depth=2 * scene.depth.inverse_depth))
+    assert nearer.median_depth(8) == pytest.approx(scene.median_depth(8) / 2)
+    last = scene.source_indices[-1]
+    assert scene.median_depth(99) == scene.median_depth(last)

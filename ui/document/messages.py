@@ -1,0 +1,508 @@
+"""The vocabulary of `session.dispatch`: everything that may change a session's state, as plain values.
+
+A message says what happened, never what to do about it; the session alone decides that. Messages are frozen and
+compare by identity where they carry arrays, so that a queue of them can be logged, replayed and tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+if TYPE_CHECKING:  # brings torch, and the page is built from messages before torch is there
+    from rap.data import Clip
+    from ui.document.importing import Import
+
+# --- gestures: what a hand does in the viewport (sent by ui.viewport) ------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Select:
+    """A frustum was clicked; `None` when the selection was cleared.
+
+    Args:
+        index: frame of the edited trajectory, counted from 0.
+    """
+
+    index: int | None
+
+
+@dataclass(frozen=True)
+class DragStart:
+    """The gizmo of frame `index` was grabbed: the moment for a checkpoint in the history."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Drag:
+    """The gizmo of frame `index` moved; arrives at most 20 times a second while it is held.
+
+    Args:
+        index: frame of the edited trajectory.
+        T_world_camera: where the hand has put the camera, camera-to-world, OpenCV axes, world = source camera.
+    """
+
+    index: int
+    T_world_camera: Float64[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True, eq=False)
+class DragEnd:
+    """The gizmo of frame `index` was let go at the pose `T_world_camera`; a `Drag` need not have come before."""
+
+    index: int
+    T_world_camera: Float64[np.ndarray, "4 4"]
+
+
+@dataclass(frozen=True)
+class PickPoint:
+    """A click into the scene while a point is to be picked: the ray under the pointer, in the world of the paths."""
+
+    origin: tuple[float, float, float]
+    direction: tuple[float, float, float]
+
+
+Gesture = Select | DragStart | Drag | DragEnd | PickPoint
+
+# --- everything else: uploads, edits, jobs, takes (owned by ui.session.session) --------------------------------------
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files were given, and not through the page's box: an example, a recording, or what a program has.
+
+    One video, one image, or several images (a sequence, in name order); with a video or images a file of their cameras.
+    """
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AddFiles:
+    """Files were given through the page's box, which now shows these: it appends them to what it held."""
+
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BoxFilled:
+    """What lies in the page's box is `files`, of the `shown` ones."""
+
+    files: tuple[str, ...]
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TakeOut:
+    """A file was taken out of the page's box; None: all of them. What was read of them stays."""
+
+    path: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClipRead:
+    """An upload has been decoded; `files` are those in the page's box, if it came from there."""
+
+    clip: Clip
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClipRefused:
+    """An upload cannot be used; `text` says why, `files` as in `ClipRead`."""
+
+    text: str
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    """A session file was given: what it holds takes the place of everything here."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class SessionRead:
+    """A session file has been read: its `ui.document.document.Document` and the points of its refinement."""
+
+    document: Any
+    known_fov_y_rad: float | None
+    name: str
+    cloud: Any = None
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Estimate the camera path of the uploaded clip; `None` steps are the checkpoint's own."""
+
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Imagine:
+    """Sample video and camera path together from the source image."""
+
+    steps: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ApplyPreset:
+    """Replace the edited path by a preset of `rap.geometry.PRESETS`.
+
+    Args:
+        amplitude: 1 is the preset's own size.
+        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+    """
+
+    name: str
+    amplitude: float = 1.0
+    pivot_distance: float = 1.0
+
+
+@dataclass(frozen=True)
+class SetPlayhead:
+    """The frame that is looked at in time; `through`: the page looks through its camera."""
+
+    frame: int
+    through: bool
+
+
+GizmoMode = Literal["both", "move", "turn"]
+
+
+@dataclass(frozen=True)
+class ToggleSource:
+    """A frame of the clip was clicked on the filmstrip: takes are to start from it, too, or no longer."""
+
+    frame: int
+
+
+@dataclass(frozen=True)
+class SetDark:
+    """Whether the page is dark."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class SetGizmo:
+    """What the gizmo on the selected frame does; the mode it is in already takes it back to both."""
+
+    mode: GizmoMode
+
+
+@dataclass(frozen=True)
+class ImportCameras:
+    """A camera file of any readable format was given."""
+
+    path: str
+
+
+@dataclass(frozen=True, eq=False)
+class CamerasRead:
+    """It has been read."""
+
+    found: Import
+
+
+@dataclass(frozen=True)
+class AdjustImport:
+    """How the cameras that were read are to be taken (see `ui.document.importing.Import`)."""
+
+    flipped: bool
+    inverted: bool
+    scale: float
+
+
+@dataclass(frozen=True)
+class UseImport:
+    """The imported cameras become the path."""
+
+
+@dataclass(frozen=True)
+class DropImport:
+    """The imported cameras are forgotten."""
+
+
+@dataclass(frozen=True)
+class SampleSpread:
+    """Estimate the clip's path several times over, to see how far the estimates lie apart."""
+
+
+@dataclass(frozen=True)
+class SetPicking:
+    """Whether the next click into the scene picks a point."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Undo:
+    """One edit back."""
+
+
+@dataclass(frozen=True)
+class Redo:
+    """One undone edit forward."""
+
+
+@dataclass(frozen=True)
+class ResetToPredicted:
+    """The edited path becomes the untouched prediction again (this is itself an edit, and undoable)."""
+
+
+@dataclass(frozen=True)
+class ResetToRefined:
+    """The edited path becomes the refined prediction again (an edit, too)."""
+
+
+@dataclass(frozen=True)
+class SetRefine:
+    """Whether a path is refined as soon as it has been predicted."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Refine:
+    """Fit the predicted path to what the clip's frames show."""
+
+
+@dataclass(frozen=True)
+class SetFieldOfView:
+    """The vertical field of view of the upload, in degrees, is known; `None` (or 0): it is not."""
+
+    fov_y_deg: float | None
+
+
+@dataclass(frozen=True)
+class SetDensePoints:
+    """Whether the points of the depth maps are shown."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class SetUseGeometry:
+    """Whether takes are generated with what the clip shows along the path, or by the model alone."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class ShowPreview:
+    """The path has come to rest for a moment: show it by warping alone."""
+
+
+@dataclass(frozen=True)
+class SetSoftDrag:
+    """Whether a drag takes the neighbouring frames along, and how many frames to each side (radius > 0)."""
+
+    on: bool
+    radius: float
+
+
+@dataclass(frozen=True)
+class Regenerate:
+    """Generate a take along the edited path from the source frames; `None` settings are the checkpoint's own."""
+
+    steps: int | None = None
+    seed: int = 0
+    guidance: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class SetVerify:
+    """Whether each take is verified as soon as it is made."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Variations:
+    """Three takes, one after the other: with seeds that follow each other, or with 50, 100 and 150 % of the motion."""
+
+    kind: Literal["seeds", "amplitudes"]
+    steps: int | None = None
+    seed: int = 0
+    guidance: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class RenameTake:
+    """A name for a take; an empty one takes it back."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class StarTake:
+    """Mark a take, or no longer."""
+
+    number: int
+    on: bool
+
+
+@dataclass(frozen=True)
+class DeleteTake:
+    """Delete a take and its files: what is asked for once is asked back, and done when it is asked for again."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Play two takes side by side; None ends it."""
+
+    numbers: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Estimate the cameras of the take on show, to compare them with the path it was made along."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the session's jobs, queued or running.
+
+    Args:
+        place: only those that are shown in this panel ("input" or "result"); `None`: all.
+    """
+
+    place: str | None = None
+
+
+@dataclass(frozen=True)
+class ShowTake:
+    """Play the take with this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class JobQueued:
+    """The job waits with `place` jobs before it; `waiting_for` says for what, as the person reads it."""
+
+    job: int
+    place: int
+    waiting_for: str
+
+
+@dataclass(frozen=True, eq=False)
+class JobProgress:
+    """Step `step` of `steps` is done.
+
+    Args:
+        seconds_per_step: measured in this job, `None` before the first step has ended.
+        preview_u8: the current estimate of the video, if the task makes one.
+    """
+
+    job: int
+    step: int
+    steps: int
+    seconds_per_step: float | None
+    preview_u8: UInt8[np.ndarray, "t h w 3"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class JobDone:
+    """The job has ended well. `result` is what the session's own `keep` made of the output, already on disk."""
+
+    job: int
+    result: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JobFailed:
+    """The job has ended with an error; `text` is its sentence."""
+
+    job: int
+    text: str
+
+
+@dataclass(frozen=True)
+class JobCancelled:
+    """The job was stopped before its end."""
+
+    job: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Something given cannot be used; `text` says why, `place` is the panel that shows it."""
+
+    place: str
+    text: str
+
+
+JobMessage = JobQueued | JobProgress | JobDone | JobFailed | JobCancelled
+
+
+@dataclass(frozen=True, eq=False)
+class FromGeometry:
+    """Word of a job of the geometry's own worker."""
+
+    message: JobMessage
+
+
+Message = (
+    Gesture
+    | Upload
+    | AddFiles
+    | BoxFilled
+    | TakeOut
+    | ClipRead
+    | ClipRefused
+    | OpenSession
+    | SessionRead
+    | Predict
+    | Imagine
+    | SetGizmo
+    | SetDark
+    | ToggleSource
+    | SetPicking
+    | SampleSpread
+    | ImportCameras
+    | CamerasRead
+    | AdjustImport
+    | UseImport
+    | DropImport
+    | SetPlayhead
+    | ApplyPreset
+    | Undo
+    | Redo
+    | ResetToPredicted
+    | ResetToRefined
+    | SetRefine
+    | Refine
+    | SetFieldOfView
+    | SetDensePoints
+    | SetUseGeometry
+    | ShowPreview
+    | SetSoftDrag
+    | Regenerate
+    | SetVerify
+    | Variations
+    | RenameTake
+    | StarTake
+    | DeleteTake
+    | Compare
+    | Verify
+    | Cancel
+    | ShowTake
+    | Refused
+    | JobMessage
+    | FromGeometry
+)

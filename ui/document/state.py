@@ -1,0 +1,276 @@
+"""What a session shows, as immutable values: the session makes the next one, viewport and page are drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ui.document.document import Document, Settings
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+    from rap.geometry import Trajectory
+    from rap.reconstruction.tracks import PointCloud
+    from rap.views.scene import Scene
+    from ui.document.importing import Import
+    from ui.document.messages import GizmoMode
+
+JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
+GeometryKind = Literal["refine", "depth"]
+JobPhase = Literal["queued", "running", "cancelling"]
+
+
+@dataclass(frozen=True, eq=False)
+class JobStatus:
+    """The session's one job for the model, as last heard of."""
+
+    number: int
+    kind: JobKind
+    settings: Settings
+    phase: JobPhase = "queued"
+    place: int = 0
+    waiting_for: str = ""
+    step: int = 0
+    steps: int = 0
+    seconds_per_step: float | None = None
+    preview_u8: np.ndarray | None = None
+
+    @property
+    def panel(self) -> str:
+        """Where it was asked for: its progress, its end and its Cancel are there."""
+        return "input" if self.kind in ("predict", "imagine") else "result"
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left by the measured seconds per step; None before there is a measure."""
+        if self.seconds_per_step is None or self.phase != "running":
+            return None
+        return self.seconds_per_step * (self.steps - self.step)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence for the person, shown in the panel `place` ("input", "path" or "result")."""
+
+    place: str
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Coloured points of the scene, in the world of the paths: compared by identity, so that they are sent once."""
+
+    xyz: Float[np.ndarray, "n 3"]
+    colours_u8: UInt8[np.ndarray, "n 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What a scene is made from.
+
+    Args:
+        clip: its frames.
+        trajectory: the cameras of these frames; for "one image" the path whose source camera sees the one frame.
+        known_from: where the cameras come from: "refined", "predicted", or "one image" where no path of the clip's own
+            frames is known, so that its source frame alone is used.
+    """
+
+    clip: Clip
+    trajectory: Trajectory
+    known_from: Literal["refined", "predicted", "one image"]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Two bases with one key give one scene: of a single frame only its own camera's lens counts."""
+        if self.known_from != "one image":
+            return self.clip.hash, self.trajectory.hash
+        source = self.trajectory.source
+        return self.clip.hash, f"frame {source}", self.trajectory.intrinsics[source].tobytes().hex()
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltScene:
+    """The space that the clip shows, ready to be seen from elsewhere.
+
+    Args:
+        dense: points of its depth maps that are sure, if any.
+        picture: nearly all of them, for who looks through a camera: wrong depth hardly shows there, holes do.
+    """
+
+    basis: Basis
+    scene: Scene
+    dense: Points | None = None
+    picture: Points | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GeometryJob:
+    """What the geometry's worker does for this session, previews apart."""
+
+    number: int
+    kind: GeometryKind
+    basis: Basis
+    phase: Literal["queued", "running"] = "queued"
+    place: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewClip:
+    """The edited path as a video by warping alone.
+
+    Args:
+        key: the scene's basis and the hash of the path.
+        known_from: as in `Basis`.
+        mp4: the file's bytes.
+        coverage: share of the pixels that the clip has seen.
+        seconds: what it took.
+    """
+
+    key: tuple[str, ...]
+    known_from: str
+    mp4: bytes
+    coverage: float
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """The preview on its way."""
+
+    number: int
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What is known of the clip's space, and how the person wants it used.
+
+    Args:
+        refine_on: refine a path as soon as it has been predicted.
+        use_on: regenerate with what the clip shows along the path; off: the model alone.
+        dense_on: show the points of the depth maps.
+        known_fov_y_rad: vertical field of view of the clip's frames, from the file or the person; None: not known.
+        cloud: triangulated points of the refinement, as the scene is made from them.
+        sparse: those of them that are shown.
+        scene: of the newest basis, or None while there is none.
+    """
+
+    refine_on: bool = True
+    use_on: bool = True
+    dense_on: bool = False
+    known_fov_y_rad: float | None = None
+    cloud: PointCloud | None = None
+    sparse: Points | None = None
+    scene: BuiltScene | None = None
+    job: GeometryJob | None = None
+    preview: PreviewClip | None = None
+    wanted: PreviewRequest | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What was done with a clip, put aside when another one came."""
+
+    document: Document
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class FileBox:
+    """The files in the page's box. Two are equal when the page need not be told of the second.
+
+    Args:
+        drawn: how often what the browser shows had to be set right.
+    """
+
+    files: tuple[str, ...] = field(default=(), compare=False)
+    drawn: int = 0
+
+    def holding(self, files: tuple[str, ...], shown: tuple[str, ...] | None = None) -> FileBox:
+        """With other files; `shown` is what the browser lists, where that is not what it was told last."""
+        now = self.files if shown is None else shown
+        return FileBox(files, self.drawn + (files != now))
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A take that is to be made when those before it are."""
+
+    trajectory: Trajectory
+    steps: int | None
+    seed: int
+    guidance: float | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a take costs.
+
+    Args:
+        steps: the checkpoint's own number of them.
+        seconds_per_step, memory_bytes: measured on this machine; None before the first take.
+    """
+
+    steps: int | None
+    seconds_per_step: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All of a session that can be seen. `version` counts the changes.
+
+    Args:
+        verify_on: verify each take as soon as it is made.
+        picking: the next click into the scene picks a point.
+        playhead: the frame that is looked at in time.
+        through: the page looks through the camera at the playhead.
+        gizmo: what the gizmo does.
+        is_dark: the page is dark; the viewport and the plots go with it.
+        importing: cameras of a file that are to become the path.
+        imported: the path they would become.
+        sampled: samples of the path, while more of them are being drawn.
+        waiting: takes that follow the one at work.
+        doomed: the take that is deleted when that is asked for once more.
+        compared: numbers of the takes that play side by side.
+        box: files in the page's box.
+        earlier, later: work on other clips that undo and redo get back, the nearest last.
+        refusals: how often something was refused.
+    """
+
+    document: Document
+    geometry: Geometry = field(default_factory=Geometry)
+    job: JobStatus | None = None
+    notice: Notice | None = None
+    verify_on: bool = True
+    picking: bool = False
+    playhead: int = 0
+    through: bool = False
+    sampled: tuple[Trajectory, ...] = ()
+    importing: Import | None = None
+    imported: Trajectory | None = None
+    gizmo: GizmoMode = "both"
+    is_dark: bool = False
+    waiting: tuple[Wanted, ...] = ()
+    doomed: int | None = None
+    compared: tuple[int, int] | None = None
+    box: FileBox = field(default_factory=FileBox)
+    earlier: tuple[Work, ...] = ()
+    later: tuple[Work, ...] = ()
+    refusals: int = 0
+    version: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job that the person has asked for is queued or at work."""
+        return self.job is not None or self.geometry.job is not None
+
+
+Change = tuple[State, Callable[[], None] | None]
+"""The next state, and what to do outside the lock once it is set."""

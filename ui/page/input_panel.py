@@ -1,0 +1,218 @@
+"""The left column: what comes in, and the three ways to a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from rap.config import ASSETS
+from ui.document import messages as msg
+from ui.page import panels
+from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.session.pictures import inline_jpeg
+
+if TYPE_CHECKING:
+    from ui.document.state import FileBox
+    from ui.session.session import Session
+
+EXAMPLES = ASSETS / "examples"
+PICK_EXAMPLE = """
+element.addEventListener("click", (event) => {
+  const card = event.target.closest("[data-example]");
+  if (card) trigger("select", { example: Number(card.dataset.example) });
+});
+"""
+
+
+@dataclass(frozen=True)
+class InputPanel:
+    """Left column: what comes in and how a path comes out of it."""
+
+    files: gr.File
+    camera: gr.Video
+    examples: gr.HTML
+    known: gr.HTML
+    clip: gr.HTML
+    notice: gr.HTML
+    predict: gr.Button
+    cancel: gr.Button
+    auto_refine: gr.Checkbox
+    refine: gr.Button
+    fov: gr.Number
+    progress: gr.HTML
+    verdict: gr.HTML
+    imagine: gr.Button
+    preset: gr.Dropdown
+    amplitude: gr.Slider
+    pivot: gr.Slider
+    apply: gr.Button
+
+    def parts(self) -> Sequence[Part]:
+        """What the left column shows."""
+        return (
+            Part(self.files, lambda s: (s.state.box,), _file_box),
+            Part(self.preset, lambda s: (tuple(s.presets),), _choices),
+            Part(self.clip, lambda s: (s.state.document.clip,), panels.clip_card),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
+            button_part(self.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
+            Part(self.cancel, lambda s: (panels.input_cancel_button(s.state.job, s.state.geometry.job),), maybe_button),
+            Part(self.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
+            button_part(self.refine, lambda s: panels.refine_button(s.state.document, s.state.geometry)),
+            Part(self.fov, _fov_values, _fov_field),
+            Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
+            Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
+            Part(self.known, lambda s: (panels.known_line(s.state.document),), gr.HTML),
+            button_part(self.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
+            Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
+            button_part(self.apply, lambda s: panels.preset_button(s.state.document)),
+        )
+
+    def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
+        """Every listener of the column; steps and seed are asked for beside the result."""
+        reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
+        # files that are added while others are still being read must not be dropped, as Gradio would by default
+        events.on(self.files.upload, upload, [self.files], trigger_mode="always_last", **reading)
+        events.send(self.files.clear, msg.TakeOut())
+        events.on_pick(self.files.delete, take_out)
+        events.on(self.camera.stop_recording, upload_recording, [self.camera], **reading)
+        events.on_pick(self.examples.select, give_example, **reading)
+        events.on(self.predict.click, predict, [seed])
+        events.on(self.imagine.click, imagine, [steps, seed])
+        events.on(self.apply.click, apply_preset, [self.preset, self.amplitude, self.pivot])
+        for event in (self.fov.submit, self.fov.blur):
+            events.switch(event, msg.SetFieldOfView, self.fov)
+        events.switch(self.auto_refine.input, msg.SetRefine, self.auto_refine)
+        events.send(self.refine.click, msg.Refine())
+        events.send(self.cancel.click, msg.Cancel("input"))
+
+
+def input_panel() -> InputPanel:
+    """Upload, what was read of it, and the three ways to a path."""
+    files = gr.File(
+        label="Video, image, or several images", file_count="multiple", height=88, interactive=False,
+        elem_id="rap-files",
+    )  # fmt: skip
+    with gr.Accordion("Record with the camera", open=False, elem_id="rap-record"):
+        camera = gr.Video(
+            sources=["webcam"], include_audio=False, show_label=False, height=200, elem_id="rap-camera",
+            webcam_options=gr.WebcamOptions(mirror=False),
+        )  # fmt: skip
+    # Gradio's own would have the ffmpeg program take away sound that is not there; a subclass makes it write a .pyi
+    camera.preprocess = _as_recorded
+    examples = gr.HTML(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples", padding=False)
+    clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
+    notice = gr.HTML(elem_id="rap-input-notice", padding=False)
+    with gr.Row(elem_classes="rap-pair"):
+        predict = gr.Button(
+            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
+        )
+        cancel = gr.Button("Cancel", variant="stop", visible=False, scale=3, min_width=80, elem_id="rap-cancel-input")
+    with gr.Row(elem_classes="rap-pair"):
+        auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
+        refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
+    fov = gr.Number(
+        None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
+    )  # no limits: the session has them, and says so in this column
+    progress = gr.HTML(elem_id="rap-input-progress", padding=False)
+    verdict = gr.HTML(elem_id="rap-verdict", padding=False)
+    known = gr.HTML(elem_id="rap-known", padding=False)
+    imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
+    with gr.Group():
+        preset = gr.Dropdown(
+            ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
+        )
+        amplitude = small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
+        pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
+    apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
+    return InputPanel(
+        files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict,
+        imagine, preset, amplitude, pivot, apply,
+    )  # fmt: skip
+
+
+def example_clips() -> list[Path]:
+    """The clips that come with the checkout."""
+    return sorted(EXAMPLES.glob("*.mp4"))
+
+
+def example_gallery() -> str:
+    """A button with a picture for each of them."""
+    cards = [
+        f'<button type="button" class="rap-example" data-example="{i}"><img alt="" src="{_picture(clip)}">'
+        f"<span><b>{clip.stem.replace('_', ' ')}</b></span></button>"
+        for i, clip in enumerate(example_clips())
+    ]
+    return f'<div class="rap-gallery">{"".join(cards)}</div>'
+
+
+def give_example(session: Session, data: Any) -> None:
+    """An example was clicked: the clip and its known cameras."""
+    clip = example_clips()[int(data["example"])]
+    session.dispatch(msg.Upload((str(clip), str(clip.with_suffix(".transforms.json")))))
+
+
+def _picture(clip: Path) -> str:
+    return inline_jpeg(clip.with_suffix(".jpg").read_bytes())
+
+
+def upload(session: Session, files: list[str] | None) -> None:
+    """Files were dropped or chosen: these are in the box now, old and new."""
+    if files:
+        session.dispatch(msg.AddFiles(tuple(files)))
+
+
+def take_out(session: Session, data: Any) -> None:
+    """One of several files was taken out of the box; the clip stays."""
+    session.dispatch(msg.TakeOut(data["path"]))
+
+
+def _as_recorded(payload: Any) -> str | None:
+    return None if payload is None else str(payload.path)
+
+
+def upload_recording(session: Session, file: str | None) -> None:
+    """The camera was stopped."""
+    if file:
+        session.dispatch(msg.Upload((file,)))
+
+
+def predict(session: Session, seed: float | None) -> None:
+    """Begin to predict."""
+    session.dispatch(msg.Predict(seed=int(seed or 0)))
+
+
+def imagine(session: Session, steps: float | None, seed: float | None) -> None:
+    """Begin to imagine."""
+    session.dispatch(msg.Imagine(int(steps) if steps else None, int(seed or 0)))
+
+
+def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
+    """A preset becomes the path."""
+    session.dispatch(msg.ApplyPreset(name, amplitude, pivot_distance))
+
+
+def _file_box(box: FileBox) -> Any:
+    """Gradio clears its copies of uploads now and then; what is gone cannot be listed."""
+    return gr.update(value=[file for file in box.files if Path(file).is_file()] or None, interactive=True)
+
+
+def _choices(names: Sequence[str]) -> Any:
+    return gr.Dropdown(choices=list(names))
+
+
+def _pivot_distance(target: tuple[float, float, float] | None) -> Any:
+    """A picked point brings its depth; the person may still say another."""
+    return gr.Slider(value=1.0 if target is None else min(max(round(target[2], 2), 0.1), 5.0))
+
+
+def _fov_values(session: Session) -> tuple[Any, ...]:
+    """Anew after each refusal: the field shows what is used, the notice what was typed."""
+    return session.known_fov_y_deg, session.state.document.clip is not None, session.state.refusals
+
+
+def _fov_field(fov_y_deg: float | None, has_clip: bool, _refusals: int) -> Any:
+    return gr.Number(None if fov_y_deg is None else round(fov_y_deg, 2), interactive=has_clip)

@@ -1,0 +1,131 @@
+"""What is kept of the work: the session as one file, and exports of the cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ui.document import messages as msg
+from ui.page import panels
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part
+
+if TYPE_CHECKING:
+    from ui.session.session import Session
+
+
+@dataclass(frozen=True)
+class KeepPanel:
+    """A tab of the right column: what can be taken home."""
+
+    format: gr.Dropdown
+    export: gr.Button
+    kind: gr.Dropdown
+    export_take: gr.Button
+    figure_kind: gr.Dropdown
+    figure: gr.Button
+    download: gr.DownloadButton
+    save: gr.Button
+    open: gr.UploadButton
+    notice: gr.HTML
+
+    def parts(self) -> Sequence[Part]:
+        """What the tab shows."""
+        return (
+            Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
+            button_part(self.save, lambda s: panels.save_button(s.state.document)),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "keep"),), gr.HTML),
+            button_part(self.figure, lambda s: panels.figure_button(s.state.document)),
+            button_part(self.export_take, lambda s: panels.export_take_button(s.state.document)),
+            button_part(self.export, lambda s: panels.export_button(s.state.document)),
+        )
+
+    def wire(self, events: Events) -> None:
+        """Every listener of the tab."""
+        for event, listener, inputs in (
+            (self.export.click, export, [self.format]),
+            (self.export_take.click, export_take, [self.kind]),
+            (self.figure.click, export_figure, [self.figure_kind]),
+            (self.save.click, save, []),
+        ):
+            events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
+        events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
+
+
+def keep_panel() -> KeepPanel:
+    """Save and open, and the export of the cameras."""
+    with gr.Row(elem_classes="rap-pair"):
+        save = gr.Button("Starting …", interactive=False, min_width=120, elem_id="rap-save")
+        open_ = gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open")
+    gr.HTML(
+        '<div class="rap-note">A session file holds the clip, the predicted and the edited path, and all takes. It '
+        "opens again without the model.</div>",
+        padding=False,
+    )
+    notice = gr.HTML(elem_id="rap-keep-notice", padding=False)
+    file_format = gr.Dropdown(
+        ["nerfstudio"],
+        value="nerfstudio",
+        label="Cameras as",
+        allow_custom_value=True,
+        elem_id="rap-format",
+    )
+    export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
+    with gr.Row(elem_classes="rap-pair"):
+        kind = gr.Dropdown(
+            [("video, MP4", "mp4"), ("GIF", "gif"), ("frames, PNG in a zip", "png")], value="mp4", show_label=False,
+            container=False, min_width=140, elem_id="rap-take-kind",
+        )  # fmt: skip
+        export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")
+    with gr.Row(elem_classes="rap-pair"):
+        figure_kind = gr.Dropdown(
+            [("figure, MP4", "mp4"), ("figure, PNG", "png")], value="mp4", show_label=False,
+            container=False, min_width=140, elem_id="rap-figure-kind",
+        )  # fmt: skip
+        figure = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-figure")
+    download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
+    return KeepPanel(file_format, export, kind, export_take, figure_kind, figure, download, save, open_, notice)
+
+
+def export_take(session: Session, kind: str) -> str:
+    """Write the take on show; the browser then downloads it."""
+    try:
+        return str(session.export_take(kind))
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def export_figure(session: Session, kind: str) -> str:
+    """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
+    try:
+        return str(session.export_figure(kind))
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def save(session: Session) -> str:
+    """Write the session file; the browser then downloads it."""
+    try:
+        return str(session.save())
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def open_session(session: Session, path: str | None) -> None:
+    """A session file was chosen."""
+    if path:
+        session.dispatch(msg.OpenSession(path))
+
+
+def export(session: Session, format_name: str) -> str:
+    """Write the cameras; the browser then downloads them."""
+    try:
+        return str(session.export(format_name))
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def _choices(formats: Sequence[tuple[str, str]]) -> Any:
+    return gr.Dropdown(choices=list(formats))

@@ -1,0 +1,233 @@
+"""The page: Gradio components around one session. Widgets send messages and are drawn from the session's state.
+
+No widget ever sets another. A listener dispatches one message and returns nothing; `Page.refresh` brings to the browser
+what has changed of the state and nothing else: each `Part` names the values it shows, and is sent only when these are
+new.
+
+This module and the panels must load fast, for the first answer of the page waits for them; whatever brings torch
+(sessions, geometry, plots) is loaded beside them and reaches them through `Future[Sessions]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.themes.base import Base
+from gradio.themes.utils import colors, sizes
+
+from rap.config import ASSETS
+from ui.document import messages as msg
+from ui.page.api import add_endpoints
+from ui.page.compare_panel import compare_panel
+from ui.page.edit_words import help_sheet
+from ui.page.frame_panel import FramePanel, frame_panel
+from ui.page.import_panel import import_panel
+from ui.page.input_panel import input_panel
+from ui.page.keep_panel import keep_panel
+from ui.page.keys_panel import KeysPanel, keys_panel
+from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen
+from ui.page.path_panel import path_panel
+from ui.page.result_panel import result_panel
+from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
+from ui.page.verify_panel import verify_panel
+
+if TYPE_CHECKING:
+    from ui.session.session import Session, Sessions
+
+TITLE = "Rays as Pixels"
+MAX_UPLOAD = "500mb"
+MISSING_WORDS = {"common.upload": "Upload", "common.complete": "Done"}
+"""Keys that Gradio 6.31's components ask for and no language of its frontend has: the page would show the keys."""
+DARK: dict[str, Any] = {
+    "body_background_fill_dark": "#12141a",
+    "body_text_color_dark": "#eceef3",
+    "background_fill_primary_dark": "#1b1e25",
+    "background_fill_secondary_dark": "#14161c",
+    "block_background_fill_dark": "#1b1e25",
+    "block_border_color_dark": "#2d313a",
+    "block_label_background_fill_dark": "#1b1e25",
+    "block_label_text_color_dark": "#b0b6c3",
+    "block_title_text_color_dark": "#b0b6c3",
+    "input_background_fill_dark": "#14161c",
+    "input_border_color_dark": "#3a3f4b",
+    "checkbox_background_color_dark": "#14161c",
+    "border_color_primary_dark": "#2d313a",
+    "button_primary_background_fill_dark": "#3f5bd0",
+    "button_primary_background_fill_hover_dark": "#4c69d6",
+    "button_primary_text_color_dark": "#ffffff",
+    "button_secondary_background_fill_dark": "#23262f",
+    "button_secondary_background_fill_hover_dark": "#2b2f3a",
+    "button_secondary_text_color_dark": "#eceef3",
+    "button_secondary_border_color_dark": "#3a3f4b",
+    "button_secondary_border_color_hover_dark": "#5a6fb8",
+    "color_accent_soft_dark": "#23294a",
+}
+"""What Gradio's own components look like on a dark page; the page's are in assets/app.css."""
+CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
+
+
+def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        sessions: where the page finds its session; may be resolved after the page is served.
+        seed, steps: what the widgets start with.
+    """
+    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
+        events = Events(sessions, gr.State(""))
+        seen = gr.State({})
+        gr.HTML(
+            f'<header class="rap-header"><b>{TITLE}</b><span>predict a camera path, bend it, generate along it</span>'
+            '<button type="button" id="rap-theme" title="light or dark" aria-label="light or dark">◐</button>'
+            '<button type="button" id="rap-help-open" title="shortcuts (?)">?</button></header>' + help_sheet(),
+            padding=False,
+        )
+        with gr.Row(elem_id="rap-columns"):
+            with gr.Column(scale=4, min_width=260, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
+                with gr.Tab("Input", elem_classes="rap-tab"):
+                    inputs = input_panel()
+                with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
+                    edits = _edit_panels()
+            with gr.Column(scale=11, min_width=480, elem_classes="rap-column"):
+                path = path_panel()
+            with gr.Column(scale=5, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
+                with gr.Tab("Take", elem_classes="rap-tab"):
+                    result = result_panel(seed, steps)
+                with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):
+                    verify = verify_panel()
+                with gr.Tab("Compare", elem_id="rap-compare-tab", elem_classes="rap-tab", render_children=True):
+                    compare = compare_panel()
+                with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
+                    keep = keep_panel()
+                    imports = import_panel()
+        inputs.wire(events, result.steps, result.seed)
+        for panel in (path, *edits, result, verify, compare, keep, imports):
+            panel.wire(events)
+        parts = [
+            part for panel in (inputs, path, *edits, result, verify, compare, keep, imports) for part in panel.parts()
+        ]
+        Page(events, parts).wire(demo, path.viewport, seen)
+        add_endpoints(sessions)
+    return demo
+
+
+def _edit_panels() -> tuple[FramePanel, KeysPanel, ShapePanel, TextPanel]:
+    """The tabs within the Edit tab."""
+    with gr.Tabs(elem_classes=["rap-tabs", "rap-subtabs"]):
+        with gr.Tab("Frame", elem_classes="rap-tab"):
+            frame = frame_panel()
+        with gr.Tab("Keys", elem_id="rap-keys-tab", elem_classes="rap-tab", render_children=True):
+            keys = keys_panel()
+        with gr.Tab("Path", elem_id="rap-shape-tab", elem_classes="rap-tab", render_children=True):
+            shape = shape_panel()
+        with gr.Tab("Text", elem_id="rap-text-tab", elem_classes="rap-tab", render_children=True):
+            text = text_panel()
+    return frame, keys, shape, text
+
+
+def launch_options() -> dict[str, Any]:
+    """What `Blocks.launch` needs for this page besides host and port."""
+    return {
+        "theme": theme(),
+        "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
+        "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
+        "max_file_size": MAX_UPLOAD,
+        "i18n": gr.I18n(en=MISSING_WORDS),  # what other languages fall back to
+        "footer_links": ["api"],
+        "ssr_mode": False,  # with it Node fronts the port and the viewport's WebSocket breaks
+        "quiet": True,
+    }
+
+
+def theme() -> Base:
+    """Quiet paper, blue ink: colour belongs to the frames."""
+    blue = colors.Color(
+        "#f2f5fd", "#e3e9fb", "#c5d1f6", "#9db0ee", "#6f89e2", "#4c69d6",
+        "#3050cd", "#2742ac", "#20378c", "#1a2c6e", "#111d4a",
+    )  # fmt: skip
+    base = Base(
+        primary_hue=blue,
+        neutral_hue=colors.slate,
+        text_size=sizes.text_sm,
+        spacing_size=sizes.spacing_sm,
+        radius_size=sizes.radius_md,
+        font=["Inter", "system-ui", "-apple-system", "Segoe UI", "sans-serif"],  # the reader's own; nothing is fetched
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+    return base.set(
+        body_background_fill="#f5f6f9",
+        block_background_fill="#ffffff",
+        block_border_color="#e3e6ed",
+        block_label_text_color="#565d6b",
+        block_title_text_color="#565d6b",
+        block_title_text_weight="500",
+        input_background_fill="#ffffff",
+        button_border_width="1px",
+        button_secondary_border_color_hover="#9db0ee",
+        button_large_text_weight="500",
+        button_large_text_size="13px",
+        button_large_padding="7px 12px",
+        button_small_text_weight="500",
+        button_small_text_size="12px",
+        button_primary_background_fill="#3050cd",
+        button_primary_background_fill_hover="#2742ac",
+        button_primary_text_color="#ffffff",
+        button_secondary_background_fill="#ffffff",
+        button_secondary_background_fill_hover="#f2f5fd",
+        button_secondary_border_color="#d5d9e3",
+        **DARK,
+    )
+
+
+class Page:
+    """What brings a session's state to the browser.
+
+    The session says when there is something new to draw, and the browser then asks `refresh` for it, one request at a
+    time: answers of listeners that run beside each other could arrive in any order, and leave something old on screen.
+
+    Args:
+        events: of the page, for its session.
+        parts: of all panels.
+    """
+
+    def __init__(self, events: Events, parts: Sequence[Part]) -> None:
+        self._events, self.parts = events, tuple(parts)
+
+    def wire(self, demo: gr.Blocks, viewport: gr.HTML, seen: gr.State) -> None:
+        """Draw when the page is loaded, and whenever the viewport's channel says that the state is another."""
+        drawn, session_id = [seen, *(part.component for part in self.parts)], self._events.session_id
+        # the tab remembers its session, so that a reload finds it again
+        demo.load(
+            self.open,
+            [gr.Textbox(visible=False), gr.Checkbox(visible=False)],
+            [session_id, *drawn],
+            js="() => [sessionStorage.getItem('rap-session') ?? '', document.body.classList.contains('dark')]",
+            **QUIET,
+        )
+        remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
+        viewport.change(None, viewport, js=remember, **QUIET)
+        # one at a time, and what is said meanwhile asks once more when it is done
+        viewport.input(self.refresh, [session_id, seen], drawn, trigger_mode="always_last", **QUIET)
+
+    def draw(self, session: Session, seen: Seen) -> list[Any]:
+        """What of the session's state the page does not show yet."""
+        now: Seen = {}
+        updates = []
+        for part in self.parts:
+            name = part.component.elem_id or ""
+            now[name] = part.values(session)
+            updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
+        return [now, *updates]
+
+    def open(self, wanted: str, is_dark: bool) -> list[Any]:
+        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw."""
+        session = self._events.sessions.result(timeout=FIRST_ANSWER_S).open(wanted)
+        session.dispatch(msg.SetDark(bool(is_dark)))
+        return [session.id, *self.draw(session, {})]
+
+    def refresh(self, session_id: str, seen: Seen) -> list[Any]:
+        """The session says that its state has changed."""
+        return self.draw(self._events.session(session_id), seen)

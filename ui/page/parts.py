@@ -1,0 +1,159 @@
+"""What the panels of the page are made of: parts that show a session, and events that send it messages.
+
+A panel is a frozen dataclass of components with two methods: `parts()`, what it shows, and `wire(events)`, what it
+says. It never sets another widget: a listener dispatches a message, and what comes of it is drawn from the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ui.page.panels import ButtonLook
+
+if TYPE_CHECKING:
+    from ui.document.edits import AnyMessage
+    from ui.session.session import Session, Sessions
+
+FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before it says that something is wrong
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Options of every listener; private: the public interface has its own, named functions."""
+
+DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
+"""A browser downloads only what is clicked: a file is written, given to a hidden link, and that is clicked."""
+
+FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
+"""Of number fields whose label is only the unit, as the buttons beside them say it."""
+
+Seen = dict[str, tuple[Any, ...]]
+"""What a page shows at present: for each part the values it was drawn from."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component that shows something of the session.
+
+    Args:
+        values: what it depends on; the part is sent again when one of these is another.
+        draw: the component's update, from these values.
+    """
+
+    component: Component
+    values: Callable[[Session], tuple[Any, ...]]
+    draw: Callable[..., Any]
+
+
+def button_part(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:
+    """A button whose words say what it waits for."""
+    return Part(component, lambda s: (look(s),), lambda look: gr.Button(look.label, interactive=look.enabled))
+
+
+def maybe_button(look: ButtonLook | None) -> Any:
+    """A button that is only there with a look."""
+    return gr.Button(visible=False) if look is None else gr.Button(look.label, interactive=look.enabled, visible=True)
+
+
+def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
+    """A slider on one line."""
+    return gr.Slider(low, high, value, label=label, buttons=[], elem_classes="rap-slider", **options)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Binds the page's events to a session.
+
+    Args:
+        sessions: may be resolved after the page is served.
+        session_id: the page's own, empty before it is loaded.
+    """
+
+    sessions: Future[Sessions]
+    session_id: gr.State
+
+    def session(self, session_id: str) -> Session:
+        """Raises gr.Error, which the page shows, for a session that has ended or not begun."""
+        if not session_id:
+            raise gr.Error("The page is still starting; try again in a moment.", print_exception=False)
+        try:
+            return self.sessions.result(timeout=FIRST_ANSWER_S).get(session_id)
+        except ValueError as error:  # SessionGone
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def on(
+        self,
+        event: Callable[..., Any],
+        listener: Callable[..., Any],
+        inputs: Sequence[Component] = (),
+        outputs: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it.
+
+        Raises gr.Error, which the page shows, for a number outside the limits of its field.
+        """
+        if any(isinstance(component, (gr.Number, gr.Slider)) for component in inputs):
+            # Gradio would refuse such a number without its field's name, and print a traceback
+            listener, options = partial(_call_within_limits, listener, tuple(inputs)), {**options, "preprocess": False}
+        return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
+
+    def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None], **options: Any) -> Any:
+        """Call `listener(session, data)` at an event of an HTML component, with what its `trigger` was given."""
+        return event(_Picked(self, listener), [self.session_id], None, **{**QUIET, **options})
+
+    def send(self, event: Callable[..., Any], message: AnyMessage, **options: Any) -> Any:
+        """Dispatch a message that needs no value of the page."""
+        return self.on(event, partial(_dispatch, message), **options)
+
+    def switch(self, event: Callable[..., Any], message: Callable[[Any], AnyMessage], component: Component) -> Any:
+        """Dispatch a message whose only field is a component's value."""
+        return self.on(event, partial(_dispatch_value, message), [component])
+
+    def _call(self, listener: Callable[..., Any], session_id: str, *values: Any) -> Any:
+        return listener(self.session(session_id), *values)
+
+
+class _Picked:
+    """A listener that Gradio hands an event's data: it looks for the annotation, which a `partial` does not have."""
+
+    def __init__(self, events: Events, listener: Callable[[Session, Any], None]) -> None:
+        self._events, self._listener = events, listener
+        self.__name__ = getattr(listener, "__name__", "picked")
+
+    def __call__(self, session_id: str, data: gr.EventData) -> None:
+        self._listener(self._events.session(session_id), data._data)
+
+
+def out_of_limits(component: Component, value: Any) -> str | None:
+    """What is wrong with the number in a field, in words; None where nothing is."""
+    if not isinstance(component, (gr.Number, gr.Slider)) or value is None:
+        return None
+    low, high = component.minimum, component.maximum
+    if (low is None or value >= low) and (high is None or value <= high):
+        return None
+    limits = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
+    name = FIELD_NAMES.get(component.elem_id or "", component.label)
+    return f"{name} must be {limits}, got {value:g}; nothing was done. Type another number."
+
+
+def _call_within_limits(
+    listener: Callable[..., Any], inputs: Sequence[Component], session: Session, *values: Any
+) -> Any:
+    for component, value in zip(inputs, values, strict=True):
+        if words := out_of_limits(component, value):
+            raise gr.Error(words, print_exception=False)
+    return listener(session, *values)
+
+
+def _dispatch(message: AnyMessage, session: Session) -> None:
+    session.dispatch(message)
+
+
+def _dispatch_value(message: Callable[[Any], AnyMessage], session: Session, value: Any) -> None:
+    session.dispatch(message(value))

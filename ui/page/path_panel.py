@@ -1,0 +1,182 @@
+"""The middle column: the path in 3D and over time, and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from rap.config import ASSETS
+from ui.document import messages as msg
+from ui.page import panels
+from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.page.timeline_panel import TimelinePanel, timeline_panel
+
+if TYPE_CHECKING:
+    from ui.session.session import Session
+
+
+@dataclass(frozen=True)
+class PathPanel:
+    """Middle column: the path in 3D and over time, and its history."""
+
+    undo: gr.Button
+    redo: gr.Button
+    reset: gr.Button
+    to_refined: gr.Button
+    overview: gr.Button
+    move: gr.Button
+    turn: gr.Button
+    dense: gr.Checkbox
+    soft: gr.Checkbox
+    radius: gr.Slider
+    viewport: gr.HTML
+    hint: gr.HTML
+    figure: gr.Plot
+    table: gr.Dataframe
+    line: gr.HTML
+    legend: gr.HTML
+    notice: gr.HTML
+    motion: gr.Plot
+    timeline: TimelinePanel
+
+    def parts(self) -> Sequence[Part]:
+        """What the middle column shows."""
+        return (
+            button_part(self.undo, lambda s: panels.undo_button(s.state.document, s.state.earlier)),
+            button_part(self.redo, lambda s: panels.redo_button(s.state.document, s.state.later)),
+            button_part(self.reset, lambda s: panels.reset_button(s.state.document)),
+            Part(self.to_refined, lambda s: (panels.refined_button(s.state.document),), maybe_button),
+            button_part(self.move, lambda s: panels.gizmo_button("Move only", "move", s.state.gizmo)),
+            button_part(self.turn, lambda s: panels.gizmo_button("Turn only", "turn", s.state.gizmo)),
+            Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
+            Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
+            Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
+            Part(self.viewport, lambda s: (s.id,), gr.HTML),
+            Part(self.hint, _hint_values, gr.HTML),
+            Part(self.figure, _path_values, _path_figure),
+            Part(self.table, lambda s: (s.state.document.edited,), _path_table),
+            Part(self.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
+            Part(self.legend, lambda s: (panels.legend(s.state.document),), gr.HTML),
+            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
+            Part(self.motion, _path_values, _motion_figure),
+            *self.timeline.parts(),
+        )
+
+    def wire(self, events: Events) -> None:
+        """Every listener of the column but the viewport's, which are the page's own."""
+        for button, message in (
+            (self.undo, msg.Undo()),
+            (self.redo, msg.Redo()),
+            (self.reset, msg.ResetToPredicted()),
+            (self.to_refined, msg.ResetToRefined()),
+            (self.move, msg.SetGizmo("move")),
+            (self.turn, msg.SetGizmo("turn")),
+        ):
+            events.send(button.click, message)
+        events.switch(self.dense.input, msg.SetDensePoints, self.dense)
+        events.on(self.soft.input, soft_drag, [self.soft, self.radius])
+        events.on(self.radius.release, soft_drag, [self.soft, self.radius])
+        events.on(self.overview.click, show_overview)
+        events.on_pick(self.viewport.select, set_dark)
+        self.timeline.wire(events)
+
+
+def path_panel() -> PathPanel:
+    """History and drag settings over the viewport; looking through a camera and the plots under it."""
+    with gr.Row(elem_classes="rap-toolbar"):
+        undo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-undo")
+        redo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-redo")
+        reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
+        to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
+        soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
+        radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
+    with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
+        viewport = gr.HTML(
+            "",
+            html_template='<div class="rap-viewport"></div>',
+            js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
+            elem_id="rap-viewport",
+            padding=False,
+        )
+        hint = gr.HTML(panels.viewport_hint(None, False), elem_id="rap-hint", padding=False)
+        legend = gr.HTML(elem_id="rap-legend", padding=False)
+        notice = gr.HTML(elem_id="rap-path-notice", padding=False)
+    with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
+        gr.HTML(
+            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is missing here. '
+            "This plot and this table show the same path.</div>",
+            padding=False,
+        )
+        figure = gr.Plot(show_label=False, elem_id="rap-figure", container=False)
+        table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
+    with gr.Row(elem_classes=["rap-toolbar", "rap-live"]):
+        overview = gr.Button("Show all", size="sm", min_width=90, elem_id="rap-overview")
+        move = gr.Button("Move only", size="sm", min_width=90, elem_id="rap-gizmo-move")
+        turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
+        dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
+    timeline = timeline_panel()
+    line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
+    motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
+    return PathPanel(
+        undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, line,
+        legend, notice, motion, timeline,
+    )  # fmt: skip
+
+
+def soft_drag(session: Session, on: bool, radius: float) -> None:
+    """The way of dragging has been set."""
+    session.dispatch(msg.SetSoftDrag(on, radius))
+
+
+def set_dark(session: Session, data: Any) -> None:
+    """The page has become dark, or light."""
+    session.dispatch(msg.SetDark(bool(data["dark"])))
+
+
+def show_overview(session: Session) -> None:
+    """Bring the whole path into view."""
+    session.viewport.orbit_view()
+
+
+def _has_dense(session: Session) -> bool:
+    scene = session.state.geometry.scene
+    return scene is not None and scene.dense is not None
+
+
+def _dense_box(on: bool, available: bool) -> Any:
+    return gr.Checkbox(on, label="Dense points" if available else "Dense points (needs depth)", interactive=available)
+
+
+def _slider(value: float) -> Any:
+    return gr.Slider(value=value)
+
+
+def _path_values(session: Session) -> tuple[Any, ...]:
+    state = session.state
+    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
+
+
+def _hint_values(session: Session) -> tuple[str]:
+    document = session.state.document
+    return (panels.viewport_hint(document.clip, document.edited is not None),)
+
+
+def _path_figure(*values: Any) -> Any:
+    from ui.page import plots
+
+    return plots.path_figure(*values)
+
+
+def _motion_figure(*values: Any) -> Any:
+    from ui.page import plots
+
+    return plots.motion_figure(*values)
+
+
+def _path_table(path: Any) -> Any:
+    from ui.page import plots
+
+    return gr.Dataframe(plots.path_rows(path), headers=plots.PATH_COLUMNS)

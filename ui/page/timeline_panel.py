@@ -1,0 +1,83 @@
+"""Under the viewport: scrub, play, look through the camera at the playhead, and the path's health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from rap.config import ASSETS
+from ui.document import messages as msg
+from ui.page import timeline_words as words
+from ui.page.parts import Events, Part
+from ui.session.pictures import frame_jpegs
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+    from ui.session.session import Session
+
+
+FILM_HEIGHT_PX = 26
+PICK_SOURCE = """
+element.addEventListener("click", (event) => {
+  const frame = event.target.closest("[data-frame]");
+  if (frame) trigger("select", { frame: Number(frame.dataset.frame) });
+});
+"""
+
+
+@dataclass(frozen=True)
+class TimelinePanel:
+    """The timeline: drawn by the server, played by the page."""
+
+    timeline: gr.HTML
+    filmstrip: gr.HTML
+
+    def parts(self) -> Sequence[Part]:
+        """What the timeline shows."""
+        return (Part(self.timeline, _values, words.timeline), Part(self.filmstrip, _film_values, _film))
+
+    def wire(self, events: Events) -> None:
+        """Scrubbing and playing; the page keeps the pace, and the last frame always comes through."""
+        events.on_pick(self.timeline.input, move_playhead, trigger_mode="multiple")
+        events.on_pick(self.filmstrip.select, toggle_source, trigger_mode="multiple")
+
+
+def timeline_panel() -> TimelinePanel:
+    """One component; its own script plays it."""
+    script = (ASSETS / "timeline.js").read_text(encoding="utf-8")
+    timeline = gr.HTML(js_on_load=script, elem_id="rap-timeline", padding=False)
+    return TimelinePanel(timeline, gr.HTML(js_on_load=PICK_SOURCE, elem_id="rap-sources", padding=False))
+
+
+def _values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    return document.edited, session.motion_limits, document.selected
+
+
+def _film_values(session: Session) -> tuple[Any, ...]:
+    document = session.state.document
+    clip, path = document.clip, document.edited
+    if clip is None or path is None or len(clip) < 2:
+        return None, (), (), 0
+    from ui.document import sources
+
+    held = sources.held(document, path)[: len(clip)]
+    return clip, sources.chosen(document), held, path.source
+
+
+def _film(clip: Clip | None, chosen: Sequence[int], held: Sequence[bool], source: int) -> str:
+    pictures = [] if clip is None else frame_jpegs(clip.frames_u8[: len(held)], FILM_HEIGHT_PX)
+    return words.filmstrip(pictures, chosen, held, source)
+
+
+def toggle_source(session: Session, data: Any) -> None:
+    """A frame of the filmstrip was clicked."""
+    session.dispatch(msg.ToggleSource(int(data["frame"])))
+
+
+def move_playhead(session: Session, data: Any) -> None:
+    """The playhead was moved, by hand or by playing, or the view was changed."""
+    session.dispatch(msg.SetPlayhead(int(data["frame"]), bool(data["through"])))

@@ -1,0 +1,157 @@
+"""What the page says of a verification: sentences and small charts. No Gradio, no session."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from ui.page.panels import ButtonLook, duration
+
+if TYPE_CHECKING:
+    from ui.document.document import Document
+    from ui.document.state import JobStatus
+    from ui.document.verification import KnownPaths, Verification
+
+STRIP_SIZE = (300, 46)  # width and height of a chart, in the units of its view box
+
+
+def verify_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a take and no job at work."""
+    take = document.take
+    if take is None:
+        return ButtonLook("Verify (needs a take)", False)
+    if job is not None:
+        return ButtonLook("Verifying …" if job.kind == "verify" else "Verify (job running)", False)
+    return ButtonLook(f"Verify take {take.number}", True)
+
+
+def worst_button(document: Document) -> ButtonLook:
+    """Needs a verification of the take on show, and a path that still has its frame."""
+    found = document.verification
+    if found is None:
+        return ButtonLook("Go to worst frame (needs a verified take)", False)
+    if document.edited is None or found.worst_frame >= len(document.edited):
+        return ButtonLook("Go to worst frame (not on this path)", False)
+    return ButtonLook(f"Go to worst frame ({found.worst_frame})", True)
+
+
+def verdict(document: Document, known: KnownPaths | None) -> str:
+    """How far the take on show went astray, beside what the model errs by where the truth is known."""
+    take, found = document.take, document.verification
+    if take is None:
+        return '<div class="rap-empty">No take yet. Whether a video followed its path is shown here.</div>'
+    if found is None:
+        return f'<div class="rap-fact"><b>Take {take.number}</b> has not been verified.</div>'
+    turn, shift = _means(found)
+    sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
+    by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
+    reason = f'<div class="rap-note">{escape(_reason(found))}</div>' if found.reason else ""
+    return (
+        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence}, {by} · {duration(found.seconds)}</div>{reason}'
+        f'<table class="rap-figures">{_table(take.number, found, known)}</table>'
+    )
+
+
+def _table(number: int, found: Verification, known: KnownPaths | None) -> str:
+    """The take by tracks and by the model, each over what that way errs by on clips of known cameras."""
+    rows: list[tuple[str, ...]] = [("", "R_err", "T_err", "rotation")]
+    tracks = None if known is None else known.by_tracks
+    of_model = found if found.estimated is None else found.estimated
+    ways = [("tracks", found, tracks)] if found.by_tracks else []
+    for way, one, errs in (*ways, ("model", of_model, known)):
+        rows.append(_row(f"take {number}, {way}", one.errors.r_err, one.errors.t_err, _means(one)[0]))
+        if errs is not None:
+            rows.append(_row(f"{errs.clips} known clips, {way}", errs.r_err_rad, errs.t_err, errs.rotation_deg))
+    return "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+
+
+def _reason(found: Verification) -> str:
+    """What the tracks say of the measurement, or why they could not measure and what can be done then."""
+    if found.by_tracks:
+        return found.reason
+    return f"Not measured: {found.reason} Play the take beside the geometry preview to judge it by eye."
+
+
+def _means(found: Verification) -> tuple[float, float]:
+    """Rotation in degrees and translation in parts of the path, means over the frames after the first."""
+    return float(found.rotation_deg[1:].mean()), float(found.translation[1:].mean())
+
+
+def _row(name: str, r_err: float, t_err: float, rotation_deg: float) -> tuple[str, ...]:
+    return name, f"{r_err:.2f}", f"{t_err:.2f}", f"{rotation_deg:.1f}°"
+
+
+def protocol(known: KnownPaths | None) -> str:
+    """How the figures come about, so that they are not taken for more than they are."""
+    beside = (
+        "The rows of known clips are what the same way errs by on the example clips, whose cameras are known: smaller "
+        "differences than that say nothing."
+        if known is not None
+        else "What this checkpoint errs by on clips of known cameras is not known (rap evaluate --known-paths)."
+    )
+    return (
+        '<div class="rap-note"><b>Tracks</b>: points are followed through the finished video, and cameras fitted to '
+        "them with the lens that was asked for; the model only says where to begin. <b>Model</b>: the one that made "
+        "the video also estimates its cameras, in 2 steps, which is self-consistency. Both paths start at the source "
+        "camera; the followed one (orange, dashed) is scaled to the other by least squares. R_err: sum over frames of "
+        "the rotation error, in radians; T_err: sum of distances between "
+        f"centres, each path divided by its largest (CamI2V). {beside}</div>"
+    )
+
+
+def error_strips(found: Verification | None, selected: int | None) -> str:
+    """Two bar charts over the frames: rotation in degrees, translation in parts of the path; worst frame marked."""
+    if found is None:
+        return ""
+    rotation = bars(found.rotation_deg, found.worst_frame, selected)
+    translation = bars(100 * found.translation, found.worst_frame, selected)
+    return (
+        f'<div class="rap-strips"><div class="rap-note">Rotation error, up to {found.rotation_deg.max():.1f}°</div>'
+        f'{rotation}<div class="rap-note">Position error, up to {found.translation.max():.0%} of the path</div>'
+        f"{translation}</div>"
+    )
+
+
+def spread_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path predicted from the clip and no job at work."""
+    if document.predicted is None or not document.prediction_follows_clip:
+        return ButtonLook("Sample the path (needs Predict)", False)
+    if job is not None and job.kind != "verify":
+        return ButtonLook("Sampling …" if job.kind == "spread" else "Sample the path (job running)", False)
+    return ButtonLook("Sample the path", True)
+
+
+def spread_strips(document: Document) -> str:
+    """How far the samples lie apart, in words and as two charts."""
+    found = document.spread
+    if found is None:
+        return ""
+    turn, shift = found.rotation_deg, found.distance
+    return (
+        f'<div class="rap-fact"><b>Uncertainty</b> {found.samples} samples of the predicted path lie '
+        f"{turn.mean():.1f}° and {shift.mean():.3f} median depths around their mean; purple in the viewport.</div>"
+        f'<div class="rap-strips"><div class="rap-note">Rotation, up to {turn.max():.1f}°</div>'
+        f'{bars(turn, None, document.selected)}<div class="rap-note">Position, up to {shift.max():.3f}</div>'
+        f"{bars(shift, None, document.selected)}</div>"
+    )
+
+
+def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | None) -> str:
+    """A bar for each frame's value, the worst and the selected one marked."""
+    width, height = STRIP_SIZE
+    top, step = max(float(values.max()), 1e-9), width / len(values)
+    bars = []
+    for frame, value in enumerate(values):
+        tall = max(1.0, height * float(value) / top)
+        kind = "worst" if frame == worst else "selected" if frame == selected else "ordinary"
+        bars.append(
+            f'<rect class="rap-{kind}" x="{frame * step + 1:.1f}" y="{height - tall:.1f}" width="{step - 2:.1f}" '
+            f'height="{tall:.1f}"><title>frame {frame}: {value:.2f}</title></rect>'
+        )
+    return (
+        f'<svg class="rap-bars" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="error of each frame">{"".join(bars)}</svg>'
+    )

@@ -1,0 +1,124 @@
+"""Files for the person to keep: the path, a take, two takes side by side, the paper's figure, the whole session."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from rap import formats
+from rap.data import load_clip, playback_fps, write_video
+from rap.errors import InputError
+from rap.figures import paper_layout
+from rap.geometry import Trajectory
+from ui.document.comparison import side_by_side
+from ui.document.document import Document, Take
+from ui.session import session_file
+
+if TYPE_CHECKING:
+    from rap.reconstruction.tracks import PointCloud
+
+TAKE_KINDS = ("mp4", "gif", "png")
+
+
+def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> Path:
+    """The path in a format; one of several files becomes a zip.
+
+    Args:
+        format_name: a key of `rap.formats.FORMATS`.
+
+    Raises:
+        InputError: there is no path to export.
+    """
+    if trajectory is None:
+        raise InputError("there is no path to export yet; press Predict or apply a preset first")
+    path = folder / trajectory.hash / formats.FORMATS[format_name].default_name
+    formats.write(path, trajectory, format_name=format_name)
+    return Path(shutil.make_archive(str(path), "zip", path)) if path.is_dir() else path
+
+
+def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
+    """Two takes in one mp4."""
+    videos = [load_clip(take.video, num_frames=len(take.trajectory)) for take in (a, b)]
+    path = folder / f"take-{a.number}-beside-{b.number}.mp4"
+    write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
+    return path
+
+
+def figure_file(folder: Path, document: Document, kind: str) -> Path:
+    """The paper's page layout of the clip and the path that was found, against its known cameras if it has any.
+
+    Args:
+        kind: "mp4", or "png": its middle frame.
+
+    Raises:
+        InputError: nothing has been predicted from the clip.
+    """
+    clip, best = document.clip, document.best
+    if clip is None or best is None or not document.prediction_follows_clip or len(best) != len(clip):
+        raise InputError("there is no path predicted from the clip to draw yet; press Predict first")
+    pictures = paper_layout(clip.frames_u8, best, clip.trajectory)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"figure.{kind}"
+    if kind == "png":
+        Image.fromarray(pictures[len(pictures) // 2]).save(path)
+    else:
+        write_video(path, pictures, playback_fps(clip.fps))
+    return path
+
+
+def take_file(folder: Path, take: Take | None, kind: str) -> Path:
+    """A take for other programs.
+
+    Args:
+        kind: "mp4", "gif", or "png": a zip of its frames.
+
+    Raises:
+        InputError: there is no take, or another kind.
+    """
+    if take is None:
+        raise InputError("there is no take to export yet; press Regenerate first")
+    if kind not in TAKE_KINDS:
+        raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
+    if kind == "mp4":
+        return take.video
+    frames = load_clip(take.video, num_frames=len(take.trajectory), size=take.trajectory.image_size).frames_u8
+    pictures = folder / f"take-{take.number}"
+    if kind == "gif":
+        write_video(pictures.with_suffix(".gif"), frames, playback_fps(take.trajectory.fps))
+        return pictures.with_suffix(".gif")
+    pictures.mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(frames):
+        Image.fromarray(frame).save(pictures / f"{i:04d}.png")
+    return Path(shutil.make_archive(str(pictures), "zip", pictures))
+
+
+def saved_session(
+    folder: Path, document: Document, known_fov_y_rad: float | None, cloud: PointCloud | None = None
+) -> Path:
+    """The session file, named after the clip, with the points of its refinement.
+
+    Raises:
+        InputError: there is nothing to save.
+    """
+    name = "" if document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", document.clip.name)
+    path = folder / f"{name or 'session'}.rap.zip"
+    session_file.save(path, document, known_fov_y_rad, cloud)
+    return path
+
+
+def take_files(video: Path, frames_u8: np.ndarray, trajectory: Trajectory) -> tuple[Path, Path]:
+    """What is kept of a take as soon as it is made: the mp4 of this name and its cameras beside it.
+
+    Args:
+        frames_u8: (frame, height, width, 3) uint8.
+    """
+    video.parent.mkdir(exist_ok=True)
+    cameras = video.with_suffix(".npz")
+    write_video(video, frames_u8, playback_fps(trajectory.fps))
+    formats.write(cameras, trajectory)
+    return video, cameras
