@@ -16,9 +16,10 @@ from rap.config import NUM_FRAMES
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.se3 import inverse, rotation_angle
 from rap.synthetic import motion
+from rap.synthetic.families import sample_scene
 from rap.synthetic.lighting import bake
 from rap.synthetic.render import ID_MASK, Views, cast, render, resolve
-from rap.synthetic.scenes import Scene, sample_scene
+from rap.synthetic.scene import Scene
 from rap.synthetic.textures import TextureBank, texture_bank
 
 PROBE_SIZE = 16  # rays per side of the cheap rendering that judges a path before it is rendered
@@ -139,7 +140,7 @@ def plan_clip(
     """Draw a scene and a path that stays clear of its surfaces.
 
     Args:
-        family, kind: keys of scenes.FAMILIES and motion.KINDS; None draws them too.
+        family, kind: keys of families.FAMILIES and motion.KINDS; None draws them too.
     """
     wanted_family, wanted_kind = family, kind
     for _ in range(SCENE_ATTEMPTS):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rap.synthetic.scenes import FLOOR, HULL_FACES, Scene
+from rap.synthetic.scene import FLOOR, HULL_FACES, Scene
 
 MAP_SIDE = 48
 COARSE_SIDE = 8  # what most rectangles are baked at before they are enlarged

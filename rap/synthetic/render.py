@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rap.synthetic.lighting import DIRECT, MAP_SIDE, LightMaps, towards_light
-from rap.synthetic.scenes import HULL_FACES, MAX_SURFACES, Scene
+from rap.synthetic.scene import HULL_FACES, MAX_SURFACES, Scene
 from rap.synthetic.superquadrics import first_hit, gauge, refined, through_cube
 from rap.synthetic.textures import TextureBank, level_offsets
 

@@ -12,6 +12,7 @@ import torch
 from rap.geometry.se3 import check_rigid, rotation_angle
 from rap.synthetic import SyntheticBatch, SyntheticConfig, render_clips, stream
 from rap.synthetic.clips import _blurred, _compressed, _vignette
+from rap.synthetic.families import FAMILIES
 from rap.synthetic.motion import (
     KINDS,
     PURE_ROTATION,
@@ -20,7 +21,6 @@ from rap.synthetic.motion import (
     rotations_from_angles,
     sample_path,
 )
-from rap.synthetic.scenes import FAMILIES
 
 TINY = SyntheticConfig(size=(32, 48), num_frames=5, texture_size=16)
 

@@ -14,9 +14,10 @@ from scipy.optimize import brentq, minimize_scalar
 from rap.geometry import se3
 from rap.geometry.camera import pixel_centres, project, unproject
 from rap.synthetic import SyntheticConfig, render_clips
+from rap.synthetic.builder import SceneBuilder
 from rap.synthetic.clips import plan_clip
 from rap.synthetic.render import Hits, Views, cast, resolve
-from rap.synthetic.scenes import HULL_FACES, Scene, SceneBuilder
+from rap.synthetic.scene import HULL_FACES, Scene
 from rap.synthetic.superquadrics import EXPONENTS, first_hit, gauge
 from rap.synthetic.textures import texture_bank
 

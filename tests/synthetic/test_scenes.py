@@ -6,18 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from rap.synthetic.builder import SceneBuilder
+from rap.synthetic.families import FAMILIES, sample_scene
+from rap.synthetic.furniture import bookshelf
 from rap.synthetic.lighting import MAP_SIDE, bake
 from rap.synthetic.render import Views, cast, resolve
-from rap.synthetic.scenes import (
-    FAMILIES,
-    FLOOR,
-    HULL_FACES,
-    MAX_SURFACES,
-    Scene,
-    SceneBuilder,
-    _bookshelf,
-    sample_scene,
-)
+from rap.synthetic.scene import FLOOR, HULL_FACES, MAX_SURFACES, Scene
 from rap.synthetic.textures import TextureBank, texture_bank
 
 SIDE = 16
@@ -122,7 +116,7 @@ def test_books_stand_between_the_sides_of_their_shelf() -> None:
         low, high = np.array([-2.0, -2.6, -2.5]), np.array([2.0, 0.0, 2.5])
         b.hull(low, high, [b.material(1.0) for _ in range(6)])
         before = len(b.solids)
-        _bookshelf(b, low, high)
+        bookshelf(b, low, high)
         centres, halves, turns = (np.array([solid[k] for solid in b.solids[before:]]) for k in range(3))
         turn = turns[0]
         local = (centres - centres[0]) @ turn

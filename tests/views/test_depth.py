@@ -8,9 +8,10 @@ import torch
 
 from rap.geometry.se3 import from_rotation_translation, look_at
 from rap.reconstruction.tracks import PointCloud
-from rap.views import depth as depth_module
-from rap.views.depth import plane_sweep
+from rap.views.depth import _without_ramps, plane_sweep
 from rap.views.stereo import correlation_cost
+from rap.views.sweep import OUT_OF_VIEW, Sweep, Views, neighbour_costs
+from rap.views.sweep_plan import _grid_transfer, plan
 
 SIZE = (48, 64)
 INTRINSICS = np.array([60.0, 60.0, 30.0, 25.0])  # the principal point is not the middle
@@ -174,7 +175,7 @@ def test_points_that_a_frame_has_not_seen_are_not_its_surface():
 def test_nothing_hangs_between_two_surfaces():
     step = torch.tensor([1.0, 1.0, 1.3, 1.7, 2.0, 2.0])
     maps = torch.stack([step.expand(4, 6), step.flip(0).expand(4, 6), torch.linspace(1, 1.25, 6).expand(4, 6)])
-    found = depth_module._without_ramps(maps)
+    found = _without_ramps(maps)
     expected = torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
     torch.testing.assert_close(found[0], expected.expand(4, 6))
     torch.testing.assert_close(found[1], expected.flip(0).expand(4, 6))
@@ -203,9 +204,9 @@ def test_sweep_compares_what_projection_says():
     """The cost of one pixel at one plane, by projecting the window's pixels one by one."""
     Ts = _arc(3)
     frames, _ = _render(Ts, ball=False)
-    views = depth_module._views(frames, Ts, _tiled(3), 2)
-    sweep = depth_module._Sweep(np.linspace([0.4] * 3, [0.8] * 3, 5, axis=1), np.array([[1], [2], [1]]), np.ones(3))
-    cost = depth_module._neighbour_costs(views, sweep, np.arange(3))[0]
+    views = Views.of(frames, Ts, _tiled(3), 2)
+    sweep = Sweep(np.linspace([0.4] * 3, [0.8] * 3, 5, axis=1), np.array([[1], [2], [1]]), np.ones(3))
+    cost = neighbour_costs(views, sweep, np.arange(3))[0]
     h, w = views.size
     fine = views.fine[:, 0].numpy()
     for s, d in ((0, 2), (2, 4)):
@@ -219,7 +220,7 @@ def test_sweep_compares_what_projection_says():
                 v = at[1] / at[2] * views.intrinsics[j, 1] + views.intrinsics[j, 3]
                 shown[y, x] = fine[j, int(np.clip(v * 4, 0, 4 * h - 1)), int(np.clip(u * 4, 0, 4 * w - 1))]
         expected = correlation_cost(views.grey[s : s + 1], torch.from_numpy(shown).float()[None, None])[0, 0]
-        in_view = cost[s, d] != depth_module.OUT_OF_VIEW
+        in_view = cost[s, d] != OUT_OF_VIEW
         assert in_view.float().mean() > 0.5
         difference = (cost[s, d] - expected).abs()[in_view]
         assert difference.median() < 1e-4 and difference.mean() < 0.01  # a look-up at the edge of a fine pixel may tip
@@ -228,12 +229,10 @@ def test_sweep_compares_what_projection_says():
 def test_planes_step_by_about_a_pixel():
     Ts = _arc(3)
     frames, depths = _render(Ts, ball=False)
-    views = depth_module._views(frames, Ts, _tiled(3), 1)
+    views = Views.of(frames, Ts, _tiled(3), 1)
     ranges = np.tile([0.3, 1.0], (3, 1))
-    sweep = depth_module._plan(views, ranges, np.full(3, 0.5), 2)
-    zero, one = (
-        depth_module._grid_transfer(views, np.array([1]), np.array([2]), sweep.planes[1:2, k])[0] for k in (3, 4)
-    )
+    sweep = plan(views, ranges, np.full(3, 0.5), 2)
+    zero, one = (_grid_transfer(views, np.array([1]), np.array([2]), sweep.planes[1:2, k])[0] for k in (3, 4))
     assert 0.3 < np.median(np.linalg.norm(one - zero, axis=-1)) < 1.2
 
 

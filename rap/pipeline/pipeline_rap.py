@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,117 +12,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLWan, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
-from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  from_pretrained looks for it in this module
-from diffusers.utils import BaseOutput
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from rap import flow
-from rap.config import SIZE_MULTIPLE
 from rap.flow import Pair
 from rap.geometry import Trajectory, intrinsics_from_fov, pluecker_to_cameras, raxels_to_cameras
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
 from rap.model.latent_cache import LatentCache, content
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
+from rap.pipeline.problem import BoundNetwork, Problem
+from rap.pipeline.tasks import (
+    EstimateTask,
+    Frames,
+    GenerateTask,
+    JointTask,
+    Progress,
+    RaPOutput,
+    RoundTrip,
+    Task,
+    check_count,
+    check_indices,
+    check_sources,
+    checked_flow_frames,
+    checked_frames,
+)
 from rap.reconstruction.optical_flow import flow_features
 from rap.views.hints import VideoHints, WarpMaps, cell_means, pack_warp, plane_hints
-
-Frames = UInt8[np.ndarray, "T H W 3"]
-
-
-@dataclass(frozen=True)
-class EstimateTask:
-    """p(r | z): the cameras of a clip. `source` is the frame that becomes the world.
-
-    `fov_y_rad`, where known, fixes the focal length: the source's ray map is then given clean. `flow_frames_u8` are the
-    same frames at a better resolution, for models that take optical flow; None looks for it in `frames_u8`.
-    """
-
-    frames_u8: Frames
-    fps: float = 8.0
-    source: int = 0
-    fov_y_rad: float | None = None
-    steps: int | None = None
-    seed: int = 0
-    flow_frames_u8: Frames | None = None
-
-
-@dataclass(frozen=True)
-class GenerateTask:
-    """p(z | r, source frames): the video along a trajectory.
-
-    `source_indices` says where in the trajectory each source frame stands; the world is the first one's camera.
-    `hints` is what the clip's geometry already shows along the trajectory, None the model alone. A model that was
-    trained with warp hints sees them as an input. Besides, they are held down to the noise level `hint_level` (see
-    `rap.flow.Hint`): 0 keeps them as they are and leaves only their holes to the model, 1 does not hold them at all.
-    `temperature` is the standard deviation of the noise that the video starts from: 1 samples what the model has
-    learned, less of it stays nearer to the mean of what it holds for possible, and seeds differ less (as with the prior
-    of Kingma and Dhariwal, Glow, NeurIPS 2018, section 6).
-    """
-
-    source_frames_u8: Frames
-    trajectory: Trajectory
-    source_indices: tuple[int, ...] = (0,)
-    steps: int | None = None
-    guidance_scale: float | None = None
-    seed: int = 0
-    hints: VideoHints | None = None
-    hint_level: float | None = None
-    temperature: float | None = None
-
-
-@dataclass(frozen=True)
-class JointTask:
-    """p(z, r | source frames): a camera motion and its video."""
-
-    source_frames_u8: Frames
-    source_indices: tuple[int, ...] = (0,)
-    num_frames: int = 17
-    fps: float = 8.0
-    steps: int | None = None
-    ray_steps: int | None = None
-    guidance_scale: float | None = None
-    seed: int = 0
-
-
-Task = EstimateTask | GenerateTask | JointTask
-
-
-@dataclass
-class RaPOutput(BaseOutput):
-    """What a task yields; the given modality is passed through, the other one is the model's.
-
-    Attributes:
-        frames_u8: (T, H, W, 3).
-        trajectory: cameras of every frame, world = source camera.
-        raxels: (T, 3, H/2, W/2) float32 raxel maps of `trajectory` as the model sees them (estimated or given); one per
-            ray frame of the configuration, and Plücker maps where that is its camera.
-    """
-
-    frames_u8: np.ndarray | None
-    trajectory: Trajectory | None
-    raxels: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of a running task; the last one has `done` set and carries the `output`."""
-
-    step: int
-    steps: int
-    frames_u8: np.ndarray | None = None
-    trajectory: Trajectory | None = None
-    done: bool = False
-    output: RaPOutput | None = None
-
-
-@dataclass
-class RoundTrip(BaseOutput):
-    """Closed loop: the estimate of a clip, the video generated along it, and the estimate of that video."""
-
-    estimate: RaPOutput
-    generated: RaPOutput
-    re_estimate: RaPOutput
 
 
 class RaPPipeline(DiffusionPipeline):
@@ -224,7 +140,7 @@ class RaPPipeline(DiffusionPipeline):
             problem = self._problem(task)
             yield from self._walk(problem, self._levels(problem))
 
-    def _levels(self, problem: _Problem) -> list[tuple[float, float]]:
+    def _levels(self, problem: Problem) -> list[tuple[float, float]]:
         shifts = self.scheduler.shift, self.ray_scheduler.shift
         levels = flow.plan(problem.mode, problem.steps, problem.ray_steps, *shifts)
         return levels if problem.hint is None else flow.snapped(levels, problem.hint.level)
@@ -238,7 +154,7 @@ class RaPPipeline(DiffusionPipeline):
             found = progress.output
             yield replace(progress, steps=total, done=False, output=None)
         assert found is not None and found.trajectory is not None
-        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
+        sources = checked_frames(task.source_frames_u8, "source_frames_u8")
         following = GenerateTask(
             sources,
             found.trajectory,
@@ -252,7 +168,7 @@ class RaPPipeline(DiffusionPipeline):
         for progress in self._walk(problem, self._levels(problem)):
             yield replace(progress, step=progress.step + len(cameras) - 1, steps=total)
 
-    def _walk(self, problem: _Problem, levels: list[tuple[float, float]]) -> Iterator[Progress]:
+    def _walk(self, problem: Problem, levels: list[tuple[float, float]]) -> Iterator[Progress]:
         sampler = flow.sample(
             self._network(problem),
             problem.noise,
@@ -281,18 +197,18 @@ class RaPPipeline(DiffusionPipeline):
                 return progress.output
         raise RuntimeError("the sampler ended without a result")
 
-    def _problem(self, task: Task) -> _Problem:
+    def _problem(self, task: Task) -> Problem:
         if isinstance(task, EstimateTask):
             return self._estimate_problem(task)
         if isinstance(task, GenerateTask):
             return self._generate_problem(task)
         return self._joint_problem(task)
 
-    def _estimate_problem(self, task: EstimateTask) -> _Problem:
-        frames = _checked_frames(task.frames_u8, "frames_u8")
+    def _estimate_problem(self, task: EstimateTask) -> Problem:
+        frames = checked_frames(task.frames_u8, "frames_u8")
         count = len(frames)
-        _check_count(count)
-        _check_indices((task.source,), count)
+        check_count(count)
+        check_indices((task.source,), count)
         sources = frames[[task.source]]
         problem = self._blank("estimate", task, frames.shape[1:3], count, (task.source,), sources)
         problem = problem.with_video(self._cached(("clip", content(frames)), partial(self._encode_clip, frames)))
@@ -306,17 +222,17 @@ class RaPPipeline(DiffusionPipeline):
             problem = replace(problem, flow_hint=self._flow_hint(task, frames, problem))
         return replace(problem, frames_u8=frames, fov_y_rad=task.fov_y_rad)
 
-    def _flow_hint(self, task: EstimateTask, frames: Frames, problem: _Problem) -> Tensor:
-        detailed = frames if task.flow_frames_u8 is None else _checked_flow_frames(task.flow_frames_u8, frames)
+    def _flow_hint(self, task: EstimateTask, frames: Frames, problem: Problem) -> Tensor:
+        detailed = frames if task.flow_frames_u8 is None else checked_flow_frames(task.flow_frames_u8, frames)
         grid = (problem.noise.video.shape[-2], problem.noise.video.shape[-1])
         features = flow_features(detailed, task.source, grid)[None].to(problem.noise.video)
         return F.pad(features, (0, 0, 0, 0, problem.segment, 0))
 
-    def _generate_problem(self, task: GenerateTask) -> _Problem:
-        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
+    def _generate_problem(self, task: GenerateTask) -> Problem:
+        sources = checked_frames(task.source_frames_u8, "source_frames_u8")
         count = len(task.trajectory)
-        _check_count(count)
-        _check_sources(sources, task.source_indices, count)
+        check_count(count)
+        check_sources(sources, task.source_indices, count)
         size = sources.shape[1:3]
         problem = self._blank("generate", task, size, count, task.source_indices, sources)
         temperature = _or(task.temperature, self.config.default_temperature)
@@ -328,7 +244,7 @@ class RaPPipeline(DiffusionPipeline):
         problem = replace(problem.with_rays(rays), trajectory=trajectory)
         return problem if task.hints is None else self._hinted(task, task.hints, problem)
 
-    def _hinted(self, task: GenerateTask, hints: VideoHints, problem: _Problem) -> _Problem:
+    def _hinted(self, task: GenerateTask, hints: VideoHints, problem: Problem) -> Problem:
         """With the warped frames: as the network's input where it takes one, and held where that is asked."""
         shape = (problem.count, *problem.size)
         frames, mask = np.asarray(hints.frames_u8), np.asarray(hints.mask)
@@ -353,15 +269,15 @@ class RaPPipeline(DiffusionPipeline):
         baseline = latents if self.transformer.config.video_baseline == "warp" else problem.baseline
         return replace(problem, warp_hint=packed, hinted_baseline=baseline)
 
-    def _joint_problem(self, task: JointTask) -> _Problem:
-        sources = _checked_frames(task.source_frames_u8, "source_frames_u8")
-        _check_count(task.num_frames)
-        _check_sources(sources, task.source_indices, task.num_frames)
+    def _joint_problem(self, task: JointTask) -> Problem:
+        sources = checked_frames(task.source_frames_u8, "source_frames_u8")
+        check_count(task.num_frames)
+        check_sources(sources, task.source_indices, task.num_frames)
         return self._blank("joint", task, sources.shape[1:3], task.num_frames, task.source_indices, sources)
 
     def _blank(
         self, mode: flow.Mode, task: Any, size: tuple[int, int], count: int, indices: tuple[int, ...], sources: Frames
-    ) -> _Problem:
+    ) -> Problem:
         """Everything noise but the source frames: a segment of their own, and frame 0, which the codec keeps apart."""
         config = self.transformer.config
         device, dtype = self.device, self.transformer.dtype
@@ -370,20 +286,10 @@ class RaPPipeline(DiffusionPipeline):
         segment, channels = latents.shape[2], latents.shape[1]
         grid = (size[0] // 8, size[1] // 8)
         targets = 1 + (count - 1) // TIME_COMPRESSION
-        if config.camera == "pluecker":
-            ray_frames, ray_channels, ray_grid = [*indices, *_latent_frame_ends(count)], 2 * channels, grid
-        else:
-            ray_frames, ray_channels = list(range(0, count, config.ray_frame_stride)), channels
-            ray_grid = (grid[0] // 2, grid[1] // 2)
-        guidance = float(_or(getattr(task, "guidance_scale", None), self.config.default_guidance_scale))
-        if not (math.isfinite(guidance) and guidance >= 0):
-            raise ValueError(f"guidance_scale must be a finite number from 0 on (1 is off), got {guidance}")
+        ray_frames, ray_shape = self._ray_layout(indices, count, channels, grid)
+        guidance = self._guidance(task)
         generator = torch.Generator().manual_seed(task.seed)
-        shapes = (
-            (1, channels, segment + targets, *grid),
-            (1, ray_channels, len(ray_frames), *ray_grid),
-            (1, ray_channels, len(ray_frames), *ray_grid),
-        )
+        shapes = (1, channels, segment + targets, *grid), ray_shape, ray_shape
         video, rays, null = (torch.randn(s, generator=generator).to(device, dtype) for s in shapes)
         clean = torch.zeros_like(video)
         clean[:, :, :segment] = latents
@@ -397,7 +303,7 @@ class RaPPipeline(DiffusionPipeline):
         if baseline is not None:
             key = ("still", pictures, indices, count)
             baseline[:, :, segment:] = self._cached(key, partial(self._encode_still, sources, indices, count))
-        return _Problem(
+        return Problem(
             mode=mode,
             size=(int(size[0]), int(size[1])),
             count=count,
@@ -416,16 +322,32 @@ class RaPPipeline(DiffusionPipeline):
             frame_times=torch.cat(
                 [frames_to_latent_time(index_row), torch.arange(targets, device=device)[None]], dim=1
             ),
-            ray_frames=tuple(ray_frames),
+            ray_frames=ray_frames,
         )
+
+    def _ray_layout(
+        self, indices: tuple[int, ...], count: int, channels: int, grid: tuple[int, int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Which frames have a map of rays, and the shape (1, C, G, h, w) of the latents of these maps."""
+        if self.transformer.config.camera == "pluecker":  # one for each latent frame, at its last frame
+            frames = (*indices, *range(0, count, TIME_COMPRESSION))
+            return frames, (1, 2 * channels, len(frames), *grid)
+        frames = tuple(range(0, count, self.transformer.config.ray_frame_stride))
+        return frames, (1, channels, len(frames), grid[0] // 2, grid[1] // 2)
+
+    def _guidance(self, task: Any) -> float:
+        scale = float(_or(getattr(task, "guidance_scale", None), self.config.default_guidance_scale))
+        if not (math.isfinite(scale) and scale >= 0):
+            raise ValueError(f"guidance_scale must be a finite number from 0 on (1 is off), got {scale}")
+        return scale
 
     def _ray_steps(self, task: Any) -> int:
         if isinstance(task, EstimateTask):
             return _or(task.steps, self.config.default_estimate_steps)
         return _or(getattr(task, "ray_steps", None), self.config.default_ray_steps)
 
-    def _network(self, problem: _Problem) -> flow.Network:
-        return _BoundNetwork(self.transformer, problem)
+    def _network(self, problem: Problem) -> flow.Network:
+        return BoundNetwork(self.transformer, problem)
 
     def _cached(self, key: tuple[Any, ...], encode: Callable[[], Tensor]) -> Tensor:
         """Latents by the content they are of, on the device and in the type in which they are used."""
@@ -447,7 +369,7 @@ class RaPPipeline(DiffusionPipeline):
         video = torch.from_numpy(np.array(frames_u8)).to(self.device).float() / 127.5 - 1
         return video.permute(3, 0, 1, 2)[None].to(self.vae.dtype)
 
-    def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: _Problem) -> Tensor:
+    def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: Problem) -> Tensor:
         picked = list(problem.ray_frames)
         cameras = poses[picked], intrinsics[picked]
         key = ("cameras", content(*cameras), problem.size)
@@ -457,7 +379,7 @@ class RaPPipeline(DiffusionPipeline):
         Ts, K = (torch.from_numpy(values).to(self.device).float()[None] for values in (poses, intrinsics))
         return self.codec.encode_rays(self.codec.camera_maps(Ts, K, size)).to(self.transformer.dtype)
 
-    def _progress(self, problem: _Problem, state: flow.Sample) -> Progress:
+    def _progress(self, problem: Problem, state: flow.Sample) -> Progress:
         frames = trajectory = None
         if problem.mode != "estimate":
             latents = state.estimate.video[:, :, problem.segment :].to(self.vae.dtype)
@@ -466,7 +388,7 @@ class RaPPipeline(DiffusionPipeline):
             trajectory, _ = self._decode_cameras(problem, state.estimate.rays)
         return Progress(state.step, state.steps, frames, trajectory)
 
-    def _output(self, problem: _Problem, latents: Pair) -> RaPOutput:
+    def _output(self, problem: Problem, latents: Pair) -> RaPOutput:
         frames, trajectory = problem.frames_u8, problem.trajectory
         if problem.mode != "estimate":
             frames = _to_u8(self.codec.decode_video(latents.video[:, :, problem.segment :].to(self.vae.dtype)))
@@ -476,7 +398,7 @@ class RaPPipeline(DiffusionPipeline):
             maps = self.codec.decode_rays(latents.rays)[0]
         return RaPOutput(frames_u8=frames, trajectory=trajectory, raxels=maps.float().cpu().numpy())
 
-    def _decode_cameras(self, problem: _Problem, rays: Tensor) -> tuple[Trajectory, Tensor]:
+    def _decode_cameras(self, problem: Problem, rays: Tensor) -> tuple[Trajectory, Tensor]:
         maps = self.codec.decode_rays(rays)[0]
         frames = np.asarray(problem.ray_frames)
         if self.codec.camera == "pluecker":  # a map for each latent frame, those of the sources first
@@ -503,87 +425,6 @@ class RaPPipeline(DiffusionPipeline):
         return replace(dense, source=0).relative_to(problem.source), maps
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """A task in latents: what is noise, what is known, and where everything stands."""
-
-    mode: flow.Mode
-    size: tuple[int, int]
-    count: int
-    segment: int
-    source: int
-    fps: float
-    steps: int
-    ray_steps: int
-    guidance_scale: float
-    noise: Pair
-    clean: Pair
-    known: Pair
-    null_rays: Tensor
-    baseline: Tensor | None
-    frame_times: Tensor
-    ray_frames: tuple[int, ...]
-    frames_u8: np.ndarray | None = None
-    trajectory: Trajectory | None = None
-    fov_y_rad: float | None = None
-    colours: Tensor | None = None  # of latents, for previews (`LatentCodec.colour_map`)
-    hint: flow.Hint | None = None
-    flow_hint: Tensor | None = None
-    warp_hint: Tensor | None = None
-    hinted_baseline: Tensor | None = None  # in place of `baseline` where the warp hint counts
-
-    def with_video(self, latents: Tensor) -> _Problem:
-        """All target frames known."""
-        clean = self.clean.video.clone()
-        clean[:, :, self.segment :] = latents.to(clean)
-        return replace(
-            self,
-            clean=Pair(clean, self.clean.rays),
-            known=Pair(torch.ones_like(self.known.video), self.known.rays),
-        )
-
-    def with_rays(self, latents: Tensor, only: int | None = None) -> _Problem:
-        """All ray frames known, or the one of frame `only`, where the rays have it."""
-        known = torch.ones_like(self.known.rays)
-        if only is not None:
-            known = torch.tensor([[frame == only for frame in self.ray_frames]], device=known.device)
-        return replace(self, clean=Pair(self.clean.video, latents), known=Pair(self.known.video, known))
-
-
-class _BoundNetwork:
-    """The transformer as `flow.Network`, bound to the frame times of one problem."""
-
-    def __init__(self, transformer: RaPTransformer3DModel, problem: _Problem) -> None:
-        self.transformer = transformer
-        self.segment, self.problem = problem.segment, problem
-        self.frame_times = problem.frame_times
-        frames = torch.tensor([problem.ray_frames], device=problem.frame_times.device)
-        self.ray_frame_times = frames_to_latent_time(frames)
-
-    def __call__(self, x: Pair, t: Pair) -> Pair:
-        """A modality that is at time 0 in every frame is given: it is not predicted but returned as it is."""
-        noised = [bool(times.any()) for times in t]
-        video, rays = self.transformer(
-            x.video,
-            x.rays,
-            t.video * 1000,
-            t.rays * 1000,
-            frame_times=self.frame_times,
-            ray_frame_times=self.ray_frame_times,
-            num_source_frames=self.segment,
-            return_dict=False,
-            wanted="both" if all(noised) else "video" if noised[0] else "rays",
-            flow_hint=self.problem.flow_hint,
-            warp_hint=self.problem.warp_hint,
-        )
-        # Under rays of noise (guidance) the transformer does not see the warp, so it does not change it either.
-        hinted = self.problem.hinted_baseline is not None and not noised[1]
-        baseline = self.problem.hinted_baseline if hinted else self.problem.baseline
-        if video is not None and baseline is not None:
-            video = video + baseline
-        return Pair(x.video if video is None else video, x.rays if rays is None else rays)
-
-
 def _without_grad(samples: Iterator[flow.Sample]) -> Iterator[flow.Sample]:
     """Step a sampler under no_grad without holding the mode while the consumer runs."""
     while True:
@@ -599,57 +440,5 @@ def _to_u8(video: Float[Tensor, "1 3 T H W"]) -> Frames:
     return frames.permute(1, 2, 3, 0).cpu().numpy()
 
 
-def _latent_frame_ends(count: int) -> list[int]:
-    """Last frame of each latent frame: 0, 4, 8, ..."""
-    return list(range(0, count, TIME_COMPRESSION))
-
-
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-
-def _checked_frames(frames: np.ndarray, name: str) -> np.ndarray:
-    frames = np.asarray(frames)
-    if frames.ndim == 3:
-        frames = frames[None]
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
-        raise ValueError(f"{name} must be (T, H, W, 3) uint8, got {frames.shape} {frames.dtype}")
-    h, w = frames.shape[1:3]
-    if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
-        raise ValueError(f"{name}: height and width must be multiples of {SIZE_MULTIPLE}, got {(h, w)}; resize first")
-    return frames
-
-
-def _checked_flow_frames(flow_frames: np.ndarray, frames: Frames) -> np.ndarray:
-    """Pictures of the same frames, of the same shape up to rounding."""
-    found = np.asarray(flow_frames)
-    if found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8 or len(found) != len(frames):
-        raise ValueError(
-            f"flow_frames_u8 must be (T, H, W, 3) uint8 with the clip's {len(frames)} frames, "
-            f"got {found.shape} {found.dtype}"
-        )
-    (h, w), (own_h, own_w) = found.shape[1:3], frames.shape[1:3]
-    if abs(h * own_w - w * own_h) > 2 * max(own_h, own_w):
-        raise ValueError(
-            f"flow_frames_u8 must be cropped as the frames are, which are (h, w) = {(own_h, own_w)}, got {(h, w)}"
-        )
-    return found
-
-
-def _check_count(count: int) -> None:
-    if count < 1 + TIME_COMPRESSION or (count - 1) % TIME_COMPRESSION:
-        raise ValueError(f"a clip must have 5, 9, 13, 17, ... (1 + 4k) frames, got {count}; resample it first")
-
-
-def _check_indices(indices: tuple[int, ...], count: int) -> None:
-    for index in indices:
-        if not 0 <= index < count:
-            raise ValueError(f"source frame {index} lies outside the clip of {count} frames (0 .. {count - 1})")
-
-
-def _check_sources(sources: np.ndarray, indices: tuple[int, ...], count: int) -> None:
-    if len(sources) != len(indices) or len(set(indices)) != len(indices):
-        raise ValueError(
-            f"source_indices must name a different frame for each of the {len(sources)} source frames, got {indices}"
-        )
-    _check_indices(indices, count)
