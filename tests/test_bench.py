@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rap import bench
-from rap.bench import Figure, Pairs
+from rap.bench import speed as bench
+from rap.bench.measure import Figure, Pairs
 from rap.train.settings import ModelTraining
 
 

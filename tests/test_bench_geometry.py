@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rap import bench
-from rap.bench import colmap, geometry, windows
+from rap.bench.geometry import colmap, psnr, refine, rows, run, speed, windows
 from rap.config import ASSETS, NUM_FRAMES
 from rap.data import load_clip, write_frames
 from rap.errors import InputError
@@ -86,7 +86,7 @@ def test_footage_has_median_depth_one_and_shrinks_with_its_cameras(folder):
 def test_psnr_is_demanded_at_stride_1_and_told_for_each_clip_and_stride():
     values = {"even": 30, "even_repeat": 18, "even_plane": 22, "sparse": 25, "sparse_repeat": 16, "sparse_plane": 20}
     worse = {name: value - 2 for name, value in values.items()}
-    even, sparse = geometry.psnr_figures(
+    even, sparse = psnr.psnr_figures(
         {"toy/1/0": row(**values), "shelf/1/0": row(**worse), "toy/2/0": row(**{**values, "even": 20})}
     )
     assert (even.value, even.limit, even.reached) == (29.0, 28.0, True)
@@ -97,7 +97,7 @@ def test_psnr_is_demanded_at_stride_1_and_told_for_each_clip_and_stride():
 
 def test_recovered_share_is_of_the_mean_loss():
     common = {"auc_drifted": 0.8, "auc_refined": 0.9, "refined_verdict": 1}
-    (figure,) = geometry.refine_figures(
+    (figure,) = refine.refine_figures(
         {
             "toy/1/0": row(given=30, drifted=24, refined=30, **common),
             "shelf/1/0": row(given=28, drifted=24, refined=26, **common),
@@ -115,11 +115,11 @@ def test_colmap_is_compared_on_its_own_windows():
         "poses": {"toy/1/0": poses(0.9, 1.0), "toy/1/1": poses(0.1, 50.0)},
         "colmap": {"toy/1/0": row(colmap_auc=0.8, colmap_s=10.0, colmap_registered=17)},
     }
-    found = {figure.name: figure for figure in geometry.figures_of(rows)}
+    found = {figure.name: figure for figure in run.figures_of(rows)}
     assert math.isclose(found["poses against colmap"].value, 0.1) and found["poses against colmap"].reached
     assert math.isclose(found["time against colmap"].value, 0.1) and found["time against colmap"].reached
     assert found["poses known"].value == 0.5 and not found["poses unknown"].reached
-    assert geometry.figures_of({"colmap": rows["colmap"]}) == []
+    assert run.figures_of({"colmap": rows["colmap"]}) == []
 
 
 def test_whole_clips_are_told_beside_the_demand_they_belong_to():
@@ -127,22 +127,22 @@ def test_whole_clips_are_told_beside_the_demand_they_belong_to():
         return row(known_auc=known, unknown_auc=unknown, unknown_in_pieces=1, model_unknown_auc=0.6)
 
     rows = {"poses": {"toy/1/0": poses(0.9, 0.8)}, "whole": {"toy/whole/0": poses(0.5, 0.4), "b/whole/0": poses(1, 1)}}
-    known, unknown = geometry.figures_of(rows)
+    known, unknown = run.figures_of(rows)
     assert (known.value, unknown.value) == (0.9, 0.8), "the demand is not about them"
     assert known.figures["AUC@30 17 frames over the whole clip, intrinsics known"] == 0.75
     assert unknown.figures["AUC@30 17 frames over the whole clip, focal length unknown, toy"] == 0.4
     assert unknown.figures["AUC@30 17 frames over the whole clip, from the model, its focal length"] == 0.6
     assert unknown.figures["17 frames over the whole clip, focal length unknown: share with a weak joint"] == 1
-    assert not any("whole" in name for name in geometry.figures_of({"poses": rows["poses"]})[0].figures)
+    assert not any("whole" in name for name in run.figures_of({"poses": rows["poses"]})[0].figures)
 
 
 def test_whole_clips_are_measured_once_a_folder(folder, monkeypatch, capsys):
     read = []
-    monkeypatch.setitem(geometry.PARTS, "poses", lambda footage, options: row(known_auc=1, unknown_auc=1))
+    monkeypatch.setitem(run.PARTS, "poses", lambda footage, options: row(known_auc=1, unknown_auc=1))
     whole = lambda footage, options: read.append(footage.clip.frame_indices) or row(known_auc=0.5)  # noqa: E731
-    monkeypatch.setitem(geometry.PARTS, "whole", whole)
+    monkeypatch.setitem(run.PARTS, "whole", whole)
     argv = ["--clips", str(folder), "--stride", "1", "--parts", "poses,whole", "--json"]
-    assert geometry.main(argv) == 0 and read == [tuple(range(17))]
+    assert run.main(argv) == 0 and read == [tuple(range(17))]
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed["windows"] == {"poses": 1, "whole": 1}
     assert (
@@ -152,21 +152,21 @@ def test_whole_clips_are_measured_once_a_folder(folder, monkeypatch, capsys):
 
 def test_speed_is_a_median():
     rows = {f"toy/1/{i}": row(speed_refine_s=s, speed_depth_s=1, speed_warp_s=0.5) for i, s in enumerate((1, 1.5, 9))}
-    refine, depth, warp = geometry.speed_figures(rows)
+    refine, depth, warp = speed.speed_figures(rows)
     assert refine.value == 1.5 and refine.reached and depth.reached and warp.reached
 
 
 def test_what_is_undefined_is_left_out():
-    figures = geometry._means({"toy/1/0": row(a=float("nan")), "toy/1/1": row(a=2), "shelf/1/0": {}}, "a", "label")
+    figures = rows.means({"toy/1/0": row(a=float("nan")), "toy/1/1": row(a=2), "shelf/1/0": {}}, "a", "label")
     assert figures == {"label": 2.0, "label, toy": 2.0}
 
 
 def test_stored_rows_are_not_measured_again(folder, tmp_path, monkeypatch, capsys):
     calls = []
     values = row(given=30, drifted=24, refined=30)
-    monkeypatch.setitem(geometry.PARTS, "refine", lambda footage, options: calls.append(footage) or values)
+    monkeypatch.setitem(run.PARTS, "refine", lambda footage, options: calls.append(footage) or values)
     argv = ["--clips", str(folder), "--stride", "1", "--parts", "refine", "--rows", str(tmp_path / "rows.jsonl")]
-    assert geometry.main(argv) == 0 and len(calls) == 1
+    assert run.main(argv) == 0 and len(calls) == 1
     assert bench.main(["geometry", *argv, "--json"]) == 0 and len(calls) == 1
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed["benchmarks"]["refine"]["value"] == 1.0 and printed["windows"] == {"refine": 1}
@@ -174,7 +174,7 @@ def test_stored_rows_are_not_measured_again(folder, tmp_path, monkeypatch, capsy
 
 def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, capsys):
     monkeypatch.setattr(colmap, "is_installed", lambda: False)
-    assert geometry.main(["--clips", str(folder), "--stride", "1", "--parts", "colmap"]) == 0
+    assert run.main(["--clips", str(folder), "--stride", "1", "--parts", "colmap"]) == 0
     assert "colmap: skipped, pycolmap is not installed" in capsys.readouterr().err
 
 
@@ -191,14 +191,14 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
 )
 def test_wrong_options_are_refused(argv, sentence, capsys):
     with pytest.raises(SystemExit):
-        geometry.parse(argv)
+        run.parse(argv)
     assert re.search(sentence, capsys.readouterr().err)
 
 
 @pytest.mark.slow
 def test_every_part_runs_on_an_example(folder, capsys):
     argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,bound,adjusted,refine,poses,speed", "--json"]
-    geometry.main(argv)
+    run.main(argv)
     found = json.loads(capsys.readouterr().out)["benchmarks"]
     even = found["psnr even"]
     assert (

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 import torch
 import torch.multiprocessing
 
-from rap.bench import MATMUL_SIDE, Figure, in_turns, measured_cores
+from rap.bench.measure import MATMUL_SIDE, Figure, in_turns, measured_cores
 from rap.config import NUM_FRAMES
 from rap.flow import Pair
 from rap.model.codec import SPACE_COMPRESSION
