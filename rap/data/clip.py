@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from rap import formats
 from rap.config import FOOTAGE_SIDE, NUM_FRAMES, SIZE_BUCKETS
 from rap.data.images import (
     FOCAL_35MM,
@@ -30,6 +31,7 @@ from rap.data.images import (
 )
 from rap.data.reference import (
     PICTURE_FOLDERS,
+    fit_trajectory,
     fitted_intrinsics,
     pictures_named_in,
     reference_trajectory,
@@ -274,6 +276,27 @@ class Upload:
     name: str
     source: FrameSource
     transforms: Path | None = None
+
+
+def with_reference(clip: Clip, cameras: Path) -> Clip:
+    """A clip of a video with known cameras, one for each of the video's frames, in the video's order.
+
+    Args:
+        cameras: any format that can be read.
+
+    Raises:
+        InputError: the file cannot be used, or has fewer frames than the video.
+    """
+    known = formats.read(cameras, image_size=clip.upload_size)
+    needed = max(clip.frame_indices, default=len(clip) - 1) + 1
+    if len(known) < needed:
+        raise InputError(f"{cameras.name}: has {len(known)} cameras, but {clip.name} has {needed} frames or more")
+    rows = list(clip.frame_indices) or list(range(len(clip)))
+    picked = replace(
+        known, Ts_world_camera=known.Ts_world_camera[rows], intrinsics=known.intrinsics[rows], source=0, fps=clip.fps
+    )
+    trajectory = fit_trajectory(picked, clip.image_size).relative_to(0)
+    return replace(clip, trajectory=trajectory)
 
 
 def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Upload:

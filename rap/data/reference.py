@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -18,9 +17,6 @@ from rap.data.images import IMAGE_SUFFIXES, crop_box, natural_key
 from rap.errors import InputError
 from rap.formats import nerfstudio
 from rap.geometry import Trajectory, crop_intrinsics, resize_intrinsics
-
-if TYPE_CHECKING:
-    from rap.data.clip import Clip
 
 TRANSFORMS = "transforms.json"
 PICTURE_FOLDERS = ("frames", "images", "rgb")
@@ -100,27 +96,6 @@ def reference_trajectory(
     ]
     trajectory = Trajectory(whole.Ts_world_camera[kept], np.stack(intrinsics), size, fps=fps)
     return trajectory.relative_to(0), notes
-
-
-def with_reference(clip: Clip, cameras: Path) -> Clip:
-    """A clip of a video with known cameras, one for each of the video's frames, in the video's order.
-
-    Args:
-        cameras: any format that can be read.
-
-    Raises:
-        InputError: the file cannot be used, or has fewer frames than the video.
-    """
-    known = formats.read(cameras, image_size=clip.upload_size)
-    needed = max(clip.frame_indices, default=len(clip) - 1) + 1
-    if len(known) < needed:
-        raise InputError(f"{cameras.name}: has {len(known)} cameras, but {clip.name} has {needed} frames or more")
-    rows = list(clip.frame_indices) or list(range(len(clip)))
-    picked = dataclasses.replace(
-        known, Ts_world_camera=known.Ts_world_camera[rows], intrinsics=known.intrinsics[rows], source=0, fps=clip.fps
-    )
-    trajectory = fit_trajectory(picked, clip.image_size).relative_to(0)
-    return dataclasses.replace(clip, trajectory=trajectory)
 
 
 def fit_trajectory(trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -222,18 +223,29 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             [RaPTransformerBlock(dim, ffn_dim, num_attention_heads, config) for _ in range(num_layers)]
         )
         self.source_embedding = nn.Parameter(torch.zeros(2, dim))  # the reference, every other source frame
-        ray_channels = in_channels if camera == "raxel" else 2 * in_channels
-        self.ray_patch_embedding = nn.Conv3d(ray_channels, dim, kernel_size=patch_size, stride=patch_size)
-        self.ray_condition_embedder = WanTimeTextImageEmbedding(dim, freq_dim, dim * 6, 1)
+        self._add_ray_branch(dim)
+        self._add_hint_embeddings(dim)
+
+    def _add_ray_branch(self, dim: int) -> None:
+        """What the rays have of their own before and after the blocks."""
+        config = self.config
+        channels = config.in_channels if config.camera == "raxel" else 2 * config.in_channels
+        patch_size = config.patch_size
+        self.ray_patch_embedding = nn.Conv3d(channels, dim, kernel_size=patch_size, stride=patch_size)
+        self.ray_condition_embedder = WanTimeTextImageEmbedding(dim, config.freq_dim, dim * 6, 1)
         self.ray_condition_embedder.text_embedder = None
-        self.ray_proj_out = nn.Linear(dim, ray_channels * math.prod(patch_size))
+        self.ray_proj_out = nn.Linear(dim, channels * math.prod(patch_size))
         self.ray_scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
-        self.flow_hint_embedding = _hint_embedding(FLOW_CHANNELS, dim, patch_size) if flow_hint else None
-        pictures, maps = WARP_MAPS[warp_hint]
-        self.warp_hint_channels = in_channels * pictures + maps
-        self.warp_hint_embedding = None
-        if warp_hint != "none":
-            self.warp_hint_embedding = _hint_embedding(self.warp_hint_channels, dim, patch_size)
+
+    def _add_hint_embeddings(self, dim: int) -> None:
+        config = self.config
+        pictures, maps = WARP_MAPS[config.warp_hint]
+        self.warp_hint_channels = config.in_channels * pictures + maps
+        self.flow_hint_embedding = self.warp_hint_embedding = None
+        if config.flow_hint:
+            self.flow_hint_embedding = _hint_embedding(FLOW_CHANNELS, dim, config.patch_size)
+        if config.warp_hint != "none":
+            self.warp_hint_embedding = _hint_embedding(self.warp_hint_channels, dim, config.patch_size)
 
     def forward(  # type: ignore[override]
         self,
@@ -285,15 +297,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if self.config.camera == "pluecker":  # channel-wise: the patch embedding of both is the sum of two
             x, mod, temb, rays, ray_mod = x + rays, mod + ray_mod, temb + ray_temb, None, None
             ray_temb = temb
-        for i, block in enumerate(self.blocks):
-            last = i + 1 == len(self.blocks)
-            args = (x, rays, text, mod, ray_mod, rotary, ray_rotary, wanted if last else "both")
-            if torch.is_grad_enabled() and self.gradient_checkpointing:
-                x, rays = self._gradient_checkpointing_func(block, *args)
-            else:
-                x, rays = block(*args)
-        if rays is None:
-            rays = x
+        x, rays = self._through_blocks(x, rays, (text, mod, ray_mod, rotary, ray_rotary), wanted)
 
         video_out = ray_out = None
         if wanted != "rays":
@@ -301,6 +305,23 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         if wanted != "video":
             ray_out = self._head(rays, ray_temb, self.ray_scale_shift_table, self.ray_proj_out, ray_grid)
         return RaPTransformerOutput(video_out, ray_out) if return_dict else (video_out, ray_out)
+
+    def _through_blocks(
+        self, x: Tensor, rays: Tensor | None, rest: tuple[Any, ...], wanted: Wanted
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens of both branches after all blocks; without a branch of their own (Plücker) the rays are the video's.
+
+        Args:
+            rest: what every block is given besides, in its order.
+        """
+        for i, block in enumerate(self.blocks):
+            last = i + 1 == len(self.blocks)
+            args = (x, rays, *rest, wanted if last else "both")
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                x, rays = self._gradient_checkpointing_func(block, *args)
+            else:
+                x, rays = block(*args)
+        return x, x if rays is None else rays
 
     def _add_hints(
         self,

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rap.data import Clip, load_clip
-from rap.data.clip import ANIMATED
+from rap.data.clip import ANIMATED, with_reference
 from rap.data.images import IMAGE_SUFFIXES, open_image
-from rap.data.reference import with_reference
 from rap.errors import InputError
 
 CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
