@@ -71,7 +71,7 @@ def training_step(settings: ModelTraining) -> Callable[[], object]:
     model = build_transformer(settings, channels)
     optimizers, ema = make_optimizers(model, settings), averages(model, settings)
     batch = random_batch(settings, channels, SIZE, NUM_FRAMES)
-    return partial(train_step, model, model, batch, optimizers, ema, settings)
+    return partial(train_step, model, batch, optimizers, ema, settings)
 
 
 def random_batch(settings: ModelTraining, channels: int, size: tuple[int, int], frames: int) -> Batch:

@@ -27,34 +27,21 @@ RIDGE = 1e-3  # of a latent channel's variance, which is near 1
 
 
 class _ConvNeXtBlock(nn.Module):
-    """Depthwise 7x7, norm, pointwise expansion (ConvNeXt, Liu et al. 2022, figure 4).
+    """Depthwise 7x7, norm, pointwise expansion (ConvNeXt, Liu et al. 2022, figure 4)."""
 
-    With `temporal` each channel first takes a learned share of the latent frames before and after: what a moving camera
-    shows there again, it shows elsewhere with another phase of the patches. Frame 0 stays alone, as it does in the
-    encoder, so that a picture and the first frame of a video decode alike.
-    """
-
-    def __init__(self, width: int, temporal: bool = False) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.neighbours = nn.Parameter(torch.zeros(2, width)) if temporal else None
         self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.expand = nn.Linear(width, 4 * width)
         self.project = nn.Linear(4 * width, width)
         self.scale = nn.Parameter(torch.full((width,), 0.1))
 
-    def forward(self, x: Float[Tensor, "N W h w"], frames: int = 1) -> Float[Tensor, "N W h w"]:
-        """Features of N / `frames` videos, their latent frames one after another."""
-        mixed = x if self.neighbours is None else self._mix(x.unflatten(0, (-1, frames))).flatten(0, 1)
-        y = self.norm(self.depthwise(mixed).permute(0, 2, 3, 1))
+    def forward(self, x: Float[Tensor, "N W h w"]) -> Float[Tensor, "N W h w"]:
+        """Features of N latent frames, each by itself."""
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         y = self.project(nn.functional.gelu(self.expand(y))) * self.scale
         return x + y.permute(0, 3, 1, 2)
-
-    def _mix(self, x: Float[Tensor, "B F W h w"]) -> Float[Tensor, "B F W h w"]:
-        assert self.neighbours is not None
-        before, after = self.neighbours[:, :, None, None]
-        following = nn.functional.pad(x[:, 2:], (0, 0, 0, 0, 0, 0, 0, 1))
-        return torch.cat([x[:, :1], x[:, 1:] + before * x[:, :-1] + after * following], dim=1) if x.shape[1] > 1 else x
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
@@ -67,7 +54,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     Args:
         z_dim: latent channels k.
         refiner_width, refiner_blocks: size of the convolutional part of the decoder; 0 blocks leave it linear.
-        refiner_temporal: whether that part also looks at the latent frames before and after.
         latents_mean, latents_std: per channel, measured on training clips.
     """
 
@@ -81,7 +67,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         refiner_blocks: int = 4,
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
-        refiner_temporal: bool = False,
     ) -> None:
         super().__init__()
         if not 9 <= z_dim <= 3 * SPACE_COMPRESSION**2:
@@ -94,7 +79,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         if refiner_blocks:
             self.refiner = nn.Sequential(
                 nn.Conv2d(z_dim, refiner_width, 3, padding=1),
-                *(_ConvNeXtBlock(refiner_width, refiner_temporal) for _ in range(refiner_blocks)),
+                *(_ConvNeXtBlock(refiner_width) for _ in range(refiner_blocks)),
             )
             self.image_head = nn.Linear(refiner_width, image_dim)
             self.video_head = nn.Linear(refiner_width, image_dim * TIME_COMPRESSION)
@@ -121,9 +106,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         rest = tokens[:, 1:] @ self.video_basis + self.video_mean
         if refine and self.refiner is not None:
             batch, frames = z.shape[0], z.shape[2]
-            features = self.refiner[0](z.transpose(1, 2).flatten(0, 1))
-            for block in list(self.refiner)[1:]:
-                features = block(features, frames)
+            features = self.refiner(z.transpose(1, 2).flatten(0, 1))
             features = features.permute(0, 2, 3, 1).unflatten(0, (batch, frames))
             first = first + self.image_head(features[:, :1])
             rest = rest + self.video_head(features[:, 1:])

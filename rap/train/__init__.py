@@ -26,7 +26,6 @@ from rap.train.depth import DepthTraining, train_depth
 from rap.train.depth_data import make_depth_samples
 from rap.train.model import train_model
 from rap.train.motions import MotionMeasuring, run_motions
-from rap.train.plots import RunComparison, run_comparison
 from rap.train.samples import Sampling
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
@@ -38,7 +37,6 @@ SETTINGS = {
     "slot": SlotTraining,
     "widen": Widening,
     "motions": MotionMeasuring,
-    "curves": RunComparison,
     "depth-samples": Sampling,
     "depth": DepthTraining,
     "blend-samples": Sampling,
@@ -49,7 +47,6 @@ RUNS = {
     "model": train_model,
     "widen": run_widening,
     "motions": run_motions,
-    "curves": run_comparison,
     "depth-samples": make_depth_samples,
     "depth": train_depth,
     "blend-samples": make_blend_samples,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,44 +96,11 @@ class CodecClips:
 
 
 def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> PatchAutoencoder:
-    if settings.init:
-        return _continued_codec(settings, out)
     rng = np.random.default_rng(settings.seed)
-    model = PatchAutoencoder(
-        settings.z_dim, settings.refiner_width, settings.refiner_blocks, refiner_temporal=settings.refiner_temporal
-    )
+    model = PatchAutoencoder(settings.z_dim, settings.refiner_width, settings.refiner_blocks)
     model.fit_bases(sample_videos(store, settings.fit_clips, rng))
     _measure_latents(model, store, rng, out)
     return model
-
-
-def _continued_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
-    """A codec with the encoder and the statistics of another one, and of its decoder what fits."""
-    folder = Path(settings.init)
-    if not (folder / "vae" / "config.json").exists() or not (folder / "ray_latents_std.json").exists():
-        raise InputError(f"--init: {folder} holds no trained codec (vae and ray_latents_std.json)")
-    before = read_codec(folder)
-    if before.config.z_dim != settings.z_dim:
-        raise InputError(f"--z-dim is {settings.z_dim}, but the codec in {folder} has {before.config.z_dim} channels")
-    model = PatchAutoencoder(
-        settings.z_dim,
-        settings.refiner_width,
-        settings.refiner_blocks,
-        before.config.latents_mean,
-        before.config.latents_std,
-        settings.refiner_temporal,
-    )
-    own, taken = model.state_dict(), before.state_dict()
-    model.load_state_dict({key: taken[key] if _fits(taken, key, value) else value for key, value in own.items()})
-    for key, value in model.named_parameters():
-        if key.endswith(".scale") and not _fits(taken, key, value):
-            nn.init.zeros_(value)  # a block that is new changes nothing at first
-    shutil.copyfile(folder / "ray_latents_std.json", out / "ray_latents_std.json")
-    return model
-
-
-def _fits(state: dict[str, Tensor], key: str, value: Tensor) -> bool:
-    return key in state and state[key].shape == value.shape
 
 
 def read_codec(folder: Path) -> PatchAutoencoder:
@@ -147,7 +113,7 @@ def read_codec(folder: Path) -> PatchAutoencoder:
 
 def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
     model = read_codec(out)
-    for name in ("z_dim", "refiner_width", "refiner_blocks", "refiner_temporal"):
+    for name in ("z_dim", "refiner_width", "refiner_blocks"):
         found, wanted = getattr(model.config, name), getattr(settings, name)
         if found != wanted:
             raise InputError(

@@ -121,7 +121,6 @@ class ModelRun:
         self.ema = averages(model, settings)
         self.start = resume_model(out, model, self.optimizers, self.ema) if settings.resume else 0
         self.clock = Clock(settings, saved_seconds(out) if self.start else 0.0)
-        self.network = torch.compile(model) if settings.compile else model
         columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
         self.log = CsvLog(out / "log.csv", columns, self.start)
         rows = read_columns(out / VALIDATION_LOG).get("step", []) if self.start else []
@@ -180,7 +179,7 @@ class ModelRun:
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
         shape = (batch.clean.video.shape, batch.clean.rays.shape)
-        take_step = partial(train_step, self.network, self.model, batch, self.optimizers, self.ema, settings)
+        take_step = partial(train_step, self.model, batch, self.optimizers, self.ema, settings)
         samples = len(batch.clean.video)
         losses, norm = meter.run(shape, samples, take_step, partial(step_flop, self.model, batch, settings))
         if step % 10 == 0:
@@ -279,11 +278,11 @@ def averages(model: nn.Module, settings: ModelTraining) -> EMAModel:
 
 
 def train_step(
-    network: Callable, model: nn.Module, batch: Batch, optimizers: list, ema: EMAModel, settings: ModelTraining
+    model: nn.Module, batch: Batch, optimizers: list, ema: EMAModel, settings: ModelTraining
 ) -> tuple[tuple[float, float], float]:
-    """One step on a batch, `network` being `model` or its compiled form; losses of video and rays, gradient norm."""
+    """One step on a batch; losses of video and rays, gradient norm."""
     noise = Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays))
-    video, rays = batch_losses(network, batch, noise, settings)
+    video, rays = batch_losses(model, batch, noise, settings)
     (video + settings.ray_loss_weight * rays).backward()
     norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm))
     for optimizer in optimizers:

@@ -15,7 +15,6 @@ FOLDERS = {
     "codec": "trained codec",
     "out": "results",
     "checkpoint": "pipeline to start from",
-    "runs": "trainings",
 }
 """What the options that cannot be left out name."""
 
@@ -24,10 +23,9 @@ FOLDERS = {
 class CodecTraining:
     """Settings of `rap train codec`.
 
-    `init` is the folder of a codec whose encoder is kept bit for bit, so that a model trained on its latents stays
-    valid; of its decoder whatever fits is taken over. `photographs` adds moving cut-outs of a folder of pictures to
-    the clips. `minutes` above 0 ends the training by time instead of by steps; with `cpu_time` they are minutes of this
-    process's work, which makes trainings side by side on a busy machine comparable.
+    `photographs` adds moving cut-outs of a folder of pictures to the clips. `minutes` above 0 ends the training by time
+    instead of by steps; with `cpu_time` they are minutes of this process's work, which makes trainings side by side on
+    a busy machine comparable.
     """
 
     data: str = ""
@@ -35,8 +33,6 @@ class CodecTraining:
     z_dim: int = 48
     refiner_width: int = 96
     refiner_blocks: int = 4
-    refiner_temporal: bool = False
-    init: str = ""
     photographs: str = ""
     photograph_share: float = 0.5
     steps: int = 1500
@@ -123,7 +119,6 @@ class ModelTraining:
     draw_workers: int = 0
     draw_processes: int = 0
     replay_batches: int = 256
-    compile: bool = False
     bf16: bool = False
     seed: int = 0
     threads: int = 0
