@@ -1,6 +1,10 @@
 """Rays as Pixels: the joint distribution of videos and camera trajectories.
 
 The public names are loaded when first used, so that `import rap` and the command line answer before torch is there.
+What may know what is held by the contracts in pyproject.toml, from the bottom: `geometry` (cameras and paths; its page
+holds the conventions), `reconstruction` (cameras from frames), `formats`, then `model`, `data` and `synthetic` with
+`flow` and `metrics`, `views` (what new cameras see), `pipeline` (the three tasks), `train`, `bench`, `cli`; all know
+`config` and `errors`. Read `geometry`, `model`, `flow` and `pipeline` for the paper's method.
 """
 
 from __future__ import annotations

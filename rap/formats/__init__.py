@@ -12,6 +12,10 @@ module.
 | realestate10k | .txt | world to camera, OpenCV, 3x4 | normalised | no | time stamps | no |
 | npz | .npz | camera to world, OpenCV | pixels | yes | yes | yes |
 | glb | .glb, write-only | drawn as frusta, y up | - | - | - | - |
+
+It knows `rap.geometry` alone. Callers use the functions below; only who needs what one format alone has (names of
+frames, drawing) imports its file. Read this file, `checks`, then any format: a new one is a file with `read`, `write`
+and a line in `FORMATS`.
 """
 
 from __future__ import annotations

@@ -19,6 +19,12 @@ Units
 Types
     Poses, intrinsics and trajectories are numpy float64; maps with a value at every pixel are torch tensors. Raxel maps
     are (…, T, 3, h, w), Plücker maps (…, T, 6, h, w), whose intrinsics are in pixels of the map itself.
+
+Reading
+    Nothing here looks at pixels, and nothing is imported but `rap.config` (the name of a file). Everyone may import
+    from here: the names below, or a file for what they leave out. Read `se3`, `camera`, `raxels` and `trajectory`, the
+    value that everything else is about; then what makes and changes it: `presets`, `edits`, `reshape`, `keys`; then
+    what measures it: `motion`, `spread`.
 """
 
 from __future__ import annotations

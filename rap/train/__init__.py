@@ -1,13 +1,9 @@
-"""`rap train codec | model | slot | widen | motions | curves | depth-samples | depth | blend-samples |
-blend`: from clips to checkpoints.
+"""The trainings, from clips to checkpoints; `main` is `rap train`.
 
-A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
-`--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
-minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels without training (`rap.train.widen`).
-`motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
-several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
-sweeps (`rap.views.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
-(`rap.views.blend_network`).
+Only the command line and `rap.bench` import from here. Read `settings`, then `model` (the joint model) with `batches`,
+`hints` and `validate`; `codec` with `codec_data`; the small networks: `samples`, `depth_data`, `blend_data`, then
+`networks` with `depth` and `blend`. `slot` runs the first two within so many minutes, `widen` follows them. What they
+share: `clock`, `optimizers` with `muon`, `state`, `throughput`, `plots`, `motions`, and `replay` for a GPU.
 """
 
 from __future__ import annotations
@@ -30,6 +26,14 @@ from rap.train.samples import Sampling
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
 from rap.train.slot import SlotTraining, run_slot
 from rap.train.widen import Widening, run_widening
+
+DESCRIPTION = """From clips to checkpoints, in diffusers layout.
+
+`codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
+to CSV. `slot` does everything from rendering to figures within a number of minutes. `widen` gives a checkpoint's codec
+more channels without training. `motions` writes beside a checkpoint how the cameras of its training clips move.
+`depth-samples` and `depth` train the network that corrects plane sweeps, `blend-samples` and `blend` the one that makes
+one picture of warped sources."""
 
 SETTINGS = {
     "codec": CodecTraining,
@@ -56,7 +60,7 @@ RUNS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of `rap train`."""
-    parser = argparse.ArgumentParser(prog="rap train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="rap train", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, settings in SETTINGS.items():
         sub = commands.add_parser(name, help=(settings.__doc__ or "").split(".")[0])

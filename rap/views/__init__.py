@@ -1,0 +1,8 @@
+"""What new cameras see of frames whose cameras are known: depth of the frames, and the frames warped along a path.
+
+It knows `rap.geometry` and `rap.reconstruction`; two files know more: `hints` the model, whose inputs it makes, and
+`scene` clips. The pipeline, the trainings, the commands and the editor import from its files. Read `scene` first, which
+puts all of it together for one clip, then `depth` with `sweep_plan` and `sweep`, below them `stereo`, `completion` and
+`transfer`; then `warp` with `exposure`. `depth_network` and `blend_network` (on a `unet`) correct the one and the
+other. `hints` is what of this the model is shown.
+"""

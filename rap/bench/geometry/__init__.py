@@ -1,7 +1,6 @@
-"""`rap bench geometry`: poses, depth and warping measured on real clips of known cameras. Nothing imports from here but
-`rap bench` itself, which calls `run.main`.
+"""`rap bench geometry`: poses, depth and warping measured on real clips of known cameras.
 
-Read `run` first: it says what every part measures, reads the windows and prints. A part is a file with `..._row` (one
-window measured) and `..._figures` (all windows told): `psnr`, `refine`, `poses`, `colmap`, `speed`. `windows` are what
-they measure on, `rows` what they write.
+Nothing imports from here but `rap bench` itself, which calls `run.main`. Read `run` first: it says what every part
+measures, reads the windows and prints. A part is a file with `..._row` (one window measured) and `..._figures` (all
+windows told): `psnr`, `refine`, `poses`, `colmap`, `speed`. `windows` are what they measure on, `rows` what they write.
 """
