@@ -18,8 +18,9 @@ from ui.document.importing import FLIP, Import, as_path, read_import
 from ui.page.import_panel import _report
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -18,13 +18,14 @@ from rap.errors import InputError
 from rap.geometry import preset, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import messages as msg
-from ui.document.verification import against_known
-from ui.page import input_panel, panels
+from ui.document.known_cameras import against_known
+from ui.page import input_panel, input_words, path_words, result_words
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
 from ui.session import exports, shelf
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, SessionGone, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import SessionGone, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -380,8 +381,8 @@ def test_an_example_brings_its_known_cameras(session, number):
     document = finish(session).document
     found = against_known(document)
     assert found is not None and np.isfinite(found.rotation_deg).all()
-    assert "Predicted against known cameras" in panels.known_line(document)
-    assert "known cameras" in panels.legend(document)
+    assert "Predicted against known cameras" in input_words.known_line(document)
+    assert "known cameras" in path_words.legend(document)
     wait_until(lambda: "/known" in session.viewport.server.scene._handle_from_node_name)
     exact = replace(document, predicted=clip.trajectory.scaled(3.0), edited=clip.trajectory)
     np.testing.assert_allclose(against_known(exact).rotation_deg, 0, atol=1e-4)
@@ -596,7 +597,7 @@ def test_another_clip_is_one_step_that_brings_back_clip_path_and_takes(session, 
     state = session.state
     assert not state.document.takes and state.document.edited is None
     assert state.notice.text == "Undo brings back slide: 17 cameras, 1 take."
-    assert panels.undo_button(state.document, state.earlier).label == "Undo: back to slide (1)"
+    assert path_words.undo_button(state.document, state.earlier).label == "Undo: back to slide (1)"
 
     session.dispatch(msg.ApplyPreset("arc-left"))
     session.dispatch(msg.ApplyPreset("arc-right"))
@@ -611,7 +612,7 @@ def test_another_clip_is_one_step_that_brings_back_clip_path_and_takes(session, 
     assert state.document.takes == before.document.takes and state.document.take.video.is_file()
     assert state.document.past == before.document.past and state.document.predicted is before.document.predicted
     assert session.known_fov_y_deg == pytest.approx(40.0) and "slide is back" in state.notice.text
-    assert panels.redo_button(state.document, state.later).label == "Redo: on to arc_around_a_table (1)"
+    assert path_words.redo_button(state.document, state.later).label == "Redo: on to arc_around_a_table (1)"
     session.dispatch(msg.Redo())
     assert session.state.document.edited.hash == example.past[-1].trajectory.hash, "as it was left"
     assert session.state.document.clip is example.clip
@@ -800,7 +801,7 @@ def test_takes_start_from_the_chosen_frames(session, app, video):
     assert task.trajectory == session.state.document.edited
     take = session.state.document.take
     assert take.settings.sources == (0, 8, 16)
-    assert "from frames 0, 8, 16" in panels.take_caption(session.state.document)
+    assert "from frames 0, 8, 16" in result_words.take_caption(session.state.document)
     session.dispatch(msg.ApplyPreset("arc-right"))
     session.dispatch(msg.Regenerate())
     assert "Made from frame 0 alone: at frame 8, 16 this path" in session.state.notice.text

@@ -17,8 +17,9 @@ from ui.document.path_edits import SetKeyTime, ToKeys
 from ui.page.timeline_words import timeline
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
