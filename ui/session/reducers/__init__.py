@@ -12,7 +12,6 @@ those that come before them here, and `ui.document`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ui.document import messages as msg
 from ui.document.edits import AnyMessage, PathEdit
@@ -72,7 +71,7 @@ def reducer_of(kind: type) -> Reducer:
 
 def reduce(message: AnyMessage, state: State, context: Context) -> Change:
     """The next state and its effect; what cannot be done is the same state with the reason in its panel."""
-    reducer: Any = reducer_of(type(message))
+    reducer = reducer_of(type(message))
     try:
         return reducer(message, state, context)
     except ValueError as error:
