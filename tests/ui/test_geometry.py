@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import FakeGeometry, FakePipeline, clip, cloud, moving_frames, wait_until
+from editing import App
+from fakes import clip, cloud, moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
@@ -17,24 +18,10 @@ from rap.reconstruction.refine import RefinementReport
 from ui.document import messages as msg
 from ui.document.geometry import shown_points, upload_fov_y_deg
 from ui.page import input_words, result_words
-from ui.serve.hub import Hub
-from ui.serve.jobs import Worker
 from ui.session.debounce import Debounce
-from ui.session.geometry_worker import GeometryWorker
-from ui.session.options import Options
 from ui.session.reducers.geometry import in_short
-from ui.session.sessions import Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
-
-
-class App:
-    """Sessions around a fake model and a fake geometry."""
-
-    def __init__(self):
-        self.pipeline, self.backend = FakePipeline(), FakeGeometry()
-        workers = Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend)
-        self.sessions = Sessions(*workers, Hub(grace_s=60.0), Options())
 
 
 @pytest.fixture
@@ -42,7 +29,7 @@ def app(monkeypatch):
     monkeypatch.setattr("ui.session.session.REST_S", 0.05)
     app = App()
     yield app
-    app.sessions.close()
+    app.close()
 
 
 @pytest.fixture

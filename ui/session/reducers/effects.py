@@ -51,7 +51,7 @@ def stop_model(state: State, context: Context) -> Effect | None:
 
 def stop_geometry(state: State, context: Context) -> Effect:
     """Ends every job of the geometry's worker, previews too."""
-    return partial(_cancel_all, context.geometry, geometry_numbers(state.geometry))
+    return stop_jobs(context.geometry, geometry_numbers(state.geometry))
 
 
 def stop_all(state: State, context: Context) -> Effect:
@@ -59,10 +59,14 @@ def stop_all(state: State, context: Context) -> Effect:
     return together(stop_model(state, context), stop_geometry(state, context))
 
 
-def exchange(worker: Worker, outdated: tuple[int, ...], job: Job | None) -> Effect:
+def stop_jobs(worker: Worker, numbers: tuple[int, ...]) -> Effect:
+    """Ends these jobs."""
+    return partial(_cancel_all, worker, numbers)
+
+
+def exchange(worker: Worker, outdated: tuple[int, ...], job: Job) -> Effect:
     """Puts a job in the place of others. It comes first: their last word must find the state that forgot them."""
-    stop = partial(_cancel_all, worker, outdated)
-    return stop if job is None else together(partial(worker.submit, job), stop)
+    return together(partial(worker.submit, job), stop_jobs(worker, outdated))
 
 
 def delete_files(*files: Path) -> Effect:

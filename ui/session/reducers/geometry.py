@@ -40,7 +40,7 @@ from ui.session.geometry_worker import (
     with_hints,
 )
 from ui.session.reducers.context import Context, Entries
-from ui.session.reducers.effects import exchange, geometry_numbers
+from ui.session.reducers.effects import exchange, geometry_numbers, stop_jobs
 
 if TYPE_CHECKING:
     from rap.reconstruction.refine import RefinementReport
@@ -140,7 +140,7 @@ def start_preview(state: State, context: Context) -> Change:
         return state, None
     outdated = () if wanted is None else (wanted.number,)
     if geometry.preview is not None and geometry.preview.key == key:
-        return replace(state, geometry=replace(geometry, wanted=None)), exchange(context.geometry, outdated, None)
+        return replace(state, geometry=replace(geometry, wanted=None)), stop_jobs(context.geometry, outdated)
     fps = playback_fps(document.edited.fps)
     keep = partial(kept_preview, context.folder, key, basis.known_from, fps)
     job = Job(PreviewTask(geometry.scene.scene, document.edited), keep, partial(_report, context.dispatch))
