@@ -24,7 +24,7 @@ from ui.page import layout
 from ui.serve.hub import Hub
 
 if TYPE_CHECKING:  # at run time these come in the background, see `start`
-    from ui.session.session import Sessions
+    from ui.session.sessions import Sessions
 
 SESSION_GRACE_S = 60.0  # how long a session outlives its page: a reload or a short loss of the network
 
@@ -137,8 +137,9 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
         from rap.geometry.motion import MotionLimits
         from ui.document.verification import KnownPaths
         from ui.serve.jobs import Worker
-        from ui.session.geometry_desk import GeometryWorker
-        from ui.session.session import Options, Sessions
+        from ui.session.geometry_worker import GeometryWorker
+        from ui.session.options import Options
+        from ui.session.sessions import Sessions
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))

@@ -26,8 +26,10 @@ from ui.document.document import SoftDrag
 from ui.document.edits import SetPath
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Session, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.session import Session
+from ui.session.sessions import Sessions
 
 RATE_HZ = 20.0
 SIZE = (96, 128)

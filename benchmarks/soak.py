@@ -37,8 +37,10 @@ from ui.document import messages as msg
 from ui.document import path_edits as edits
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Session, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.session import Session
+from ui.session.sessions import Sessions
 
 CLIPS = sorted((ASSETS / "examples").glob("*.mp4"))
 FEW_STEPS = 2

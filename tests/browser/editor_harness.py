@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
 
-from ui.viewport.viewport import GIZMO_SCALE_PX, frustum_depth, image_corners, overview
+from ui.viewport.frustum_shape import frustum_depth, image_corners
+from ui.viewport.gizmo import GIZMO_SCALE_PX
+from ui.viewport.overview import overview
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import wait_until

@@ -22,7 +22,7 @@ import app
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui.page import input_panel
-from ui.viewport.viewport import frustum_depth, image_corners
+from ui.viewport.frustum_shape import frustum_depth, image_corners
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import wait_until

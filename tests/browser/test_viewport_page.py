@@ -14,7 +14,10 @@ from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
 from ui.document.messages import Drag, DragEnd, DragStart, Select
 from ui.serve.hub import Hub
-from ui.viewport.viewport import GIZMO_SCALE_PX, Viewport, ViewportScene, frustum_depth, image_corners
+from ui.viewport.frustum_shape import frustum_depth, image_corners
+from ui.viewport.gizmo import GIZMO_SCALE_PX
+from ui.viewport.scene import ViewportScene
+from ui.viewport.viewport import Viewport
 
 
 def five_cameras() -> Trajectory:

@@ -22,8 +22,9 @@ from ui.document.path_text import read_path
 from ui.page import layout
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
 
 # viser and Gradio's client leave sockets and loops to the collector
 pytestmark = [

@@ -9,37 +9,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import FakeGeometry, FakePipeline, clip, cloud, moving_frames, wait_until
+from editing import App
+from fakes import clip, cloud, moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
 from rap.reconstruction.refine import RefinementReport
 from ui.document import messages as msg
-from ui.page import panels
-from ui.serve.hub import Hub
-from ui.serve.jobs import Worker
-from ui.session import geometry_desk as geometry
-from ui.session.geometry_desk import Debounce, GeometryWorker, shown_points, upload_fov_y_deg
-from ui.session.session import Options, Sessions
+from ui.document.geometry import shown_points, upload_fov_y_deg
+from ui.page import input_words, result_words
+from ui.session.debounce import Debounce
+from ui.session.reducers.geometry import in_short
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
 
-class App:
-    """Sessions around a fake model and a fake geometry."""
-
-    def __init__(self):
-        self.pipeline, self.backend = FakePipeline(), FakeGeometry()
-        workers = Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend)
-        self.sessions = Sessions(*workers, Hub(grace_s=60.0), Options())
-
-
 @pytest.fixture
 def app(monkeypatch):
-    monkeypatch.setattr(geometry, "REST_S", 0.05)
+    monkeypatch.setattr("ui.session.session.REST_S", 0.05)
     app = App()
     yield app
-    app.sessions.close()
+    app.close()
 
 
 @pytest.fixture
@@ -94,7 +84,7 @@ def bent(session, index=8, by=0.2):
 
 def test_a_path_in_pieces_is_said_at_once():
     report = RefinementReport("refined", "", "frames", "model", 6.5, 0.5, 900, 120, 1.04, 2.0, ((12, 13), (14, 15)))
-    assert geometry._in_short(report) == (
+    assert in_short(report) == (
         "Refined in 2.0 s: the tracks fit to 0.50 px, 6.50 px before. "
         "But frames 12 and 13 hardly hold together: the path may turn wrongly there. "
         "Type the field of view, if you know it, or give frames closer together."
@@ -146,7 +136,7 @@ def test_a_failed_refinement_keeps_the_prediction_and_says_why(session, app, vid
     predict(session, video)
     document = at_rest(session).document
     assert document.refined is None and document.edited is document.predicted
-    assert document.report.verdict == verdict and "Not refined" in panels.verdict_card(document.report)
+    assert document.report.verdict == verdict and "Not refined" in input_words.verdict_card(document.report)
     assert [name for name, _ in app.backend.calls] == ["refine", "build_scene"], "there is a preview all the same"
     assert session.state.geometry.sparse is None and session.state.geometry.preview.known_from == "predicted"
 
@@ -155,7 +145,7 @@ def test_without_parallax_the_turns_are_kept(session, app, video):
     app.backend.verdict = "no_parallax"
     predict(session, video)
     state = at_rest(session)
-    assert state.document.edited is state.document.refined and "no parallax" in panels.verdict_card(
+    assert state.document.edited is state.document.refined and "no parallax" in input_words.verdict_card(
         state.document.report
     )
 
@@ -321,8 +311,8 @@ def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     session.dispatch(msg.ApplyPreset("truck-left"))
     state = at_rest(session)
     assert app.backend.calls == [("picture_scene", None)]
-    assert "as a plane at unit depth" in panels.preview_line(state.geometry, True)
-    assert "75% of the pixels" in panels.preview_line(state.geometry, True)
+    assert "as a plane at unit depth" in result_words.preview_line(state.geometry, True)
+    assert "75% of the pixels" in result_words.preview_line(state.geometry, True)
     session.dispatch(msg.ApplyPreset("truck-right"))
     at_rest(session)
     assert len(app.backend.scenes) == 1, "the same lens, the same scene"
@@ -347,7 +337,7 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     wait_until(lambda: session.state.job is None)
     document = session.state.document
     assert app.pipeline.tasks[-1].hints is None and not document.take.settings.with_geometry
-    assert [panels.take_label(document, entry) for entry in document.takes] == [
+    assert [result_words.take_label(document, entry) for entry in document.takes] == [
         "take 1 · geometry",
         "take 2 · model only",
     ]

@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from fakes import FakeGeometry, FakePipeline, moving_frames
+from fakes import moving_frames
 
 from rap import formats
 from rap.data import write_video
@@ -16,10 +16,6 @@ from rap.geometry import preset, se3
 from ui.document import messages as msg
 from ui.document.importing import FLIP, Import, as_path, read_import
 from ui.page.import_panel import _report
-from ui.serve.hub import Hub
-from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -85,13 +81,11 @@ def test_what_is_no_camera_file_is_refused(tmp_path):
 
 
 @pytest.fixture
-def session(tmp_path):
-    sessions = Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), Hub(grace_s=60.0), Options())
-    session = sessions.open()
+def session(app, tmp_path):
+    session = app.sessions.open()
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
     session.dispatch(msg.Upload((str(tmp_path / "clip.mp4"),)))
-    yield session
-    sessions.close()
+    return session
 
 
 def test_an_import_is_shown_then_used_or_discarded(session, tmp_path):

@@ -23,26 +23,31 @@ from ui.document import messages as msg
 from ui.document.document import Document, Settings
 from ui.document.state import Basis, Geometry, GeometryJob, JobStatus, Notice, PreviewClip, PreviewRequest
 from ui.page import (
+    common_words,
     compare_panel,
     frame_panel,
     input_panel,
+    input_words,
     keep_panel,
+    keep_words,
     keys_panel,
     layout,
-    panels,
     path_panel,
+    path_words,
     plots,
     result_panel,
+    result_words,
     shape_panel,
     verify_panel,
 )
 from ui.page.api import ENDPOINTS
-from ui.page.panels import ButtonLook
+from ui.page.common_words import ButtonLook
 from ui.page.parts import FIELD_NAMES, Events, out_of_limits
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
 from ui.viewport import palette
 
 # viser leaves its listening socket, Gradio its event loops to the collector
@@ -171,7 +176,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     result_panel.regenerate(session_of(page, session_id), 3, 1, 2.5, 0.0)
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
-    assert "guidance 2.5 · noise 0 ·" in panels.take_caption(session_of(page, session_id).state.document)
+    assert "guidance 2.5 · noise 0 ·" in result_words.take_caption(session_of(page, session_id).state.document)
     assert "rap-motion" not in shown and "rap-viewport" not in shown and "rap-preview" not in shown
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
@@ -195,7 +200,7 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
 
 @pytest.mark.parametrize(("fps", "told"), [(24.0, True), (1.82, True), (384.0, False)])
 def test_a_rate_that_nobody_filmed_at_is_not_told(fps, told):
-    assert (f"{fps:.3g} fps" in panels.clip_card(replace(clip(), fps=fps))) == told
+    assert (f"{fps:.3g} fps" in input_words.clip_card(replace(clip(), fps=fps))) == told
 
 
 def test_a_page_without_a_session_is_told(page):
@@ -210,37 +215,40 @@ def test_a_page_without_a_session_is_told(page):
 @pytest.mark.parametrize(
     ("look", "expected"),
     [
-        (panels.predict_button(Document(), None), ButtonLook("Predict path (needs a video)", False)),
-        (panels.predict_button(Document(clip=clip(1)), None), ButtonLook("Predict path (needs more frames)", False)),
-        (panels.predict_button(PATH, None), ButtonLook("Predict path", True)),
-        (panels.predict_button(PATH, JOB), ButtonLook("Predict path (job running)", False)),
-        (panels.imagine_button(Document(), None), ButtonLook("Imagine (needs an image)", False)),
-        (panels.imagine_button(Document(clip=clip(1)), None), ButtonLook("Imagine path and video", True)),
-        (panels.preset_button(Document()), ButtonLook("Apply preset (needs a clip)", False)),
-        (panels.regenerate_button(Document(), None), ButtonLook("Regenerate (needs a path)", False)),
-        (panels.regenerate_button(PATH, JOB), ButtonLook("Regenerate (job running)", False)),
-        (panels.refine_button(Document(), Geometry()), ButtonLook("Refine (needs Predict)", False)),
-        (panels.refine_button(PATH, Geometry()), ButtonLook("Refine now", True)),
-        (panels.refine_button(REFINED, Geometry()), ButtonLook("Refine again", True)),
-        (panels.refine_button(PATH, Geometry(job=REFINING)), ButtonLook("Refining …", False)),
-        (panels.refined_button(PATH), None),
-        (panels.refined_button(REFINED), ButtonLook("As refined", False)),
-        (panels.reset_button(REFINED), ButtonLook("To predicted", True)),
-        (panels.refined_button(doc.reset_to_predicted(REFINED)), ButtonLook("To refined", True)),
-        (panels.input_cancel_button(None, None), None),
-        (panels.input_cancel_button(JOB, None), None),
-        (panels.input_cancel_button(JOB, REFINING), ButtonLook("Cancel", True)),
-        (panels.input_cancel_button(replace(JOB, kind="imagine"), None), ButtonLook("Cancel", True)),
-        (panels.input_cancel_button(replace(JOB, kind="imagine", phase="cancelling"), None), STOPPING),
-        (panels.cancel_button(None), ButtonLook("Cancel (no job)", False)),
-        (panels.cancel_button(replace(JOB, kind="predict")), ButtonLook("Cancel (no job)", False)),
-        (panels.cancel_button(JOB), ButtonLook("Cancel", True)),
-        (panels.cancel_button(replace(JOB, phase="cancelling")), ButtonLook("Stopping …", False)),
-        (panels.undo_button(PATH), ButtonLook("Undo (none)", False)),
-        (panels.redo_button(PATH), ButtonLook("Redo (none)", False)),
-        (panels.reset_button(Document()), ButtonLook("Reset (needs Predict)", False)),
-        (panels.reset_button(PATH), ButtonLook("As predicted", False)),
-        (panels.export_button(Document()), ButtonLook("Export (needs a path)", False)),
+        (input_words.predict_button(Document(), None), ButtonLook("Predict path (needs a video)", False)),
+        (
+            input_words.predict_button(Document(clip=clip(1)), None),
+            ButtonLook("Predict path (needs more frames)", False),
+        ),
+        (input_words.predict_button(PATH, None), ButtonLook("Predict path", True)),
+        (input_words.predict_button(PATH, JOB), ButtonLook("Predict path (job running)", False)),
+        (input_words.imagine_button(Document(), None), ButtonLook("Imagine (needs an image)", False)),
+        (input_words.imagine_button(Document(clip=clip(1)), None), ButtonLook("Imagine path and video", True)),
+        (input_words.preset_button(Document()), ButtonLook("Apply preset (needs a clip)", False)),
+        (result_words.regenerate_button(Document(), None), ButtonLook("Regenerate (needs a path)", False)),
+        (result_words.regenerate_button(PATH, JOB), ButtonLook("Regenerate (job running)", False)),
+        (input_words.refine_button(Document(), Geometry()), ButtonLook("Refine (needs Predict)", False)),
+        (input_words.refine_button(PATH, Geometry()), ButtonLook("Refine now", True)),
+        (input_words.refine_button(REFINED, Geometry()), ButtonLook("Refine again", True)),
+        (input_words.refine_button(PATH, Geometry(job=REFINING)), ButtonLook("Refining …", False)),
+        (path_words.refined_button(PATH), None),
+        (path_words.refined_button(REFINED), ButtonLook("As refined", False)),
+        (path_words.reset_button(REFINED), ButtonLook("To predicted", True)),
+        (path_words.refined_button(doc.reset_to_predicted(REFINED)), ButtonLook("To refined", True)),
+        (input_words.input_cancel_button(None, None), None),
+        (input_words.input_cancel_button(JOB, None), None),
+        (input_words.input_cancel_button(JOB, REFINING), ButtonLook("Cancel", True)),
+        (input_words.input_cancel_button(replace(JOB, kind="imagine"), None), ButtonLook("Cancel", True)),
+        (input_words.input_cancel_button(replace(JOB, kind="imagine", phase="cancelling"), None), STOPPING),
+        (result_words.cancel_button(None), ButtonLook("Cancel (no job)", False)),
+        (result_words.cancel_button(replace(JOB, kind="predict")), ButtonLook("Cancel (no job)", False)),
+        (result_words.cancel_button(JOB), ButtonLook("Cancel", True)),
+        (result_words.cancel_button(replace(JOB, phase="cancelling")), ButtonLook("Stopping …", False)),
+        (path_words.undo_button(PATH), ButtonLook("Undo (none)", False)),
+        (path_words.redo_button(PATH), ButtonLook("Redo (none)", False)),
+        (path_words.reset_button(Document()), ButtonLook("Reset (needs Predict)", False)),
+        (path_words.reset_button(PATH), ButtonLook("As predicted", False)),
+        (keep_words.export_button(Document()), ButtonLook("Export (needs a path)", False)),
     ],
 )
 def test_a_button_says_what_it_waits_for(look, expected):
@@ -250,18 +258,18 @@ def test_a_button_says_what_it_waits_for(look, expected):
 def test_words_from_outside_are_escaped():
     evil = "<img src=x onerror=alert(1)>"
     for html in (
-        panels.clip_card(replace(CLIP, name=evil, notes=(evil,))),
-        panels.notice_line(Notice("input", evil, True), "input"),
-        panels.progress_card(replace(JOB, waiting_for=evil)),
+        input_words.clip_card(replace(CLIP, name=evil, notes=(evil,))),
+        common_words.notice_line(Notice("input", evil, True), "input"),
+        common_words.progress_card(replace(JOB, waiting_for=evil)),
     ):
         assert "<img src=x" not in html and "&lt;img" in html
 
 
 def test_a_notice_is_shown_where_it_belongs():
     notice = Notice("input", "holiday.mp4: no video", True)
-    shown = panels.notice_line(notice, "input")
+    shown = common_words.notice_line(notice, "input")
     assert "holiday.mp4" in shown and 'role="alert"' in shown
-    assert panels.notice_line(notice, "path") == ""
+    assert common_words.notice_line(notice, "path") == ""
 
 
 @pytest.mark.parametrize(
@@ -275,7 +283,7 @@ def test_a_notice_is_shown_where_it_belongs():
     ],
 )
 def test_progress_in_words(job, words):
-    assert words in panels.progress_card(job)
+    assert words in common_words.progress_card(job)
 
 
 @pytest.mark.parametrize(
@@ -288,33 +296,35 @@ def test_progress_in_words(job, words):
     ],
 )
 def test_geometry_at_work_in_words(job, words):
-    assert words in panels.input_progress(None, job) and panels.result_progress(None) == ""
+    assert words in input_words.input_progress(None, job) and result_words.result_progress(None) == ""
 
 
 def test_the_verdict_in_words():
-    card = panels.verdict_card(REPORT)
+    card = input_words.verdict_card(REPORT)
     for words in ("It fits.", "6.50 → 0.50 px", "120 points", "900", "found from the tracks", "× 1.04", "frames alone"):
         assert words in card
     failed = replace(
         REPORT, verdict="too_few_tracks", reason="<b>", residual_before_px=float("nan"), start="prediction"
     )
-    card = panels.verdict_card(failed)
+    card = input_words.verdict_card(failed)
     assert "too few tracks" in card and "residual" not in card and "&lt;b&gt;" in card
     assert "<summary>figures<" in card
-    assert "rap-fresh" in panels.verdict_card(REPORT) and "rap-stale" in card
-    pieces = panels.verdict_card(replace(REPORT, weak_joints=((12, 13),)))
+    assert "rap-fresh" in input_words.verdict_card(REPORT) and "rap-stale" in card
+    pieces = input_words.verdict_card(replace(REPORT, weak_joints=((12, 13),)))
     assert "Refined, but not in one piece" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
-    assert panels.verdict_card(None) == ""
+    assert input_words.verdict_card(None) == ""
 
 
 def test_the_preview_says_what_it_shows_or_waits_for():
-    assert "needs a path" in panels.preview_line(Geometry(), False)
-    assert "after an edit" in panels.preview_line(Geometry(), True)
-    assert "on its way" in panels.preview_line(Geometry(wanted=PreviewRequest(3, ("a",))), True)
-    assert "waits for the refinement" in panels.preview_line(Geometry(job=REFINING), True)
+    assert "needs a path" in result_words.preview_line(Geometry(), False)
+    assert "after an edit" in result_words.preview_line(Geometry(), True)
+    assert "on its way" in result_words.preview_line(Geometry(wanted=PreviewRequest(3, ("a",))), True)
+    assert "waits for the refinement" in result_words.preview_line(Geometry(job=REFINING), True)
     shown = Geometry(preview=PreviewClip(("a",), "refined", b"mp4", 0.714, 0.61))
-    assert "71% of the pixels were seen by the clip · refined cameras · 0.6 s" in panels.preview_line(shown, True)
-    assert panels.preview_video(None) == "" and "data:video/mp4;base64,bXA0" in panels.preview_video(shown.preview)
+    assert "71% of the pixels were seen by the clip · refined cameras · 0.6 s" in result_words.preview_line(shown, True)
+    assert result_words.preview_video(None) == "" and "data:video/mp4;base64,bXA0" in result_words.preview_video(
+        shown.preview
+    )
 
 
 def test_the_page_does_not_wait_for_torch():
@@ -334,8 +344,8 @@ def test_the_page_does_not_wait_for_torch():
     ],
 )
 def test_an_empty_viewport_says_what_to_do(document, words):
-    assert words in panels.viewport_hint(document.clip, document.edited is not None)
-    assert panels.viewport_hint(document.clip, True) == ""
+    assert words in path_words.viewport_hint(document.clip, document.edited is not None)
+    assert path_words.viewport_hint(document.clip, True) == ""
     for draw in (plots.motion_figure, plots.path_figure):
         figure = draw(None, None, None)
         assert not figure.data and "appear" in figure.layout.annotations[0].text

@@ -20,11 +20,12 @@ from ui.document import path_edits as edits
 from ui.document import path_text
 from ui.document.document import Document
 from ui.document.edits import SetPath
-from ui.page import edit_words
+from ui.page import edit_words, keys_words
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
 
 CLIP = clip()
 PATH = preset("spiral", image_size=CLIP.image_size)
@@ -258,15 +259,15 @@ def test_buttons_say_what_they_wait_for():
     free, held, source = dense(), keyed(), keyed(selected=0)
     assert not edit_words.frame_button("Snap", dense(0)).enabled and edit_words.frame_button("Snap", free).enabled
     assert edit_words.frame_button("Snap", dense(None)).label == "Snap (needs a frame)"
-    assert edit_words.insert_button(free).label == "Key at playhead (needs keys)"
-    assert edit_words.insert_button(held).enabled
-    assert edit_words.key_button("Delete", source).label == "Delete (source)"
-    assert edit_words.key_button("Duplicate", source, for_source=True).enabled
-    assert edit_words.key_button("Delete", doc.select(held, None)).label == "Delete (needs a key)"
-    assert edit_words.dense_button(held).enabled and not edit_words.dense_button(free).enabled
+    assert keys_words.insert_button(free).label == "Key at playhead (needs keys)"
+    assert keys_words.insert_button(held).enabled
+    assert keys_words.key_button("Delete", source).label == "Delete (source)"
+    assert keys_words.key_button("Duplicate", source, for_source=True).enabled
+    assert keys_words.key_button("Delete", doc.select(held, None)).label == "Delete (needs a key)"
+    assert keys_words.dense_button(held).enabled and not keys_words.dense_button(free).enabled
     assert edit_words.path_button("Mirror", bare()).label == "Mirror (needs a path)"
-    assert "hold 17 frames; at most" in edit_words.keys_line(held) and "median depths" in edit_words.keys_line(held)
-    assert len(edit_words.key_choices(held.keys)) == 5 and edit_words.key_choices(None) == []
+    assert "hold 17 frames; at most" in keys_words.keys_line(held) and "median depths" in keys_words.keys_line(held)
+    assert len(keys_words.key_choices(held.keys)) == 5 and keys_words.key_choices(None) == []
     assert "becomes a key" in edit_words.frame_line(doc.select(held, 1)) and "source" in edit_words.frame_line(source)
     assert "picked at (0.50" in edit_words.target_line(doc.with_target(free, (0.5, 0, 1)))
 

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
+from fakes import moving_frames, wait_until
 
 from rap.config import EMBEDDED_CHECKPOINT
 from rap.data import write_video
@@ -15,10 +15,6 @@ from rap.geometry.motion import MotionLimits
 from ui.document import messages as msg
 from ui.document.path_edits import SetKeyTime, ToKeys
 from ui.page.timeline_words import timeline
-from ui.serve.hub import Hub
-from ui.serve.jobs import Worker
-from ui.session.geometry_desk import GeometryWorker
-from ui.session.session import Options, Sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -64,14 +60,12 @@ def test_the_embedded_models_limits_are_there_and_a_damaged_file_is_named(tmp_pa
 
 
 @pytest.fixture
-def session(tmp_path):
-    sessions = Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), Hub(grace_s=60.0), Options())
-    session = sessions.open()
+def session(app, tmp_path):
+    session = app.sessions.open()
     write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
     session.dispatch(msg.Upload((str(tmp_path / "clip.mp4"),)))
     session.dispatch(msg.ApplyPreset("arc-left"))
-    yield session
-    sessions.close()
+    return session
 
 
 def test_the_playhead_flies_the_view_and_asks_for_no_new_page(session, monkeypatch):
@@ -114,12 +108,10 @@ def test_the_gizmo_moves_turns_or_does_both(session):
     assert not (gizmo.disable_axes or gizmo.disable_sliders or gizmo.disable_rotations)
 
 
-def test_a_path_must_be_there_to_be_played():
-    sessions = Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), Hub(grace_s=60.0), Options())
-    session = sessions.open()
+def test_a_path_must_be_there_to_be_played(app):
+    session = app.sessions.open()
     session.dispatch(msg.SetPlayhead(3, True))
     assert session.state.notice.is_error and "no path to play" in session.state.notice.text
-    sessions.close()
 
 
 def test_the_command_palette_says_what_the_page_says(session):

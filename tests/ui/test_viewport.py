@@ -19,18 +19,13 @@ from rap.geometry import intrinsics_from_fov, replace_pose, se3
 from rap.geometry.trajectory import Trajectory
 from ui.document.messages import Drag, DragEnd, DragStart, PickPoint, Select
 from ui.document.state import Points
+from ui.viewport.frusta import drag_weights
+from ui.viewport.frustum_shape import FRUSTUM_DEPTH_RANGE, frustum_depth, image_corners
+from ui.viewport.gizmo import GIZMO_SCALE_PX
+from ui.viewport.overview import OVERVIEW_ASPECT, overview
 from ui.viewport.palette import DARK, LIGHT, time_colours
-from ui.viewport.viewport import (
-    FRUSTUM_DEPTH_RANGE,
-    GIZMO_SCALE_PX,
-    OVERVIEW_ASPECT,
-    Viewport,
-    ViewportScene,
-    drag_weights,
-    frustum_depth,
-    image_corners,
-    overview,
-)
+from ui.viewport.scene import ViewportScene
+from ui.viewport.viewport import Viewport
 
 CANVAS_HEIGHT_PX = 490  # on a page of 1440 x 900
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rap.data import Clip
+from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
 from rap.geometry.keys import simplify
 
@@ -318,7 +319,7 @@ def with_preset(
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
-    clip = _require_clip(document)
+    clip = clip_of(document)
     fov_y_rad = DEFAULT_FOV_Y_RAD
     if document.best is not None:
         fov_y_rad = float(document.best.fov_y_rad[document.best.source])
@@ -525,7 +526,8 @@ def _same(a: Trajectory | None, b: Trajectory | None) -> bool:
     return a is not None and b is not None and a.hash == b.hash
 
 
-def _require_clip(document: Document) -> Clip:
+def clip_of(document: Document) -> Clip:
+    """Raises InputError while there is none."""
     if document.clip is None:
-        raise ValueError("there is no clip yet; give a video or an image first")
+        raise InputError("there is no clip yet; give a video or an image first")
     return document.clip

@@ -68,7 +68,7 @@ class PickPoint:
 
 Gesture = Select | DragStart | Drag | DragEnd | PickPoint
 
-# --- everything else: uploads, edits, jobs, takes (owned by ui.session.session) --------------------------------------
+# --- everything else: uploads, edits, jobs, takes (each has a reducer in ui.session.reducers, or a reader) -----------
 
 
 @dataclass(frozen=True)

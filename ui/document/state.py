@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ui.document.document import Document, Settings
+from ui.document.document import Document, Settings, drop_drag
 
 if TYPE_CHECKING:
     from rap.data import Clip
@@ -270,6 +270,11 @@ class State:
     def busy(self) -> bool:
         """Whether a job that the person has asked for is queued or at work."""
         return self.job is not None or self.geometry.job is not None
+
+    def refused(self, place: str, text: str) -> State:
+        """The same, with the sentence why something cannot be done, in the panel `place`; a drag ends."""
+        notice = Notice(place, text, is_error=True)
+        return replace(self, document=drop_drag(self.document), notice=notice, refusals=self.refusals + 1)
 
 
 Change = tuple[State, Callable[[], None] | None]

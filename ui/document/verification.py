@@ -24,7 +24,6 @@ from rap.metrics import PathErrors, path_errors
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
-    from ui.document.document import Document
 
 MIN_MOTION = 1e-6  # median depths: below it a path stands still and has no scale
 
@@ -116,25 +115,6 @@ def tracked(
         return replace(of_model, reason=report.reason, seconds=report.seconds)
     measured = verified(take, requested, found.trajectory, report.seconds)
     return replace(measured, reason=report.reason, estimated=of_model)
-
-
-def against_known(document: Document) -> Verification | None:
-    """The path that was found (refined, else predicted) against the clip's known cameras; None without them.
-
-    The known cameras are the followed ones here, scaled to the path that was found.
-    """
-    clip, best = document.clip, document.best
-    if clip is None or clip.trajectory is None or best is None or not document.prediction_follows_clip:
-        return None
-    if len(clip.trajectory) != len(best):
-        return None
-    return verified(0, best, clip.trajectory)
-
-
-def known_path(document: Document) -> Trajectory | None:
-    """The clip's known cameras in the unit of the path that was found."""
-    found = against_known(document)
-    return None if found is None else found.followed
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from ui.document import messages as msg
 from ui.page.parts import FIRST_ANSWER_S
 
 if TYPE_CHECKING:
-    from ui.session.session import Session, Sessions
+    from ui.session.session import Session
+    from ui.session.sessions import Sessions
 
 POLL_S = 0.02
 ENDPOINTS = ("estimate_trajectory", "generate_video", "generate_joint", "export_cameras")

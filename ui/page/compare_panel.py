@@ -11,7 +11,7 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import compare_words as words
-from ui.page import panels
+from ui.page.common_words import notice_line
 from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ComparePanel:
             Part(self.player, _compared_takes, words.wipe_player),
             Part(self.difference, _compared_takes, _difference),
             button_part(self.side, lambda s: words.side_button(s.state.document, s.state.compared)),
-            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "compare"),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "compare"),), gr.HTML),
         )
 
     def wire(self, events: Events) -> None:

@@ -6,7 +6,8 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from ui.page.panels import ButtonLook, take_label
+from ui.page.common_words import ButtonLook
+from ui.page.result_words import take_label
 from ui.page.verify_words import bars
 
 if TYPE_CHECKING:

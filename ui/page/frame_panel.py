@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.page import edit_words
+from ui.page.common_words import ButtonLook
 from ui.page.parts import QUIET, Events, Part, button_part
 from ui.page.raxel_view import raxel_view
 
@@ -166,7 +167,7 @@ def _field(value: float | str | None, enabled: bool, _selected: int | None, _und
     return gr.update(value=value, interactive=enabled)
 
 
-def _through_button(session: Session) -> edit_words.ButtonLook:
+def _through_button(session: Session) -> ButtonLook:
     document = session.state.document
     if document.selected is None:
         return edit_words.frame_button("Look through", document)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.document import messages as msg
-from ui.page.panels import ButtonLook
+from ui.page.common_words import ButtonLook
 from ui.page.parts import Events, Part, button_part
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import gradio as gr
 
 from rap.config import ASSETS
 from ui.document import messages as msg
-from ui.page import panels
+from ui.page import input_words as words
+from ui.page.common_words import notice_line
 from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
 from ui.session.pictures import inline_jpeg
 
@@ -56,19 +57,23 @@ class InputPanel:
         return (
             Part(self.files, lambda s: (s.state.box,), _file_box),
             Part(self.preset, lambda s: (tuple(s.presets),), _choices),
-            Part(self.clip, lambda s: (s.state.document.clip,), panels.clip_card),
-            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "input"),), gr.HTML),
-            button_part(self.predict, lambda s: panels.predict_button(s.state.document, s.state.job)),
-            Part(self.cancel, lambda s: (panels.input_cancel_button(s.state.job, s.state.geometry.job),), maybe_button),
+            Part(self.clip, lambda s: (s.state.document.clip,), words.clip_card),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "input"),), gr.HTML),
+            button_part(self.predict, lambda s: words.predict_button(s.state.document, s.state.job)),
+            Part(
+                self.cancel,
+                lambda s: (words.input_cancel_button(s.state.job, s.state.geometry.job),),
+                maybe_button,
+            ),
             Part(self.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
-            button_part(self.refine, lambda s: panels.refine_button(s.state.document, s.state.geometry)),
+            button_part(self.refine, lambda s: words.refine_button(s.state.document, s.state.geometry)),
             Part(self.fov, _fov_values, _fov_field),
-            Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), panels.input_progress),
-            Part(self.verdict, lambda s: (s.state.document.report,), panels.verdict_card),
-            Part(self.known, lambda s: (panels.known_line(s.state.document),), gr.HTML),
-            button_part(self.imagine, lambda s: panels.imagine_button(s.state.document, s.state.job)),
+            Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
+            Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
+            Part(self.known, lambda s: (words.known_line(s.state.document),), gr.HTML),
+            button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
             Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
-            button_part(self.apply, lambda s: panels.preset_button(s.state.document)),
+            button_part(self.apply, lambda s: words.preset_button(s.state.document)),
         )
 
     def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
@@ -104,7 +109,7 @@ def input_panel() -> InputPanel:
     # Gradio's own would have the ffmpeg program take away sound that is not there; a subclass makes it write a .pyi
     camera.preprocess = _as_recorded
     examples = gr.HTML(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples", padding=False)
-    clip = gr.HTML(panels.clip_card(None), elem_id="rap-clip", padding=False)
+    clip = gr.HTML(words.clip_card(None), elem_id="rap-clip", padding=False)
     notice = gr.HTML(elem_id="rap-input-notice", padding=False)
     with gr.Row(elem_classes="rap-pair"):
         predict = gr.Button(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.document import messages as msg
-from ui.page import panels
+from ui.page import keep_words as words
+from ui.page.common_words import notice_line
 from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ class KeepPanel:
         """What the tab shows."""
         return (
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
-            button_part(self.save, lambda s: panels.save_button(s.state.document)),
-            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "keep"),), gr.HTML),
-            button_part(self.figure, lambda s: panels.figure_button(s.state.document)),
-            button_part(self.export_take, lambda s: panels.export_take_button(s.state.document)),
-            button_part(self.export, lambda s: panels.export_button(s.state.document)),
+            button_part(self.save, lambda s: words.save_button(s.state.document)),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), gr.HTML),
+            button_part(self.figure, lambda s: words.figure_button(s.state.document)),
+            button_part(self.export_take, lambda s: words.export_take_button(s.state.document)),
+            button_part(self.export, lambda s: words.export_button(s.state.document)),
         )
 
     def wire(self, events: Events) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.document import messages as msg
-from ui.page import edit_words
+from ui.page import keys_words
+from ui.page.common_words import ButtonLook
 from ui.page.parts import Events, Part, button_part, small_slider
 
 if TYPE_CHECKING:
@@ -42,18 +43,18 @@ class KeysPanel:
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
         return (
-            Part(self.line, lambda s: (edit_words.keys_line(s.state.document),), gr.HTML),
+            Part(self.line, lambda s: (keys_words.keys_line(s.state.document),), gr.HTML),
             Part(self.count, _count_values, _count_slider),
-            button_part(self.to_keys, lambda s: edit_words.keys_button(s.state.document)),
-            button_part(self.to_dense, lambda s: edit_words.dense_button(s.state.document)),
+            button_part(self.to_keys, lambda s: keys_words.keys_button(s.state.document)),
+            button_part(self.to_dense, lambda s: keys_words.dense_button(s.state.document)),
             Part(self.choice, _choice_values, _choice),
-            button_part(self.insert, lambda s: edit_words.insert_button(s.state.document)),
+            button_part(self.insert, lambda s: keys_words.insert_button(s.state.document)),
             *(
                 button_part(button, partial(_action_look, words, action))
                 for button, (words, action) in zip(self.actions, KEY_ACTIONS, strict=True)
             ),
             Part(self.time, _time_values, _time_field),
-            button_part(self.set_time, lambda s: edit_words.key_button("Set time", s.state.document)),
+            button_part(self.set_time, lambda s: keys_words.key_button("Set time", s.state.document)),
             Part(self.easing, _style_values, _easing_choice),
             Part(self.tension, _style_values, _tension_slider),
             Part(self.loop, _style_values, _loop_box),
@@ -160,7 +161,7 @@ def _count_slider(most: int, least: int) -> Any:
 
 def _choice_values(session: Session) -> tuple[Any, ...]:
     document = session.state.document
-    return tuple(edit_words.key_choices(document.keys)), document.selected
+    return tuple(keys_words.key_choices(document.keys)), document.selected
 
 
 def _choice(choices: Sequence[tuple[str, int]], selected: int | None) -> Any:
@@ -170,8 +171,8 @@ def _choice(choices: Sequence[tuple[str, int]], selected: int | None) -> Any:
     )
 
 
-def _action_look(words: str, action: str, session: Session) -> edit_words.ButtonLook:
-    return edit_words.key_button(words, session.state.document, for_source=action == "duplicate")
+def _action_look(words: str, action: str, session: Session) -> ButtonLook:
+    return keys_words.key_button(words, session.state.document, for_source=action == "duplicate")
 
 
 def _time_values(session: Session) -> tuple[Any, ...]:

@@ -22,8 +22,8 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
 from ui.page.compare_panel import compare_panel
-from ui.page.edit_words import help_sheet
 from ui.page.frame_panel import FramePanel, frame_panel
+from ui.page.help_words import help_sheet
 from ui.page.import_panel import import_panel
 from ui.page.input_panel import input_panel
 from ui.page.keep_panel import keep_panel
@@ -35,7 +35,8 @@ from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
 from ui.page.verify_panel import verify_panel
 
 if TYPE_CHECKING:
-    from ui.session.session import Session, Sessions
+    from ui.session.session import Session
+    from ui.session.sessions import Sessions
 
 TITLE = "Rays as Pixels"
 MAX_UPLOAD = "500mb"

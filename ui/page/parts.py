@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from ui.page.panels import ButtonLook
+from ui.page.common_words import ButtonLook
 
 if TYPE_CHECKING:
     from ui.document.edits import AnyMessage
-    from ui.session.session import Session, Sessions
+    from ui.session.session import Session
+    from ui.session.sessions import Sessions
 
 FIRST_ANSWER_S = 120.0  # how long a page waits for torch to be imported before it says that something is wrong
 

@@ -10,7 +10,8 @@ import gradio as gr
 
 from rap.config import ASSETS
 from ui.document import messages as msg
-from ui.page import panels
+from ui.page import path_words as words
+from ui.page.common_words import notice_line
 from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
 from ui.page.timeline_panel import TimelinePanel, timeline_panel
 
@@ -45,12 +46,12 @@ class PathPanel:
     def parts(self) -> Sequence[Part]:
         """What the middle column shows."""
         return (
-            button_part(self.undo, lambda s: panels.undo_button(s.state.document, s.state.earlier)),
-            button_part(self.redo, lambda s: panels.redo_button(s.state.document, s.state.later)),
-            button_part(self.reset, lambda s: panels.reset_button(s.state.document)),
-            Part(self.to_refined, lambda s: (panels.refined_button(s.state.document),), maybe_button),
-            button_part(self.move, lambda s: panels.gizmo_button("Move only", "move", s.state.gizmo)),
-            button_part(self.turn, lambda s: panels.gizmo_button("Turn only", "turn", s.state.gizmo)),
+            button_part(self.undo, lambda s: words.undo_button(s.state.document, s.state.earlier)),
+            button_part(self.redo, lambda s: words.redo_button(s.state.document, s.state.later)),
+            button_part(self.reset, lambda s: words.reset_button(s.state.document)),
+            Part(self.to_refined, lambda s: (words.refined_button(s.state.document),), maybe_button),
+            button_part(self.move, lambda s: words.gizmo_button("Move only", "move", s.state.gizmo)),
+            button_part(self.turn, lambda s: words.gizmo_button("Turn only", "turn", s.state.gizmo)),
             Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
             Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
@@ -58,9 +59,9 @@ class PathPanel:
             Part(self.hint, _hint_values, gr.HTML),
             Part(self.figure, _path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
-            Part(self.line, lambda s: (panels.path_line(s.state.document),), gr.HTML),
-            Part(self.legend, lambda s: (panels.legend(s.state.document),), gr.HTML),
-            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "path"),), gr.HTML),
+            Part(self.line, lambda s: (words.path_line(s.state.document),), gr.HTML),
+            Part(self.legend, lambda s: (words.legend(s.state.document),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), gr.HTML),
             Part(self.motion, _path_values, _motion_figure),
             *self.timeline.parts(),
         )
@@ -101,7 +102,7 @@ def path_panel() -> PathPanel:
             elem_id="rap-viewport",
             padding=False,
         )
-        hint = gr.HTML(panels.viewport_hint(None, False), elem_id="rap-hint", padding=False)
+        hint = gr.HTML(words.viewport_hint(None, False), elem_id="rap-hint", padding=False)
         legend = gr.HTML(elem_id="rap-legend", padding=False)
         notice = gr.HTML(elem_id="rap-path-notice", padding=False)
     with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
@@ -118,7 +119,7 @@ def path_panel() -> PathPanel:
         turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
         dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
     timeline = timeline_panel()
-    line = gr.HTML(panels.NO_PATH, elem_id="rap-path-line", padding=False)
+    line = gr.HTML(words.NO_PATH, elem_id="rap-path-line", padding=False)
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
     return PathPanel(
         undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, line,
@@ -161,7 +162,7 @@ def _path_values(session: Session) -> tuple[Any, ...]:
 
 def _hint_values(session: Session) -> tuple[str]:
     document = session.state.document
-    return (panels.viewport_hint(document.clip, document.edited is not None),)
+    return (words.viewport_hint(document.clip, document.edited is not None),)
 
 
 def _path_figure(*values: Any) -> Any:

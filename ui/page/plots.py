@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from jaxtyping import Float64
 
 from rap.geometry import Trajectory
+from ui.viewport.frustum_shape import frustum_depth, image_corners
 from ui.viewport.palette import SELECTED, Palette, palette, time_colours
-from ui.viewport.viewport import frustum_depth, image_corners
 
 RED, GREEN, BLUE = "#c8453b", "#3f9a4f", "#4c69d6"  # legible on a light and on a dark ground
 PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.document import messages as msg
-from ui.page import panels
+from ui.page import result_words as words
+from ui.page.common_words import notice_line
 from ui.page.parts import Events, Part, button_part
 
 if TYPE_CHECKING:
@@ -59,24 +60,24 @@ class ResultPanel:
         """What the right column shows."""
         return (
             Part(self.video, lambda s: (s.state.document.take,), _video),
-            Part(self.caption, lambda s: (panels.take_caption(s.state.document),), gr.HTML),
-            Part(self.takes, lambda s: (panels.take_strip(s.state.document),), gr.HTML),
+            Part(self.caption, lambda s: (words.take_caption(s.state.document),), gr.HTML),
+            Part(self.takes, lambda s: (words.take_strip(s.state.document),), gr.HTML),
             Part(self.name, _name_values, _name_field),
-            button_part(self.star, lambda s: panels.star_button(s.state.document)),
-            button_part(self.reload, lambda s: panels.take_button("Use its path", s.state.document)),
-            button_part(self.delete, lambda s: panels.delete_button(s.state.document, s.state.doomed)),
-            button_part(self.vary, lambda s: panels.variations_button(s.state.document, s.state.job)),
-            Part(self.preview, lambda s: (s.state.geometry.preview,), panels.preview_video),
+            button_part(self.star, lambda s: words.star_button(s.state.document)),
+            button_part(self.reload, lambda s: words.take_button("Use its path", s.state.document)),
+            button_part(self.delete, lambda s: words.delete_button(s.state.document, s.state.doomed)),
+            button_part(self.vary, lambda s: words.variations_button(s.state.document, s.state.job)),
+            Part(self.preview, lambda s: (s.state.geometry.preview,), words.preview_video),
             Part(self.preview_line, _preview_words, gr.HTML),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
-            Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), panels.result_progress),
-            Part(self.notice, lambda s: (panels.notice_line(s.state.notice, "result"),), gr.HTML),
-            Part(self.cost, lambda s: (s.cost,), panels.cost_line),
+            Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), gr.HTML),
+            Part(self.cost, lambda s: (s.cost,), words.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
             Part(self.guidance, lambda s: (), _no_number),
             Part(self.temperature, lambda s: (), _no_number),
-            button_part(self.regenerate, lambda s: panels.regenerate_button(s.state.document, s.state.job)),
-            button_part(self.cancel, lambda s: panels.cancel_button(s.state.job)),
+            button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
+            button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
@@ -211,7 +212,7 @@ def _no_number() -> Any:
 
 
 def _preview_words(session: Session) -> tuple[str]:
-    return (panels.preview_line(session.state.geometry, session.state.document.edited is not None),)
+    return (words.preview_line(session.state.geometry, session.state.document.edited is not None),)
 
 
 def _video(take: Any) -> Any:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from ui.document import messages as msg
 from ui.page import edit_words
+from ui.page.common_words import ButtonLook
 from ui.page.parts import Events, Part, button_part
 
 if TYPE_CHECKING:
@@ -241,11 +242,11 @@ def _button(elem_id: str, min_width: int = 80) -> gr.Button:
     return gr.Button("Starting …", size="sm", interactive=False, min_width=min_width, elem_id=elem_id)
 
 
-def _look(words: str, session: Session) -> edit_words.ButtonLook:
+def _look(words: str, session: Session) -> ButtonLook:
     return edit_words.path_button(words, session.state.document)
 
 
-def _copy_pose_look(session: Session) -> edit_words.ButtonLook:
+def _copy_pose_look(session: Session) -> ButtonLook:
     document = session.state.document
     if document.selected is None:
         return edit_words.frame_button("Copy pose", document)

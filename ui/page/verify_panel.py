@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ui.document import messages as msg
-from ui.page import panels
 from ui.page import verify_words as words
+from ui.page.common_words import notice_line
 from ui.page.parts import Events, Part, button_part
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class VerifyPanel:
             Part(self.strip, lambda s: (s.state.document.verification, s.state.document.selected), words.error_strips),
             button_part(self.worst, lambda s: words.worst_button(s.state.document)),
             button_part(self.sample, lambda s: words.spread_button(s.state.document, s.state.job)),
-            Part(self.spread_notice, lambda s: (panels.notice_line(s.state.notice, "spread"),), gr.HTML),
+            Part(self.spread_notice, lambda s: (notice_line(s.state.notice, "spread"),), gr.HTML),
             Part(self.spread, lambda s: (words.spread_strips(s.state.document),), gr.HTML),
             Part(self.protocol, lambda s: (words.protocol(s.known_paths),), gr.HTML),
         )

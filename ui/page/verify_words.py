@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ui.page.panels import ButtonLook, duration
+from ui.page.common_words import ButtonLook, duration
 
 if TYPE_CHECKING:
     from ui.document.document import Document

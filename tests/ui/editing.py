@@ -1,0 +1,58 @@
+"""Sessions around a fake pipeline, and the steps that tests of sessions take in them."""
+
+from __future__ import annotations
+
+from fakes import FakeGeometry, FakePipeline, wait_until
+
+from ui.document import messages as msg
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
+
+
+class App:
+    """Sessions around a fake pipeline."""
+
+    def __init__(self):
+        self.pipeline = FakePipeline()
+        self.hub = Hub(grace_s=60.0)
+        self.backend = FakeGeometry()
+        self.sessions = Sessions(
+            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, Options()
+        )
+
+    def close(self):
+        self.sessions.close()
+
+
+def give(session, *paths):
+    session.dispatch(msg.Upload(tuple(map(str, paths))))
+    return session.state
+
+
+def finish(session):
+    wait_until(lambda: session.state.job is None)
+    return session.state
+
+
+def predicted(session, path):
+    give(session, path)
+    session.dispatch(msg.Predict())
+    return finish(session)
+
+
+def moved(session, index, by=0.2):
+    T = session.state.document.edited.Ts_world_camera[index].copy()
+    T[1, 3] += by
+    return T
+
+
+def made(session, count=2):
+    """A prediction and so many takes of it."""
+    session.dispatch(msg.SetVerify(False))
+    for seed in range(count):
+        session.dispatch(msg.Regenerate(steps=1, seed=seed))
+        finish(session)
+    return session.state.document

@@ -1,0 +1,139 @@
+"""What the Input panel says: the clip, what is at work on its path, what came of the refinement."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ui.page.common_words import ButtonLook, duration, progress_card, strip_image, unless_busy
+
+if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
+    from rap.data import Clip
+    from rap.reconstruction.refine import RefinementReport
+    from ui.document.document import Document
+    from ui.document.state import Geometry, GeometryJob, JobStatus
+
+MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
+VERDICTS = {
+    "refined": "Refined",
+    "no_parallax": "Turns refined: no parallax",
+    "too_few_tracks": "Not refined: too few tracks",
+    "diverged": "Not refined: no better fit",
+}
+IN_PIECES = "Refined, but not in one piece"
+FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
+
+
+def clip_card(clip: Clip | None) -> str:
+    """The clip as a film strip, with which frames of the upload these are and what was done to them."""
+    if clip is None:
+        return '<div class="rap-empty">No clip yet. One image, several images or a video.</div>'
+    h, w = clip.image_size
+    count = len(clip)
+    facts = f"{count} frames · {w} × {h} px" if count > 1 else f"1 image · {w} × {h} px"
+    if count > 1 and clip.fps <= MAX_TOLD_FPS:
+        facts += f" · {clip.fps:.3g} fps"
+    lines = [f'<div class="rap-fact"><b>{escape(clip.name or "clip")}</b> {facts}</div>']
+    lines += [f'<div class="rap-note">{escape(note)}</div>' for note in clip.notes]
+    return strip_image(clip.frames_u8, "frames of the clip") + "".join(lines)
+
+
+def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> str:
+    """What is at work on the path: prediction or imagination, refinement, depth."""
+    shown = job if job is not None and job.panel == "input" else None
+    return progress_card(shown) + geometry_progress(geometry_job)
+
+
+def geometry_progress(job: GeometryJob | None) -> str:
+    """The refinement or the depth at work: too short to be counted, so the bar only says that it moves."""
+    if job is None:
+        return ""
+    if job.kind == "refine":
+        title, detail = "Refining the path", "tracks, then cameras and points together"
+    else:
+        title, detail = "Depth of the clip", "for points, preview and regeneration"
+    if job.phase == "queued":
+        detail = "waiting for the jobs before it" + (f" ({job.place} ahead)" if job.place > 1 else "")
+    return (
+        f'<div class="rap-progress" role="status"><div><b>{title}</b> {detail}</div>'
+        '<div class="rap-bar rap-busy"><i></i></div></div>'
+    )
+
+
+def verdict_card(report: RefinementReport | None) -> str:
+    """What came of the refinement; all but the first of its figures unfold."""
+    if report is None:
+        return ""
+    kind = "fresh" if report.verdict == "refined" and not report.weak_joints else "stale"
+    title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, escape(report.verdict))
+    facts = [f"{report.num_points} points, seen {report.num_observations} times"]
+    summary = "figures"
+    if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
+        summary = f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px"
+    facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
+    if report.verdict == "refined" and abs(report.focal_change - 1) >= 0.005:
+        facts[-1] += f", × {report.focal_change:.2f}"
+    if report.verdict == "refined" and report.start == "frames":
+        facts.append("started from the frames alone, which fitted better than the prediction")
+    facts.append(duration(report.seconds))
+    badge = f'<span class="rap-badge rap-{kind}">{title}</span>'
+    reason = f'<div class="rap-fact">{escape(report.reason)}</div>'
+    more = f'<details class="rap-note"><summary>{summary}</summary>{" · ".join(facts)}</details>'
+    return f'<div class="rap-verdict">{badge}{reason}{more}</div>'
+
+
+def known_line(document: Document) -> str:
+    """How far the path that was found is from the clip's known cameras."""
+    from ui.document.known_cameras import against_known
+
+    found = against_known(document)
+    if found is None:
+        return ""
+    name = "Refined" if document.refined is not None else "Predicted"
+    return (
+        f'<div class="rap-fact"><b>{name} against known cameras</b> off by {found.rotation_deg[1:].mean():.1f}° and '
+        f"{found.translation[1:].mean():.0%} of the path on average (unit of length fitted).</div>"
+    )
+
+
+def predict_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a clip of several frames and no job at work."""
+    if document.clip is None:
+        return ButtonLook("Predict path (needs a video)", False)
+    if len(document.clip) < 2:
+        return ButtonLook("Predict path (needs more frames)", False)
+    return unless_busy("Predict path", job)
+
+
+def refine_button(document: Document, geometry: Geometry) -> ButtonLook:
+    """Needs a path predicted from the clip, and no refinement at work."""
+    if document.predicted is None or not document.prediction_follows_clip:
+        return ButtonLook("Refine (needs Predict)", False)
+    if geometry.job is not None and geometry.job.kind == "refine":
+        return ButtonLook("Refining …", False)
+    return ButtonLook("Refine now" if document.report is None else "Refine again", True)
+
+
+def imagine_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a clip and no job at work."""
+    if document.clip is None:
+        return ButtonLook("Imagine (needs an image)", False)
+    return unless_busy("Imagine from first frame" if len(document.clip) > 1 else "Imagine path and video", job)
+
+
+def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None) -> ButtonLook | None:
+    """Only there while something is at work on the path."""
+    if geometry_job is not None:
+        return ButtonLook("Cancel", True)
+    if job is None or job.panel != "input":
+        return None
+    return ButtonLook("Stopping …", False) if job.phase == "cancelling" else ButtonLook("Cancel", True)
+
+
+def preset_button(document: Document) -> ButtonLook:
+    """Needs a clip, whose size and camera the preset takes."""
+    if document.clip is None:
+        return ButtonLook("Apply preset (needs a clip)", False)
+    return ButtonLook("Apply preset", True)

@@ -1,0 +1,181 @@
+"""What the Result panel says: the takes, what they cost, and the preview by geometry alone."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING
+
+from ui.page.common_words import ButtonLook, duration, progress_card, unless_busy
+from ui.session.pictures import inline_jpeg
+
+if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
+    from ui.document.document import Document, Take
+    from ui.document.state import Cost, Geometry, JobStatus, PreviewClip
+
+KNOWN_FROM = {
+    "refined": "refined cameras",
+    "predicted": "cameras as predicted, not refined",
+    "one image": "one image, as a plane at unit depth",
+}
+
+
+def result_progress(job: JobStatus | None, waiting: int = 0) -> str:
+    """What is at work on a take, and how many takes follow it."""
+    shown = job if job is not None and job.panel == "result" else None
+    more = "" if not waiting else f'<div class="rap-note">then {waiting} more take{"s" if waiting > 1 else ""}</div>'
+    return progress_card(shown) + (more if shown is not None else "")
+
+
+def regenerate_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path and no job at work."""
+    if document.edited is None:
+        return ButtonLook("Regenerate (needs a path)", False)
+    return unless_busy("Regenerate", job)
+
+
+def variations_button(document: Document, job: JobStatus | None) -> ButtonLook:
+    """Needs a path and no job at work."""
+    if document.edited is None:
+        return ButtonLook("3 variations (needs a path)", False)
+    return unless_busy("3 variations", job)
+
+
+def cancel_button(job: JobStatus | None) -> ButtonLook:
+    """Needs a regeneration that is not already stopping."""
+    if job is None or job.panel != "result":
+        return ButtonLook("Cancel (no job)", False)
+    if job.phase == "cancelling":
+        return ButtonLook("Stopping …", False)
+    return ButtonLook("Cancel", True)
+
+
+def cost_line(cost: Cost) -> str:
+    """What a take costs on this machine, measured; or that it is not known yet."""
+    steps = "" if cost.steps is None else f"{_steps(cost.steps)}, "
+    if cost.seconds_per_step is None:
+        return f'<div class="rap-fact">Cost: {steps}the first take will tell.</div>'
+    memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
+    return f'<div class="rap-fact">Cost: {steps}{cost.seconds_per_step:.2g} s a step{memory}, measured here.</div>'
+
+
+def preview_video(preview: PreviewClip | None) -> str:
+    """The geometry preview, playing; empty before there is one."""
+    if preview is None:
+        return ""
+    source = base64.b64encode(preview.mp4).decode()
+    return (
+        '<video class="rap-preview" autoplay loop muted playsinline controls aria-label="geometry preview" '
+        f'src="data:video/mp4;base64,{source}"></video>'
+    )
+
+
+def preview_line(geometry: Geometry, has_path: bool) -> str:
+    """What the geometry preview shows, or what it waits for."""
+    preview = geometry.preview
+    if not has_path:
+        facts = "the path by warping the clip alone; it needs a path"
+    elif geometry.job is not None:
+        facts = "waits for the refinement" if geometry.job.kind == "refine" else "waits for the clip's depth"
+    elif preview is None:
+        facts = "on its way" if geometry.wanted is not None else "comes when the path has come to rest after an edit"
+    else:
+        seen = f"{preview.coverage:.0%} of the pixels were seen by the clip"
+        facts = f"{seen} · {KNOWN_FROM[preview.known_from]} · {duration(preview.seconds)}"
+        if geometry.wanted is not None:
+            facts += " · updating"
+    return f'<div class="rap-fact"><b>Geometry preview</b> {facts}</div>'
+
+
+def take_caption(document: Document) -> str:
+    """What the shown take was made from, and whether that is still what is on screen."""
+    take = document.take
+    if take is None:
+        return ""
+    origin = "" if take.origin == "regenerated" else f", {take.origin}"
+    facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
+    facts += [
+        *guidance_words(take),
+        *temperature_words(take),
+        *source_words(take),
+        *geometry_words(take),
+        duration(take.seconds),
+    ]
+    mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
+    state = '<span class="rap-badge rap-fresh">made along this path</span>'
+    if document.is_stale(take):
+        state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
+    return f'<div class="rap-fact">{" · ".join(facts)}</div>{state} {mark}'
+
+
+def take_label(document: Document, take: Take) -> str:
+    """A take's name in a list of takes."""
+    words = [take.title, *geometry_words(take), *(["stale"] if document.is_stale(take) else [])]
+    return " · ".join(words)
+
+
+def take_strip(document: Document) -> str:
+    """All takes as thumbnails with name, settings and what they cost; the one on show is marked."""
+    cards = []
+    for take in document.takes:
+        stale = '<span class="rap-badge rap-stale">stale</span>' if document.is_stale(take) else ""
+        chosen = "true" if take.number == document.shown_take else "false"
+        facts = " · ".join([f"seed {take.settings.seed}", *geometry_words(take), duration(take.seconds)])
+        picture = f'<img alt="" src="{inline_jpeg(take.thumbnail)}">' if take.thumbnail else ""
+        cards.append(
+            f'<button type="button" class="rap-take" data-take="{take.number}" aria-pressed="{chosen}" '
+            f'title="{escape(facts)}">{picture}<span>{"★ " if take.starred else ""}{escape(take.title)}</span>{stale}'
+            f"<i>{escape(facts)}</i></button>"
+        )
+    return f'<div class="rap-take-strip">{"".join(cards)}</div>' if cards else ""
+
+
+def take_button(label: str, document: Document) -> ButtonLook:
+    """Needs a take on show."""
+    return ButtonLook(label, True) if document.take is not None else ButtonLook(f"{label} (no take)", False)
+
+
+def star_button(document: Document) -> ButtonLook:
+    """Marks the take on show, or takes the mark back."""
+    take = document.take
+    return take_button("Unstar" if take is not None and take.starred else "Star", document)
+
+
+def delete_button(document: Document, doomed: int | None) -> ButtonLook:
+    """Asks once more before it deletes."""
+    take = document.take
+    if take is not None and take.number == doomed:
+        return ButtonLook("Really delete?", True)
+    return take_button("Delete", document)
+
+
+def geometry_words(take: Take) -> list[str]:
+    """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
+    if take.origin != "regenerated":
+        return []
+    return ["geometry" if take.settings.with_geometry else "model only"]
+
+
+def temperature_words(take: Take) -> list[str]:
+    """The share of noise that a take began with, where it is not the checkpoint's own."""
+    return [] if take.settings.temperature is None else [f"noise {take.settings.temperature:g}"]
+
+
+def guidance_words(take: Take) -> list[str]:
+    """The guidance of a take, where it is not the checkpoint's own."""
+    return [] if take.settings.guidance is None else [f"guidance {take.settings.guidance:g}"]
+
+
+def source_words(take: Take) -> list[str]:
+    """Which frames of the clip a take starts from, where others were chosen than the path's own."""
+    frames = take.settings.sources
+    return [f"from frame{'s' if len(frames) > 1 else ''} {', '.join(map(str, frames))}"] if frames else []
+
+
+def steps_words(take: Take) -> str:
+    """How many steps a take took."""
+    return "default steps" if take.settings.steps is None else _steps(take.settings.steps)
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'s' * (count != 1)}"

@@ -1,0 +1,176 @@
+"""Geometry beside the model: refines a path, builds the scene that the clip shows, previews edits by warping alone.
+
+It has a worker of its own, so that neither a running generation delays a preview nor a refinement a generation. Here
+are its tasks, what is kept of them, and the thread; what a session makes of them is in `reducers.geometry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rap.data import Clip, write_video
+from rap.geometry import Trajectory
+from rap.pipeline import GenerateTask
+from ui.document.geometry import near_points, shown_points
+from ui.document.state import Basis, BuiltScene, Points, PreviewClip
+from ui.serve.jobs import Worker
+from ui.session.folder import SessionFolder
+
+if TYPE_CHECKING:
+    from rap.reconstruction.refine import Refinement, RefinementReport
+    from rap.reconstruction.tracks import PointCloud
+    from rap.views.scene import Scene
+
+DENSE_POINTS = 60_000
+SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
+
+
+class Backend(Protocol):
+    """What is needed of `rap.views.scene`."""
+
+    def refine(self, clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None) -> Refinement: ...
+
+    def build_scene(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None) -> Scene: ...
+
+    def picture_scene(self, clip: Clip, trajectory: Trajectory) -> Scene: ...
+
+
+@dataclass(frozen=True, eq=False)
+class RefineTask:
+    """Fit a predicted path to the clip."""
+
+    clip: Clip
+    trajectory: Trajectory
+    known_fov_y_rad: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class SceneTask:
+    """Build the scene of a basis, with the refinement's points where there are some."""
+
+    basis: Basis
+    points: PointCloud | None
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewTask:
+    """Render a path by warping alone."""
+
+    scene: Scene
+    trajectory: Trajectory
+
+
+@dataclass(frozen=True)
+class Step:
+    """What `ui.serve.jobs.Worker` reads of a task's progress."""
+
+    step: int
+    steps: int = 1
+    done: bool = False
+    output: Any = None
+    frames_u8: None = None
+
+
+def scene_module() -> Backend:
+    """`rap.views.scene`, imported when it is needed: it brings OpenCV."""
+    import rap.views.scene
+
+    return rap.views.scene
+
+
+class GeometryPipeline:
+    """The geometry's tasks behind the interface of the model's pipeline.
+
+    Args:
+        backend: gives what does the work; called once, when it is first needed.
+    """
+
+    def __init__(self, backend: Callable[[], Backend] = scene_module) -> None:
+        self._load = backend
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What does the work."""
+        return self._load()
+
+    def ready(self) -> GeometryPipeline:
+        """Itself, with its code imported."""
+        _ = self.backend
+        return self
+
+    def stream(self, task: RefineTask | SceneTask | PreviewTask) -> Generator[Step, None, None]:
+        """One word when the work begins, one with what came of it."""
+        yield Step(0)
+        yield Step(1, done=True, output=self._done(task))
+
+    def scene(self, task: SceneTask) -> Scene:
+        """The scene of a basis: depth of the clip's frames, or a plane for a single one."""
+        basis = task.basis
+        if basis.known_from == "one image":
+            return self.backend.picture_scene(basis.clip, basis.trajectory)
+        return self.backend.build_scene(basis.clip, basis.trajectory, task.points)
+
+    def _done(self, task: RefineTask | SceneTask | PreviewTask) -> Any:
+        if isinstance(task, RefineTask):
+            return self.backend.refine(task.clip, task.trajectory, task.known_fov_y_rad)
+        if isinstance(task, SceneTask):
+            return self.scene(task)
+        return task.scene.preview(task.trajectory)
+
+
+class GeometryWorker(Worker):
+    """The thread in which geometry is done for all sessions; loads nothing but code."""
+
+    def __init__(self, backend: Callable[[], Backend] = scene_module) -> None:
+        self.pipeline = GeometryPipeline(backend)
+        super().__init__(self.pipeline.ready, name="rap-geometry")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What came of a refinement; `points` are those of `cloud` that are worth showing."""
+
+    trajectory: Trajectory
+    report: RefinementReport
+    cloud: PointCloud | None
+    points: Points | None
+
+
+def kept_refinement(found: Refinement) -> Found:
+    """Called in the worker's thread."""
+    return Found(found.trajectory, found.report, found.points, shown_points(found.points))
+
+
+def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
+    """Called in the worker's thread: the points are made there, too."""
+    if basis.known_from == "one image":
+        return BuiltScene(basis, scene)
+    clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
+    return BuiltScene(basis, scene, *(near_points(*cloud) for cloud in clouds))
+
+
+def kept_preview(folder: SessionFolder, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:
+    """Called in the worker's thread, one at a time: encodes the preview."""
+    with folder.writing() as path:
+        write_video(path / "preview.mp4", preview.frames_u8, fps)
+        encoded = (path / "preview.mp4").read_bytes()
+    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()))
+
+
+def with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
+    """With what the scene shows, and in the unit the model knows: the median depth of its first source view.
+
+    By how much that unit is another, two depths of the same scene say: what it errs by as a whole cancels.
+    """
+    path, first = task.trajectory, task.source_indices[0]
+    if first != path.source:
+        path = path.scaled(scene.median_depth(path.source) / scene.median_depth(first))
+    return replace(task, hints=scene.hints(task.trajectory), trajectory=path)
+
+
+def with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:
+    """As `with_hints`, of a scene that is not there yet; called in the model worker's thread."""
+    return with_hints(pipeline.scene(scene_task), task)

@@ -1,0 +1,83 @@
+"""What the model's worker is asked for, and what is kept of what it gives: all of this runs in the worker's thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rap.config import VERIFY_STEPS
+from rap.data import load_clip
+from rap.geometry import Trajectory
+from rap.pipeline import EstimateTask, GenerateTask, JointTask
+from ui.document import document as doc
+from ui.document.document import Settings, Take
+from ui.document.state import JobKind
+from ui.document.verification import Verification, tracked
+from ui.session import exports
+from ui.session.folder import SessionFolder
+from ui.session.pictures import strip_jpeg
+
+TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
+
+
+@dataclass(frozen=True, eq=False)
+class VerifyTask:
+    """A take whose cameras are to be estimated; `as_estimate` reads its video when it is the job's turn."""
+
+    take: Take
+    steps: int = VERIFY_STEPS
+
+    @staticmethod
+    def as_estimate(task: VerifyTask) -> EstimateTask:
+        """What the pipeline runs."""
+        path = task.take.trajectory
+        return EstimateTask(_video_frames(task.take), path.fps, path.source, steps=task.steps)
+
+
+TASK_TYPES: dict[JobKind, type] = {
+    "predict": EstimateTask,
+    "imagine": JointTask,
+    "regenerate": GenerateTask,
+    "verify": VerifyTask,
+    "spread": EstimateTask,
+}
+
+
+def kept_trajectory(output: Any) -> Trajectory:
+    """Of an estimate nothing but the path."""
+    return output.trajectory
+
+
+def kept_verification(take: Take, output: Any) -> Verification:
+    """The take's video against the path that was asked for."""
+    return tracked(take.number, take.trajectory, output.trajectory, _video_frames(take))
+
+
+def kept_take(
+    folder: SessionFolder,
+    origin: str,
+    clip_hash: str,
+    settings: Settings,
+    number: int,
+    path: Trajectory | None,
+    output: Any,
+) -> Take:
+    """Write mp4 and cameras, so that a take is on disk before it is announced.
+
+    Args:
+        path: what was asked for; None: what the model found.
+    """
+    trajectory: Trajectory = output.trajectory if path is None else path
+    name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}.mp4"
+    with folder.writing() as at:
+        video, cameras = exports.take_files(at / "takes" / name, output.frames_u8, trajectory)
+    thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
+    return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
+
+
+def _video_frames(take: Take) -> np.ndarray:
+    """The frames as they are on disk, which is what the person sees."""
+    path = take.trajectory
+    return load_clip(take.video, num_frames=len(path), size=path.image_size).frames_u8

@@ -1,0 +1,25 @@
+"""What the command line decides for all sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rap.config import NUM_FRAMES
+from rap.geometry.motion import MotionLimits
+from ui.document.verification import KnownPaths
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides for all sessions.
+
+    Args:
+        known_paths: what the checkpoint's estimates err by on clips of known cameras, where that has been measured.
+        motion_limits: how the cameras of its training clips move, where that was written.
+        default_steps: of a take, as the checkpoint has it.
+    """
+
+    num_frames: int = NUM_FRAMES
+    known_paths: KnownPaths | None = None
+    motion_limits: MotionLimits | None = None
+    default_steps: int | None = None

@@ -1,0 +1,83 @@
+"""What is given: the files in the page's box, a clip that has been read, a session that has been opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ui.document import document as doc
+from ui.document import messages as msg
+from ui.document.geometry import shown_points
+from ui.document.state import Change, Geometry, Notice, State
+from ui.session import shelf
+from ui.session.reducers.context import Context, Entries
+from ui.session.reducers.effects import stop_all
+
+
+def fill_box(message: msg.BoxFilled, state: State, context: Context) -> Change:
+    """The page's box is told what lies in it."""
+    return replace(state, box=state.box.holding(message.files, message.shown)), None
+
+
+def take_out(message: msg.TakeOut, state: State, context: Context) -> Change:
+    """A refusal of what was in the box goes with it."""
+    files = () if message.path is None else tuple(file for file in state.box.files if file != message.path)
+    notice = state.notice
+    if notice is not None and notice.is_error and notice.place == "input":
+        notice = None
+    return replace(state, box=state.box.holding(files, files), notice=notice), None
+
+
+def take_clip(message: msg.ClipRead, state: State, context: Context) -> Change:
+    """The clip takes the place of everything, unless other files were given while it was read."""
+    if message.files and message.files != state.box.files:
+        return state, None
+    clip, before = message.clip, state.geometry
+    geometry = Geometry(
+        refine_on=before.refine_on,
+        dense_on=before.dense_on,
+        known_fov_y_rad=clip.exif_fov_y_rad,
+    )
+    box = state.box if message.files else state.box.holding(())
+    loaded = shelf.with_work(state, doc.with_clip(state.document, clip), geometry)
+    words = shelf.brings_back(loaded)
+    return replace(loaded, box=box, notice=Notice("input", words) if words else None), stop_all(state, context)
+
+
+def refuse_clip(message: msg.ClipRefused, state: State, context: Context) -> Change:
+    """Why, and that the clip of before is still there."""
+    if message.files and message.files != state.box.files:
+        return state, None
+    clip, text = state.document.clip, message.text
+    if clip is not None:
+        text = f"{text.rstrip('.')}. The clip is still {clip.name}."
+    return replace(state.refused("input", text), box=state.box.holding(())), None
+
+
+def take_session(message: msg.SessionRead, state: State, context: Context) -> Change:
+    """What the file holds takes the place of everything."""
+    geometry = Geometry(
+        refine_on=state.geometry.refine_on,
+        use_on=state.geometry.use_on,
+        dense_on=state.geometry.dense_on,
+        known_fov_y_rad=message.known_fov_y_rad,
+        cloud=message.cloud,
+        sparse=shown_points(message.cloud),
+    )
+    opened = shelf.with_work(state, message.document, geometry)
+    words = f"{message.name} is open: {shelf.contents(message.document)}. {shelf.brings_back(opened)}"
+    return replace(opened, notice=Notice("keep", words.strip())), stop_all(state, context)
+
+
+def refuse(message: msg.Refused, state: State, context: Context) -> Change:
+    """Another file that cannot be used."""
+    return state.refused(message.place, message.text), None
+
+
+REDUCERS: Entries = (
+    (msg.BoxFilled, fill_box),
+    (msg.TakeOut, take_out),
+    (msg.ClipRead, take_clip),
+    (msg.ClipRefused, refuse_clip),
+    (msg.SessionRead, take_session),
+    (msg.Refused, refuse),
+)

@@ -1,0 +1,104 @@
+"""What the model says of the clip: its path, a path and video imagined of its first frame, samples of the path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from rap.config import VERIFY_STEPS
+from rap.data import Clip
+from rap.errors import InputError
+from rap.geometry import Trajectory
+from rap.geometry.spread import path_spread
+from rap.pipeline import EstimateTask, JointTask
+from ui.document import document as doc
+from ui.document import messages as msg
+from ui.document.document import Settings
+from ui.document.geometry import of_another_path
+from ui.document.state import Change, Notice, State
+from ui.session.model_tasks import kept_take, kept_trajectory
+from ui.session.reducers.context import Context, Entries
+from ui.session.reducers.effects import ModelJob, start_model, stop_geometry, together
+from ui.session.reducers.geometry import start_refinement
+
+SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
+
+
+def predict(message: msg.Predict, state: State, context: Context) -> Change:
+    """Raises InputError for a clip that cannot have moved."""
+    clip = doc.clip_of(state.document)
+    if len(clip) < 2:
+        raise InputError(f"{clip.name}: one picture has no motion to predict; press Imagine or apply a preset")
+    settings = Settings(message.seed, message.steps)
+    job = ModelJob("predict", _estimate(clip, settings, state), settings, kept_trajectory)
+    return start_model(job, state, context)
+
+
+def imagine(message: msg.Imagine, state: State, context: Context) -> Change:
+    """A take whose path the model finds itself."""
+    clip = doc.clip_of(state.document)
+    settings = Settings(message.seed, message.steps)
+    count = context.options.num_frames
+    task = JointTask(clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed)
+    number = doc.next_take_number(state.document)
+    keep = partial(kept_take, context.folder, "imagined", clip.hash, settings, number, None)
+    return start_model(ModelJob("imagine", task, settings, keep), state, context)
+
+
+def sample_spread(message: msg.SampleSpread, state: State, context: Context) -> Change:
+    """Raises InputError while there is no predicted path to compare with."""
+    predicted = state.document.predicted
+    if predicted is None or not state.document.prediction_follows_clip:
+        raise InputError("there is no predicted path to sample; press Predict first")
+    return _sample(replace(state, sampled=()), context)
+
+
+REDUCERS: Entries = (
+    (msg.Predict, predict),
+    (msg.Imagine, imagine),
+    (msg.SampleSpread, sample_spread),
+)
+
+
+def predicted(trajectory: Trajectory, seconds: float, state: State, context: Context) -> Change:
+    """The prediction is there: it becomes the path, and is refined where that is wanted."""
+    notice = Notice("path", f"Predicted {len(trajectory)} cameras in {seconds:.1f} s.")
+    document, stop = doc.with_prediction(state.document, trajectory), stop_geometry(state, context)
+    state = replace(state, document=document, geometry=of_another_path(state.geometry), job=None, notice=notice)
+    start = None
+    if state.geometry.refine_on:
+        state, start = start_refinement(state, context)
+    return state, together(stop, start)
+
+
+def sampled(trajectory: Trajectory, state: State, context: Context) -> Change:
+    """One more sample is there: the next one, or what all of them say."""
+    paths = (*state.sampled, trajectory)
+    state = replace(state, job=None, sampled=paths)
+    if len(paths) < SPREAD_SAMPLES:
+        return _sample(state, context)
+    assert state.document.predicted is not None  # a new prediction stops the sampling
+    spread = path_spread(paths, state.document.predicted)
+    document = doc.with_spread(state.document, spread)
+    text = f"{spread.samples} samples; soft drag reaches {document.soft.radius:g} frames, as far as they go together."
+    return replace(state, document=document, sampled=(), notice=Notice("spread", text)), None
+
+
+def _sample(state: State, context: Context) -> Change:
+    """Draw the next sample, with a seed of its own."""
+    clip, count = doc.clip_of(state.document), len(state.sampled)
+    settings = Settings(SPREAD_SEED + count, VERIFY_STEPS)
+    job = ModelJob("spread", _estimate(clip, settings, state), settings, kept_trajectory)
+    state, start = start_model(job, state, context)
+    return replace(state, notice=Notice("spread", f"Sampling the path, {SPREAD_SAMPLES - count} to go.")), start
+
+
+def _estimate(clip: Clip, settings: Settings, state: State) -> EstimateTask:
+    return EstimateTask(
+        clip.frames_u8,
+        fps=clip.fps,
+        fov_y_rad=state.geometry.known_fov_y_rad,
+        steps=settings.steps,
+        seed=settings.seed,
+        flow_frames_u8=clip.detailed_u8,
+    )
