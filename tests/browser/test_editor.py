@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from editor_harness import Editor, bend, wait_for_video
 
-import app
+from ui import app
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui.document import messages as msg

@@ -13,7 +13,7 @@ import pytest
 from editor_harness import Editor
 from PIL import Image
 
-import app
+from ui import app
 from rap.data import write_video
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
