@@ -17,8 +17,8 @@ RIGID_TOLERANCE = 1e-3  # files print poses with as few as four digits; a mirror
 
 
 def _rotations(matrices: Float[np.ndarray, "*batch 3 3"]) -> Rotation:
-    """SciPy takes one leading dimension; flatten to it. A copy: before 1.16 it refuses what is read-only."""
-    return Rotation.from_matrix(np.array(matrices).reshape(-1, 3, 3))
+    """SciPy takes one leading dimension; flatten to it."""
+    return Rotation.from_matrix(matrices.reshape(-1, 3, 3))
 
 
 def _cross_matrix(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
