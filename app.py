@@ -22,6 +22,7 @@ from rap.config import EMBEDDED_CHECKPOINT
 from rap.errors import InputError
 from ui.serve import startup
 from ui.serve.ending import Ending
+from ui.serve.zero_gpu import LentGpu, is_zero_gpu
 
 if TYPE_CHECKING:  # at run time Gradio waits for the options, and torch for the page, see `start`
     import gradio as gr
@@ -60,7 +61,10 @@ def main(argv: list[str] | None = None) -> None:
     ending.listen()
     try:
         startup.check(options)
-        running = start(options, partial(_load_or_end, options, ending))
+        load = partial(_load_or_end, options, ending)
+        if is_zero_gpu():
+            load = partial(_itself, LentGpu(partial(load_pipeline, options.checkpoint, options.device)))
+        running = start(options, load)
     except (ValueError, FileNotFoundError) as error:
         _end(ending, error)
         sys.exit(ending.wait())
@@ -117,6 +121,10 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
     from rap.cli.model import load_pipeline
 
     return load_pipeline(checkpoint, device)
+
+
+def _itself(pipeline: Any) -> Any:
+    return pipeline
 
 
 def _load_or_end(options: argparse.Namespace, ending: Ending) -> Any:

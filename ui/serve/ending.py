@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-CLOSING_S = 7.0  # Docker kills after 10
-ALARM_S = 9
+CLOSING_S = 6.0  # Docker kills after 10
+ALARM_S = 7
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")  # the last: the terminal was closed; not on every system
 LOOK_S = 0.1
 
