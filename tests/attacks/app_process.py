@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,13 +66,21 @@ def refused(*arguments: str, program: tuple[str, ...] = ("app.py",), **more: str
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str, program: tuple[str, ...] = ("app.py",), variables: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    program: tuple[str, ...] = ("app.py",),
+    command: Sequence[str] | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[App]:
-    """The app on a free port, once its page answers; killed at the end if it still runs."""
+    """The app on a free port, once its page answers; killed at the end if it still runs.
+
+    Args:
+        command: in place of Python and the program.
+    """
     port, log = free_port(), folder / "app.log"
     with log.open("wb") as words:
         process = subprocess.Popen(
-            [sys.executable, *program, "--port", str(port), *arguments],
+            [*(command or (sys.executable, *program)), "--port", str(port), *arguments],
             cwd=ROOT,
             env=environment(folder, **(variables or {})),
             stdout=words,

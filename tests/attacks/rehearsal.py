@@ -21,12 +21,14 @@ def refuse(tensor):
 
 
 def stand_in() -> None:
-    """For what a machine of ZeroGPU has."""
-    import spaces.zero.torch as lent
+    """For what a machine of ZeroGPU has: told that there is no torch, the package leaves CUDA alone."""
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    import spaces  # noqa: F401
+
+    del sys.modules["torch"]
     import torch
     import torch.multiprocessing  # registers its own way with tensors, which ours replaces
 
-    lent.init = lent.move = lambda *_, **__: None
     for kind in (torch.Tensor, torch.nn.Parameter):
         ForkingPickler.register(kind, refuse)
 

@@ -10,6 +10,7 @@ import io
 import json
 import multiprocessing
 import pickle
+import subprocess
 import sys
 import threading
 import urllib.request
@@ -20,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from app_process import App, answers, environment, free_port, running
+from app_process import ROOT, App, answers, environment, free_port, running
 from test_signals import estimate, upload
 
 from rap.config import checkpoint_path
@@ -195,11 +196,9 @@ def test_the_real_package_lends_the_model_a_process(tmp_path, lender):
 @pytest.mark.slow  # starts the app in a process of its own
 @pytest.mark.timeout(400)
 def test_gradios_variables_choose_address_port_and_sub_path(tmp_path):
-    import subprocess
-
     port = free_port()
     variables = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port), "GRADIO_ROOT_PATH": "/rays"}
-    process = subprocess.Popen([sys.executable, "app.py"], cwd=Path(__file__).parents[2], env=environment(tmp_path, **variables))  # fmt: skip
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment(tmp_path, **variables))
     app = App(f"http://127.0.0.1:{port}", process, tmp_path / "none")
     try:
         while not answers(app.url):
