@@ -87,7 +87,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
         load: gives the pipeline; called in the worker's thread.
 
     Raises:
-        InputError: there is no free port.
+        InputError: there is no free port, or this machine does not answer at its own address.
     """
     import ui.page.quick_start  # noqa: F401  before whatever imports Gradio
 
@@ -109,8 +109,8 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
             prevent_thread_lock=True,
             **layout.launch_options(),
         )
-    except OSError as error:
-        raise InputError(f"--port: {error}") from error
+    except (OSError, ValueError) as error:  # no free port; a machine that does not answer itself
+        raise InputError(f"the server could not be started: {' '.join(str(error).split())}") from error
     # not before the page answers: importing torch would compete with serving it
     threading.Thread(target=_open_sessions, args=(sessions, hub, options, load), daemon=True).start()
     return Running(share_url or url, demo, hub, sessions)
