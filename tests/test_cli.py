@@ -573,7 +573,7 @@ def test_bad_camera_files(capsys, picture: Path, tmp_path: Path, spoil, word: st
 
 
 def test_a_device_that_is_not_there(capsys, picture: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(model, "checkpoint_path", lambda name: tmp_path)
+    monkeypatch.setattr(model, "check_checkpoint", lambda name: tmp_path)
     sentence = refused(capsys, "imagine", picture, "--device", "cuda:99", "--out", tmp_path / "o")
     assert "--device cuda:99 cannot be used here" in sentence and sentence.endswith("try --device cpu")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
-import ui.page.quick_start  # noqa: F401  before whatever imports Gradio
 
 # isort: split
 import argparse
 import json
-import signal
+import sys
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,16 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
+from rap.cli import BAD_INPUT, refusal
+from rap.config import EMBEDDED_CHECKPOINT
+from rap.errors import InputError
+from ui.serve import startup
+from ui.serve.ending import Ending
+from ui.serve.zero_gpu import LentGpu, is_zero_gpu
 
-from rap.config import EMBEDDED_CHECKPOINT, NUM_FRAMES
-from ui.page import layout
-from ui.serve.hub import Hub
+if TYPE_CHECKING:  # at run time Gradio waits for the options, and torch for the page, see `start`
+    import gradio as gr
 
-if TYPE_CHECKING:  # at run time these come in the background, see `start`
+    from ui.serve.hub import Hub
     from ui.session.sessions import Sessions
 
 SESSION_GRACE_S = 60.0  # how long a session outlives its page: a reload or a short loss of the network
+WORKERS_S = 1.0  # how long a job has to end when the app does; what it makes is not kept any more
 
 
 @dataclass(frozen=True)
@@ -38,53 +43,40 @@ class Running:
     hub: Hub
     sessions: Future[Sessions]
 
-    def close(self) -> None:
-        """End sessions, workers and server."""
-        sessions = self.sessions.result()
-        sessions.close()
+    def close(self, workers_s: float = 10.0) -> None:
+        """End sessions, workers and server.
+
+        Args:
+            workers_s: how long each worker's job has to end.
+        """
+        if not self.sessions.cancel():  # else still importing: there are none yet
+            self.sessions.result().close(workers_s)
         self.hub.close_all()
         self.demo.close(verbose=False)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse options, serve, wait."""
-    options = parse(argv)
-    signal.signal(signal.SIGTERM, _end)  # a machine that shuts down asks like this: sessions take their files along
-    running = start(options, partial(load_pipeline, options.checkpoint, options.device))
-    print(f"Rays as Pixels: {running.url}", flush=True)
+    """Parse options, serve, wait; the process ends with it."""
+    options, ending = parse(argv), Ending()
+    ending.listen()
     try:
-        running.demo.block_thread()
-    finally:
-        running.close()
-
-
-def _end(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
+        startup.check(options)
+        load = partial(_load_or_end, options, ending)
+        if is_zero_gpu():
+            load = partial(_itself, LentGpu(partial(load_pipeline, options.checkpoint, options.device)))
+        running = start(options, load)
+    except (ValueError, FileNotFoundError) as error:
+        _end(ending, error)
+        sys.exit(ending.wait())
+    running.sessions.add_done_callback(partial(_end_if_failed, ending))
+    print(f"Rays as Pixels: {running.url}", flush=True)
+    ending.wait()
+    ending.leave(partial(running.close, WORKERS_S))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="rap app", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--host", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
-    parser.add_argument("--root-path", help="sub-path under which a proxy serves the app")
-    parser.add_argument("--share", action="store_true", help="open Gradio's public tunnel")
-    parser.add_argument("--device", help="cpu, cuda, mps (default: the fastest there is)")
-    parser.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
-    parser.add_argument("--seed", type=int, default=0, help="seed the page starts with")
-    parser.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
-    parser.add_argument("--steps", type=int, help="sampling steps the page starts with (default: the model's own)")
-    return parser.parse_args(argv)
-
-
-def frame_count(text: str) -> int:
-    """A clip's number of frames; the codec takes 1 + 4 k."""
-    count = int(text)
-    if count < 5 or count % 4 != 1:
-        raise argparse.ArgumentTypeError(f"must be 1 + 4 k and at least 5 (5, 9, 13, 17 …), got {count}")
-    return count
+    return startup.parser(__doc__).parse_args(argv)
 
 
 def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
@@ -93,39 +85,69 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     Args:
         options: as `parse` gives them.
         load: gives the pipeline; called in the worker's thread.
+
+    Raises:
+        InputError: there is no free port, or this machine does not answer at its own address.
     """
+    import ui.page.quick_start  # noqa: F401  before whatever imports Gradio
+
+    # isort: split
+    from ui.page import layout
+    from ui.serve.hub import Hub
+
     hub = Hub(SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
     demo = layout.build(sessions, seed=options.seed, steps=options.steps)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
-    _, url, share_url = demo.launch(
-        server_name=options.host,
-        server_port=options.port,
-        root_path=options.root_path,
-        share=options.share,
-        app_kwargs={"routes": hub.routes()},
-        prevent_thread_lock=True,
-        **layout.launch_options(),
-    )
+    try:
+        _, url, share_url = demo.launch(
+            server_name=options.host,
+            server_port=options.port,
+            root_path=options.root_path,
+            share=options.share,
+            app_kwargs={"routes": hub.routes()},
+            prevent_thread_lock=True,
+            **layout.launch_options(),
+        )
+    except (OSError, ValueError) as error:  # no free port; a machine that does not answer itself
+        raise InputError(f"the server could not be started: {' '.join(str(error).split())}") from error
     # not before the page answers: importing torch would compete with serving it
     threading.Thread(target=_open_sessions, args=(sessions, hub, options, load), daemon=True).start()
     return Running(share_url or url, demo, hub, sessions)
 
 
 def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
-    """The one cached model.
+    """The one cached model; torch is imported here."""
+    from rap.cli.model import load_pipeline
 
-    Raises:
-        FileNotFoundError: no checkpoint there.
-    """
-    import torch
+    return load_pipeline(checkpoint, device)
 
-    from rap.config import checkpoint_path
-    from rap.pipeline import RaPPipeline
 
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    return RaPPipeline.from_pretrained(checkpoint_path(checkpoint)).to(device)
+def _itself(pipeline: Any) -> Any:
+    return pipeline
+
+
+def _load_or_end(options: argparse.Namespace, ending: Ending) -> Any:
+    """Without its model the app is of no use: whoever started it reads why, and no page waits for a take in vain."""
+    try:
+        return load_pipeline(options.checkpoint, options.device)
+    except BaseException as error:
+        _end(ending, error)
+        raise SystemExit from error  # ends the worker's thread in silence: all is said
+
+
+def _end(ending: Ending, error: BaseException) -> None:
+    words = refusal(error) if isinstance(error, ValueError | FileNotFoundError) else None
+    if words is None:
+        traceback.print_exception(error)
+    else:
+        print(f"rap: {words}", file=sys.stderr)
+    ending.end(BAD_INPUT if words else 1)
+
+
+def _end_if_failed(ending: Ending, sessions: Future[Sessions]) -> None:
+    if not sessions.cancelled() and (error := sessions.exception()) is not None:
+        _end(ending, error)
 
 
 def _default_steps(checkpoint: Path) -> int | None:
@@ -146,7 +168,8 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
         chosen = Options(options.num_frames, known, limits, _default_steps(Path(checkpoint)))
+        if not sessions.set_running_or_notify_cancel():
+            return  # the app has ended meanwhile
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)
-        raise

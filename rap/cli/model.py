@@ -6,10 +6,12 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from rap.config import checkpoint_path
+from rap.checkpoint import check_checkpoint
 from rap.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rap.pipeline import RaPOutput, RaPPipeline, Task
 
 
@@ -17,7 +19,7 @@ def device_name(device: str | None) -> str:
     """The device asked for, else the GPU, if there is one."""
     import torch
 
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return device or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
@@ -25,12 +27,10 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
-        InputError: there is no such device.
+        InputError: there is no such device, or the checkpoint cannot be loaded.
     """
-    path = checkpoint_path(checkpoint)
+    path = check_checkpoint(checkpoint)
     import torch
-
-    from rap.pipeline import RaPPipeline
 
     name = device_name(device)
     try:
@@ -42,7 +42,26 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
     ) as error:  # torch raises any of these for a missing device
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu") from error
-    return RaPPipeline.from_pretrained(path).to(name)
+    return _loaded(path).to(name)
+
+
+def _loaded(path: Path) -> RaPPipeline:
+    """Of a checkpoint whose files are whole; what is in them may still be another model's, or no numbers."""
+    from rap.pipeline import RaPPipeline
+
+    try:
+        pipeline = RaPPipeline.from_pretrained(path)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:  # as the libraries meet it
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{path}: cannot be loaded ({reason}); copy the checkpoint again, or give another") from error
+    for module in (pipeline.transformer, pipeline.vae):
+        for name, values in module.state_dict().items():
+            if values.is_meta or not values.isfinite().all():
+                raise InputError(
+                    f"{path}: {name} of the {type(module).__name__} is missing or holds no numbers; copy the "
+                    "checkpoint again, or give another"
+                )
+    return pipeline
 
 
 def run_task(pipeline: RaPPipeline, task: Task, label: str) -> RaPOutput:

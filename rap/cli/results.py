@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rap.errors import InputError
+from rap.writing import NoRoom, whole_file, write_text
 
 if TYPE_CHECKING:
     from rap.data import Clip
@@ -66,8 +68,8 @@ class ResultFolder:
         """frames/0000.png ...; returns the names as transforms.json wants them. `kind` is one of PICTURES."""
         from rap.data import write_frames
 
-        self.files[kind] = kind
-        return tuple(f"{kind}/{name}" for name in write_frames(self.path / kind, frames_u8))
+        with self._writing(kind, kind) as folder:
+            return tuple(f"{kind}/{name}" for name in write_frames(folder, frames_u8))
 
     def write_figure(self, pictures_u8: np.ndarray, fps: float) -> None:
         """figure.mp4, and figure.png of the middle frame."""
@@ -75,9 +77,10 @@ class ResultFolder:
 
         from rap.data import playback_fps, write_video
 
-        write_video(self.path / "figure.mp4", pictures_u8, playback_fps(fps))
-        Image.fromarray(pictures_u8[len(pictures_u8) // 2]).save(self.path / "figure.png")
-        self.files |= {"figure_video": "figure.mp4", "figure": "figure.png"}
+        with self._writing("figure_video", "figure.mp4") as path:
+            write_video(path, pictures_u8, playback_fps(fps))
+        with self._writing("figure", "figure.png") as path, whole_file(path) as partial:
+            Image.fromarray(pictures_u8[len(pictures_u8) // 2]).save(partial)
 
     def write_raxels(self, raxels: np.ndarray | None) -> None:
         """raxels/0000.png ..., when there are any."""
@@ -85,15 +88,15 @@ class ResultFolder:
             return
         from rap.data import raxels_to_u8, write_frames
 
-        write_frames(self.path / "raxels", raxels_to_u8(raxels))
-        self.files["raxels"] = "raxels"
+        with self._writing("raxels", "raxels") as folder:
+            write_frames(folder, raxels_to_u8(raxels))
 
     def write_video(self, frames_u8: np.ndarray, fps: float, name: str = "video.mp4") -> None:
         """An MP4 at the clip's rate, or at eight frames a second when that is too slow to watch."""
         from rap.data import playback_fps, write_video
 
-        write_video(self.path / name, frames_u8, playback_fps(fps))
-        self.files[Path(name).stem] = name
+        with self._writing(Path(name).stem, name) as path:
+            write_video(path, frames_u8, playback_fps(fps))
 
     def write_cameras(self, trajectory: Trajectory, frame_names: Sequence[str], stem: str = "") -> None:
         """transforms.json and trajectory.npz; a stem is put before both names."""
@@ -103,8 +106,8 @@ class ResultFolder:
             (f"{stem}transforms", f"{stem}transforms.json"),
             (f"{stem}trajectory", f"{stem}trajectory.npz"),
         ):
-            formats.write(self.path / name, trajectory, frame_names)
-            self.files[key] = name
+            with self._writing(key, name) as path:
+                formats.write(path, trajectory, frame_names)
 
     def write_points(self, xyz: np.ndarray, colours_u8: np.ndarray, name: str = "points.ply") -> None:
         """(N, 3) points and RGB colours as binary PLY, in the world of the cameras (+y down); no file for none."""
@@ -112,8 +115,8 @@ class ResultFolder:
             return
         import trimesh
 
-        trimesh.PointCloud(xyz, colours_u8).export(self.path / name)
-        self.files[Path(name).stem] = name
+        with self._writing(Path(name).stem, name) as path, whole_file(path) as partial:
+            trimesh.PointCloud(xyz, colours_u8).export(partial)
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Add the folder, the files and the time to a result, and write it."""
@@ -122,11 +125,26 @@ class ResultFolder:
                 **result,
                 "seconds": round(time.perf_counter() - self._started, 3),
                 "out": str(self.path),
-                "files": self.files,
+                "files": dict(self.files),
             }
         )
-        (self.path / RESULT).write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        with self._writing("result", RESULT) as path:
+            write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
         return result
+
+    @contextmanager
+    def _writing(self, key: str, name: str) -> Iterator[Path]:
+        """Where to write; on a full disk all that this run has written goes: the next may then use the folder."""
+        self.files[key] = name
+        try:
+            yield self.path / name
+        except NoRoom:
+            for written in _files_of(self.path, self.files.values()):
+                written.unlink()
+            for kind in PICTURES:
+                with suppress(OSError):  # not there, or another's
+                    (self.path / kind).rmdir()
+            raise
 
 
 def _check_folder(out: Path, inputs: Iterable[Path]) -> None:
@@ -143,12 +161,17 @@ def _check_folder(out: Path, inputs: Iterable[Path]) -> None:
 
 def _earlier_files(out: Path) -> list[Path]:
     """What an earlier run wrote and this one may not overwrite: it may have had more pictures, or other cameras."""
-    pictures = [picture for kind in PICTURES for picture in out.glob(f"{kind}/*.png")]
     try:
         listed = json.loads((out / RESULT).read_text(encoding="utf-8"))["files"].values()
     except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError):
-        return pictures  # a new folder, or a result that someone has edited
+        listed = ()  # a new folder, or a result that someone has edited
+    return _files_of(out, listed)
+
+
+def _files_of(out: Path, listed: Iterable[Any]) -> list[Path]:
+    """Pictures, and the files of these names."""
     names = {name for name in listed if isinstance(name, str) and Path(name).name == name}
+    pictures = [picture for kind in PICTURES for picture in out.glob(f"{kind}/*.png")]
     return pictures + [out / name for name in sorted(names) if (out / name).is_file()]
 
 

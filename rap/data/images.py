@@ -12,6 +12,7 @@ import re
 import struct
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from rap.errors import InputError
+from rap.writing import whole_file
 
 IMAGE_SUFFIXES = (
     ".jpg",
@@ -295,10 +297,10 @@ def write_frames(
 ) -> tuple[str, ...]:
     """Write 0000.png, 0001.png ... into a folder (made if missing); returns the file names in order."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     names = tuple(f"{i:04d}{suffix}" for i in range(len(frames_u8)))
-    for name, frame in zip(names, frames_u8, strict=True):
-        Image.fromarray(frame).save(folder / name)
+    with ExitStack() as stack:  # all of them or none
+        for name, frame in zip(names, frames_u8, strict=True):
+            Image.fromarray(frame).save(stack.enter_context(whole_file(folder / name)))
     return names
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
+from rap.writing import whole_file
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
     from av.container import InputContainer
@@ -282,21 +283,22 @@ def write_video(path: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3
 
     Raises:
         ValueError: no frames, not (T, h, w, 3) uint8, fps not positive, or another suffix.
+        NoRoom: the disk is full; an earlier file of this name is as it was.
     """
     path = Path(path)
     if frames_u8.ndim != 4 or frames_u8.shape[-1] != 3 or frames_u8.dtype != np.uint8 or len(frames_u8) == 0:
         raise ValueError(f"frames_u8 must be (T, h, w, 3) uint8 with T >= 1, got {frames_u8.shape} {frames_u8.dtype}")
     if not (np.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be positive, got {fps}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".gif":
+    if path.suffix.lower() not in (".gif", ".mp4"):
+        raise ValueError(f"path must end in .mp4 or .gif, got {path.name}")
+    with whole_file(path) as partial:
+        if path.suffix.lower() == ".mp4":
+            _write_h264(partial, frames_u8, fps)
+            return
         pictures = [Image.fromarray(frame) for frame in frames_u8]
         hundredths = max(2, round(100 / fps))  # browsers slow anything faster than 2/100 s down to 10 frames a second
-        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=10 * hundredths, loop=0)
-    elif path.suffix.lower() == ".mp4":
-        _write_h264(path, frames_u8, fps)
-    else:
-        raise ValueError(f"path must end in .mp4 or .gif, got {path.name}")
+        pictures[0].save(partial, save_all=True, append_images=pictures[1:], duration=10 * hundredths, loop=0)
 
 
 def _write_h264(path: Path, frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:

@@ -15,6 +15,7 @@ Reference: colmap.github.io/format.html, "Text Format".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,6 +25,7 @@ from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
+from rap.writing import whole_file
 
 PARAMETERS = {"PINHOLE": ("FX", "FY", "CX", "CY"), "SIMPLE_PINHOLE": ("F", "CX", "CY")}
 POSE_FIELDS = ("QW", "QX", "QY", "QZ", "TX", "TY", "TZ")
@@ -104,15 +106,16 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
         pose = _words(np.concatenate([quaternions[i], Ts_camera_world[i, :3, 3]]))
         images += [f"{i + 1} {pose} {int(camera_of.reshape(-1)[i]) + 1} {name}", ""]
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_lines(folder / "cameras.txt", ["# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]", *cameras])
     header = "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME, then a line of POINTS2D[]"
-    _write_lines(folder / "images.txt", [header, *images])
-    _write_lines(folder / "points3D.txt", ["# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[]"])
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    files = {
+        "cameras.txt": ["# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]", *cameras],
+        "images.txt": [header, *images],
+        "points3D.txt": ["# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[]"],
+    }
+    with ExitStack() as stack:  # all of them or none: a folder with two of the three is no model
+        for name, lines in files.items():
+            partial = stack.enter_context(whole_file(folder / name))
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 def _words(values: np.ndarray) -> str:

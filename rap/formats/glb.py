@@ -23,6 +23,7 @@ from trimesh.path.entities import Line
 
 from rap.formats import checks
 from rap.geometry.trajectory import Trajectory
+from rap.writing import whole_file
 
 SIGNS_GLTF = np.array([1.0, -1.0, -1.0])
 FIRST_RGB, LAST_RGB = (38, 80, 190), (245, 135, 30)
@@ -64,9 +65,8 @@ def write(
     scene.add_geometry(_edges(points), node_name="edges", geom_name="edges")
     if len(trajectory) > 1:
         scene.add_geometry(_path_line(points[:, 0]), node_name="path", geom_name="path")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(export_glb(scene, tree_postprocessor=_matte))
+    with whole_file(path) as partial:
+        partial.write_bytes(export_glb(scene, tree_postprocessor=_matte))
 
 
 def frustum_points(trajectory: Trajectory, depth: float) -> Float[np.ndarray, "T 6 3"]:

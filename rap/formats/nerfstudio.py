@@ -32,6 +32,7 @@ from PIL import Image
 from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry.trajectory import Trajectory
+from rap.writing import write_text
 
 SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
 """Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""
@@ -105,9 +106,7 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
         frame["transform_matrix"] = (T_world_camera * SIGNS_OPENGL + 0.0).tolist()  # + 0.0: no -0.0 in the file
         frames.append(frame)
     document["frames"] = frames
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(document, indent=1) + "\n")
 
 
 def _intrinsics_fields(intrinsics: Float[np.ndarray, "4"]) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry.trajectory import Trajectory
+from rap.writing import whole_file
 
 REQUIRED = ("Ts_world_camera", "intrinsics", "image_size")
 
@@ -89,9 +90,10 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
     }
     if frame_names is not None:
         arrays["frame_names"] = np.array(names, dtype=np.str_)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:  # savez given a path would add a suffix to other names
+    with (
+        whole_file(path) as partial,
+        partial.open("wb") as file,
+    ):  # savez given a path would add a suffix to other names
         np.savez(file, allow_pickle=False, **arrays)
 
 

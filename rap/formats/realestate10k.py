@@ -21,6 +21,7 @@ from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
+from rap.writing import write_text
 
 MATRIX_FIELDS = tuple(f"m{row}{column}" for row in range(3) for column in range(4))
 FIELDS = ("timestamp", "fx", "fy", "cx", "cy", "zero", "zero", *MATRIX_FIELDS)
@@ -89,6 +90,4 @@ def write(
     for i in range(len(trajectory)):
         values = [*normalised[i].tolist(), 0.0, 0.0, *Ts_camera_world[i, :3].reshape(-1).tolist()]
         lines.append(" ".join([str(round(i * MICROSECONDS / trajectory.fps)), *map(repr, values)]))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write_text(path, "\n".join(lines) + "\n")

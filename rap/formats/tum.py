@@ -21,6 +21,7 @@ from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry import camera, se3
 from rap.geometry.trajectory import Trajectory
+from rap.writing import write_text
 
 FIELDS = ("timestamp", "tx", "ty", "tz", "qx", "qy", "qz", "qw")
 
@@ -69,6 +70,4 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
     times = np.arange(len(trajectory)) / trajectory.fps
     rows = np.column_stack([times, trajectory.centres, q_wxyz[:, [1, 2, 3, 0]]])
     lines = ["# " + " ".join(FIELDS), *(" ".join(repr(value) for value in row) for row in rows.tolist())]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    write_text(path, "\n".join(lines) + "\n")

@@ -12,7 +12,7 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import compare_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -79,10 +79,7 @@ def compare(session: Session, first: int | None, second: int | None) -> None:
 
 def side_by_side(session: Session) -> str:
     """Write both into one video; the browser then downloads it."""
-    try:
-        return str(session.side_by_side())
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    return written(session.side_by_side)
 
 
 def _pair(session: Session) -> tuple[int | None, int | None]:

@@ -11,7 +11,7 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import keep_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -92,26 +92,17 @@ def keep_panel() -> KeepPanel:
 
 def export_take(session: Session, kind: str) -> str:
     """Write the take on show; the browser then downloads it."""
-    try:
-        return str(session.export_take(kind))
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    return written(session.export_take, kind)
 
 
 def export_figure(session: Session, kind: str) -> str:
     """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
-    try:
-        return str(session.export_figure(kind))
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    return written(session.export_figure, kind)
 
 
 def save(session: Session) -> str:
     """Write the session file; the browser then downloads it."""
-    try:
-        return str(session.save())
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    return written(session.save)
 
 
 def open_session(session: Session, path: str | None) -> None:
@@ -122,10 +113,7 @@ def open_session(session: Session, path: str | None) -> None:
 
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
-    try:
-        return str(session.export(format_name))
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+    return written(session.export, format_name)
 
 
 def _choices(formats: Sequence[tuple[str, str]]) -> Any:

@@ -10,11 +10,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
+from rap.writing import room_for
 from ui.page.common_words import ButtonLook
 
 if TYPE_CHECKING:
@@ -118,6 +122,19 @@ class Events:
 
     def _call(self, listener: Callable[..., Any], session_id: str, *values: Any) -> Any:
         return listener(self.session(session_id), *values)
+
+
+def written(make: Callable[..., Path], *values: Any) -> str:
+    """The file that `make(*values)` writes, in the folder that Gradio serves: its own copy would fail without a word.
+
+    Raises gr.Error, which the page shows, for what cannot be written.
+    """
+    try:
+        path = make(*values)
+        with room_for(path):
+            return save_file_to_cache(path, get_upload_folder())
+    except ValueError as error:
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 class _Picked:

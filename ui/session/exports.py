@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from rap import formats
-from rap.data import load_clip, playback_fps, write_video
+from rap.data import load_clip, playback_fps, write_frames, write_video
 from rap.errors import InputError
 from rap.figures import paper_layout
 from rap.geometry import Trajectory
+from rap.writing import NoRoom, room_for, whole_file
 from ui.document.comparison import side_by_side
 from ui.document.document import Document, Take
 from ui.session import session_file
@@ -38,7 +40,7 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
         raise InputError("there is no path to export yet; press Predict or apply a preset first")
     path = folder / trajectory.hash / formats.FORMATS[format_name].default_name
     formats.write(path, trajectory, format_name=format_name)
-    return Path(shutil.make_archive(str(path), "zip", path)) if path.is_dir() else path
+    return _zipped(path, path.with_suffix(".zip")) if path.is_dir() else path
 
 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
@@ -62,10 +64,10 @@ def figure_file(folder: Path, document: Document, kind: str) -> Path:
     if clip is None or best is None or not document.prediction_follows_clip or len(best) != len(clip):
         raise InputError("there is no path predicted from the clip to draw yet; press Predict first")
     pictures = paper_layout(clip.frames_u8, best, clip.trajectory)
-    folder.mkdir(exist_ok=True)
     path = folder / f"figure.{kind}"
     if kind == "png":
-        Image.fromarray(pictures[len(pictures) // 2]).save(path)
+        with whole_file(path) as partial:
+            Image.fromarray(pictures[len(pictures) // 2]).save(partial)
     else:
         write_video(path, pictures, playback_fps(clip.fps))
     return path
@@ -87,14 +89,15 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
     if kind == "mp4":
         return take.video
     frames = load_clip(take.video, num_frames=len(take.trajectory), size=take.trajectory.image_size).frames_u8
-    pictures = folder / f"take-{take.number}"
+    path = folder / f"take-{take.number}.{'gif' if kind == 'gif' else 'zip'}"
     if kind == "gif":
-        write_video(pictures.with_suffix(".gif"), frames, playback_fps(take.trajectory.fps))
-        return pictures.with_suffix(".gif")
-    pictures.mkdir(parents=True, exist_ok=True)
-    for i, frame in enumerate(frames):
-        Image.fromarray(frame).save(pictures / f"{i:04d}.png")
-    return Path(shutil.make_archive(str(pictures), "zip", pictures))
+        write_video(path, frames, playback_fps(take.trajectory.fps))
+        return path
+    with room_for(path):
+        folder.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=folder) as pictures:
+            write_frames(pictures, frames)
+            return _zipped(Path(pictures), path)
 
 
 def saved_session(
@@ -117,8 +120,17 @@ def take_files(video: Path, frames_u8: np.ndarray, trajectory: Trajectory) -> tu
     Args:
         frames_u8: (frame, height, width, 3) uint8.
     """
-    video.parent.mkdir(exist_ok=True)
     cameras = video.with_suffix(".npz")
     write_video(video, frames_u8, playback_fps(trajectory.fps))
-    formats.write(cameras, trajectory)
+    try:
+        formats.write(cameras, trajectory)
+    except NoRoom:
+        video.unlink()  # half a take is none
+        raise
     return video, cameras
+
+
+def _zipped(folder: Path, path: Path) -> Path:
+    with whole_file(path) as partial:
+        shutil.make_archive(str(partial.with_suffix("")), "zip", folder)
+    return path

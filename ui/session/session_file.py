@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from rap.geometry import Trajectory
 from rap.geometry.keys import KeyPath
 from rap.geometry.spread import PathSpread
 from rap.reconstruction.refine import RefinementReport
+from rap.writing import room_for, whole_file
 from ui.document import document as doc
 from ui.document.document import Document, Settings, SoftDrag, Take
 from ui.document.verification import verified
@@ -70,20 +71,19 @@ class Opened:
 
 
 def save(path: Path, document: Document, known_fov_y_rad: float | None = None, cloud: PointCloud | None = None) -> None:
-    """Write a session file; the file appears only when it is whole.
+    """Write a session file.
 
     Args:
         cloud: points of the refinement.
 
     Raises:
         InputError: there is no clip yet.
+        NoRoom: the disk is full; an earlier file of this name is as it was.
     """
     if document.clip is None:
         raise InputError("there is nothing to save yet; give a video or an image first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix="saving-", dir=path.parent))
-    unfinished = path.with_name(path.name + ".part")
-    try:
+    with whole_file(path) as unfinished, TemporaryDirectory(prefix="saving-", dir=path.parent) as made:
+        folder = Path(made)
         manifest = _manifest(folder, document, document.clip, known_fov_y_rad)
         if cloud is not None:
             _write_cloud(folder / CLOUD_FILE, cloud)
@@ -93,10 +93,6 @@ def save(path: Path, document: Document, known_fov_y_rad: float | None = None, c
             archive.writestr(MANIFEST, json.dumps(manifest, indent=1, allow_nan=True), zipfile.ZIP_DEFLATED)
             for file in files:
                 archive.write(file, file.relative_to(folder).as_posix())
-        unfinished.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.unlink(missing_ok=True)
 
 
 def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: float | None) -> dict[str, Any]:
@@ -217,9 +213,10 @@ def open_session(path: Path, folder: Path) -> Opened:
     Raises:
         InputError: what is wrong with the file, and what would be right. Nothing is left in `folder` then.
     """
-    target = Path(mkdtemp(prefix="opened-", dir=folder))
+    with room_for(path):
+        target = Path(mkdtemp(prefix="opened-", dir=folder))
     try:
-        with zipfile.ZipFile(path) as archive:
+        with room_for(path), zipfile.ZipFile(path) as archive:
             manifest = _read_manifest(archive, path.name)
             _unpack(archive, manifest, target, path.name)
         return _restored(manifest, target, path.name)

@@ -66,9 +66,9 @@ class Sessions:
         if session is not None:
             session.close()
 
-    def close(self) -> None:
-        """Free every session and end the workers."""
+    def close(self, workers_s: float = 10.0) -> None:
+        """Free every session and end the workers; each has `workers_s` seconds for what it is at."""
         for session_id in list(self._sessions):
             self.free(session_id)
-        self.worker.close()
-        self._geometry.close()
+        self.worker.close(workers_s)
+        self._geometry.close(workers_s)

@@ -1,0 +1,72 @@
+"""The boundary of reading: what a stranger gives is either read, or refused in a sentence that names it.
+
+Decoders and parsers of other people's making raise whatever they like on a broken file. Inside `reading` all of it
+becomes an `InputError`; what none of them should raise is logged as well, because it may be a mistake of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rap.errors import InputError
+
+DAMAGE = (
+    OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, RuntimeError,
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+)  # fmt: skip
+"""What Pillow, FFmpeg, NumPy, zipfile and json raise for files that are broken or made to look so."""
+
+MAX_TOLD = 160  # characters of another's error text
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def reading(name: str, remedy: str = "export or save it again") -> Iterator[None]:
+    """Everything that goes wrong within is a file that cannot be used.
+
+    Args:
+        name: of the file, which the sentence begins with.
+        remedy: what would do.
+
+    Raises:
+        InputError: anything was raised within. One raised within keeps its sentence.
+    """
+    try:
+        yield
+    except InputError as error:
+        if name in str(error):
+            raise
+        raise InputError(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{name}: needs more memory than there is for reading; give a smaller file") from error
+    except RecursionError as error:
+        raise InputError(f"{name}: is nested too deeply to be read; {remedy}") from error
+    except Exception as error:
+        if not isinstance(error, DAMAGE):
+            logger.exception("%s: reading it raised what no reader should", name)
+        raise InputError(f"{name}: is damaged or not what it claims to be ({told(error)}); {remedy}") from error
+
+
+def told(error: BaseException) -> str:
+    """Another's error in one short printable line; its kind where it says nothing."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
+    text = text or type(error).__name__
+    return text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 3] + "..."
+
+
+def finite_int(text: str) -> int:
+    """A whole number of JSON that is a float, too: 10**400 is none.
+
+    Raises:
+        ValueError: it is beyond float64.
+    """
+    if len(text) > len(str(int(sys.float_info.max))):
+        raise ValueError(f"a whole number of {len(text)} digits is beyond what is computed with")
+    return int(text)

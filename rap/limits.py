@@ -1,0 +1,112 @@
+"""How much of anything is taken from strangers: the one table that page, API, command line and readers go by.
+
+`SECURITY.md` shows it as `table()` renders it; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rap.errors import InputError
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most of something.
+
+    Args:
+        value: still taken.
+        unit: plural, as it stands after the value in a sentence.
+        of: what is limited.
+        why: where the value comes from.
+    """
+
+    value: int
+    unit: str
+    of: str
+    why: str
+
+    def check(self, found: float, where: str, remedy: str) -> None:
+        """Refuse more than the limit.
+
+        Args:
+            where: file, field or argument, as the sentence begins.
+
+        Raises:
+            InputError: `found` is larger, or no number.
+        """
+        if not found <= self.value:
+            raise InputError(f"{where}: {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
+
+
+def _words(number: float) -> str:
+    if number != number or abs(number) > 10**18:
+        return "far too many"
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
+
+
+# --- files of any kind ------------------------------------------------------------------------------------------------
+
+FILE_BYTES = Limit(
+    1 << 30, "bytes", "one picture, film or session file", "a minute of 4K from a phone has about 0.7 GB"
+)
+LISTED_FILES = Limit(2_000, "files", "pictures given at once", "each is opened to see what it is")
+READ_SECONDS = Limit(90, "seconds", "reading what was given, wall time", "a minute of 4K takes about 40 on two cores")
+READ_BYTES = Limit(2 << 30, "bytes", "memory for reading what was given", "the largest picture takes 1.2 GB on its way")
+READS = Limit(2, "reads", "reads at the same time, in all", "two cores")
+
+# --- pictures and films -----------------------------------------------------------------------------------------------
+
+PICTURE_PIXELS = Limit(64_000_000, "pixels", "one picture", "cameras of 2025 make up to 61 million")
+PICTURE_SIDE = Limit(32_768, "pixels on a side", "one picture", "a side of a panorama; narrower ones show nothing")
+FILM_PIXELS = Limit(36_000_000, "pixels a frame", "a film", "8K has 33 million")
+FILM_FRAMES = Limit(20_000, "frames", "how far into a film is searched", "eleven minutes at 30 frames a second")
+FILM_WORK = Limit(50_000_000_000, "pixels in all", "a film, pixels times frames", "a minute of 4K at 60 has 30 billion")
+ANIMATION_WORK = Limit(
+    2_000_000_000, "pixels in all", "an animated picture, pixels times frames", "Pillow decodes 50 million a second"
+)
+
+# --- cameras ----------------------------------------------------------------------------------------------------------
+
+CAMERA_BYTES = Limit(64 << 20, "bytes", "a camera file", "20,000 images of COLMAP with two lines of points each")
+JSON_BYTES = Limit(32 << 20, "bytes", "a camera file in JSON", "20,000 cameras have 16 MB; parsed it grows twelvefold")
+JSON_NODES = Limit(
+    200_000, "lists and objects", "a JSON file, counted before it is parsed", "20,000 cameras have 120,000"
+)
+CAMERAS = Limit(20_000, "cameras", "a camera file", "one for each frame of the longest film")
+CAMERA_SIDE = Limit(16_384, "pixels on a side", "the image of a camera", "the largest sensors have 14,204")
+NPZ_BYTES = Limit(32 << 20, "bytes unpacked", "a camera file in npz", "20,000 cameras with their names have 19 MB")
+EXPORTED_CAMERAS = Limit(2_000, "cameras", "a path that is exported", "viewers draw no more")
+
+# --- archives ---------------------------------------------------------------------------------------------------------
+
+ARCHIVE_ENTRIES = Limit(2_000, "files", "an archive", "a session of four hundred takes")
+SESSION_BYTES = Limit(512 << 20, "bytes unpacked", "a session file, arrays within it counted again", "a hundred takes")
+MANIFEST_BYTES = Limit(4 << 20, "bytes", "the manifest of a session file", "four hundred takes have 0.4 MB")
+SESSION_TAKES = Limit(500, "takes", "a session file", "each is drawn on the page")
+SESSION_POINTS = Limit(200_000, "points", "the points of a session file", "a refinement makes some thousands")
+THUMBNAIL_BYTES = Limit(256 << 10, "bytes", "a take's small picture", "ours have 6 kB")
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+NAME_CHARACTERS = Limit(255, "characters", "a name", "what a file system takes")
+SENTENCE_CHARACTERS = Limit(2_000, "characters", "a note or a reason", "ours are far shorter")
+NOTES = Limit(100, "notes", "a clip", "ours are a handful")
+PATH_CHARACTERS = Limit(2_000_000, "characters", "a path as text", "the longest path has a quarter of it")
+
+# --- what is asked of the model ---------------------------------------------------------------------------------------
+
+STEPS = Limit(200, "steps", "sampling", "more than 50 change nothing that is seen")
+PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
+TAKE_PIXELS = Limit(1_048_576, "pixels a frame", "a take", "1024 x 1024; the embedded model makes 128 x 128")
+
+
+def all_limits() -> dict[str, Limit]:
+    """Every limit by its name, in the order of the table."""
+    return {name: value for name, value in globals().items() if isinstance(value, Limit)}
+
+
+def table() -> str:
+    """The limits as a table in Markdown."""
+    rows = [f"| {limit.of} | {_words(limit.value)} {limit.unit} | {limit.why} |" for limit in all_limits().values()]
+    return "\n".join(["| of | at most | because |", "|---|---|---|", *rows])

@@ -1,0 +1,137 @@
+"""The command line of the app, and whether it can start at all: told in one sentence, with exit status 2.
+
+Nothing here imports Gradio or torch, so that who mistypes an option reads so at once. Gradio's own variables
+(GRADIO_SERVER_NAME, GRADIO_SERVER_PORT, GRADIO_ROOT_PATH ...) stand where an option is not given; they are held to the
+same rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rap.checkpoint import check_checkpoint, check_networks
+from rap.cli import Parser
+from rap.cli.options import frame_count, natural, positive
+from rap.config import NUM_FRAMES
+from rap.errors import InputError
+from rap.limits import PATH_FRAMES, STEPS, Limit
+
+MAX_PORT = 65_535
+DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
+ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?")
+NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options of the app."""
+    app = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    frames, steps = partial(_limited, frame_count, PATH_FRAMES), partial(_limited, positive, STEPS)
+    app.add_argument("--host", type=host, help="address to listen on (default: this machine only)")
+    app.add_argument("--port", type=port, help="port (default: the first free one from 7860)")
+    app.add_argument("--root-path", type=root_path, help="sub-path under which a proxy serves the app")
+    app.add_argument("--share", action="store_true", help="open Gradio's public tunnel")
+    app.add_argument("--device", type=device, help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
+    app.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
+    app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
+    app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
+    app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
+    return app
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse what would fail later: an address that cannot be had, a checkpoint that cannot be loaded.
+
+    Args:
+        options: as `parser` gives them.
+
+    Raises:
+        InputError: the sentence names option or file, value and remedy.
+        FileNotFoundError: there is no such checkpoint.
+    """
+    _from_environment("GRADIO_SERVER_PORT", port)
+    _from_environment("GRADIO_NUM_PORTS", positive)
+    _from_environment("GRADIO_ROOT_PATH", root_path)
+    name = options.host or _from_environment("GRADIO_SERVER_NAME", host) or "127.0.0.1"
+    _check_address(name, options.port)
+    check_checkpoint(options.checkpoint)
+    check_networks()
+
+
+def host(text: str) -> str:
+    """An address or a name of this machine."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if NUMERIC_HOST.fullmatch(bare):
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no address; try 127.0.0.1, or 0.0.0.0 for all") from None
+    elif not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", bare):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither an address nor a name of this machine")
+    return text
+
+
+def port(text: str) -> int:
+    """A TCP port."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"must be a port from 1 to {MAX_PORT}, got {text[:40]!r}")
+    return int(text)
+
+
+def device(text: str) -> str:
+    """The name of a device; whether it is there, torch knows."""
+    if not DEVICE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be cpu, cuda, cuda:1 or the like, or mps, got {text[:40]!r}")
+    return text
+
+
+def root_path(text: str) -> str:
+    """A sub-path, or a whole address with one."""
+    if not ROOT_PATH.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be a path as /rays, or an address with one, got {text[:40]!r}")
+    return text
+
+
+def _limited(kind: Callable[[str], int], limit: Limit, text: str) -> int:
+    value = kind(text)
+    if value > limit.value:
+        raise argparse.ArgumentTypeError(f"must be at most {limit.value} {limit.unit}, got {text}")
+    return value
+
+
+def _from_environment(name: str, kind: Callable[[str], Any]) -> Any:
+    """The value of one of Gradio's variables; None where it is not set."""
+    text = os.environ.get(name)
+    if not text:
+        return None
+    try:
+        return kind(text)
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"{name} in the environment: {error}") from None
+
+
+def _check_address(name: str, number: int | None) -> None:
+    """Bind it once; without a number Gradio looks for a free port itself."""
+    try:
+        places = socket.getaddrinfo(name.strip("[]"), number or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:
+        raise InputError(f"--host {name}: no such name here; try 127.0.0.1, or 0.0.0.0 for all addresses") from None
+    family, kind, protocol, _, address = places[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: no wait for old connections
+        try:
+            probe.bind(address)
+        except PermissionError:
+            raise InputError(f"--port {number}: needs the rights of root here; take one from 1024") from None
+        except OSError as error:
+            if number is None:
+                raise InputError(f"--host {name}: cannot be listened on ({error.strerror}); try 127.0.0.1") from None
+            raise InputError(
+                f"--port {number}: cannot be had at {name} ({error.strerror}); take another, or end who has it"
+            ) from None
