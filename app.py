@@ -8,6 +8,7 @@ import ui.page.quick_start  # noqa: F401  before whatever imports Gradio
 # isort: split
 import argparse
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import gradio as gr
 
 from rap.config import EMBEDDED_CHECKPOINT, NUM_FRAMES
 from ui.page import layout
+from ui.serve.front import Front, add_options
 from ui.serve.hub import Hub
 
 if TYPE_CHECKING:  # at run time these come in the background, see `start`
@@ -35,14 +37,14 @@ class Running:
 
     url: str
     demo: gr.Blocks
-    hub: Hub
+    front: Front
     sessions: Future[Sessions]
 
     def close(self) -> None:
         """End sessions, workers and server."""
         sessions = self.sessions.result()
         sessions.close()
-        self.hub.close_all()
+        self.front.close()
         self.demo.close(verbose=False)
 
 
@@ -74,6 +76,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed the page starts with")
     parser.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     parser.add_argument("--steps", type=int, help="sampling steps the page starts with (default: the model's own)")
+    add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -92,7 +95,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
         options: as `parse` gives them.
         load: gives the pipeline; called in the worker's thread.
     """
-    hub = Hub(SESSION_GRACE_S)
+    front = Front(options, os.environ, SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
     demo = layout.build(sessions, seed=options.seed, steps=options.steps)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
@@ -101,13 +104,13 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
         server_port=options.port,
         root_path=options.root_path,
         share=options.share,
-        app_kwargs={"routes": hub.routes()},
         prevent_thread_lock=True,
+        **front.launch_options(demo),
         **layout.launch_options(),
     )
     # not before the page answers: importing torch would compete with serving it
-    threading.Thread(target=_open_sessions, args=(sessions, hub, options, load), daemon=True).start()
-    return Running(share_url or url, demo, hub, sessions)
+    threading.Thread(target=_open_sessions, args=(sessions, front.hub, options, load), daemon=True).start()
+    return Running(share_url or url, demo, front, sessions)
 
 
 def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
