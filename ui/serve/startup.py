@@ -29,6 +29,19 @@ ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?"
 NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
 
 
+OPTIONS = (
+    (
+        "--allowed-host",
+        "NAME",
+        "name under which the app is reached, *.example.com for all below it; addresses, localhost and this machine's "
+        "own name always are",
+    ),
+    ("--trusted-proxy", "ADDRESS", "address or network of a proxy whose X-Forwarded-For is believed"),
+    ("--frame-ancestor", "ORIGIN", "origin whose pages may show the app in a frame"),
+    ("--open-route", "PATH", "a path of Gradio's that is closed otherwise, such as /gradio_api/openapi.json"),
+)
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
     app = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -42,7 +55,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
+    _add_front(app)
     return app
+
+
+def _add_front(parser: argparse.ArgumentParser) -> None:
+    """The command line's options for an app that strangers reach."""
+    group = parser.add_argument_group(
+        "behind a proxy, or open to strangers",
+        "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
+    )
+    for name, value, words in OPTIONS:
+        variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
+        given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
+        group.add_argument(name, action="append", default=given, metavar=value, help=words)
 
 
 def check(options: argparse.Namespace) -> None:
