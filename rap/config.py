@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import resources
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+def _assets() -> Path:
+    """Weights, examples, styles and scripts: inside the package where it is installed, beside it in a checkout."""
+    package = Path(str(resources.files("rap")))
+    inside = package / "assets"
+    return inside if inside.is_dir() else package.parent / "assets"
+
+
+ASSETS = _assets()
 
 EMBEDDED_CHECKPOINT = ASSETS / "rap-embedded"
-"""The small model trained on procedural scenes that comes with the checkout (diffusers layout)."""
+"""The small model trained on procedural scenes that comes with the package (diffusers layout)."""
 
 DEPTH_NETWORK = ASSETS / "rap-depth" / "depth_network.safetensors"
 """What corrects the depth of a plane sweep; trained on clips of the same renderer (`rap train depth`)."""

@@ -1,4 +1,8 @@
-"""Tests in several processes (`pytest -n 2 --dist loadgroup`): each takes its part of the threads, and whole files."""
+"""Tests in several processes (`pytest -n 2 --dist loadgroup`): each takes its part of the threads, and whole files.
+
+With RAP_STRICT_SKIPS set a run fails where anything but a GPU is missing: a comparison that is skipped everywhere is
+none.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,8 @@ from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
 settings.load_profile("unhurried")
+
+ALLOWED_SKIP = "needs a GPU"
 
 
 def pytest_configure(config):
@@ -24,3 +30,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         one_browser = item.path.parent.name == "browser"  # two would wait for each other
         item.add_marker(pytest.mark.xdist_group("browser" if one_browser else item.path.name))
+
+
+@pytest.hookimpl(trylast=True)  # when the reporter has counted
+def pytest_sessionfinish(session):
+    if skips_that_count(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for report in skips_that_count(config):
+        terminalreporter.line(f"RAP_STRICT_SKIPS allows none but {ALLOWED_SKIP!r}: {report.nodeid}", red=True)
+
+
+def skips_that_count(config) -> list:
+    """Reports of skipped tests and files; the processes of pytest-xdist hand theirs to the first one."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("RAP_STRICT_SKIPS") or reporter is None:
+        return []
+    return [report for report in reporter.stats.get("skipped", ()) if ALLOWED_SKIP not in str(report.longrepr)]

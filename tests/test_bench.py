@@ -12,6 +12,7 @@ import pytest
 
 from rap.bench import speed as bench
 from rap.bench.measure import Figure, Pairs
+from rap.errors import InputError
 from rap.train.settings import ModelTraining
 
 
@@ -70,6 +71,12 @@ def test_memory_of_sessions_is_per_session_beyond_the_first():
     assert math.isclose(found.figures["growth_by_each_reopened_mb"], 0.2)
 
 
+def test_a_program_of_the_checkout_is_asked_for_where_there_is_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "DRAG_PROGRAM", tmp_path / "drag.py")
+    with pytest.raises(InputError, match=r"drag\.py is not there: .* run it from one"):
+        bench.main(["drag"])
+
+
 def test_status_and_json_follow_the_demands(monkeypatch, capsys):
     monkeypatch.setitem(bench.BENCHMARKS, "denoise", lambda options: figure(0.2))
     assert bench.main(["denoise", "--json", "--threads", "1"]) == 1
@@ -102,7 +109,7 @@ def test_wrong_options_are_refused(argv, capsys):
 def test_an_app_that_ends_by_itself_is_reported(monkeypatch, tmp_path):
     program = tmp_path / "app.py"
     program.write_text("raise SystemExit(3)")
-    monkeypatch.setattr(bench, "PROGRAM", program)
+    monkeypatch.setattr(bench, "APP", [sys.executable, str(program)])
     with pytest.raises(RuntimeError, match=r"app\.py --port \d+ ended with status 3"):
         bench.seconds_to_first_page([])
 
@@ -114,7 +121,7 @@ def test_an_app_that_answers_is_timed_and_ended(monkeypatch, tmp_path):
         "from http.server import SimpleHTTPRequestHandler, test\n"
         "test(SimpleHTTPRequestHandler, port=int(sys.argv[2]), bind='127.0.0.1')\n"
     )
-    monkeypatch.setattr(bench, "PROGRAM", program)
+    monkeypatch.setattr(bench, "APP", [sys.executable, str(program)])
     monkeypatch.chdir(tmp_path)
     assert 0 < bench.seconds_to_first_page([]) < bench.PAGE_TIMEOUT_S
 

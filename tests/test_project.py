@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pyproject() -> dict:
-    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -58,9 +58,35 @@ def test_the_readmes_python_example_runs_as_it_stands(tmp_path, monkeypatch):
     assert len(load_clip(tmp_path / "arc.mp4")) == 17
 
 
-def test_torch_is_bounded_below_the_untested_release():
+def test_torch_is_bounded_by_the_tested_release():
     torch = next(d for d in pyproject()["project"]["dependencies"] if d.startswith("torch"))
-    assert "<2.14" in torch
+    assert torch == "torch>=2.13,<2.14"
+    assert "torch==2.13.0" in (ROOT / ".ci" / "lowest").read_text(encoding="utf-8")
+
+
+def test_the_checks_of_a_commit_and_of_the_server_are_those_of_ci():
+    steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    entries = re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE)
+    assert entries == ["ruff check .", "ruff format --check .", "lint-imports"] and set(entries) <= set(steps)
+    assert "bash .ci/run" in (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+
+
+def test_ci_fails_on_a_skip_that_is_not_for_want_of_a_gpu(tmp_path):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    skipping = "import pytest\n\n@pytest.mark.skipif(True, reason={!r})\ndef test_it():\n    pass\n"
+    (tmp_path / "test_gpu.py").write_text(skipping.format("needs a GPU"))
+    (tmp_path / "test_other.py").write_text("import pytest\n\npytest.importorskip('no_such_module')\n")
+    (tmp_path / "test_passing.py").write_text("def test_it():\n    pass\n")
+    code = (
+        "import os, pytest\n"
+        "for strict, name in (('1', 'test_gpu.py'), ('1', 'test_other.py'), ('', 'test_other.py')):\n"
+        "    os.environ['RAP_STRICT_SKIPS'] = strict\n"
+        f"    print('status', int(pytest.main(['-c', {os.devnull!r}, '--rootdir', '.', name, 'test_passing.py'])))\n"
+    )  # one process: each would load torch
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert re.findall(r"^status (\d)$", done.stdout, re.MULTILINE) == ["0", "1", "0"]
+    assert "RAP_STRICT_SKIPS allows none but 'needs a GPU': test_other.py" in done.stdout
 
 
 def test_public_names_are_explicit_and_cheap():

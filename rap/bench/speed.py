@@ -7,14 +7,15 @@ machine's.
 
     denoise    one step of the sampler against a 2048^3 matrix product of the same type, counted in FLOP   >= 0.35
     estimate   predicting a clip's trajectory against regenerating it with 20 steps                         <= 0.1
-    page       `python app.py` until it answers GET / against `import gradio` in a fresh interpreter        <= 3 s
+    page       the app until it answers GET / against `import gradio` in a fresh interpreter                  <= 3 s
     train      a training step of the default model against that matrix product                             >= 0.35
     render     clips of 17 frames at 128x128 that two worker processes render for the training         >= 8 clips/s
     drag       from a drag of the gizmo to the updated scene at 81 frusta, server side; ten users: <= 50 ms   <= 20 ms
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
-own (`rap.bench.geometry`).
+own (`rap.bench.geometry`). `session` and `drag` run programs of the folder benchmarks/, which an installed package
+lacks: they want a checkout.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 
 from rap.bench.measure import MATMUL_SIDE, Figure, Pairs, in_turns, measured_cores, report, seconds
 from rap.config import ASSETS, NUM_FRAMES, SIZE_BUCKETS, checkpoint_path
+from rap.errors import InputError
 
 if TYPE_CHECKING:  # the commands that need torch import it; measuring the page must not
     from rap.geometry import Trajectory
@@ -44,7 +46,7 @@ PREDICTIONS = 10
 SESSIONS = 10
 PAGE_TIMEOUT_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "app.py"
+APP = [sys.executable, "-c", "from ui.app import main; main()"]
 DRAG_PROGRAM = ROOT / "benchmarks" / "drag.py"
 DRAG_FRAMES, DRAG_USERS, DRAG_SECONDS = 81, 10, 10
 SESSION_PROGRAM = ROOT / "benchmarks" / "session_memory.py"
@@ -171,7 +173,7 @@ def estimate(options: argparse.Namespace) -> Figure:
 
 
 def page(options: argparse.Namespace) -> Figure:
-    """Seconds from starting `python app.py` to its first answer on GET /, files warm in the system's cache."""
+    """Seconds from starting the app to its first answer on GET /, files warm in the system's cache."""
     arguments = ["--checkpoint", options.checkpoint] if options.checkpoint else []
     answer = partial(seconds_to_first_page, arguments)
     answer()  # warms the cache
@@ -198,7 +200,7 @@ def seconds_to_first_page(arguments: list[str]) -> float:
         RuntimeError: the app ended by itself or did not answer in time.
     """
     port = _free_port()
-    command = [sys.executable, str(PROGRAM), "--port", str(port), *arguments]
+    command = [*APP, "--port", str(port), *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         started = time.perf_counter()
         try:
@@ -233,9 +235,7 @@ def _free_port() -> int:
 
 def session(options: argparse.Namespace) -> Figure:
     """Memory of each idle session beyond the first, of the app's own sessions, in a process of their own."""
-    command = [sys.executable, str(SESSION_PROGRAM), str(SESSIONS)]
-    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parent)
-    return session_figure(json.loads(run.stdout.splitlines()[-1]))
+    return session_figure(_measured(SESSION_PROGRAM, SESSIONS))
 
 
 def session_figure(seen: Mapping[str, float]) -> Figure:
@@ -261,9 +261,7 @@ def session_figure(seen: Mapping[str, float]) -> Figure:
 
 def drag(options: argparse.Namespace) -> Figure:
     """A drag of the gizmo until the viewport's scene is the new one, for one user and for ten at once."""
-    command = [sys.executable, str(DRAG_PROGRAM), *map(str, (DRAG_FRAMES, DRAG_USERS, DRAG_SECONDS))]
-    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=PROGRAM.parent)
-    return drag_figure(json.loads(run.stdout.splitlines()[-1]))
+    return drag_figure(_measured(DRAG_PROGRAM, DRAG_FRAMES, DRAG_USERS, DRAG_SECONDS))
 
 
 def drag_figure(seen: Mapping[str, float]) -> Figure:
@@ -309,6 +307,15 @@ def _pipeline(checkpoint: str | None) -> RaPPipeline:
     pipeline = RaPPipeline.from_pretrained(checkpoint_path(checkpoint))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _measured(program: Path, *arguments: int) -> dict[str, float]:
+    """What a program of the checkout prints last."""
+    if not program.is_file():
+        raise InputError(f"{program} is not there: this benchmark is a program of the checkout; run it from one")
+    command = [sys.executable, str(program), *map(str, arguments)]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def _example_frames() -> Any:

@@ -17,7 +17,7 @@ import contextlib
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from rap.cli import check, codec, estimate, generate, imagine, preview, roundtrip, synthetic
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
         sys.exit(BAD_INPUT)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(delegated: Mapping[str, tuple[str, str]] = DELEGATED) -> argparse.ArgumentParser:
     """The options of every command that is not delegated; each command's module adds its own."""
     top = Parser(
         prog="rap",
@@ -52,19 +52,24 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     for module in (estimate, preview, generate, imagine, roundtrip, check, codec, synthetic):
         module.add_parser(commands)
-    for name, (_, summary) in DELEGATED.items():
+    for name, (_, summary) in delegated.items():
         commands.add_parser(name, help=summary, add_help=False)
     return top
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. Errors that are not the user's propagate."""
+def main(argv: Sequence[str] | None = None, delegated: Mapping[str, tuple[str, str]] = DELEGATED) -> int:
+    """Run one command; returns the exit status. Errors that are not the user's propagate.
+
+    Args:
+        argv: the command and its options; None: those of the process.
+        delegated: the commands with parsers of their own, as `DELEGATED`.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments and arguments[0] in DELEGATED:
-            module = importlib.import_module(DELEGATED[arguments[0]][0])
+        if arguments and arguments[0] in delegated:
+            module = importlib.import_module(delegated[arguments[0]][0])
             return int(module.main(arguments[1:]) or 0)
-        options = parser().parse_args(arguments)
+        options = parser(delegated).parse_args(arguments)
         # Whatever a library prints must not get between the lines of the result.
         with contextlib.redirect_stdout(sys.stderr):
             result = options.run(options)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from editor_harness import Editor, bend, wait_for_video
 
-import app
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
+from ui import app
 from ui.document import messages as msg
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))

@@ -13,8 +13,8 @@ import pytest
 from editor_harness import Editor
 from PIL import Image
 
-import app
 from rap.data import write_video
+from ui import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import FakePipeline, moving_frames, wait_until

@@ -18,9 +18,9 @@ import pytest
 from browser_harness import to_css
 from editor_harness import Editor, bend, wait_for_video
 
-import app
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
+from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 

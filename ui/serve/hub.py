@@ -265,7 +265,7 @@ class Hub:
                 while True:
                     try:
                         event = await asyncio.wait_for(listener.queue.get(), KEEP_ALIVE_S)
-                    except asyncio.TimeoutError:
+                    except TimeoutError:
                         yield ": still here\n\n"
                         continue
                     if event is None:

@@ -31,7 +31,7 @@ NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped a
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
-    app = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    app = Parser(prog="rap app", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     frames, steps = partial(_limited, frame_count, PATH_FRAMES), partial(_limited, positive, STEPS)
     app.add_argument("--host", type=host, help="address to listen on (default: this machine only)")
     app.add_argument("--port", type=port, help="port (default: the first free one from 7860)")
