@@ -29,6 +29,20 @@ ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?"
 NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
 
 
+OPTIONS = (
+    (
+        "--allowed-host",
+        "NAME",
+        "name under which the app is reached, *.example.com for all below it; addresses, localhost and this machine's "
+        "own name always are",
+    ),
+    ("--trusted-proxy", "ADDRESS", "address or network of a proxy whose X-Forwarded-For is believed"),
+    ("--frame-ancestor", "ORIGIN", "origin whose pages may show the app in a frame"),
+    ("--open-route", "PATH", "a path of Gradio's that is closed otherwise, such as /gradio_api/openapi.json"),
+)
+"""For an app that strangers reach: option, metavar, help. Each may be given several times."""
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
     app = Parser(prog="rap app", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -42,6 +56,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
+    strangers = app.add_argument_group("behind a proxy, or open to strangers")
+    for name, value, words in OPTIONS:
+        strangers.add_argument(name, action="append", default=[], metavar=value, help=words)
     return app
 
 
