@@ -29,7 +29,7 @@ class Slow:
         step = 0
         while True:
             if self.seconds == "hold":
-                ctypes.PyDLL(None).sleep(2)  # a C call that lets no other thread run
+                ctypes.PyDLL(None).usleep(300_000)  # a C call that lets no other thread run
             else:
                 time.sleep(float(self.seconds))
             step += 1

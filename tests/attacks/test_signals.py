@@ -122,7 +122,7 @@ def test_the_second_signal_ends_it_at_once(tmp_path):
 
 
 def test_a_job_that_holds_the_interpreter_does_not_hold_the_process(tmp_path):
-    """Two seconds of every three no thread of ours runs; the system's alarm ends what closing does not get done."""
+    """Most of the time no thread of ours runs; the system's alarm ends what closing does not get done."""
     with started(tmp_path, "hold") as app:
         at_work(app)
         status, seconds = app.ended()
