@@ -56,9 +56,14 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
-    strangers = app.add_argument_group("behind a proxy, or open to strangers")
+    strangers = app.add_argument_group(
+        "behind a proxy, or open to strangers",
+        "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
+    )
     for name, value, words in OPTIONS:
-        strangers.add_argument(name, action="append", default=[], metavar=value, help=words)
+        variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
+        given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
+        strangers.add_argument(name, action="append", default=given, metavar=value, help=words)
     return app
 
 
