@@ -108,6 +108,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
             root_path=options.root_path,
             share=options.share,
             prevent_thread_lock=True,
+            _frontend=False,  # else Gradio asks its own page, and gives up after 3 s: a busy machine needs more
             **front.launch_options(demo),
             **layout.launch_options(),
         )

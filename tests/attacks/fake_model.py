@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "ui")]
 
-import app  # noqa: E402
+from ui import app  # noqa: E402
 
 
 class Slow:
@@ -38,5 +38,5 @@ class Slow:
 
 if __name__ == "__main__":
     seconds = sys.argv.pop(1)
-    sys.modules[app.main.__module__].load_pipeline = lambda checkpoint, device: Slow(seconds)  # where it is looked up
+    app.load_pipeline = lambda checkpoint, device: Slow(seconds)
     app.main()

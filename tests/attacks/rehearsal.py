@@ -35,6 +35,6 @@ def stand_in() -> None:
 
 if __name__ == "__main__":
     stand_in()
-    import app
+    from ui import app
 
     app.main()

@@ -329,8 +329,9 @@ def test_the_preview_says_what_it_shows_or_waits_for():
 
 def test_the_page_does_not_wait_for_torch():
     code = (
-        "import sys; from concurrent.futures import Future; from ui import app; from ui.page import layout; "
-        "from ui.serve import hub; layout.build(Future()); "
+        "import sys; from ui import app; from concurrent.futures import Future; "
+        "from ui.page import layout; from ui.serve import hub; "
+        "layout.build(Future()); "
         "assert not {'torch', 'cv2'} & set(sys.modules); assert 'viser' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=layout.ASSETS.parent)

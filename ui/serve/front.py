@@ -31,7 +31,7 @@ class Front:
     """The uploads, the gate and the hub of one app; made before its page, which keeps the folder of uploads.
 
     Args:
-        options: as `ui.serve.startup.parser` gives them, `root_path` and `share`.
+        options: with `OPTIONS` of `ui.serve.startup`, `root_path` and `share`.
         environment: `SPACE_HOST` and `GRADIO_TEMP_DIR` count.
         grace_s: how long a session outlives its page.
     """

@@ -40,11 +40,12 @@ OPTIONS = (
     ("--frame-ancestor", "ORIGIN", "origin whose pages may show the app in a frame"),
     ("--open-route", "PATH", "a path of Gradio's that is closed otherwise, such as /gradio_api/openapi.json"),
 )
+"""For an app that strangers reach: option, metavar, help. Each may be given several times."""
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
-    app = Parser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    app = Parser(prog="rap app", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     frames, steps = partial(_limited, frame_count, PATH_FRAMES), partial(_limited, positive, STEPS)
     app.add_argument("--host", type=host, help="address to listen on (default: this machine only)")
     app.add_argument("--port", type=port, help="port (default: the first free one from 7860)")
@@ -55,20 +56,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
-    _add_front(app)
-    return app
-
-
-def _add_front(parser: argparse.ArgumentParser) -> None:
-    """The command line's options for an app that strangers reach."""
-    group = parser.add_argument_group(
+    strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
         "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
     )
     for name, value, words in OPTIONS:
         variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
         given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
-        group.add_argument(name, action="append", default=given, metavar=value, help=words)
+        strangers.add_argument(name, action="append", default=given, metavar=value, help=words)
+    return app
 
 
 def check(options: argparse.Namespace) -> None:
