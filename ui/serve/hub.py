@@ -7,7 +7,7 @@ puts these routes before Gradio's. A session is reached under an unguessable `si
 Space in front changes nothing.
 
     GET  viewport/<sid>/   viser's own client page, with the few changes of `viewport_page`
-    WS   viewport/<sid>    viser's WebSocket, forwarded byte for byte to the session's server on 127.0.0.1
+    WS   viewport/<sid>    viser's WebSocket, forwarded byte for byte to the session's server, which has no port
     GET  events/<sid>      server-sent events: what `publish` says, as JSON
 
 A session without an open connection for `grace_s` has expired: its tab was closed. `on_expired` is told and ends it.
@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import viser
 from starlette.requests import HTTPConnection, Request
@@ -40,21 +39,26 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from rap.config import ASSETS
+from rap.errors import InputError
+from ui.serve.limits import SESSIONS
+from ui.serve.visitors import host_and_port
 
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 15.0  # proxies cut a silent stream after 30 to 60 s
 MAX_QUEUED_EVENTS = 256  # a page that reads no more is cut off rather than buffered without end
 PROBE = "rap-probe"  # the subprotocol of a connection that only asks whether it may be made; see assets/viewport.js
-DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 REFUSED = "Unknown or expired session, or a page of another origin. Reload the app's page to get a new session."
 
 
-class ViewportServer(Protocol):
-    """What the hub needs of a viewport: the port of its server on 127.0.0.1, and how to end it."""
+class HubFull(InputError):
+    """There are as many sessions as may be."""
 
-    @property
-    def port(self) -> int: ...
+
+class ViewportServer(Protocol):
+    """What the hub needs of a viewport: a connection to its server, which nobody else can make, and how to end it."""
+
+    def connect(self) -> socket.socket: ...
 
     def close(self) -> None: ...
 
@@ -113,12 +117,15 @@ class Hub:
         grace_s: seconds without any connection after which a session has expired. Long enough for a reload.
         on_expired: called with the `sid` on the hub's own thread; it should end the session (`close`). It is called
             again every `grace_s` until that has happened. Without it the hub closes the session itself.
+        max_sessions: that are open at the same time.
     """
 
-    def __init__(self, grace_s: float = 30.0, on_expired: Callable[[str], None] | None = None):
+    def __init__(
+        self, grace_s: float = 30.0, on_expired: Callable[[str], None] | None = None, max_sessions: int = SESSIONS
+    ):
         if grace_s <= 0:
             raise ValueError(f"grace_s must be positive seconds, got {grace_s}")
-        self.grace_s = grace_s
+        self.grace_s, self._max_sessions = grace_s, max_sessions
         self.on_expired = on_expired
         self._entries: dict[str, _Entry] = {}
         self._lock = threading.Lock()
@@ -140,9 +147,14 @@ class Hub:
         Args:
             viewport: closed together with the session.
             owner: whatever the caller wants to find again with `owner(sid)`.
+
+        Raises:
+            HubFull: there are as many as may be.
         """
         sid = secrets.token_urlsafe(32)
         with self._lock:
+            if len(self._entries) >= self._max_sessions:
+                raise HubFull(f"The app is full: {self._max_sessions} sessions are open. Try again in a minute.")
             self._entries[sid] = _Entry(viewport, owner, time.monotonic())
             if self._reaper is None:
                 self._wake.clear()
@@ -287,7 +299,7 @@ class Hub:
         entry.sockets.add(closing)
         with self._connection(entry):
             try:
-                await _forward(websocket, entry.viewport.port, closing.event)
+                await _forward(websocket, entry.viewport, closing.event)
             finally:
                 entry.sockets.discard(closing)
 
@@ -302,21 +314,10 @@ def same_origin(headers: Mapping[str, str], needs_origin: bool) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return not needs_origin
-    page = _host_and_port(origin)
+    page = host_and_port(origin)
     scheme = origin.partition("://")[0]
     hosts = [headers.get("host", ""), *headers.get("x-forwarded-host", "").split(",")]
-    return page is not None and page in [_host_and_port(f"{scheme}://{host.strip()}") for host in hosts]
-
-
-def _host_and_port(url: str) -> tuple[str, int] | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # a port that is no number
-        return None
-    if not parts.hostname:  # "null", the origin of sandboxed frames and local files
-        return None
-    return parts.hostname, port or DEFAULT_PORTS.get(parts.scheme, 0)
+    return page is not None and page in [host_and_port(f"{scheme}://{host.strip()}") for host in hosts]
 
 
 @lru_cache(maxsize=1)
@@ -340,23 +341,18 @@ def viewport_page() -> str:
     return f"{head}<style>{style}</style><script>{script}</script>{mark}{rest}"
 
 
-async def _forward(websocket: WebSocket, port: int, closing: asyncio.Event) -> None:
-    """Join a browser's WebSocket with the viser server at 127.0.0.1:`port` until a side closes or `closing` is set."""
+async def _forward(websocket: WebSocket, viewport: ViewportServer, closing: asyncio.Event) -> None:
+    """Join a browser's WebSocket with the viewport's viser server until a side closes or `closing` is set."""
     offered = [Subprotocol(name) for name in websocket.scope.get("subprotocols", ())]
-    loop = asyncio.get_running_loop()
-    upstream_socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    upstream_socket.setblocking(False)
     try:
-        # Our own socket: `connect` would take the proxy of the environment, which cannot reach this machine's inside.
-        await loop.sock_connect(upstream_socket, ("127.0.0.1", port))
+        upstream_socket = await asyncio.to_thread(viewport.connect)  # the first connection starts the server
     except OSError as error:
-        upstream_socket.close()
-        logger.warning("the viewport's server on port %d does not answer: %s", port, error)
-        await websocket.close(1011)
+        logger.warning("a viewport's server does not answer: %s", error)
+        await websocket.close(1013, "The server is full; try again in a minute.")
         return
-    address = f"ws://127.0.0.1:{port}"
+    # Our own socket: `connect` would take the proxy of the environment, which cannot reach this machine's inside.
     async with connect(
-        address, sock=upstream_socket, subprotocols=offered or None, compression=None, max_size=None
+        "ws://viewport/", sock=upstream_socket, subprotocols=offered or None, compression=None, max_size=None
     ) as upstream:
         await websocket.accept(subprotocol=upstream.subprotocol)
         await _join(websocket, upstream, closing)

@@ -7,6 +7,7 @@ answers. While a gizmo is held it belongs to the hand alone; everything else fol
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,6 +24,7 @@ from ui.viewport.clouds import DENSE_POINT_SIZE, POINT_SIZE, TARGET_SIZE, Cloud,
 from ui.viewport.frusta import Frusta
 from ui.viewport.frustum_shape import FRUSTUM_DEPTH_RANGE, frustum_depth
 from ui.viewport.gizmo import Gizmo
+from ui.viewport.inner_server import connect, inner_server
 from ui.viewport.overview import WORLD_UP, Overview, overview
 from ui.viewport.palette import TARGET
 from ui.viewport.paths import Paths
@@ -53,8 +55,8 @@ class Viewport:
         self._listening = False
         self._through: np.ndarray | None = None
         self._views: tuple[Overview, ...] = ()
-        rich.get_console().quiet = True  # viser would announce the address of every session's inner server there
-        self.server = viser.ViserServer(host="127.0.0.1", port=0, verbose=False)
+        rich.get_console().quiet = True  # viser would announce an address for every session there
+        self.server = inner_server()
         self.server.scene.set_up_direction("-y")
         self._is_dark = False
         self._set_theme()
@@ -67,10 +69,9 @@ class Viewport:
         self._gizmo = Gizmo(self.server, dispatch)
         self._set_initial_camera()
 
-    @property
-    def port(self) -> int:
-        """TCP port of the viser server on 127.0.0.1; the hub forwards to it, browsers never see it."""
-        return self.server.get_port()
+    def connect(self) -> socket.socket:
+        """A connection to the viser server, as `InnerServer.connect` makes it: there is no other way to reach it."""
+        return connect(self.server)
 
     def draw(self, scene: ViewportScene) -> None:
         """Show `scene`. Idempotent: what has not changed is not sent again. After `close` it does nothing.
