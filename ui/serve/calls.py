@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ui.serve import limits
 from ui.serve.refusals import Refused
@@ -19,13 +19,8 @@ class Calls:
         is_waiting: whether the call of this number has not been answered yet; whoever made it may be gone.
     """
 
-    def __init__(
-        self,
-        is_waiting: Callable[[str], bool],
-        per_visitor: int = limits.CALLS_PER_VISITOR,
-        in_total: int = limits.CALLS,
-    ) -> None:
-        self._is_waiting, self._per_visitor, self._in_total = is_waiting, per_visitor, in_total
+    def __init__(self, is_waiting: Callable[[str], bool]) -> None:
+        self._is_waiting = is_waiting
         self._visitors: dict[str, str] = {}  # of each call
         self._coming: Counter[str] = Counter()  # calls whose number is not known yet
 
@@ -39,10 +34,10 @@ class Calls:
         self._visitors = {call: who for call, who in self._visitors.items() if self._is_waiting(call)}
         own = sum(who == visitor for who in self._visitors.values()) + self._coming[visitor]
         waiting = len(self._visitors) + self._coming.total()
-        if own >= self._per_visitor:
+        if own >= limits.CALLS_PER_VISITOR:
             words = f"{own} of your calls wait already, {waiting} in all; try again when one of them has been answered."
             raise Refused(429, words, 10)
-        if waiting >= self._in_total:
+        if waiting >= limits.CALLS:
             raise Refused(503, f"The line is full: {waiting} calls wait before this one; try again in a minute.", 60)
         self._coming[visitor] += 1
         try:
@@ -86,15 +81,14 @@ class Connections:
 
 @dataclass
 class _Allowance:
-    left: float = limits.NEW_LINES_BURST
-    at: float = field(default_factory=time.monotonic)
+    left: float
+    at: float
 
 
 class NewLines:
     """How fast a visitor opens event streams: Gradio keeps the 2,000 youngest, and the oldest are those of others."""
 
-    def __init__(self, burst: float = limits.NEW_LINES_BURST, per_s: float = limits.NEW_LINES_PER_S) -> None:
-        self._burst, self._per_s = burst, per_s
+    def __init__(self) -> None:
         self._allowances: dict[str, _Allowance] = {}
         self._known: dict[str, None] = {}  # the youngest streams, in their order
 
@@ -107,8 +101,8 @@ class NewLines:
         if name is not None and name in self._known:
             return
         now = time.monotonic()
-        allowance = self._allowances.pop(visitor, None) or _Allowance(self._burst, now)
-        allowance.left = min(self._burst, allowance.left + (now - allowance.at) * self._per_s)
+        allowance = self._allowances.pop(visitor, None) or _Allowance(limits.NEW_LINES_BURST, now)
+        allowance.left = min(limits.NEW_LINES_BURST, allowance.left + (now - allowance.at) * limits.NEW_LINES_PER_S)
         allowance.at = now
         self._allowances[visitor] = allowance
         if allowance.left < 1.0:

@@ -23,8 +23,9 @@ class Route:
     """Requests of one kind.
 
     Args:
-        kind: what the gate does about them. page, viewport: short answers; stream: answers that last; file: of what visitors gave
-            and made; upload, event: with a body that is looked at; small: with one that is not; socket: a WebSocket.
+        kind: what the gate does about them. page, viewport: short answers; stream: answers that last; file: what
+            visitors gave and made; upload, event: with a body that is looked at; small: with one that is not; socket:
+            a WebSocket.
         pattern: of the whole path below the app's own.
     """
 

@@ -43,22 +43,14 @@ class Storage:
 
     Args:
         parent: where it is made.
-        per_visitor, in_total: bytes that may lie there.
     """
 
-    def __init__(
-        self,
-        parent: Path | None = None,
-        per_visitor: int = limits.UPLOAD_BYTES_PER_VISITOR,
-        in_total: int = limits.UPLOAD_BYTES,
-    ) -> None:
-        parent = Path(tempfile.gettempdir()) if parent is None else parent
+    def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
         remove_orphans(parent)
         self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
         self.secret = secrets.token_bytes(32)
         self._lock_file = _hold(self.root / LOCK)
-        self._per_visitor, self._in_total = per_visitor, in_total
         self._stored: dict[str, _Stored] = {}
         self._coming: Counter[str] = Counter()  # bytes on their way, by visitor
         self._bytes: Counter[str] = Counter()  # that lie here, by visitor
@@ -156,11 +148,12 @@ class Storage:
         with self._lock:
             held, files = self._bytes[visitor] + self._coming[visitor] + size, self._files[visitor]
             total = self._bytes.total() + self._coming.total() + size
-        if held > self._per_visitor:
-            raise Refused(413, f"This is more than {_gib(self._per_visitor)} GB within an hour; upload less, or later.")
+        if held > limits.UPLOAD_BYTES_PER_VISITOR:
+            most = limits.UPLOAD_BYTES_PER_VISITOR / (1 << 30)
+            raise Refused(413, f"This makes more than {most:.2g} GB within an hour; upload less, or later.", 600)
         if files > limits.UPLOAD_FILES_PER_VISITOR:
             raise Refused(413, f"More than {limits.UPLOAD_FILES_PER_VISITOR} files within an hour; upload fewer.", 600)
-        if total > self._in_total or size > limits.UPLOAD_DISK_SHARE * shutil.disk_usage(self.root).free:
+        if total > limits.UPLOAD_BYTES or size > limits.UPLOAD_DISK_SHARE * shutil.disk_usage(self.root).free:
             raise Refused(507, "The server has no room for this upload; try again in ten minutes.", 600)
 
     def _prune(self) -> None:
@@ -229,7 +222,3 @@ def _is_orphan(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.2g}"
