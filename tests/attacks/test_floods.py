@@ -16,13 +16,6 @@ from strangers import PICTURE, Stranger, all_at_once, raw, running_app
 from ui.serve import limits, storage
 from ui.serve.storage import PREFIX, Storage
 
-# viser and Gradio leave sockets and loops to the collector
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
-
 
 @pytest.fixture(scope="module")
 def running():

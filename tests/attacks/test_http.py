@@ -13,12 +13,6 @@ from fakes import FakePipeline, wait_until
 from gradio import processing_utils
 from strangers import FILE, PICTURE, Stranger, raw, running_app
 
-# viser and Gradio leave sockets and loops to the collector
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
 SECRET_NAME = "victim-passport.png"
 OPEN_ROUTES = {
     "/", "/assets/{path:path}", "/static/{path:path}", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json",

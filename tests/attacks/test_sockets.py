@@ -17,12 +17,6 @@ from websockets.sync.client import connect
 from ui.serve import limits
 from ui.serve.hub import PROBE
 
-# viser and Gradio leave sockets and loops to the collector
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
 PROTOCOL = f"viser-v{viser.__version__}"
 linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="asks Linux what listens")
 
@@ -102,7 +96,7 @@ def test_garbage_harms_nobody_else(running, sid, garbage, capfd):
         with dial(running, sid) as attacker:
             attacker.recv(timeout=10)
             attacker.send(garbage)
-        running.sessions.result().get(sid).viewport.server.scene.add_frame("/alive")
+        running.sessions.result().get(sid).viewport.started().server.scene.add_frame("/alive")
         assert other.recv(timeout=10)
     with dial(running, sid) as later:
         assert later.recv(timeout=10)

@@ -45,13 +45,13 @@ class Editor:
         return self.page.evaluate("document.documentElement.scrollHeight")
 
     def client(self):
-        return wait_for_client(self.page, self.session.viewport.server, timeout_s=60)
+        return wait_for_client(self.page, self.session.viewport.started().server, timeout_s=60)
 
     def show_all(self):
         """Press it, and wait until the camera has got there: before, a picture at rest is one of the old view."""
         self.press("rap-overview")
         viewport = self.session.viewport
-        (client,) = viewport.server.get_clients().values()
+        (client,) = viewport.started().server.get_clients().values()
 
         def is_there():
             return np.linalg.norm(client.camera.position - overview(viewport._scene).position) < 0.01

@@ -174,7 +174,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     assert "residual" in editor.text("rap-verdict")
     page.click("#rap-verdict summary")
     assert "focal length" in editor.text("rap-verdict")
-    document, scene = editor.document, editor.session.viewport.server.scene
+    document, scene = editor.document, editor.session.viewport.started().server.scene
     assert document.edited is document.refined and document.edited.hash != document.predicted.hash
     handles = scene._handle_from_node_name
     assert len(handles["/points"].points) > 50 and "/raw" in handles

@@ -92,7 +92,7 @@ def test_an_import_is_shown_then_used_or_discarded(session, tmp_path):
     session.dispatch(msg.ImportCameras(str(written(tmp_path, "nerfstudio"))))
     state = session.state
     assert state.imported is not None and state.document.edited is None
-    assert session.viewport.server.scene._handle_from_node_name["/pending"] is not None
+    assert session.viewport.started().server.scene._handle_from_node_name["/pending"] is not None
     assert "17 frames; turns by up to 30°" in _report(state.importing, state.imported)
     session.dispatch(msg.AdjustImport(True, False, 2.0))
     assert session.state.importing.flipped
@@ -105,7 +105,10 @@ def test_an_import_is_shown_then_used_or_discarded(session, tmp_path):
     assert session.state.importing is None
     session.dispatch(msg.ImportCameras(str(written(tmp_path, "npz"))))
     session.dispatch(msg.DropImport())
-    assert session.state.imported is None and "/pending" not in session.viewport.server.scene._handle_from_node_name
+    assert (
+        session.state.imported is None
+        and "/pending" not in session.viewport.started().server.scene._handle_from_node_name
+    )
 
 
 def test_the_report_says_which_lens_the_path_gets():

@@ -311,7 +311,7 @@ def test_the_viewport_shows_what_the_model_gets_to_the_bit(app, session, edit):
     session.dispatch(msg.Regenerate(steps=1))
     wait_until(lambda: session.state.job is None)
     given = app[1].tasks[-1].trajectory
-    handles = session.viewport._frusta._handles
+    handles = session.viewport.started()._frusta._handles
     assert len(handles) == len(given) == 17
     np.testing.assert_array_equal([handle.position for handle in handles], given.centres)
     np.testing.assert_array_equal(

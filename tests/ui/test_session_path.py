@@ -83,7 +83,7 @@ def test_samples_of_the_path_tell_their_spread_and_set_the_reach(session, app, v
     assert all(task.steps == VERIFY_STEPS for task in tasks) and session.state.job is None
     np.testing.assert_allclose(session.state.document.spread.distance, 0, atol=1e-9)
     assert session.state.document.soft.radius == 1.5 and session.state.sampled == ()
-    nodes = session.viewport.server.scene._handle_from_node_name
+    nodes = session.viewport.started().server.scene._handle_from_node_name
     wait_until(lambda: "/tube" in nodes)
     session.dispatch(msg.Predict(seed=4))
     finish(session)

@@ -70,19 +70,19 @@ def session(app, tmp_path):
 
 def test_the_playhead_flies_the_view_and_asks_for_no_new_page(session, monkeypatch):
     flown, published = [], []
-    monkeypatch.setattr(session.viewport, "_fly", lambda *pose: flown.append(pose))
+    monkeypatch.setattr(session.viewport.started(), "_fly", lambda *pose: flown.append(pose))
     monkeypatch.setattr(session._hub, "publish", lambda *event: published.append(event))
     session.dispatch(msg.SetPlayhead(4, False))
-    assert not flown and session.viewport._frusta._handles[4].thickness == 4.5
+    assert not flown and session.viewport.started()._frusta._handles[4].thickness == 4.5
     session.dispatch(msg.SetPlayhead(5, True))
     session.dispatch(msg.SetPlayhead(5, True))
     session.dispatch(msg.SetPlayhead(99, True))
     assert session.state.playhead == 16 and not published
     poses = session.state.document.edited.Ts_world_camera
     np.testing.assert_array_equal([pose[0] for pose in flown], poses[[5, 16], :3, 3])
-    assert not session.viewport._frusta._parent.visible, "one of them is around the camera"
+    assert not session.viewport.started()._frusta._parent.visible, "one of them is around the camera"
     session.dispatch(msg.SetPlayhead(16, False))
-    assert len(flown) == 3 and session.viewport._frusta._parent.visible
+    assert len(flown) == 3 and session.viewport.started()._frusta._parent.visible
 
 
 def test_selecting_a_frame_puts_the_playhead_there(session):
@@ -99,7 +99,7 @@ def test_selecting_a_frame_puts_the_playhead_there(session):
 
 def test_the_gizmo_moves_turns_or_does_both(session):
     session.dispatch(msg.Select(7))
-    gizmo = session.viewport._gizmo._handle
+    gizmo = session.viewport.started()._gizmo._handle
     session.dispatch(msg.SetGizmo("move"))
     assert gizmo.disable_rotations and not gizmo.disable_axes
     session.dispatch(msg.SetGizmo("turn"))
@@ -117,7 +117,9 @@ def test_a_path_must_be_there_to_be_played(app):
 def test_the_command_palette_says_what_the_page_says(session):
     import asyncio
 
-    handles = {handle.label: handle for handle in session.viewport.server.gui._command_handle_from_uuid.values()}
+    handles = {
+        handle.label: handle for handle in session.viewport.started().server.gui._command_handle_from_uuid.values()
+    }
     asyncio.run(handles["Mirror path"]._impl.trigger_cb[0](None))
     assert session.state.document.past[-1].name == "mirror"
     asyncio.run(handles["Undo"]._impl.trigger_cb[0](None))

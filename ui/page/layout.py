@@ -33,6 +33,7 @@ from ui.page.path_panel import path_panel
 from ui.page.result_panel import result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
 from ui.page.verify_panel import verify_panel
+from ui.serve.visitors import visitor
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -223,9 +224,17 @@ class Page:
             updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
         return [now, *updates]
 
-    def open(self, wanted: str, is_dark: bool) -> list[Any]:
-        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw."""
-        session = self._events.sessions.result(timeout=FIRST_ANSWER_S).open(wanted)
+    def open(self, wanted: str, is_dark: bool, request: gr.Request | None = None) -> list[Any]:
+        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw.
+
+        Raises gr.Error, which the page shows, where there is no room for another.
+        """
+        sessions = self._events.sessions.result(timeout=FIRST_ANSWER_S)
+        who = None if request is None else visitor(request.request.scope)  # Gradio always hands one over
+        try:
+            session = sessions.open(wanted, who)
+        except ValueError as error:  # HubFull
+            raise gr.Error(str(error), print_exception=False, duration=None) from error
         session.dispatch(msg.SetDark(bool(is_dark)))
         return [session.id, *self.draw(session, {})]
 

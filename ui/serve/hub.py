@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 15.0  # proxies cut a silent stream after 30 to 60 s
 MAX_QUEUED_EVENTS = 256  # a page that reads no more is cut off rather than buffered without end
+SHARE_OF_ONE = 2  # a visitor may have half of the pages: a lecture hall is one, too
 PROBE = "rap-probe"  # the subprotocol of a connection that only asks whether it may be made; see assets/viewport.js
 REFUSED = "Unknown or expired session, or a page of another origin. Reload the app's page to get a new session."
 
@@ -104,6 +105,7 @@ class _Closing:
 class _Entry:
     viewport: ViewportServer
     owner: object
+    visitor: str | None
     last_active: float
     connections: int = 0
     listeners: set[_Listener] = field(default_factory=set)
@@ -117,7 +119,7 @@ class Hub:
         grace_s: seconds without any connection after which a session has expired. Long enough for a reload.
         on_expired: called with the `sid` on the hub's own thread; it should end the session (`close`). It is called
             again every `grace_s` until that has happened. Without it the hub closes the session itself.
-        max_sessions: that are open at the same time.
+        max_sessions: pages that are open at the same time.
     """
 
     def __init__(
@@ -141,26 +143,36 @@ class Hub:
             WebSocketRoute("/viewport/{sid}/", self._forward),
         ]
 
-    def open(self, viewport: ViewportServer, owner: object) -> str:
+    def open(self, viewport: ViewportServer, owner: object, visitor: str | None = None) -> str:
         """Register a session and return its `sid` (256 random bits). Hand it only to the page of that session.
 
         Args:
             viewport: closed together with the session.
             owner: whatever the caller wants to find again with `owner(sid)`.
+            visitor: whose page it is of, as `ui.serve.visitors` names them; None: of a program, which is no page and
+                does not count among those that may be.
 
         Raises:
-            HubFull: there are as many as may be.
+            HubFull: there are as many pages as may be, or as many of this visitor.
         """
         sid = secrets.token_urlsafe(32)
         with self._lock:
-            if len(self._entries) >= self._max_sessions:
-                raise HubFull(f"The app is full: {self._max_sessions} sessions are open. Try again in a minute.")
-            self._entries[sid] = _Entry(viewport, owner, time.monotonic())
+            if visitor is not None:
+                self._check_room(visitor)
+            self._entries[sid] = _Entry(viewport, owner, visitor, time.monotonic())
             if self._reaper is None:
                 self._wake.clear()
                 self._reaper = threading.Thread(target=self._reap, name="hub-reaper", daemon=True)
                 self._reaper.start()
         return sid
+
+    def _check_room(self, visitor: str) -> None:
+        visitors = [entry.visitor for entry in self._entries.values() if entry.visitor is not None]
+        if len(visitors) >= self._max_sessions:
+            raise HubFull(f"The app is full: {self._max_sessions} pages are open. Try again in a minute.")
+        most = max(1, self._max_sessions // SHARE_OF_ONE)
+        if visitors.count(visitor) >= most:
+            raise HubFull(f"{most} pages are open from your address; close one, then reload this page in a minute.")
 
     def close(self, sid: str) -> None:
         """End a session: its connections, its viewport, its `sid`. Harmless when repeated or unknown."""

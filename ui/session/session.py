@@ -38,7 +38,7 @@ from ui.session.reading import READERS
 from ui.session.reducers import reduce
 from ui.session.reducers.context import Context
 from ui.session.reducers.effects import stop_all
-from ui.viewport.viewport import Viewport
+from ui.viewport.lazy import LazyViewport
 
 EXPORTS = "exports"  # in the session's folder
 
@@ -53,21 +53,30 @@ class Session:
         geometry: refines paths and renders previews for all sessions.
         hub: serves the session's viewport under `id`.
         options: what the command line decided.
+        visitor: whose page it is of; None: of a program.
+
+    Raises:
+        HubFull: there are as many pages as may be; nothing is left behind.
     """
 
-    def __init__(self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options) -> None:
+    def __init__(
+        self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options, visitor: str | None = None
+    ) -> None:
         self._worker, self._hub, self._options = worker, hub, options
         self._state = State(Document())
         self._lock = threading.RLock()
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
         self._drawing = Drawing()
-        self._folder = SessionFolder()
+        self.viewport = LazyViewport(self.dispatch, COMMANDS)
+        self.id: str = hub.open(self.viewport, self, visitor)  # first: what follows takes room that there may not be
+        try:
+            self._folder = SessionFolder()
+        except OSError:
+            hub.close(self.id)
+            raise
         self._context = Context(options, worker, geometry, self._folder, self.dispatch)
         self._rest = Debounce(REST_S, partial(self.dispatch, msg.ShowPreview()))
-        self.viewport = Viewport(self.dispatch)
-        self.viewport.add_commands(COMMANDS)
-        self.id: str = hub.open(self.viewport, self)
 
     @property
     def state(self) -> State:

@@ -34,16 +34,21 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, wanted: str = "") -> Session:
+    def open(self, wanted: str = "", visitor: str | None = None) -> Session:
         """The session for a page just loaded: `wanted` if it is still kept (a reload), else a new one.
 
         Args:
             wanted: the id the browser tab remembers; unguessable, so that knowing it is owning it.
+            visitor: who has loaded it, as `ui.serve.visitors` names them.
+
+        Raises:
+            HubFull: there are as many pages as may be.
         """
-        with self._lock:
-            session = self._sessions.get(wanted)
-            if session is None:
-                session = Session(self.worker, self._geometry, self._hub, self._options)
+        session = self._sessions.get(wanted)
+        if session is None:
+            # outside the lock: whatever keeps this page waiting must not keep others from ending
+            session = Session(self.worker, self._geometry, self._hub, self._options, visitor)
+            with self._lock:
                 self._sessions[session.id] = session
         self._hub.touch(session.id)
         return session
