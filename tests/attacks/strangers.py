@@ -26,6 +26,7 @@ from fakes import FakePipeline, moving_frames
 _buffer = BytesIO()
 Image.fromarray(moving_frames(1)[0]).save(_buffer, "PNG")
 PICTURE = _buffer.getvalue()  # that the app can read
+CONFIGS: dict[httpx.URL, dict] = {}  # what the page does at which event is the same in every app
 FILE = {"_type": "gradio.FileData"}
 
 
@@ -84,7 +85,7 @@ class Stranger(httpx.Client):
 
     def listener(self, element, event):
         """fn_index of what the page does at an event of an element, or at its own (element None)."""
-        config = self.get("config").json()
+        config = CONFIGS.get(self.base_url) or CONFIGS.setdefault(self.base_url, self.get("config").json())
         ids = [c["id"] for c in config["components"] if c["props"].get("elem_id") == element] if element else None
         for dependency in config["dependencies"]:
             for target, name in dependency["targets"]:

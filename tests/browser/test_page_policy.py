@@ -1,0 +1,48 @@
+"""What a browser runs of markup that found its way into the page: nothing."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fakes import FakePipeline
+
+INJECTED = """
+<img src="data:image/png;base64,x" onerror="window.stolen = 1">
+<svg onload="window.stolen = 2"></svg>
+<iframe srcdoc="<script>parent.stolen = 3</script>"></iframe>
+<a id="trap" href="javascript:window.stolen = 4">here</a>
+"""
+
+
+@pytest.fixture
+def running():
+    running = app.start(app.parse([]), FakePipeline)
+    running.sessions.result(timeout=60)
+    yield running
+    running.close()
+    gc.collect()
+
+
+def test_injected_markup_runs_nothing(running, browser):
+    page = browser.new_page()  # without the check of the console: the browser says there what it has refused
+    refused = []
+    page.on("console", lambda message: refused.append(message.text))
+    page.goto(running.url)
+    page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached", timeout=60_000)
+    assert not [text for text in refused if "Content Security Policy" in text], "the page itself lives with its policy"
+    page.evaluate("markup => document.body.insertAdjacentHTML('beforeend', markup)", INJECTED)
+    page.evaluate("document.querySelector('#trap').click()")
+    page.evaluate("const s = document.createElement('script'); s.text = 'window.stolen = 5'; document.body.append(s)")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.stolen") is None
+    assert len([text for text in refused if "Content Security Policy" in text]) >= 4
+    fetched = page.evaluate("fetch('https://example.com/').then(() => 'went out', () => 'refused')")
+    assert fetched == "refused" and "connect-src" in "".join(refused), "and sends nothing out"
+    page.close()
