@@ -275,6 +275,22 @@ def test_proxies_and_names_are_believed_only_where_they_are_named(running, stran
         assert proxy.get("monitoring").status_code == 404
 
 
+def test_a_space_names_itself_and_is_told_by_the_environment(monkeypatch):
+    monkeypatch.setenv("SPACE_HOST", "me-app.hf.space")
+    monkeypatch.setenv("RAP_ALLOWED_HOST", "app.example.com, other.example.com")
+    with running_app() as running, Stranger(running, 6) as stranger:
+        for host in ("me-app.hf.space", "app.example.com", "other.example.com"):
+            answer = stranger.get("", headers={"Host": host, "Origin": f"https://{host}"})
+            assert answer.status_code == 200, host
+        assert stranger.get("", headers={"Host": "evil-app.hf.space"}).status_code == 403
+        assert (
+            "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+            in answer.headers["content-security-policy"]
+        )
+        stranger.upload(headers={"X-Forwarded-For": "198.51.100.7, 10.0.0.9"}).raise_for_status()
+        assert running.front.storage.held("127.0.0.6") > 0, "who is not inside the cluster is not believed"
+
+
 # --- what answers say about themselves --------------------------------------------------------------------------------
 
 

@@ -41,9 +41,14 @@ OPTIONS = (
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The command line's options for an app that strangers reach."""
-    group = parser.add_argument_group("behind a proxy, or open to strangers")
+    group = parser.add_argument_group(
+        "behind a proxy, or open to strangers",
+        "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
+    )
     for name, value, words in OPTIONS:
-        group.add_argument(name, action="append", default=[], metavar=value, help=words)
+        variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
+        given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
+        group.add_argument(name, action="append", default=given, metavar=value, help=words)
 
 
 class Front:
