@@ -7,6 +7,7 @@ import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
 # isort: split
 import argparse
 import json
+import os
 import sys
 import threading
 import traceback
@@ -27,6 +28,7 @@ from ui.serve.zero_gpu import LentGpu, is_zero_gpu
 if TYPE_CHECKING:  # at run time Gradio waits for the options, and torch for the page, see `start`
     import gradio as gr
 
+    from ui.serve.front import Front
     from ui.serve.hub import Hub
     from ui.session.sessions import Sessions
 
@@ -40,7 +42,7 @@ class Running:
 
     url: str
     demo: gr.Blocks
-    hub: Hub
+    front: Front
     sessions: Future[Sessions]
 
     def close(self, workers_s: float = 10.0) -> None:
@@ -51,7 +53,7 @@ class Running:
         """
         if not self.sessions.cancel():  # else still importing: there are none yet
             self.sessions.result().close(workers_s)
-        self.hub.close_all()
+        self.front.close()
         self.demo.close(verbose=False)
 
 
@@ -93,9 +95,9 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
 
     # isort: split
     from ui.page import layout
-    from ui.serve.hub import Hub
+    from ui.serve.front import Front
 
-    hub = Hub(SESSION_GRACE_S)
+    front = Front(options, os.environ, SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
     demo = layout.build(sessions, seed=options.seed, steps=options.steps)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
@@ -105,15 +107,16 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
             server_port=options.port,
             root_path=options.root_path,
             share=options.share,
-            app_kwargs={"routes": hub.routes()},
             prevent_thread_lock=True,
+            **front.launch_options(demo),
             **layout.launch_options(),
         )
     except (OSError, ValueError) as error:  # no free port; a machine that does not answer itself
+        front.close()
         raise InputError(f"the server could not be started: {' '.join(str(error).split())}") from error
     # not before the page answers: importing torch would compete with serving it
-    threading.Thread(target=_open_sessions, args=(sessions, hub, options, load), daemon=True).start()
-    return Running(share_url or url, demo, hub, sessions)
+    threading.Thread(target=_open_sessions, args=(sessions, front.hub, options, load), daemon=True).start()
+    return Running(share_url or url, demo, front, sessions)
 
 
 def load_pipeline(checkpoint: str | None, device: str | None) -> Any:

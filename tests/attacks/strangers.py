@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-import app
+from ui import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import FakePipeline, moving_frames

@@ -24,7 +24,7 @@ APP = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[1])))
 sys.path[:0] = sys.argv[2:]
-import app
+from ui import app
 from fakes import FakePipeline
 running = app.start(app.parse([]), FakePipeline)
 running.sessions.result(timeout=120)

@@ -26,43 +26,19 @@ SHARE_HOST = "*.gradio.live"
 THREADS = 41
 """For the page's listeners. At 40, its default, Gradio lets them share the threads that answer `GET /`."""
 
-OPTIONS = (
-    (
-        "--allowed-host",
-        "NAME",
-        "name under which the app is reached, *.example.com for all below it; addresses, localhost and this machine's "
-        "own name always are",
-    ),
-    ("--trusted-proxy", "ADDRESS", "address or network of a proxy whose X-Forwarded-For is believed"),
-    ("--frame-ancestor", "ORIGIN", "origin whose pages may show the app in a frame"),
-    ("--open-route", "PATH", "a path of Gradio's that is closed otherwise, such as /gradio_api/openapi.json"),
-)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The command line's options for an app that strangers reach."""
-    group = parser.add_argument_group(
-        "behind a proxy, or open to strangers",
-        "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
-    )
-    for name, value, words in OPTIONS:
-        variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
-        given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
-        group.add_argument(name, action="append", default=given, metavar=value, help=words)
-
 
 class Front:
     """The uploads, the gate and the hub of one app; made before its page, which keeps the folder of uploads.
 
     Args:
-        options: with those of `add_options`, `root_path` and `share`.
-        environment: `SPACE_HOST` and `GRADIO_TEMP_DIR` count.
+        options: as `ui.serve.startup` gives them.
+        environment: `SPACE_HOST`, `GRADIO_ROOT_PATH` and `GRADIO_TEMP_DIR` count.
         grace_s: how long a session outlives its page.
     """
 
     def __init__(self, options: argparse.Namespace, environment: Mapping[str, str], grace_s: float) -> None:
         space = environment.get("SPACE_HOST")
-        named = urlsplit(options.root_path or "").hostname
+        named = urlsplit(options.root_path or environment.get("GRADIO_ROOT_PATH", "")).hostname
         hosts = [*options.allowed_host, *filter(None, (space, named)), *([SHARE_HOST] if options.share else [])]
         proxies = options.trusted_proxy or (SPACE_PROXIES if space else ())
         self._names = Names(tuple(host.lower() for host in hosts))

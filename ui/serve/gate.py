@@ -208,7 +208,7 @@ async def _body(receive: Any, most: int) -> bytes:
 async def _next(receive: Any, wait_s: float) -> Any:
     try:
         return await asyncio.wait_for(receive(), wait_s)
-    except asyncio.TimeoutError as error:
+    except TimeoutError as error:
         raise Refused(408, STOPPED) from error
 
 
@@ -218,7 +218,7 @@ async def _drain(receive: Any) -> None:
     while left > 0 and time.monotonic() < until:
         try:
             message = await asyncio.wait_for(receive(), 0.5)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
         if message["type"] != "http.request" or not message.get("more_body", False):
             return

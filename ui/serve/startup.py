@@ -28,6 +28,19 @@ DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?")
 NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
 
+OPEN_OPTIONS = (
+    (
+        "--allowed-host",
+        "NAME",
+        "name under which the app is reached, *.example.com for all below it; addresses, localhost and this machine's "
+        "own name always are",
+    ),
+    ("--trusted-proxy", "ADDRESS", "address or network of a proxy whose X-Forwarded-For is believed"),
+    ("--frame-ancestor", "ORIGIN", "origin whose pages may show the app in a frame"),
+    ("--open-route", "PATH", "a path of Gradio's that is closed otherwise, such as /gradio_api/openapi.json"),
+)
+"""Of an app behind a proxy, or open to strangers: `ui.serve.front` goes by them."""
+
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
@@ -42,7 +55,19 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
+    _add_open_options(app)
     return app
+
+
+def _add_open_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "behind a proxy, or open to strangers",
+        "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
+    )
+    for name, value, words in OPEN_OPTIONS:
+        variable = "RAP_" + name.strip("-").replace("-", "_").upper()  # where nobody types a command line: a Space
+        given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
+        group.add_argument(name, action="append", default=given, metavar=value, help=words)
 
 
 def check(options: argparse.Namespace) -> None:
