@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import app
+from ui import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 from fakes import FakePipeline

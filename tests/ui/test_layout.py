@@ -74,7 +74,7 @@ def collected():
 
 @pytest.fixture
 def page():
-    hub = Hub()
+    hub = Hub(grace_s=600.0)  # on a busy machine a test may take longer than a page is missed
     sessions: Future[Sessions] = Future()
     sessions.set_result(Sessions(Worker(FakePipeline), GeometryWorker(FakeGeometry), hub, Options()))
     with gr.Blocks():

@@ -31,14 +31,14 @@ class Front:
     """The uploads, the gate and the hub of one app; made before its page, which keeps the folder of uploads.
 
     Args:
-        options: with `OPTIONS` of `ui.serve.startup`, `root_path` and `share`.
-        environment: `SPACE_HOST` and `GRADIO_TEMP_DIR` count.
+        options: as `ui.serve.startup` gives them.
+        environment: `SPACE_HOST`, `GRADIO_ROOT_PATH` and `GRADIO_TEMP_DIR` count.
         grace_s: how long a session outlives its page.
     """
 
     def __init__(self, options: argparse.Namespace, environment: Mapping[str, str], grace_s: float) -> None:
         space = environment.get("SPACE_HOST")
-        named = urlsplit(options.root_path or "").hostname
+        named = urlsplit(options.root_path or environment.get("GRADIO_ROOT_PATH", "")).hostname
         hosts = [*options.allowed_host, *filter(None, (space, named)), *([SHARE_HOST] if options.share else [])]
         proxies = options.trusted_proxy or (SPACE_PROXIES if space else ())
         self._names = Names(tuple(host.lower() for host in hosts))
