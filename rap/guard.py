@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -40,10 +39,8 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
     """
     try:
         yield
-    except InputError as error:
-        if name in str(error):
-            raise
-        raise InputError(f"{name}: {error}") from error
+    except InputError:
+        raise
     except MemoryError as error:
         raise InputError(f"{name}: needs more memory than there is for reading; give a smaller file") from error
     except RecursionError as error:
@@ -51,7 +48,8 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
     except Exception as error:
         if not isinstance(error, DAMAGE):
             logger.exception("%s: reading it raised what no reader should", name)
-        raise InputError(f"{name}: is damaged or not what it claims to be ({told(error)}); {remedy}") from error
+        what = f"is damaged, cut off, or not what it claims to be ({told(error)})"
+        raise InputError(f"{name}: {what}; {remedy}") from error
 
 
 def told(error: BaseException) -> str:
@@ -59,14 +57,3 @@ def told(error: BaseException) -> str:
     text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
     text = text or type(error).__name__
     return text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 3] + "..."
-
-
-def finite_int(text: str) -> int:
-    """A whole number of JSON that is a float, too: 10**400 is none.
-
-    Raises:
-        ValueError: it is beyond float64.
-    """
-    if len(text) > len(str(int(sys.float_info.max))):
-        raise ValueError(f"a whole number of {len(text)} digits is beyond what is computed with")
-    return int(text)

@@ -30,13 +30,13 @@ class Limit:
         """Refuse more than the limit.
 
         Args:
-            where: file, field or argument, as the sentence begins.
+            where: how the sentence begins, as "clip.mp4: has".
 
         Raises:
             InputError: `found` is larger, or no number.
         """
         if not found <= self.value:
-            raise InputError(f"{where}: {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
+            raise InputError(f"{where} {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
 
 
 def _words(number: float) -> str:
@@ -73,13 +73,15 @@ JSON_NODES = Limit(
 )
 CAMERAS = Limit(20_000, "cameras", "a camera file", "one for each frame of the longest film")
 CAMERA_SIDE = Limit(16_384, "pixels on a side", "the image of a camera", "the largest sensors have 14,204")
-NPZ_BYTES = Limit(32 << 20, "bytes unpacked", "a camera file in npz", "20,000 cameras with their names have 19 MB")
+NPZ_BYTES = Limit(32 << 20, "bytes", "a camera file in npz, unpacked", "20,000 cameras with their names have 19 MB")
 EXPORTED_CAMERAS = Limit(2_000, "cameras", "a path that is exported", "viewers draw no more")
 
 # --- archives ---------------------------------------------------------------------------------------------------------
 
 ARCHIVE_ENTRIES = Limit(2_000, "files", "an archive", "a session of four hundred takes")
-SESSION_BYTES = Limit(512 << 20, "bytes unpacked", "a session file, arrays within it counted again", "a hundred takes")
+SESSION_BYTES = Limit(
+    512 << 20, "bytes", "a session file, unpacked, and its arrays again", "a hundred takes have 100 MB"
+)
 MANIFEST_BYTES = Limit(4 << 20, "bytes", "the manifest of a session file", "four hundred takes have 0.4 MB")
 SESSION_TAKES = Limit(500, "takes", "a session file", "each is drawn on the page")
 SESSION_POINTS = Limit(200_000, "points", "the points of a session file", "a refinement makes some thousands")
