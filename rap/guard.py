@@ -54,6 +54,13 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
 
 def told(error: BaseException) -> str:
     """Another's error in one short printable line; its kind where it says nothing."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-    text = text or type(error).__name__
+    text = " ".join(plain(str(error)).split()) or type(error).__name__
     return text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 3] + "..."
+
+
+def plain(text: str) -> str:
+    """Text on one line, with a space for every kind of blank and "_" for what is not for reading.
+
+    Names of files hold such: macOS writes a narrow space before PM, and other systems' bytes need not be text at all.
+    """
+    return "".join(c if c.isprintable() else " " if c.isspace() else "_" for c in text)

@@ -41,7 +41,7 @@ from rap.data.reference import (
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
-from rap.guard import reading
+from rap.guard import plain, reading
 from rap.limits import LISTED_FILES, PATH_FRAMES, TAKE_PIXELS
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
@@ -442,9 +442,9 @@ def _clip(
         fps,
         trajectory=trajectory,
         frame_indices=indices,
-        frame_names=tuple(source.frame_names[i] for i in indices) if source.frame_names else (),
-        name=upload.name,
-        notes=(*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes),
+        frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
+        name=plain(upload.name),
+        notes=tuple(map(plain, (*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),

@@ -7,7 +7,6 @@ clip costs megabytes, not gigabytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -207,7 +206,7 @@ def open_animation(image: Image.Image, path: Path) -> Animation:
         image.seek(i)
         durations_ms.append(float(image.info.get("duration", 100)))
     mean_ms = float(np.mean(durations_ms))
-    fps = 1000 / mean_ms if 0 < mean_ms < math.inf else 10.0  # browsers show a GIF without a rate at that
+    fps = 1000 / mean_ms if 1 <= mean_ms <= 100_000 else 10.0  # browsers show a GIF without a rate at that
     return Animation(path, path.name, fps, count)
 
 
