@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rap.errors import InputError
 
@@ -50,6 +51,17 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
             logger.exception("%s: reading it raised what no reader should", name)
         what = f"is damaged, cut off, or not what it claims to be ({told(error)})"
         raise InputError(f"{name}: {what}; {remedy}") from error
+
+
+def given_file(path: Path) -> Path:
+    """The path of a file that a visitor gave; a refusal names neither the folder it is in nor what else is there.
+
+    Raises:
+        InputError: it is no regular file.
+    """
+    if not path.is_file():
+        raise InputError(f"{plain(path.name)}: not a file; give a picture or a video, a session or cameras")
+    return path
 
 
 def told(error: BaseException) -> str:

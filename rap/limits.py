@@ -71,6 +71,9 @@ JSON_BYTES = Limit(32 << 20, "bytes", "a camera file in JSON", "20,000 cameras h
 JSON_NODES = Limit(
     200_000, "lists and objects", "a JSON file, counted before it is parsed", "20,000 cameras have 120,000"
 )
+LINES = Limit(100_000, "lines", "a camera file in text", "20,000 images of COLMAP have 40,000")
+LINE_CHARACTERS = Limit(4 << 20, "characters", "a line of it", "an image of COLMAP with 90,000 points")
+FRAME_NAME_CHARACTERS = Limit(1_024, "characters", "the path of a frame's picture", "what file systems take is near it")
 CAMERAS = Limit(20_000, "cameras", "a camera file", "one for each frame of the longest film")
 CAMERA_SIDE = Limit(16_384, "pixels on a side", "the image of a camera", "the largest sensors have 14,204")
 NPZ_BYTES = Limit(32 << 20, "bytes", "a camera file in npz, unpacked", "20,000 cameras with their names have 19 MB")

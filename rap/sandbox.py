@@ -66,7 +66,13 @@ def call(function: Callable[..., Packed], name: str, **arguments: Any) -> Packed
     if not _turns.acquire(timeout=READ_SECONDS.value):
         raise InputError(f"{name}: others' files are being read, and it is not its turn yet; try again in a minute")
     try:
-        request = {"call": f"{function.__module__}:{function.__qualname__}", "arguments": arguments, "name": name}
+        request = {
+            "call": f"{function.__module__}:{function.__qualname__}",
+            "arguments": arguments,
+            "name": name,
+            "seconds": READ_SECONDS.value,
+            "bytes": READ_BYTES.value,
+        }
         began = time.monotonic()
         try:
             with _template.connection(function.__module__) as connection:
@@ -178,29 +184,38 @@ def serve(control: socket.socket) -> None:
 def _live(connection: socket.socket) -> None:
     """A copy's whole life."""
     try:
-        _take_limits()
         request = json.loads(_receive(connection, ANSWER_BYTES))
+        _take_limits(request["seconds"], request["bytes"])
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
         _answer(connection, request)
     finally:
         os._exit(0)  # no handlers and no buffers of the template's
 
 
-def _take_limits() -> None:
+def _take_limits(seconds: int, most_bytes: int) -> None:
     import resource
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends the process, in whatever code it is
-    signal.alarm(READ_SECONDS.value)
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    signal.alarm(seconds)
+    held = _held_bytes()
     for limit, value in (
-        (resource.RLIMIT_DATA, held + READ_BYTES.value),  # not the address space: threads reserve more than they use
-        (resource.RLIMIT_FSIZE, READ_BYTES.value),
+        (resource.RLIMIT_DATA, held + most_bytes),  # not the address space: threads reserve more than they use
+        (resource.RLIMIT_FSIZE, most_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
         with contextlib.suppress(ValueError, OSError):  # a lower limit is set already
             resource.setrlimit(limit, (value, value))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # where memory is short all the same, it is not the app that ends
+
+
+def _held_bytes() -> int:
+    """What counts against a limit of data and is there already; nothing where the kernel does not tell."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _end_with(connection: socket.socket) -> None:

@@ -19,7 +19,16 @@ from jaxtyping import Float
 from rap.errors import InputError
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
-from rap.limits import CAMERA_BYTES, CAMERA_SIDE, CAMERAS, JSON_NODES, Limit
+from rap.limits import (
+    CAMERA_BYTES,
+    CAMERA_SIDE,
+    CAMERAS,
+    FRAME_NAME_CHARACTERS,
+    JSON_NODES,
+    LINE_CHARACTERS,
+    LINES,
+    Limit,
+)
 
 EXACT = 1e-9
 """A rotation with |R^T R - 1| up to this is kept bit for bit, so that what we wrote is read back unchanged; from here
@@ -79,13 +88,26 @@ def parse_json(text: str, where: str) -> Any:
     return json.loads(text)
 
 
+def all_lines(text: str, name: str) -> list[str]:
+    """The lines of a text, few enough and short enough to be taken apart.
+
+    Raises:
+        InputError: more than `LINES`, or one longer than `LINE_CHARACTERS`.
+    """
+    LINES.check(text.count("\n"), f"{name}: has", "keep fewer frames")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        LINE_CHARACTERS.check(len(line), f"{name} line {number}: has", "drop the points")
+    return lines
+
+
 def data_lines(text: str, name: str) -> list[tuple[int, str]]:
     """(line number from 1, stripped line) of the lines that are neither blank nor a # comment.
 
     Raises:
         InputError: more of them than `CAMERAS` and a header.
     """
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    lines = ((number, line.strip()) for number, line in enumerate(all_lines(text, name), start=1))
     found = [(number, line) for number, line in lines if line and not line.startswith("#")]
     CAMERAS.check(len(found) - 1, f"{name}: has", "keep fewer frames")
     return found
@@ -193,9 +215,10 @@ def frame_rate(times_s: Float[np.ndarray, " T"], places: Sequence[str]) -> float
 
 
 def unique(names: Sequence[str], field: str, file_name: str) -> None:
-    """Each frame once."""
+    """Each frame once, by a name of bounded length."""
     first: dict[str, int] = {}
     for i, name in enumerate(names):
+        FRAME_NAME_CHARACTERS.check(len(name), f"{file_name}: the {field} of frame {i} has", "shorten it")
         if name in first:
             raise InputError(
                 f"{file_name}: frames {first[name]} and {i} have the same {field} {shown(name)}; "

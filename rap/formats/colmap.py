@@ -171,7 +171,7 @@ def _read_cameras(path: Path) -> dict[int, tuple[tuple[int, int], np.ndarray]]:
 
 
 def _read_images(path: Path) -> list[Image]:
-    lines = checks.read_text(path).split("\n")
+    lines = checks.all_lines(checks.read_text(path), path.name)
     images, number = [], 0
     while number < len(lines):
         CAMERAS.check(len(images), "images.txt: has", "keep fewer images")

@@ -19,7 +19,7 @@ from rap.errors import InputError
 from rap.formats import archive
 from rap.geometry import Trajectory, resample, se3
 from rap.geometry.camera import intrinsics_from_fov
-from rap.guard import plain, reading
+from rap.guard import given_file, plain, reading
 from rap.limits import CAMERA_BYTES, SESSION_BYTES
 from rap.sandbox import Packed
 
@@ -77,7 +77,7 @@ def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:
 
 def packed_import(path: str, image_size: list[int] | None) -> Packed:
     """The cameras of a file, its format's name and its reader's notes, for `read_import`."""
-    file, size = Path(path), None if image_size is None else (image_size[0], image_size[1])
+    file, size = given_file(Path(path)), None if image_size is None else (image_size[0], image_size[1])
     with reading(file.name), tempfile.TemporaryDirectory() as folder:
         if file.suffix.lower() == ".zip":
             _unpack_colmap(file, Path(folder))
@@ -124,5 +124,8 @@ def _unpack_colmap(path: Path, folder: Path) -> None:
         wanted = {name: members[name] for name in COLMAP_FILES if name in members}
         if not wanted:
             raise InputError(f"{path.name}: holds none of {', '.join(COLMAP_FILES)}, expected COLMAP's text files")
+        for name in COLMAP_FILES[:2]:
+            if name not in wanted:
+                raise InputError(f"{path.name}: {name} is missing, expected COLMAP's cameras.txt and images.txt")
         for name, member in wanted.items():
             (folder / name).write_bytes(b"".join(archive.chunks(found, member, CAMERA_BYTES.value, path.name)))

@@ -19,7 +19,7 @@ from rap.data.video import open_video
 from rap.errors import InputError
 from rap.formats import archive, checks
 from rap.formats.values import whole
-from rap.guard import reading
+from rap.guard import given_file, reading
 from rap.limits import FILE_BYTES, MANIFEST_BYTES, SESSION_BYTES, THUMBNAIL_BYTES
 from rap.sandbox import Packed
 
@@ -37,7 +37,7 @@ def unpacked(path: str, folder: str) -> Packed:
     Raises:
         InputError: what is wrong with the file, and what would be right.
     """
-    file, target = Path(path), Path(folder)
+    file, target = given_file(Path(path)), Path(folder)
     with reading(file.name, "save or upload it again"):
         checks.file_size_checked(file, FILE_BYTES)
         with archive.opened(file, SESSION_BYTES) as found:

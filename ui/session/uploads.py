@@ -14,7 +14,7 @@ from rap.data.images import IMAGE_SUFFIXES, open_image
 from rap.data.packed import packed_clip, unpacked_clip
 from rap.errors import InputError
 from rap.geometry import Trajectory
-from rap.guard import plain, reading
+from rap.guard import given_file, plain, reading
 from rap.sandbox import Packed
 
 CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
@@ -53,6 +53,8 @@ def read_clip(paths: Sequence[str], num_frames: int) -> Clip:
 
 def packed_upload(paths: list[str], num_frames: int) -> Packed:
     """The clip for `read_clip`, on its way from the process that has read it."""
+    for path in paths:
+        given_file(Path(path))
     cameras = [path for path in paths if _is_cameras(path)]
     footage = [path for path in paths if path not in cameras]
     if not footage:
