@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL.Image import DecompressionBombError
+
 from rap.errors import InputError
 
 DAMAGE = (
     OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, RuntimeError,
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, tokenize.TokenError,
+    DecompressionBombError,
 )  # fmt: skip
 """What Pillow, FFmpeg, NumPy, zipfile and json raise for files that are broken or made to look so."""
 
