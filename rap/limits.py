@@ -50,7 +50,7 @@ def _words(number: float) -> str:
 FILE_BYTES = Limit(1 << 30, "bytes", "one picture, film or session file", "a minute of 4K from a phone has 0.7 GB")
 LISTED_FILES = Limit(2_000, "files", "pictures given at once", "each is opened to see what it is")
 READ_SECONDS = Limit(90, "seconds", "reading what was given, wall time", "a minute of 4K takes about 40 on two cores")
-READ_BYTES = Limit(2 << 30, "bytes", "memory for reading what was given", "the largest picture takes 1.2 GB on its way")
+READ_BYTES = Limit(2 << 30, "bytes", "memory for reading what was given", "the largest picture takes 1 GB on its way")
 READS = Limit(2, "reads", "reads at the same time, in all", "two cores")
 
 # --- pictures and films -----------------------------------------------------------------------------------------------

@@ -104,12 +104,13 @@ def _check_contents(folder: Path, name: str) -> None:
     """What is in the files, as far as their headers tell: later readers take it for granted."""
     total = 0
     for file in sorted(folder.rglob("*.*")):
-        entry = file.relative_to(folder).as_posix()
-        if file.suffix == ".npz":
-            total += archive.array_bytes(file, SESSION_BYTES)
-            SESSION_BYTES.check(total, f"{name}: its arrays unpack to", "keep less in it")
-        elif file.suffix == ".mp4":
-            with reading(f"{name}: {entry}"):
+        try:
+            if file.suffix == ".npz":
+                total += archive.array_bytes(file, SESSION_BYTES)
+                SESSION_BYTES.check(total, "its arrays unpack to", "keep less in it")
+            elif file.suffix == ".mp4":
                 open_video(file)
-        elif file.suffix == ".jpg":
-            THUMBNAIL_BYTES.check(file.stat().st_size, f"{name}: {entry} has", "save the session again")
+            elif file.suffix == ".jpg":
+                THUMBNAIL_BYTES.check(file.stat().st_size, f"{file.name} has", "save the session again")
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
