@@ -63,6 +63,7 @@ FILM_WORK = Limit(50_000_000_000, "pixels in all", "a film, pixels times frames"
 ANIMATION_WORK = Limit(
     2_000_000_000, "pixels in all", "an animated picture, pixels times frames", "Pillow decodes 50 million a second"
 )
+ANIMATION_BYTES = Limit(64 << 20, "bytes", "an animated picture", "films of that size are better given as MP4")
 
 # --- cameras ----------------------------------------------------------------------------------------------------------
 

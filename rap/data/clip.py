@@ -330,7 +330,7 @@ def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Up
     if image is None:
         return Upload(path.stem, open_video(path))
     with image:
-        if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
+        if image.format in ANIMATED and getattr(image, "is_animated", False):
             return Upload(path.stem, open_animation(image, path))
     return Upload(path.stem, PictureList([path], path.name))
 

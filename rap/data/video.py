@@ -24,7 +24,7 @@ from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
 from rap.writing import whole_file
 from rap.guard import reading, told
-from rap.limits import ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
+from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
     from av.container import InputContainer
@@ -198,8 +198,10 @@ def open_animation(image: Image.Image, path: Path) -> Animation:
     Raises:
         InputError: it is damaged, or has too many pixels in all.
     """
-    count, durations_ms = image.n_frames, []  # type: ignore[attr-defined]
     remedy = "take out frames, make it smaller, or give it as MP4"
+    ANIMATION_BYTES.check(path.stat().st_size, f"{path.name}: has", remedy)
+    count = max(1, _gif_frame_count(path)) if image.format == "GIF" else image.n_frames  # type: ignore[attr-defined]
+    durations_ms = []
     FILM_FRAMES.check(count, f"{path.name}: has", remedy)
     ANIMATION_WORK.check(count * image.height * image.width, f"{path.name}: has {count} frames and so", remedy)
     for i in range(min(count, 20)):
@@ -208,6 +210,27 @@ def open_animation(image: Image.Image, path: Path) -> Animation:
     mean_ms = float(np.mean(durations_ms))
     fps = 1000 / mean_ms if 1 <= mean_ms <= 100_000 else 10.0  # browsers show a GIF without a rate at that
     return Animation(path, path.name, fps, count)
+
+
+def _gif_frame_count(path: Path) -> int:
+    """Frames of a GIF (GIF89a, appendix A), no further than one more than is taken: Pillow counts millions of them."""
+    data = path.read_bytes()
+    at, count = 13 + _colours_bytes(data[10]), 0
+    while at < len(data) and count <= FILM_FRAMES.value and data[at] in (0x21, 0x2C):
+        if data[at] == 0x2C:  # a picture: place and size, its own colours, the width of its codes
+            at += 11 + (_colours_bytes(data[at + 9]) if at + 9 < len(data) else 0)
+            count += 1
+        else:  # an extension and its label
+            at += 2
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return count
+
+
+def _colours_bytes(flags: int) -> int:
+    """Of a colour table, by the byte that tells of it."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def open_video(path: Path) -> VideoFile:

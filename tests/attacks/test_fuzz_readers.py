@@ -15,7 +15,7 @@ import pytest
 from rap import sandbox
 
 COUNT = int(os.environ.get("RAP_FUZZ", "60"))
-BATCH = 200
+BATCH = 60
 NAMES = [
     *(f"picture{suffix}" for suffix in honest.PICTURES), *(f"animation{suffix}" for suffix in honest.ANIMATIONS),
     *(f"film{suffix}" for suffix in honest.FILMS), *(f"cameras {name}" for name in honest.CAMERAS),

@@ -114,7 +114,7 @@ def _is_film(path: str) -> bool:
         if image is None:
             return Path(path).suffix.lower() not in IMAGE_SUFFIXES
         with image, reading(Path(path).name):
-            return image.format in ANIMATED and getattr(image, "n_frames", 1) > 1
+            return image.format in ANIMATED and getattr(image, "is_animated", False)
     except InputError:  # a size that is refused, or damage
         return False
 
