@@ -20,9 +20,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from rap.errors import InputError
-from rap.writing import whole_file
 from rap.guard import DAMAGE, reading
 from rap.limits import FILE_BYTES, PICTURE_PIXELS, PICTURE_SIDE, Limit
+from rap.writing import whole_file
 
 IMAGE_SUFFIXES = (
     ".jpg",

@@ -22,9 +22,9 @@ from PIL import Image
 
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
-from rap.writing import whole_file
 from rap.guard import reading, told
 from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
+from rap.writing import whole_file
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
     from av.container import InputContainer

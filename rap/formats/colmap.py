@@ -25,8 +25,8 @@ from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
-from rap.writing import whole_file
 from rap.limits import CAMERAS
+from rap.writing import whole_file
 
 PARAMETERS = {"PINHOLE": ("FX", "FY", "CX", "CY"), "SIMPLE_PINHOLE": ("F", "CX", "CY")}
 POSE_FIELDS = ("QW", "QX", "QY", "QZ", "TX", "TY", "TZ")

@@ -32,9 +32,9 @@ from PIL import Image
 from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry.trajectory import Trajectory
-from rap.writing import write_text
 from rap.guard import DAMAGE
 from rap.limits import CAMERAS, JSON_BYTES
+from rap.writing import write_text
 
 SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
 """Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""

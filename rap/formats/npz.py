@@ -15,9 +15,9 @@ import numpy as np
 from rap.errors import InputError
 from rap.formats import archive, checks
 from rap.geometry.trajectory import Trajectory
-from rap.writing import whole_file
 from rap.guard import reading
 from rap.limits import CAMERAS, NPZ_BYTES
+from rap.writing import whole_file
 
 REQUIRED = ("Ts_world_camera", "intrinsics", "image_size")
 

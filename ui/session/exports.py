@@ -13,7 +13,6 @@ from PIL import Image
 
 from rap import formats
 from rap.data import playback_fps, write_frames, write_video
-from rap.data import playback_fps, write_video
 from rap.errors import InputError
 from rap.figures import paper_layout
 from rap.geometry import Trajectory

@@ -22,6 +22,7 @@ from rap.formats.values import whole
 from rap.guard import given_file, reading
 from rap.limits import FILE_BYTES, MANIFEST_BYTES, SESSION_BYTES, THUMBNAIL_BYTES
 from rap.sandbox import Packed
+from rap.writing import room_for
 
 KIND, VERSION = "rays-as-pixels session", 1
 MANIFEST = "manifest.json"
@@ -38,7 +39,7 @@ def unpacked(path: str, folder: str) -> Packed:
         InputError: what is wrong with the file, and what would be right.
     """
     file, target = given_file(Path(path)), Path(folder)
-    with reading(file.name, "save or upload it again"):
+    with reading(file.name, "save or upload it again"), room_for(file):
         checks.file_size_checked(file, FILE_BYTES)
         with archive.opened(file, SESSION_BYTES) as found:
             manifest = _manifest(found, file.name)
