@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import struct
-import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from PIL.Image import DecompressionBombError
 
 from rap.errors import InputError
 
 DAMAGE = (
     OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, RuntimeError,
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, tokenize.TokenError,
+    DecompressionBombError,
 )  # fmt: skip
 """What Pillow, FFmpeg, NumPy, zipfile and json raise for files that are broken or made to look so."""
 
@@ -40,10 +44,8 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
     """
     try:
         yield
-    except InputError as error:
-        if name in str(error):
-            raise
-        raise InputError(f"{name}: {error}") from error
+    except InputError:
+        raise
     except MemoryError as error:
         raise InputError(f"{name}: needs more memory than there is for reading; give a smaller file") from error
     except RecursionError as error:
@@ -51,22 +53,30 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
     except Exception as error:
         if not isinstance(error, DAMAGE):
             logger.exception("%s: reading it raised what no reader should", name)
-        raise InputError(f"{name}: is damaged or not what it claims to be ({told(error)}); {remedy}") from error
+        what = f"is damaged, cut off, or not what it claims to be ({told(error)})"
+        raise InputError(f"{name}: {what}; {remedy}") from error
+
+
+def given_file(path: Path) -> Path:
+    """The path of a file that a visitor gave; a refusal names neither the folder it is in nor what else is there.
+
+    Raises:
+        InputError: it is no regular file.
+    """
+    if not path.is_file():
+        raise InputError(f"{plain(path.name)}: not a file; give a picture or a video, a session or cameras")
+    return path
 
 
 def told(error: BaseException) -> str:
     """Another's error in one short printable line; its kind where it says nothing."""
-    text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
-    text = text or type(error).__name__
+    text = " ".join(plain(str(error)).split()) or type(error).__name__
     return text if len(text) <= MAX_TOLD else text[: MAX_TOLD - 3] + "..."
 
 
-def finite_int(text: str) -> int:
-    """A whole number of JSON that is a float, too: 10**400 is none.
+def plain(text: str) -> str:
+    """Text on one line, with a space for every kind of blank and "_" for what is not for reading.
 
-    Raises:
-        ValueError: it is beyond float64.
+    Names of files hold such: macOS writes a narrow space before PM, and other systems' bytes need not be text at all.
     """
-    if len(text) > len(str(int(sys.float_info.max))):
-        raise ValueError(f"a whole number of {len(text)} digits is beyond what is computed with")
-    return int(text)
+    return "".join(c if c.isprintable() else " " if c.isspace() else "_" for c in text)

@@ -30,13 +30,13 @@ class Limit:
         """Refuse more than the limit.
 
         Args:
-            where: file, field or argument, as the sentence begins.
+            where: how the sentence begins, as "clip.mp4: has".
 
         Raises:
             InputError: `found` is larger, or no number.
         """
         if not found <= self.value:
-            raise InputError(f"{where}: {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
+            raise InputError(f"{where} {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
 
 
 def _words(number: float) -> str:
@@ -50,7 +50,7 @@ def _words(number: float) -> str:
 FILE_BYTES = Limit(1 << 30, "bytes", "one picture, film or session file", "a minute of 4K from a phone has 0.7 GB")
 LISTED_FILES = Limit(2_000, "files", "pictures given at once", "each is opened to see what it is")
 READ_SECONDS = Limit(90, "seconds", "reading what was given, wall time", "a minute of 4K takes about 40 on two cores")
-READ_BYTES = Limit(2 << 30, "bytes", "memory for reading what was given", "the largest picture takes 1.2 GB on its way")
+READ_BYTES = Limit(2 << 30, "bytes", "memory for reading what was given", "the largest picture takes 1 GB on its way")
 READS = Limit(2, "reads", "reads at the same time, in all", "two cores")
 
 # --- pictures and films -----------------------------------------------------------------------------------------------
@@ -63,6 +63,7 @@ FILM_WORK = Limit(50_000_000_000, "pixels in all", "a film, pixels times frames"
 ANIMATION_WORK = Limit(
     2_000_000_000, "pixels in all", "an animated picture, pixels times frames", "Pillow decodes 50 million a second"
 )
+ANIMATION_BYTES = Limit(64 << 20, "bytes", "an animated picture", "films of that size are better given as MP4")
 
 # --- cameras ----------------------------------------------------------------------------------------------------------
 
@@ -71,15 +72,20 @@ JSON_BYTES = Limit(32 << 20, "bytes", "a camera file in JSON", "20,000 cameras h
 JSON_NODES = Limit(
     200_000, "lists and objects", "a JSON file, counted before it is parsed", "20,000 cameras have 120,000"
 )
+LINES = Limit(100_000, "lines", "a camera file in text", "20,000 images of COLMAP have 40,000")
+LINE_CHARACTERS = Limit(4 << 20, "characters", "a line of it", "an image of COLMAP with 90,000 points")
+FRAME_NAME_CHARACTERS = Limit(1_024, "characters", "the path of a frame's picture", "what file systems take is near it")
 CAMERAS = Limit(20_000, "cameras", "a camera file", "one for each frame of the longest film")
 CAMERA_SIDE = Limit(16_384, "pixels on a side", "the image of a camera", "the largest sensors have 14,204")
-NPZ_BYTES = Limit(32 << 20, "bytes unpacked", "a camera file in npz", "20,000 cameras with their names have 19 MB")
+NPZ_BYTES = Limit(32 << 20, "bytes", "a camera file in npz, unpacked", "20,000 cameras with their names have 19 MB")
 EXPORTED_CAMERAS = Limit(2_000, "cameras", "a path that is exported", "viewers draw no more")
 
 # --- archives ---------------------------------------------------------------------------------------------------------
 
 ARCHIVE_ENTRIES = Limit(2_000, "files", "an archive", "a session of four hundred takes")
-SESSION_BYTES = Limit(512 << 20, "bytes unpacked", "a session file, arrays within it counted again", "a hundred takes")
+SESSION_BYTES = Limit(
+    512 << 20, "bytes", "a session file, unpacked, and its arrays again", "a hundred takes have 100 MB"
+)
 MANIFEST_BYTES = Limit(4 << 20, "bytes", "the manifest of a session file", "four hundred takes have 0.4 MB")
 SESSION_TAKES = Limit(500, "takes", "a session file", "each is drawn on the page")
 SESSION_POINTS = Limit(200_000, "points", "the points of a session file", "a refinement makes some thousands")

@@ -161,6 +161,7 @@ def _default_steps(checkpoint: Path) -> int | None:
 
 def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
     try:
+        from rap import sandbox
         from rap.geometry.motion import MotionLimits
         from ui.document.verification import KnownPaths
         from ui.serve.jobs import Worker
@@ -174,5 +175,6 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
+        sandbox.warm_up("ui.session.uploads", "ui.document.importing", "ui.session.session_archive")
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)

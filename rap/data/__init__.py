@@ -1,8 +1,8 @@
 """Uploads become clips here: frames of one size, their rate, and reference cameras where a file knows these.
 
 It knows `rap.geometry` and `rap.formats`. Everyone above imports the names below, or a file for what they leave out.
-Read `clip` (from an upload to the value `Clip`), then what it is made with: `images`, `video`, `reference`. `dataset`
-is for the trainings: shards of posed clips.
+Read `clip` (from an upload to the value `Clip`), then what it is made with: `images`, `video`, `reference`.
+`packed` takes a clip to another process or into a file. `dataset` is for the trainings: shards of posed clips.
 """
 
 from rap.data.clip import Clip, fit_size, load_clip

@@ -41,6 +41,8 @@ from rap.data.reference import (
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
+from rap.guard import plain, reading
+from rap.limits import LISTED_FILES, PATH_FRAMES, TAKE_PIXELS
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
@@ -251,7 +253,11 @@ def load_clip(
         ValueError: an argument is out of range.
     """
     _check_arguments(num_frames, start, stride, size)
-    upload = open_upload(path)
+    with reading(_title(path)):
+        return _loaded(open_upload(path), num_frames, start, stride, size)
+
+
+def _loaded(upload: Upload, num_frames: int, start: int, stride: int | None, size: tuple[int, int] | None) -> Clip:
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
@@ -267,6 +273,11 @@ def load_clip(
             raise InputError(f"{source.name}: no frame of the video can be decoded; convert it to H.264 MP4")
         count = end
     raise InputError(f"{source.name}: the video decodes to another number of frames each time; convert it to H.264 MP4")
+
+
+def _title(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> str:
+    """What a refusal calls that which was given."""
+    return Path(path).name if isinstance(path, (str, PathLike)) else "pictures"
 
 
 @dataclass(frozen=True)
@@ -308,6 +319,7 @@ def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Up
     if not isinstance(path, (str, PathLike)):
         if len(path) == 0:
             raise InputError("no pictures given; give at least one")
+        LISTED_FILES.check(len(path), "pictures:", "give fewer, or a video")
         pictures = [existing_file(item) for item in path]
         name = _common_name(pictures)
         return Upload(name, PictureList(pictures, pictures[0].name if len(pictures) == 1 else name))
@@ -318,7 +330,7 @@ def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Up
     if image is None:
         return Upload(path.stem, open_video(path))
     with image:
-        if image.format in ANIMATED and getattr(image, "n_frames", 1) > 1:
+        if image.format in ANIMATED and getattr(image, "is_animated", False):
             return Upload(path.stem, open_animation(image, path))
     return Upload(path.stem, PictureList([path], path.name))
 
@@ -430,9 +442,9 @@ def _clip(
         fps,
         trajectory=trajectory,
         frame_indices=indices,
-        frame_names=tuple(source.frame_names[i] for i in indices) if source.frame_names else (),
-        name=upload.name,
-        notes=(*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes),
+        frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
+        name=plain(upload.name),
+        notes=tuple(map(plain, (*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
@@ -481,9 +493,12 @@ def _size_notes(sizes: list[tuple[int, int]], size: tuple[int, int]) -> tuple[st
 def _check_arguments(num_frames: int, start: int, stride: int | None, size: tuple[int, int] | None) -> None:
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
+    PATH_FRAMES.check(num_frames, "num_frames:", "take fewer, or every n-th by a stride")
     if start < 0:
         raise ValueError(f"start must be at least 0, got {start}")
     if stride is not None and stride < 1:
         raise ValueError(f"stride must be at least 1, got {stride}; leave it out to cover the whole input")
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
+    if size is not None:
+        TAKE_PIXELS.check(size[0] * size[1], "size:", "take a smaller one")

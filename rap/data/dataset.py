@@ -7,7 +7,6 @@ are left unread. `rap.synthetic` writes such shards, knowing nothing of this mod
 from __future__ import annotations
 
 import threading
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from rap.errors import InputError
+from rap.guard import DAMAGE
 
 SHARD_KEYS = ("frames_u8", "Ts_world_camera", "intrinsics", "median_depth")
 DEPTH_KEY = "depth"
@@ -65,7 +65,7 @@ def read_shard(path: Path) -> PosedClips:
             clips = PosedClips(*(shard[key] for key in SHARD_KEYS), depth=shard.get(DEPTH_KEY))
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (*DAMAGE, MemoryError) as error:
         raise InputError(f"{path}: cannot be read as a shard of clips ({error}); delete it or make it again") from error
     _check_shapes(path, clips)
     return clips

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from rap.errors import InputError
+from rap.guard import DAMAGE, reading
+from rap.limits import FILE_BYTES, PICTURE_PIXELS, PICTURE_SIDE, Limit
 from rap.writing import whole_file
 
 IMAGE_SUFFIXES = (
@@ -46,9 +47,6 @@ PIL_FORMATS = tuple(
 )
 """The decoders that uploads may reach: others run outside programs (EPS) or go by no magic number."""
 
-MAX_PIXELS = 89_000_000
-"""Larger pictures are refused before they are decoded; just under Pillow's own warning for decompression bombs."""
-
 MIN_SIDE = 16
 """Pixels: below this a picture shows nothing that a camera could be found from."""
 
@@ -61,6 +59,7 @@ _UPRIGHT = {
     7: (Image.Transpose.TRANSVERSE,),
     8: (Image.Transpose.ROTATE_90,),
 }
+_EIGHT_OF_16_BITS = np.round(np.arange(65536) / 257).astype(np.uint8)
 _EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _EXIF_FOCAL_35MM = 0xA405
@@ -83,19 +82,18 @@ def open_image(path: Path) -> Image.Image | None:
     """Open a picture's header, or `None` when the file is no picture of a known kind.
 
     Raises:
-        InputError: it has more than `MAX_PIXELS` pixels, or sides shorter than `MIN_SIDE`.
+        InputError: it has more than `PICTURE_PIXELS`, or sides shorter than `MIN_SIDE` or longer than `PICTURE_SIDE`.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # what is too large is refused below
             image = Image.open(path, formats=PIL_FORMATS)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
         raise InputError(
-            f"{path.name}: more than {MAX_PIXELS / 1e6:.0f} million pixels; make the picture smaller"
+            f"{path.name}: more than {PICTURE_PIXELS.value / 1e6:.0f} million pixels; make the picture smaller"
         ) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        # Pillow's plugins raise any of these for a header that is not theirs or is cut off.
-        return None
+    except DAMAGE:
+        return None  # Pillow's plugins raise anything for a header that is not theirs or is cut off
     try:
         check_picture_size(path.name, (image.height, image.width))
     except InputError:
@@ -104,7 +102,7 @@ def open_image(path: Path) -> Image.Image | None:
     return image
 
 
-def check_picture_size(name: str, size: tuple[int, int]) -> None:
+def check_picture_size(name: str, size: tuple[int, int], most: Limit = PICTURE_PIXELS) -> None:
     """Refuse an (h, w) that is too small to use or too large to decode.
 
     Raises:
@@ -113,9 +111,10 @@ def check_picture_size(name: str, size: tuple[int, int]) -> None:
     h, w = size
     if min(h, w) < MIN_SIDE:
         raise InputError(f"{name}: {w} x {h} pixels; each side needs at least {MIN_SIDE}; give a larger picture")
-    if h * w > MAX_PIXELS:
+    PICTURE_SIDE.check(max(h, w), f"{name}: has", "make the picture smaller")
+    if h * w > most.value:
         raise InputError(
-            f"{name}: {w} x {h} pixels are more than {MAX_PIXELS / 1e6:.0f} million; make the picture smaller"
+            f"{name}: {w} x {h} pixels are more than {most.value / 1e6:.0f} million; make the picture smaller"
         )
 
 
@@ -141,15 +140,13 @@ def decoded(image: Image.Image, name: str) -> Image.Image:
     Raises:
         InputError: the data are damaged or cut off, or hold values of unknown range.
     """
-    try:
+    with reading(name, "export the picture again"):
         image.load()
         exif = image.getexif()
         orientation = exif.get(_EXIF_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as error:
-        raise InputError(f"{name}: the picture is damaged or cut off ({error}); export it again") from error
-    rgb = to_rgb(image, name)
-    for transposition in _UPRIGHT.get(orientation, ()):
-        rgb = rgb.transpose(transposition)
+        rgb = to_rgb(image, name)
+        for transposition in _UPRIGHT.get(orientation, ()):
+            rgb = rgb.transpose(transposition)
     focal_35mm = _focal_35mm(exif, image.size)
     if focal_35mm is not None:
         rgb.info[FOCAL_35MM] = focal_35mm
@@ -164,8 +161,8 @@ def _focal_35mm(exif: Image.Exif, stored_size: tuple[int, int]) -> float | None:
             tags = exif.get_ifd(_EXIF_IFD)
         focal = float(tags.get(_EXIF_FOCAL_35MM, 0))
         taken = float(tags.get(_EXIF_WIDTH, 0)), float(tags.get(_EXIF_HEIGHT, 0))
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, struct.error):
-        return None  # Pillow raises any of these for a damaged directory; the picture itself is whole
+    except DAMAGE:
+        return None  # the directory is damaged; the picture itself is whole
     if not PLAUSIBLE_FOCAL_35MM[0] <= focal <= PLAUSIBLE_FOCAL_35MM[1]:
         return None
     if min(taken) > 0:
@@ -194,24 +191,32 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         InputError: integer values beyond 16 bits, or floats outside [0, 1].
     """
     if image.mode.startswith("I"):
-        # 16-bit grey is "I;16" in newer Pillow and "I" in older; 65535 / 257 = 255 exactly.
-        values = np.asarray(image, dtype=np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise InputError(
-                f"{name}: pixel values from {values.min()} to {values.max()}; expected 0 to 65535 (16 bits); "
-                "save it as 8- or 16-bit"
-            )
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+        return _grey_of_16_bits(image, name).convert("RGB")
     if image.mode == "F":
-        floats = np.asarray(image, dtype=np.float64)
+        floats = np.asarray(image)
         if not (np.isfinite(floats).all() and floats.min() >= 0 and floats.max() <= 1):
             raise InputError(f"{name}: floating-point pixels outside 0 to 1; save it as 8- or 16-bit")
-        return Image.fromarray(np.round(floats * 255).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(np.round(floats * np.float32(255)).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, (255, 255, 255))
+        white.paste(rgba, mask=rgba)
+        return white
     return image.convert("RGB")
+
+
+def _grey_of_16_bits(image: Image.Image, name: str) -> Image.Image:
+    """Mode "I;16" of newer Pillow and "I" of older: 65535 / 257 = 255 exactly."""
+    values = np.asarray(image)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise InputError(
+            f"{name}: pixel values from {low} to {high}; expected 0 to 65535 (16 bits); save it as 8- or 16-bit"
+        )
+    if values.dtype.itemsize > 2 or not values.dtype.isnative:
+        values = values.astype(np.uint16)
+    # a table rather than arithmetic: that would hold 32 bytes for each pixel at once
+    return Image.fromarray(_EIGHT_OF_16_BITS[values])
 
 
 def existing_file(path: str | PathLike[str]) -> Path:
@@ -227,6 +232,7 @@ def existing_file(path: str | PathLike[str]) -> Path:
         raise InputError(f"{path}: not a file; give a picture or a video")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name}: the file is empty (0 bytes); upload or export it again")
+    FILE_BYTES.check(path.stat().st_size, f"{path.name}: has", "give a shorter or smaller one")
     return path
 
 

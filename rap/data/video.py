@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,8 @@ from PIL import Image
 
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
+from rap.guard import reading, told
+from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
 from rap.writing import whole_file
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
@@ -31,8 +34,8 @@ if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports 
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,h264,hevc,ivf,gif,mxf,dv"
 """FFmpeg's input formats that an upload may reach: a playlist (HLS, concat) could open other files and addresses."""
 
-MAX_DECODED_FRAMES = 20_000
-"""How far into a video the reader goes: about eleven minutes at 30 frames a second."""
+DECODING_THREADS = 4
+"""Each holds frames of its own: eight of them would hold half a gigabyte of an 8K film."""
 
 DEFAULT_FPS = 8.0
 """Frame rate of a list or folder of pictures, which has none of its own."""
@@ -105,12 +108,13 @@ class Animation:
         if image is None:
             raise InputError(f"{self.path.name}: the animation cannot be read any more; upload it again")
         kept = []
-        with image:
+        with image, reading(self.path.name):
             for i in indices:
                 try:
                     image.seek(i)
                 except EOFError:
                     return kept, i
+                check_picture_size(self.path.name, (image.height, image.width))  # a frame may be larger than the first
                 kept.append(shrink(decoded(image, self.path.name)))
         return kept, self.count
 
@@ -130,38 +134,103 @@ class VideoFile:
 
     def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
         wanted, last = set(indices), max(indices)
-        kept, seen = [], 0
+        kept, seen, work = [], 0, self._foreseen(self.count if to_end else last + 1)
         with opened(self.path) as (container, stream):
             for i, frame in enumerate(decoded_frames(container, stream)):
                 if i in wanted:
                     kept.append(shrink(upright(frame, stream, self.path.name)))
                 if i >= last and not to_end:
                     return kept, None
-                seen = self._counted(i)
+                seen = work.done(frame)
         return kept, seen
 
     def recount(self) -> int:
+        seen, work = 0, self._foreseen(self.count)
         with opened(self.path) as (container, stream):
-            return max((self._counted(i) for i, _ in enumerate(decoded_frames(container, stream))), default=0)
+            for frame in decoded_frames(container, stream):
+                seen = work.done(frame)
+        return seen
 
-    def _counted(self, i: int) -> int:
-        if i >= MAX_DECODED_FRAMES:
-            raise InputError(
-                f"{self.path.name}: more than {MAX_DECODED_FRAMES} frames have to be searched; "
-                "cut the video, or choose an earlier part with a start and a stride"
-            )
-        return i + 1
+    def _foreseen(self, frames: int) -> Work:
+        """Nothing done yet, and not too much to do: by the header, or where that says so by the packets themselves."""
+        work = Work(self.path.name)
+        with opened(self.path) as (container, stream):
+            size = stream.codec_context.height * stream.codec_context.width
+            if frames > FILM_FRAMES.value or frames * size > FILM_WORK.value:
+                frames = min(frames, _packet_count(container, stream))
+            work.check(frames, frames * size)
+        return work
+
+
+@dataclass
+class Work:
+    """What decoding a film has cost so far, in frames and pixels."""
+
+    name: str
+    frames: int = 0
+    pixels: int = 0
+
+    def done(self, frame: VideoFrame) -> int:
+        """Frames so far, this one among them.
+
+        Raises:
+            InputError: that was too much.
+        """
+        self.frames += 1
+        self.pixels += frame.width * frame.height
+        self.check(self.frames, self.pixels)
+        return self.frames
+
+    def check(self, frames: int, pixels: int) -> None:
+        """Refuse more than the limits.
+
+        Raises:
+            InputError: naming the limit.
+        """
+        remedy = "cut the video, or choose an earlier part with a start and a stride"
+        FILM_FRAMES.check(frames, f"{self.name}: has to be searched through", remedy)
+        FILM_WORK.check(pixels, f"{self.name}: has to be decoded through", f"make the video smaller, or {remedy}")
 
 
 def open_animation(image: Image.Image, path: Path) -> Animation:
-    """The frames of an animated picture; its rate is the inverse of the mean duration of the first frames."""
+    """The frames of an animated picture; its rate is the inverse of the mean duration of the first frames.
+
+    Raises:
+        InputError: it is damaged, or has too many pixels in all.
+    """
+    remedy = "take out frames, make it smaller, or give it as MP4"
+    ANIMATION_BYTES.check(path.stat().st_size, f"{path.name}: has", remedy)
+    count = max(1, _gif_frame_count(path)) if image.format == "GIF" else image.n_frames  # type: ignore[attr-defined]
     durations_ms = []
-    for i in range(min(image.n_frames, 20)):  # type: ignore[attr-defined]
+    FILM_FRAMES.check(count, f"{path.name}: has", remedy)
+    ANIMATION_WORK.check(count * image.height * image.width, f"{path.name}: has {count} frames and so", remedy)
+    for i in range(min(count, 20)):
         image.seek(i)
         durations_ms.append(float(image.info.get("duration", 100)))
     mean_ms = float(np.mean(durations_ms))
-    fps = 1000 / mean_ms if mean_ms > 0 else 10.0  # browsers show a GIF without a rate at 10 frames a second
-    return Animation(path, path.name, fps, image.n_frames)  # type: ignore[attr-defined]
+    fps = 1000 / mean_ms if 1 <= mean_ms <= 100_000 else 10.0  # browsers show a GIF without a rate at that
+    return Animation(path, path.name, fps, count)
+
+
+def _gif_frame_count(path: Path) -> int:
+    """Frames of a GIF (GIF89a, appendix A), no further than one more than is taken: Pillow counts millions of them."""
+    data = path.read_bytes()
+    at, count = 13 + _colours_bytes(data[10]), 0
+    while at < len(data) and count <= FILM_FRAMES.value and data[at] in (0x21, 0x2C):
+        if data[at] == 0x2C:  # a picture: place and size, its own colours, the width of its codes
+            at += 11 + (_colours_bytes(data[at + 9]) if at + 9 < len(data) else 0)
+            count += 1
+        else:  # an extension and its label
+            at += 2
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return count
+
+
+def _colours_bytes(flags: int) -> int:
+    """Of a colour table, by the byte that tells of it."""
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def open_video(path: Path) -> VideoFile:
@@ -185,10 +254,12 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     from av.error import FFmpegError
 
     try:
-        container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS})
-    except FFmpegError as error:
+        # titles and comments are not read, and some programs write them in other alphabets than UTF-8
+        container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        words = getattr(error, "strerror", None) or told(error)  # FFmpeg's whole text has the file's path in it
         raise InputError(
-            f"{path.name}: neither a picture nor a video that can be read ({error.strerror}); "
+            f"{path.name}: neither a picture nor a video that can be read ({words}); "
             "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
         ) from error
     with container:
@@ -198,8 +269,10 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if stream.codec_context is None:
             raise InputError(f"{path.name}: the video's codec is not known here; convert it to H.264 MP4")
         stream.thread_type = "AUTO"
-        check_picture_size(path.name, (stream.codec_context.height, stream.codec_context.width))
-        yield container, stream
+        stream.codec_context.thread_count = DECODING_THREADS
+        check_picture_size(path.name, (stream.codec_context.height, stream.codec_context.width), FILM_PIXELS)
+        with reading(path.name, "convert it to H.264 MP4"):
+            yield container, stream
 
 
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
@@ -227,12 +300,12 @@ def upright(frame: VideoFrame, stream: VideoStream, name: str) -> Image.Image:
     Raises:
         InputError: its size may change within a stream, and the new one is out of bounds.
     """
-    check_picture_size(name, (frame.height, frame.width))
+    check_picture_size(name, (frame.height, frame.width), FILM_PIXELS)
     image = Image.fromarray(frame.to_ndarray(format="rgb24"))
     pixel_aspect = stream.sample_aspect_ratio
     if pixel_aspect and pixel_aspect != 1:
         width = max(1, round(image.width * float(pixel_aspect)))
-        check_picture_size(name, (image.height, width))
+        check_picture_size(name, (image.height, width), FILM_PIXELS)
         image = image.resize((width, image.height), Image.Resampling.LANCZOS)
     # FFmpeg's angle and Pillow's both run counter-clockwise.
     quarter = round(frame.rotation / 90) % 4
@@ -250,7 +323,6 @@ def _frame_rate(stream: VideoStream) -> float:
 def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
     """Frames by metadata, else by duration and rate, else by counting packets without decoding; a guess, at least 1."""
     import av
-    from av.error import FFmpegError
 
     if stream.frames > 0:
         return stream.frames
@@ -258,10 +330,20 @@ def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
         return max(1, round(float(stream.duration * stream.time_base * stream.average_rate)))
     if container.duration and stream.average_rate:
         return max(1, round(container.duration / av.time_base * float(stream.average_rate)))
+    return _packet_count(container, stream)
+
+
+def _packet_count(container: InputContainer, stream: VideoStream) -> int:
+    """Packets, as far as the reader would go; nothing is decoded."""
+    from av.error import FFmpegError
+
+    count = 0
     try:
-        return max(1, sum(1 for packet in container.demux(stream) if packet.size))
+        for packet in islice(container.demux(stream), FILM_FRAMES.value + 2):  # the last one is empty
+            count += bool(packet.size)
     except FFmpegError:
-        return 1
+        pass  # a file that was cut off: what came before is used
+    return max(1, count)
 
 
 WATCHABLE_FPS = (4.0, 30.0)

@@ -27,7 +27,9 @@ from typing import Any
 
 from rap.errors import InputError
 from rap.formats import checks, colmap, nerfstudio, npz, realestate10k, tum
+from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
+from rap.guard import reading
 
 __all__ = ["FORMATS", "Format", "detect", "read", "read_frame_names", "write"]
 
@@ -131,12 +133,16 @@ def read(
         InputError: the file cannot be used; the message names file, field, value and remedy.
         ValueError: there is no format of this name.
     """
-    chosen = detect(path) if format_name is None else _format(format_name)
-    if chosen.read is None:
-        raise InputError(f"{Path(path).name}: {chosen.title} cannot be read back; give one of {_readable()}")
+    if fov_y_rad is not None:
+        intrinsics_from_fov(fov_y_rad, image_size or checks.DEFAULT_IMAGE_SIZE)  # the caller's mistake, not the file's
+    chosen = None if format_name is None else _format(format_name)
     given = {"image_size": image_size, "fov_y_rad": fov_y_rad}
-    options = {name: value for name, value in given.items() if value is not None and name in chosen.options}
-    return chosen.read(_inner(path, chosen), **options)
+    with reading(Path(path).name):
+        chosen = chosen or detect(path)
+        if chosen.read is None:
+            raise InputError(f"{Path(path).name}: {chosen.title} cannot be read back; give one of {_readable()}")
+        options = {name: value for name, value in given.items() if value is not None and name in chosen.options}
+        return chosen.read(_inner(path, chosen), **options)
 
 
 def read_frame_names(path: str | Path, *, format_name: str | None = None) -> tuple[str, ...]:
@@ -145,8 +151,10 @@ def read_frame_names(path: str | Path, *, format_name: str | None = None) -> tup
     Raises:
         InputError: as `read`.
     """
-    chosen = detect(path) if format_name is None else _format(format_name)
-    return () if chosen.read_frame_names is None else chosen.read_frame_names(_inner(path, chosen))
+    chosen = None if format_name is None else _format(format_name)
+    with reading(Path(path).name):
+        chosen = chosen or detect(path)
+        return () if chosen.read_frame_names is None else chosen.read_frame_names(_inner(path, chosen))
 
 
 def write(
@@ -212,7 +220,7 @@ def _detect_by_content(path: Path) -> str:
     text = checks.read_text(path)
     if text.lstrip().startswith("{"):
         return "nerfstudio"
-    lines = checks.data_lines(text)
+    lines = checks.data_lines(text, path.name)
     first = lines[0][1] if lines else ""
     if realestate10k.is_header(first) or len(first.split()) == len(realestate10k.FIELDS):
         return "realestate10k"

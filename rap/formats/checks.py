@@ -1,17 +1,17 @@
 """What every reader refuses, in one wording: file, field, value, expectation, remedy. Raises only `InputError`.
 
-Files come from strangers. Nothing is read beyond `MAX_BYTES`, nothing is unpickled, and no number is believed before it
-is known to be finite.
+Files come from strangers. Nothing is read beyond the limits of `rap.limits`, nothing is unpickled, and no number is
+believed before it is known to be finite.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,12 +19,16 @@ from jaxtyping import Float
 from rap.errors import InputError
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
-
-MAX_BYTES = 64 * 2**20
-"""Largest file that is read: 64 MiB of text are about 100,000 poses with two lines of COLMAP points each."""
-
-DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError)
-"""What `zipfile` raises for an archive that is broken, cut short, encrypted, or packed in a way it does not know."""
+from rap.limits import (
+    CAMERA_BYTES,
+    CAMERA_SIDE,
+    CAMERAS,
+    FRAME_NAME_CHARACTERS,
+    JSON_NODES,
+    LINE_CHARACTERS,
+    LINES,
+    Limit,
+)
 
 EXACT = 1e-9
 """A rotation with |R^T R - 1| up to this is kept bit for bit, so that what we wrote is read back unchanged; from here
@@ -43,8 +47,8 @@ DEFAULT_FOV_Y_RAD = math.radians(55.0)
 """Vertical field of view assumed for files without intrinsics; the default of the presets."""
 
 
-def file_size_checked(path: Path) -> int:
-    """Size of a file in bytes, 1 .. `MAX_BYTES`."""
+def file_size_checked(path: Path, limit: Limit = CAMERA_BYTES) -> int:
+    """Size of a file in bytes, from 1 to the limit."""
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder, expected a file with camera poses")
     if not path.is_file():
@@ -52,17 +56,13 @@ def file_size_checked(path: Path) -> int:
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path.name}: is empty (0 bytes); expected camera poses, export it again")
-    if size > MAX_BYTES:
-        raise InputError(
-            f"{path.name}: has {size / 2**20:.0f} MB, at most {MAX_BYTES // 2**20} MB are read; "
-            "keep fewer frames or drop the points"
-        )
+    limit.check(size, f"{path.name}: has", "keep fewer frames or drop the points")
     return size
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, limit: Limit = CAMERA_BYTES) -> str:
     """Whole text of a UTF-8 file (a byte-order mark is dropped), never blank."""
-    file_size_checked(path)
+    file_size_checked(path, limit)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -77,10 +77,40 @@ def read_text(path: Path) -> str:
     return text
 
 
-def data_lines(text: str) -> list[tuple[int, str]]:
-    """(line number from 1, stripped line) of the lines that are neither blank nor a # comment."""
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+def parse_json(text: str, where: str) -> Any:
+    """What a text of JSON holds; measured before it is parsed, because parsed it is many times as large.
+
+    Raises:
+        InputError: more lists and objects than `JSON_NODES`.
+        ValueError, RecursionError: no JSON, or nested too deeply.
+    """
+    JSON_NODES.check(text.count("{") + text.count("["), f"{where}: has", "keep fewer frames")
+    return json.loads(text)
+
+
+def all_lines(text: str, name: str) -> list[str]:
+    """The lines of a text, few enough and short enough to be taken apart.
+
+    Raises:
+        InputError: more than `LINES`, or one longer than `LINE_CHARACTERS`.
+    """
+    LINES.check(text.count("\n"), f"{name}: has", "keep fewer frames")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        LINE_CHARACTERS.check(len(line), f"{name} line {number}: has", "drop the points")
+    return lines
+
+
+def data_lines(text: str, name: str) -> list[tuple[int, str]]:
+    """(line number from 1, stripped line) of the lines that are neither blank nor a # comment.
+
+    Raises:
+        InputError: more of them than `CAMERAS` and a header.
+    """
+    lines = ((number, line.strip()) for number, line in enumerate(all_lines(text, name), start=1))
+    found = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    CAMERAS.check(len(found) - 1, f"{name}: has", "keep fewer frames")
+    return found
 
 
 def numbers(tokens: Sequence[str], fields: Sequence[str], where: str) -> Float[np.ndarray, " n"]:
@@ -114,9 +144,10 @@ def positive(value: float, field: str, where: str) -> float:
 
 
 def image_side(value: float, field: str, where: str) -> int:
-    """A whole number of pixels, 1 .. 65536."""
-    if value != int(value) or not 1 <= value <= 65536:
-        raise InputError(f"{where}: {field} is {value:g}, expected a whole number of pixels from 1 to 65536")
+    """A whole number of pixels, from 1 to `CAMERA_SIDE`."""
+    if not 1 <= value <= CAMERA_SIDE.value or value != int(value):
+        most = CAMERA_SIDE.value
+        raise InputError(f"{where}: {field} is {value:g}, expected a whole number of pixels from 1 to {most}")
     return int(value)
 
 
@@ -184,9 +215,10 @@ def frame_rate(times_s: Float[np.ndarray, " T"], places: Sequence[str]) -> float
 
 
 def unique(names: Sequence[str], field: str, file_name: str) -> None:
-    """Each frame once."""
+    """Each frame once, by a name of bounded length."""
     first: dict[str, int] = {}
     for i, name in enumerate(names):
+        FRAME_NAME_CHARACTERS.check(len(name), f"{file_name}: the {field} of frame {i} has", "shorten it")
         if name in first:
             raise InputError(
                 f"{file_name}: frames {first[name]} and {i} have the same {field} {shown(name)}; "

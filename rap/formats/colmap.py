@@ -25,6 +25,7 @@ from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
+from rap.limits import CAMERAS
 from rap.writing import whole_file
 
 PARAMETERS = {"PINHOLE": ("FX", "FY", "CX", "CY"), "SIMPLE_PINHOLE": ("F", "CX", "CY")}
@@ -145,7 +146,7 @@ def _model(path: str | Path) -> tuple[list[Image], dict[int, tuple[tuple[int, in
 
 def _read_cameras(path: Path) -> dict[int, tuple[tuple[int, int], np.ndarray]]:
     cameras = {}
-    for number, line in checks.data_lines(checks.read_text(path)):
+    for number, line in checks.data_lines(checks.read_text(path), path.name):
         where = f"cameras.txt line {number}"
         words = line.split()
         model = words[1] if len(words) > 1 else "missing"
@@ -170,9 +171,10 @@ def _read_cameras(path: Path) -> dict[int, tuple[tuple[int, int], np.ndarray]]:
 
 
 def _read_images(path: Path) -> list[Image]:
-    lines = checks.read_text(path).split("\n")
+    lines = checks.all_lines(checks.read_text(path), path.name)
     images, number = [], 0
     while number < len(lines):
+        CAMERAS.check(len(images), "images.txt: has", "keep fewer images")
         line, number = lines[number].strip(), number + 1
         if not line or line.startswith("#"):
             continue

@@ -32,12 +32,15 @@ from PIL import Image
 from rap.errors import InputError
 from rap.formats import checks
 from rap.geometry.trajectory import Trajectory
+from rap.guard import DAMAGE
+from rap.limits import CAMERAS, JSON_BYTES
 from rap.writing import write_text
 
 SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
 """Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""
 
 PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
@@ -115,9 +118,11 @@ def _intrinsics_fields(intrinsics: Float[np.ndarray, "4"]) -> dict[str, float]:
 
 def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
     """The document, and each frame with the words that name it in an error, in reading order."""
-    text = checks.read_text(path)
+    text = checks.read_text(path, JSON_BYTES)
     try:
-        document = json.loads(text)
+        document = checks.parse_json(text, path.name)
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # ValueError: JSONDecodeError, and integers of thousands of digits
         raise InputError(f"{path.name}: is not JSON ({error}); expected a nerfstudio transforms.json") from None
     if not isinstance(document, dict):
@@ -126,6 +131,7 @@ def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
     if not isinstance(frames, list) or not frames:
         found = "is missing" if frames is None else f"is {checks.shown(frames)}"
         raise InputError(f"{path.name}: 'frames' {found}, expected a list with at least one frame")
+    CAMERAS.check(len(frames), f"{path.name}: has", "keep fewer frames")
     names = []
     for i, frame in enumerate(frames):
         name = frame.get("file_path") if isinstance(frame, dict) else None
@@ -222,9 +228,9 @@ def _image_size_of_file(folder: Path, name: str, where: str) -> tuple[int, int]:
     for candidate in (folder / name, folder / f"{name}.png"):
         try:
             if candidate.resolve().is_relative_to(folder.resolve()):  # a stranger's path must not lead elsewhere
-                with Image.open(candidate) as opened:
+                with Image.open(candidate, formats=IMAGE_FORMATS) as opened:
                     return opened.height, opened.width
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except (*DAMAGE, Image.DecompressionBombError):
             continue
     raise InputError(
         f"{where}: 'w' and 'h' are missing and its image cannot be opened beside the file; "

@@ -7,15 +7,16 @@ Read back bit for bit, source included.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rap.errors import InputError
-from rap.formats import checks
+from rap.formats import archive, checks
 from rap.geometry.trajectory import Trajectory
+from rap.guard import reading
+from rap.limits import CAMERAS, NPZ_BYTES
 from rap.writing import whole_file
 
 REQUIRED = ("Ts_world_camera", "intrinsics", "image_size")
@@ -38,6 +39,7 @@ def read(path: str | Path) -> Trajectory:
     poses, intrinsics = arrays["Ts_world_camera"], arrays["intrinsics"]
     if poses.ndim != 3 or poses.shape[1:] != (4, 4) or len(poses) == 0:
         raise InputError(f"{path.name}: Ts_world_camera has shape {poses.shape}, expected (T, 4, 4) with T >= 1")
+    CAMERAS.check(len(poses), f"{path.name}: has", "keep fewer frames")
     if intrinsics.shape != (len(poses), 4):
         raise InputError(
             f"{path.name}: intrinsics has shape {intrinsics.shape}, expected ({len(poses)}, 4): fx fy cx cy"
@@ -71,6 +73,7 @@ def read_frame_names(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path)
     names = _arrays(path, ("frame_names",), kinds="U").get("frame_names", np.array([], dtype=np.str_))
+    CAMERAS.check(names.size, f"{path.name}: has names for", "keep fewer frames")
     return tuple(str(name) for name in names.reshape(-1))
 
 
@@ -100,29 +103,9 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
 def _arrays(path: Path, wanted: Sequence[str], kinds: str = "iuf") -> dict[str, np.ndarray]:
     """The wanted arrays that the archive has; numbers become float64."""
     checks.file_size_checked(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > checks.MAX_BYTES:
-            raise InputError(f"{path.name}: unpacks to {unpacked} bytes, at most {checks.MAX_BYTES} are read")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in wanted if name in archive.files}
-    except InputError:
-        raise
-    except (*checks.DAMAGED_ZIP, KeyError) as error:
-        raise InputError(f"{path.name}: is no intact .npz archive ({error}); save or upload it again") from None
-    except ValueError as error:
-        raise InputError(
-            f"{path.name}: an array cannot be read ({error}); expected plain numeric arrays, "
-            "objects are never unpickled"
-        ) from None
-    for name, values in arrays.items():
-        if not isinstance(values, np.ndarray) or values.dtype.kind not in kinds:
-            found = values.dtype if isinstance(values, np.ndarray) else "raw bytes"
-            raise InputError(
-                f"{path.name}: {name} has type {found}, expected {'strings' if kinds == 'U' else 'numbers'}"
-            )
-    return arrays if kinds == "U" else {name: values.astype(np.float64) for name, values in arrays.items()}
+    with reading(path.name):
+        arrays = archive.arrays(path, wanted, kinds, NPZ_BYTES)
+        return arrays if kinds == "U" else {name: values.astype(np.float64) for name, values in arrays.items()}
 
 
 def _scalar(arrays: dict[str, np.ndarray], name: str, default: float, path: Path) -> float:

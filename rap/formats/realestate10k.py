@@ -44,7 +44,7 @@ def read(path: str | Path, *, image_size: tuple[int, int] = DEFAULT_IMAGE_SIZE) 
         InputError: no URL line, wrong columns, no number, no rotation or no rising time, with the line.
     """
     path = Path(path)
-    (first, header), *lines = checks.data_lines(checks.read_text(path)) or [(1, "")]
+    (first, header), *lines = checks.data_lines(checks.read_text(path), path.name) or [(1, "")]
     if not is_header(header):
         raise InputError(f"{path.name} line {first}: is {checks.shown(header)}, expected the URL of the video first")
     if not lines:

@@ -45,7 +45,7 @@ def read(
     path = Path(path)
     intrinsics = camera.intrinsics_from_fov(fov_y_rad, image_size)
     times, poses, places = [], [], []
-    for number, line in checks.data_lines(checks.read_text(path)):
+    for number, line in checks.data_lines(checks.read_text(path), path.name):
         where = f"{path.name} line {number}"
         values = checks.numbers(line.split(), FIELDS, where)
         q_xyzw = checks.unit_quaternion(values[4:], "qx qy qz qw", where)

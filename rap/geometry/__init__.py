@@ -29,6 +29,9 @@ Reading
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rap.geometry.camera import (
     crop_intrinsics,
     fov_y_from_intrinsics,
@@ -54,12 +57,6 @@ from rap.geometry.presets import (
     PRESETS,
     preset,
 )
-from rap.geometry.raxels import (
-    cameras_to_pluecker,
-    cameras_to_raxels,
-    pluecker_to_cameras,
-    raxels_to_cameras,
-)
 from rap.geometry.se3 import (
     check_rigid,
     interpolate,
@@ -72,6 +69,14 @@ from rap.geometry.se3 import (
 from rap.geometry.trajectory import (
     Trajectory,
 )
+
+if TYPE_CHECKING:
+    from rap.geometry.raxels import (
+        cameras_to_pluecker,
+        cameras_to_raxels,
+        pluecker_to_cameras,
+        raxels_to_cameras,
+    )
 
 __all__ = [
     "PRESETS",
@@ -106,3 +111,12 @@ __all__ = [
     "transform_all",
     "unproject",
 ]
+
+_OF_RAXELS = ("cameras_to_pluecker", "cameras_to_raxels", "pluecker_to_cameras", "raxels_to_cameras")
+
+
+def __getattr__(name: str) -> Any:
+    """Raxel maps when they are first used: they bring torch, which who reads a file can do without."""
+    if name not in _OF_RAXELS:
+        raise AttributeError(f"module 'rap.geometry' has no attribute {name!r}")
+    return getattr(importlib.import_module("rap.geometry.raxels"), name)

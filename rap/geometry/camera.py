@@ -6,11 +6,15 @@ the image is `(w / 2, h / 2)` and resizing an image scales its intrinsics withou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from torch import Tensor
+
+if TYPE_CHECKING:  # imported where a map is made: who reads a file needs intrinsics alone, and torch takes seconds
+    import torch
+    from torch import Tensor
 
 
 def _check_size(image_size: tuple[int, int], name: str) -> tuple[int, int]:
@@ -58,6 +62,8 @@ def pixel_centres(
     image_size: tuple[int, int], device: torch.device | str | None = None, dtype: torch.dtype | None = None
 ) -> Float[Tensor, "h w 2"]:
     """Pixel centres (x, y) at +0.5, as an image."""
+    import torch
+
     h, w = _check_size(image_size, "image_size")
     dtype = dtype or torch.get_default_dtype()
     y = torch.arange(h, device=device, dtype=dtype) + 0.5
@@ -67,6 +73,8 @@ def pixel_centres(
 
 def ray_directions(intrinsics: Float[Tensor, "*batch 4"], image_size: tuple[int, int]) -> Float[Tensor, "*batch h w 3"]:
     """Unit direction through every pixel centre, in the camera's frame: K^-1 u~ / |K^-1 u~|."""
+    import torch
+
     pixels = pixel_centres(image_size, intrinsics.device, intrinsics.dtype)
     focal, centre = intrinsics[..., None, None, :2], intrinsics[..., None, None, 2:]
     xy = (pixels - centre) / focal
@@ -85,5 +93,7 @@ def unproject(
     pixels: Float[Tensor, "*batch n 2"], depth: Float[Tensor, "*batch n"], intrinsics: Float[Tensor, "*batch 4"]
 ) -> Float[Tensor, "*batch n 3"]:
     """Points in the camera's frame from pixel positions (x, y) and z-depth (distance along the optical axis)."""
+    import torch
+
     xy = (pixels - intrinsics[..., None, 2:]) / intrinsics[..., None, :2]
     return torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1) * depth[..., None]

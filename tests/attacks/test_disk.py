@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from app_process import ROOT, environment
 
-from rap import formats
+from rap import formats, sandbox
 from rap.cli.results import RESULT, ResultFolder
 from rap.data import Clip, write_frames, write_video
 from rap.errors import InputError
@@ -48,7 +48,7 @@ def files(folder: Path) -> dict[str, int]:
 
 def take(folder: Path) -> Take:
     video, cameras = exports.take_files(folder / "takes" / "take-1.mp4", NOISE, PATH)
-    return Take(1, "path", video, cameras, "hash", PATH, Settings(0, 1), 1.0, b"")
+    return Take(1, "regenerated", video, cameras, "0" * 16, PATH, Settings(0, 1), 1.0, b"")
 
 
 def document(folder: Path) -> Document:
@@ -116,7 +116,9 @@ def test_exports_leave_nothing_on_a_full_disk(tmp_path, name):
     assert EXPORTS[name](tmp_path / "exports", made).is_file()
 
 
-def test_a_session_that_finds_no_room_to_be_unpacked_is_refused_and_leaves_nothing(tmp_path):
+def test_a_session_that_finds_no_room_to_be_unpacked_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    """Read here: the limit that stands for a full disk is one of this process."""
+    monkeypatch.setattr(sandbox, "call", lambda function, name, **arguments: function(**arguments))
     saved, folder = exports.saved_session(tmp_path / "saved", document(tmp_path), None), tmp_path / "session"
     folder.mkdir()
     with little_room(), pytest.raises(NoRoom):

@@ -22,6 +22,7 @@ from rap.data import Clip, fit_size, fit_trajectory, load_clip, video, write_vid
 from rap.data.clip import choose_frames
 from rap.errors import InputError
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
+from rap.limits import FILM_FRAMES
 
 
 def numbers(clip: Clip, count: int) -> list[int]:
@@ -271,8 +272,8 @@ def test_only_sound(tmp_path: Path) -> None:
 
 
 def test_very_long_films_are_refused_in_time(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "MAX_DECODED_FRAMES", 40)
-    with pytest.raises(InputError, match=r"^long\.mp4: more than 40 frames have to be searched; cut the video, or"):
+    monkeypatch.setattr(video, "FILM_FRAMES", dataclasses.replace(FILM_FRAMES, value=40))
+    with pytest.raises(InputError, match=r"^long\.mp4: has to be searched through \d+ frames, at most 40 .*; cut the"):
         load_clip(films / "long.mp4")
     assert load_clip(films / "long.mp4", stride=2).frame_indices[-1] == 32
 

@@ -111,12 +111,12 @@ def test_unicode_name(tmp_path: Path) -> None:
     assert read_image(tmp_path / "Größe 図.png").size == (64, 48)
 
 
-@pytest.mark.parametrize("side", [9700, 20000])
+@pytest.mark.parametrize("side", [8100, 9700, 20000])
 def test_decompression_bombs_are_refused_before_decoding(tmp_path: Path, side: int) -> None:
     header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     (tmp_path / "bomb.png").write_bytes(data + struct.pack(">I", 4) + b"IDAT" + b"\0" * 8)
-    with pytest.raises(InputError, match=r"^bomb\.png: .*89 million.*; make the picture smaller$"):
+    with pytest.raises(InputError, match=r"^bomb\.png: .*64 million.*; make the picture smaller$"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -139,7 +139,7 @@ def test_refusals(tmp_path: Path) -> None:
         "zero.png": "zero.png: the file is empty (0 bytes); upload or export it again",
         "dot.png": "dot.png: 1 x 1 pixels; each side needs at least 16; give a larger picture",
         "line.png": "line.png: 10000 x 10 pixels; each side needs at least 16; give a larger picture",
-        "cut.jpg": "cut.jpg: the picture is damaged or cut off",
+        "cut.jpg": "cut.jpg: is damaged, cut off, or not what it claims to be",
         "float.tiff": "float.tiff: floating-point pixels outside 0 to 1; save it as 8- or 16-bit",
         "int.tiff": "int.tiff: pixel values from 70000 to 70000; expected 0 to 65535 (16 bits); "
         "save it as 8- or 16-bit",

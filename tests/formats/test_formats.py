@@ -82,7 +82,7 @@ def test_one_path_through_all_formats(tmp_path: Path) -> None:
             "pose.xyz: looks like no known camera file, its first line is 'hello world'; expected one of",
         ),
         (b"# comment\n", "looks like no known camera file, its first line is ''"),
-        (b"PK\x03\x04", "pose.xyz: is no intact .npz archive"),
+        (b"PK\x03\x04", "pose.xyz: is damaged, cut off, or not what it claims to be"),
     ],
 )
 def test_unknown_content_is_refused_by_name(content: bytes, words: str, tmp_path: Path) -> None:

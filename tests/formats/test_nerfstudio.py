@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from PIL import Image
 from trajectory_strategies import orbit, trajectories
 
 from rap.errors import InputError
-from rap.formats import checks, nerfstudio
+from rap.formats import nerfstudio
 from rap.geometry.trajectory import Trajectory
+from rap.limits import JSON_BYTES
 
 IDENTITY = np.eye(4).tolist()
 
@@ -219,7 +221,7 @@ BAD = {
     ),
     "fisheye": (document(camera_model="OPENCV_FISHEYE"), "camera_model is 'OPENCV_FISHEYE', expected one of PINHOLE"),
     "fisheye frame": (second_frame(camera_model="EQUIRECTANGULAR"), "frame 1 ('frames/0001.png'): camera_model is"),
-    "width zero": (document(w=0), "w is 0, expected a whole number of pixels from 1 to 65536"),
+    "width zero": (document(w=0), "w is 0, expected a whole number of pixels from 1 to 16384"),
     "height half": (document(h=95.5), "h is 95.5, expected a whole number of pixels"),
     "size missing": (
         {k: v for k, v in document().items() if k != "w"},
@@ -257,9 +259,9 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(InputError) as error:
             nerfstudio.read(path)
         assert words in str(error.value)
-    monkeypatch.setattr(checks, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(nerfstudio, "JSON_BYTES", replace(JSON_BYTES, value=2**20))
     path.write_bytes(b" " * (2**20 + 1))
-    with pytest.raises(InputError, match=r"transforms.json: has 1 MB, at most 1 MB are read"):
+    with pytest.raises(InputError, match=r"transforms.json: has 1,048,577 bytes, at most 1,048,576 are taken"):
         nerfstudio.read(path)
     with pytest.raises(InputError, match="is a folder, expected a file"):
         nerfstudio.read(tmp_path)

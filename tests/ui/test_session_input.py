@@ -63,7 +63,7 @@ def test_a_bad_upload_is_refused_in_words_and_the_session_goes_on(session, video
 
 
 def test_a_reader_that_breaks_does_not_end_the_session(session, video, monkeypatch, caplog):
-    monkeypatch.setattr("ui.session.uploads.load_clip", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr("ui.session.uploads.unpacked_clip", lambda packed: 1 / 0)
     notice = give(session, video).notice
     assert notice.is_error and notice.place == "input"
     assert "slide.mp4 could not be read" in notice.text and "ZeroDivisionError" in notice.text

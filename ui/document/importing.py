@@ -6,18 +6,22 @@ cameras' own axes, the direction of the poses, the unit of length and the number
 
 from __future__ import annotations
 
+import tempfile
 import warnings
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rap import formats
+from rap import formats, sandbox
+from rap.data.packed import packed_path, unpacked_path
 from rap.errors import InputError
-from rap.formats import checks
+from rap.formats import archive
 from rap.geometry import Trajectory, resample, se3
 from rap.geometry.camera import intrinsics_from_fov
+from rap.guard import given_file, plain, reading
+from rap.limits import CAMERA_BYTES, SESSION_BYTES
+from rap.sandbox import Packed
 
 COLMAP_FILES = ("cameras.txt", "images.txt", "points3D.txt")
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenGL camera axes to OpenCV's and back
@@ -54,7 +58,9 @@ class Import:
 
 
 def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:
-    """A camera file of any format that can be read; COLMAP's text files as a zip, which is unpacked beside it.
+    """A camera file of any format that can be read; COLMAP's text files as a zip.
+
+    It is read by a process that can be killed.
 
     Args:
         image_size: (h, w) for the formats that do not know it.
@@ -62,14 +68,26 @@ def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:
     Raises:
         InputError: it cannot be used; the sentence names file, field, value and remedy.
     """
-    name = path.name
-    if path.suffix.lower() == ".zip":
-        path = _unpacked_colmap(path)
-    found = formats.detect(path)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        cameras = formats.read(path, image_size=image_size)
-    return Import(name, found.title, found.convention, cameras, tuple(str(note.message) for note in caught))
+    size = None if image_size is None else list(image_size)
+    found, arrays = sandbox.call(packed_import, path.name, path=str(path.absolute()), image_size=size)
+    cameras = unpacked_path((found["cameras"], arrays))
+    chosen = formats.FORMATS[found["format"]]
+    return Import(plain(path.name), chosen.title, chosen.convention, cameras, tuple(found["notes"]))
+
+
+def packed_import(path: str, image_size: list[int] | None) -> Packed:
+    """The cameras of a file, its format's name and its reader's notes, for `read_import`."""
+    file, size = given_file(Path(path)), None if image_size is None else (image_size[0], image_size[1])
+    with reading(file.name), tempfile.TemporaryDirectory() as folder:
+        if file.suffix.lower() == ".zip":
+            _unpack_colmap(file, Path(folder))
+            file = Path(folder)
+        name = formats.detect(file).name
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            cameras = formats.read(file, image_size=size)
+        values, arrays = packed_path(cameras)
+        return {"cameras": values, "format": name, "notes": [plain(str(note.message)) for note in caught]}, arrays
 
 
 def as_path(
@@ -99,24 +117,15 @@ def as_path(
     return resample(replace(path, Ts_world_camera=poses), num_frames)
 
 
-def _unpacked_colmap(path: Path) -> Path:
-    """Folder with COLMAP's text files of a zip; whatever else is in it stays there."""
-    folder = path.with_suffix("")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {Path(member.filename).name: member for member in archive.infolist()}
-            wanted = {name: members[name] for name in COLMAP_FILES if name in members}
-            if not wanted:
-                raise InputError(f"{path.name}: holds none of {', '.join(COLMAP_FILES)}, expected COLMAP's text files")
-            folder.mkdir(exist_ok=True)
-            for name, member in wanted.items():
-                if member.file_size > checks.MAX_BYTES:
-                    raise InputError(f"{path.name}: {name} has {member.file_size} bytes, at most {checks.MAX_BYTES}")
-                with archive.open(member) as source:
-                    data = source.read(checks.MAX_BYTES + 1)  # what a header says of the size need not be true
-                if len(data) > checks.MAX_BYTES:
-                    raise InputError(f"{path.name}: {name} is larger than {checks.MAX_BYTES} bytes")
-                (folder / name).write_bytes(data)
-    except checks.DAMAGED_ZIP as error:
-        raise InputError(f"{path.name}: is no intact zip ({error}); pack it again") from None
-    return folder
+def _unpack_colmap(path: Path, folder: Path) -> None:
+    """COLMAP's text files of a zip; whatever else is in it stays there."""
+    with archive.opened(path, SESSION_BYTES) as found:
+        members = {Path(member).name: member for member in found.namelist()}
+        wanted = {name: members[name] for name in COLMAP_FILES if name in members}
+        if not wanted:
+            raise InputError(f"{path.name}: holds none of {', '.join(COLMAP_FILES)}, expected COLMAP's text files")
+        for name in COLMAP_FILES[:2]:
+            if name not in wanted:
+                raise InputError(f"{path.name}: {name} is missing, expected COLMAP's cameras.txt and images.txt")
+        for name, member in wanted.items():
+            (folder / name).write_bytes(b"".join(archive.chunks(found, member, CAMERA_BYTES.value, path.name)))

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from rap.errors import InputError
+from rap.formats import checks
 from rap.geometry import Trajectory, se3
+from rap.limits import CAMERA_SIDE, EXPORTED_CAMERAS, PATH_CHARACTERS
 
 CONVENTION = "OpenCV camera-to-world (+x right, +y down, +z forward), world = source camera, unit = its median depth"
 SOURCE_TOLERANCE = 1e-6
@@ -54,7 +57,10 @@ def read_path(text: str, num_frames: int | None) -> Trajectory:
     if isinstance(source, bool) or not isinstance(source, int):
         raise ValueError(f"source must be a frame number, got {source!r}")
     size = _numbers(fields["image_size"], "image_size", (2,))
+    for side in size:
+        CAMERA_SIDE.check(side, "image_size has", "make it smaller")
     poses = _numbers(fields["Ts_world_camera"], "Ts_world_camera", None)
+    EXPORTED_CAMERAS.check(len(poses) if poses.ndim else 0, "Ts_world_camera has", "keep fewer frames")
     path = Trajectory(
         poses,
         _numbers(fields["intrinsics"], "intrinsics", None),
@@ -83,14 +89,21 @@ def read_pose(text: str) -> tuple[Float64[np.ndarray, "4 4"], float | None]:
 def is_pose(text: str) -> bool:
     """Whether a text says of itself that it is a pose."""
     try:
-        return json.loads(text).get("rap") == "pose"
-    except (ValueError, AttributeError):
+        return _parsed(text).get("rap") == "pose"
+    except (ValueError, AttributeError, RecursionError):
         return False
+
+
+def _parsed(text: str) -> Any:
+    PATH_CHARACTERS.check(len(text), "the text has", "keep fewer frames")
+    return checks.parse_json(text, "the text")
 
 
 def _fields(text: str, kind: str, wanted: tuple[str, ...]) -> dict[str, Any]:
     try:
-        fields = json.loads(text)
+        fields = _parsed(text)
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the text must be JSON as Copy gives it, but: {error}") from error
     if not isinstance(fields, dict) or fields.get("rap") != kind:
@@ -104,7 +117,7 @@ def _fields(text: str, kind: str, wanted: tuple[str, ...]) -> dict[str, Any]:
 def _numbers(values: Any, name: str, shape: tuple[int, ...] | None) -> np.ndarray:
     try:
         array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} must be numbers in rows of one length") from error
     if shape is not None and array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}")

@@ -4,6 +4,6 @@
 its state, and may take small pictures from `pictures`; nothing else in here is for others. Read `session` (lock,
 effects, drawing), `reducers` (what each message makes of the state; has a page of its own), `reading` (files on their
 way in), then as needed: `drawing` and `commands` for the viewport, `model_tasks` and `geometry_worker` (what runs in
-the workers' threads), `shelf` (work on other clips), `session_file` and `exports` (files on their way out), `uploads`,
-`folder`, `debounce`, `sessions`, `options`.
+the workers' threads), `shelf` (work on other clips), `session_file` (with `session_archive` and
+`session_values`) and `exports` (files on their way out), `uploads`, `folder`, `debounce`, `sessions`, `options`.
 """

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from rap import formats
-from rap.data import load_clip, playback_fps, write_frames, write_video
+from rap.data import playback_fps, write_frames, write_video
 from rap.errors import InputError
 from rap.figures import paper_layout
 from rap.geometry import Trajectory
@@ -20,6 +20,7 @@ from rap.writing import NoRoom, room_for, whole_file
 from ui.document.comparison import side_by_side
 from ui.document.document import Document, Take
 from ui.session import session_file
+from ui.session.uploads import take_frames
 
 if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
@@ -45,9 +46,9 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
     """Two takes in one mp4."""
-    videos = [load_clip(take.video, num_frames=len(take.trajectory)) for take in (a, b)]
+    videos = [take_frames(take.video, take.trajectory) for take in (a, b)]
     path = folder / f"take-{a.number}-beside-{b.number}.mp4"
-    write_video(path, side_by_side(*(video.frames_u8 for video in videos)), playback_fps(a.trajectory.fps))
+    write_video(path, side_by_side(*videos), playback_fps(a.trajectory.fps))
     return path
 
 
@@ -88,7 +89,7 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
         raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
     if kind == "mp4":
         return take.video
-    frames = load_clip(take.video, num_frames=len(take.trajectory), size=take.trajectory.image_size).frames_u8
+    frames = take_frames(take.video, take.trajectory)
     path = folder / f"take-{take.number}.{'gif' if kind == 'gif' else 'zip'}"
     if kind == "gif":
         write_video(path, frames, playback_fps(take.trajectory.fps))

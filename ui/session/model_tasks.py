@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from rap.config import VERIFY_STEPS
-from rap.data import load_clip
 from rap.geometry import Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import document as doc
@@ -18,6 +15,7 @@ from ui.document.verification import Verification, tracked
 from ui.session import exports
 from ui.session.folder import SessionFolder
 from ui.session.pictures import strip_jpeg
+from ui.session.uploads import take_frames
 
 TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
 
@@ -33,7 +31,7 @@ class VerifyTask:
     def as_estimate(task: VerifyTask) -> EstimateTask:
         """What the pipeline runs."""
         path = task.take.trajectory
-        return EstimateTask(_video_frames(task.take), path.fps, path.source, steps=task.steps)
+        return EstimateTask(take_frames(task.take.video, path), path.fps, path.source, steps=task.steps)
 
 
 TASK_TYPES: dict[JobKind, type] = {
@@ -52,7 +50,7 @@ def kept_trajectory(output: Any) -> Trajectory:
 
 def kept_verification(take: Take, output: Any) -> Verification:
     """The take's video against the path that was asked for."""
-    return tracked(take.number, take.trajectory, output.trajectory, _video_frames(take))
+    return tracked(take.number, take.trajectory, output.trajectory, take_frames(take.video, take.trajectory))
 
 
 def kept_take(
@@ -75,9 +73,3 @@ def kept_take(
         video, cameras = exports.take_files(at / "takes" / name, output.frames_u8, trajectory)
     thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
     return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
-
-
-def _video_frames(take: Take) -> np.ndarray:
-    """The frames as they are on disk, which is what the person sees."""
-    path = take.trajectory
-    return load_clip(take.video, num_frames=len(path), size=path.image_size).frames_u8

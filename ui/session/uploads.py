@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rap.data import Clip, load_clip
-from rap.data.clip import ANIMATED, with_reference
+import numpy as np
+from jaxtyping import UInt8
+
+from rap import sandbox
+from rap.data.clip import ANIMATED, Clip, load_clip, with_reference
 from rap.data.images import IMAGE_SUFFIXES, open_image
+from rap.data.packed import packed_clip, unpacked_clip
 from rap.errors import InputError
+from rap.geometry import Trajectory
+from rap.guard import given_file, plain, reading
+from rap.sandbox import Packed
 
 CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
 NAMED = 4  # files that a refusal names
@@ -27,7 +34,7 @@ def meant(before: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
     kept: Sequence[str] = ()
     if all(_is_cameras(path) for path in new):
         kept = [path for path in before if not _is_cameras(path)]
-    elif not any(_is_film(path) for path in (*before, *new) if not _is_cameras(path)):
+    elif not _films([path for path in (*before, *new) if not _is_cameras(path)]):
         kept = before
     return tuple(dict.fromkeys((*kept, *new)))
 
@@ -35,9 +42,19 @@ def meant(before: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
 def read_clip(paths: Sequence[str], num_frames: int) -> Clip:
     """The clip of one video, one picture or several, with its known cameras where a file of these is among them.
 
+    It is read by a process that can be killed.
+
     Raises:
         InputError: it cannot be used; the sentence names the files.
     """
+    whole = [str(Path(path).absolute()) for path in paths]
+    return unpacked_clip(sandbox.call(packed_upload, _names(paths), paths=whole, num_frames=num_frames))
+
+
+def packed_upload(paths: list[str], num_frames: int) -> Packed:
+    """The clip for `read_clip`, on its way from the process that has read it."""
+    for path in paths:
+        given_file(Path(path))
     cameras = [path for path in paths if _is_cameras(path)]
     footage = [path for path in paths if path not in cameras]
     if not footage:
@@ -50,7 +67,40 @@ def read_clip(paths: Sequence[str], num_frames: int) -> Clip:
         others = [path for path in footage if path not in films]
         raise InputError(f"{_names(films + others)}: {len(footage)} files at once; give one video, or several images")
     clip = load_clip(footage[0] if len(footage) == 1 else footage, num_frames=num_frames)
-    return with_reference(clip, Path(cameras[0])) if cameras else clip
+    if not cameras:
+        return packed_clip(clip)
+    with reading(_names(cameras)):
+        return packed_clip(with_reference(clip, Path(cameras[0])))
+
+
+def take_frames(video: Path, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
+    """The frames of a take at its path's size: the video may have come with a session file.
+
+    Raises:
+        InputError: it cannot be read any more.
+    """
+    packed = sandbox.call(
+        packed_take, video.name, video=str(video.absolute()), num_frames=len(path), size=list(path.image_size)
+    )
+    return packed[1]["frames_u8"]
+
+
+def packed_take(video: str, num_frames: int, size: list[int]) -> Packed:
+    """The frames for `take_frames`."""
+    return None, {"frames_u8": load_clip(video, num_frames=num_frames, size=(size[0], size[1])).frames_u8}
+
+
+def _films(paths: Sequence[str]) -> list[str]:
+    """Those that are more than one picture; what cannot be told is none, so that its own refusal names it."""
+    try:
+        return sandbox.call(packed_films, _names(paths), paths=[str(Path(path).absolute()) for path in paths])[0]
+    except InputError:
+        return []
+
+
+def packed_films(paths: list[str]) -> Packed:
+    """The films for `_films`."""
+    return [path for path in paths if _is_film(path)], {}
 
 
 def _is_cameras(path: str) -> bool:
@@ -61,14 +111,14 @@ def _is_film(path: str) -> bool:
     """Whether it is more than one picture; a broken picture is none, so that its own refusal names it."""
     try:
         image = open_image(Path(path))
-    except InputError:  # a picture of a size that is refused
+        if image is None:
+            return Path(path).suffix.lower() not in IMAGE_SUFFIXES
+        with image, reading(Path(path).name):
+            return image.format in ANIMATED and getattr(image, "is_animated", False)
+    except InputError:  # a size that is refused, or damage
         return False
-    if image is None:
-        return Path(path).suffix.lower() not in IMAGE_SUFFIXES
-    with image:
-        return image.format in ANIMATED and getattr(image, "n_frames", 1) > 1
 
 
 def _names(paths: Sequence[str]) -> str:
-    names = [Path(path).name for path in paths]
+    names = [plain(Path(path).name) for path in paths]
     return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
