@@ -1,18 +1,17 @@
 """What all panels say alike: notices, progress, spans of time, and how a button looks.
 
-Everything that comes from outside (file names, error sentences) is escaped where it is put into words. Words
-are pure functions from a session's values to HTML and button labels: no Gradio, no session.
+Words are pure functions from a session's values to HTML and button labels: no Gradio, no session.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ui.page.html import NOTHING, Html, tag
 from ui.session.pictures import inline_jpeg, strip_jpeg
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
@@ -37,24 +36,24 @@ class ButtonLook:
     enabled: bool
 
 
-def notice_line(notice: Notice | None, place: str) -> str:
+def notice_line(notice: Notice | None, place: str) -> Html:
     """The session's message, if it belongs in this panel."""
     if notice is None or notice.place != place:
-        return ""
+        return NOTHING
     kind, role = ("error", "alert") if notice.is_error else ("info", "status")
-    return f'<div class="rap-notice rap-{kind}" role="{role}">{escape(notice.text)}</div>'
+    return tag("div", notice.text, class_=f"rap-notice rap-{kind}", role=role)
 
 
-def strip_image(frames_u8: UInt8[np.ndarray, "T h w 3"], alt: str) -> str:
+def strip_image(frames_u8: UInt8[np.ndarray, "T h w 3"], alt: str) -> Html:
     """Up to `STRIP_FRAMES` frames side by side as one small inline picture, first and last included."""
     source = inline_jpeg(strip_jpeg(frames_u8, STRIP_FRAMES, STRIP_HEIGHT_PX))
-    return f'<img class="rap-strip" alt="{escape(alt)}" src="{source}">'
+    return tag("img", class_="rap-strip", alt=alt, src=source)
 
 
-def progress_card(job: JobStatus | None) -> str:
+def progress_card(job: JobStatus | None) -> Html:
     """Bar, step, time left and the current estimate of the job; empty without one."""
     if job is None:
-        return ""
+        return NOTHING
     if job.phase == "queued":
         ahead = "" if job.place == 0 else f" ({job.place} ahead)"
         detail, share = f"waiting for {job.waiting_for}{ahead}" if job.waiting_for else "begins", 0.0
@@ -63,11 +62,10 @@ def progress_card(job: JobStatus | None) -> str:
     else:
         left = "" if job.eta_s is None else f" · {duration(job.eta_s)} left"
         detail, share = f"step {job.step} of {job.steps}{left}", job.step / max(job.steps, 1)
-    preview = "" if job.preview_u8 is None else strip_image(job.preview_u8, "current estimate")
-    return (
-        f'<div class="rap-progress" role="status"><div><b>{JOB_TITLES[job.kind]}</b> {escape(detail)}</div>'
-        f'<div class="rap-bar"><i style="width:{100 * share:.0f}%"></i></div>{preview}</div>'
-    )
+    preview = None if job.preview_u8 is None else strip_image(job.preview_u8, "current estimate")
+    title = tag("div", tag("b", JOB_TITLES[job.kind]), " ", detail)
+    bar = tag("div", tag("i", style=f"width:{100 * min(max(share, 0.0), 1.0):.0f}%"), class_="rap-bar")
+    return tag("div", title, bar, preview, class_="rap-progress", role="status")
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,8 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import compare_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, written
+from ui.page.html import markup
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -40,7 +41,7 @@ class ComparePanel:
             Part(self.player, _compared_takes, words.wipe_player),
             Part(self.difference, _compared_takes, _difference),
             button_part(self.side, lambda s: words.side_button(s.state.document, s.state.compared)),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "compare"),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "compare"),), markup),
         )
 
     def wire(self, events: Events) -> None:
@@ -58,16 +59,15 @@ def compare_panel() -> ComparePanel:
         first = gr.Dropdown([], label="A", interactive=False, min_width=110, elem_id="rap-compare-a")
         second = gr.Dropdown([], label="B", interactive=False, min_width=110, elem_id="rap-compare-b")
     compare_ = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-compare")
-    player = gr.HTML(
+    player = html_box(
         words.wipe_player(None, None),
         js_on_load=(ASSETS / "compare.js").read_text(encoding="utf-8"),
         elem_id="rap-wipe",
-        padding=False,
     )
-    difference = gr.HTML(elem_id="rap-difference", padding=False)
+    difference = html_box(elem_id="rap-difference")
     side = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-side")
     download = gr.DownloadButton("download", elem_id="rap-side-file", elem_classes="rap-hidden")
-    notice = gr.HTML(elem_id="rap-compare-notice", padding=False)
+    notice = html_box(elem_id="rap-compare-notice")
     return ComparePanel(first, second, compare_, player, difference, side, download, notice)
 
 

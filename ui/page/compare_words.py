@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from typing import TYPE_CHECKING
 
 from ui.page.common_words import ButtonLook
+from ui.page.html import NOTHING, Html, tag, together
 from ui.page.result_words import take_label
-from ui.page.verify_words import bars
+from ui.page.verify_words import bars, strips
+from ui.session.pictures import inline_mp4
 
 if TYPE_CHECKING:
     from ui.document.comparison import PathDifference
@@ -32,33 +32,41 @@ def choices(document: Document) -> list[tuple[str, int]]:
     return [(take_label(document, take), take.number) for take in document.takes]
 
 
-def wipe_player(a: Take | None, b: Take | None) -> str:
+def wipe_player(a: Take | None, b: Take | None) -> Html:
     """Both videos in one place, A left of the wipe and B right of it; `assets/compare.js` keeps them together."""
     if a is None or b is None:
-        return '<div class="rap-empty">Two takes play here in step, with a wipe between them.</div>'
+        return tag("div", "Two takes play here in step, with a wipe between them.", class_="rap-empty")
     h, w = a.trajectory.image_size
-    videos = "".join(
-        f'<video class="rap-wipe-{side}" loop muted playsinline preload="auto" aria-label="{escape(take.title)}" '
-        f'src="data:video/mp4;base64,{base64.b64encode(take.video.read_bytes()).decode()}"></video>'
-        for side, take in (("b", b), ("a", a))
-    )
-    return (
-        f'<div class="rap-wipe" style="aspect-ratio: {w} / {h}">{videos}<i class="rap-wipe-line"></i>'
-        f'<span class="rap-wipe-name-a">{escape(a.title)}</span><span class="rap-wipe-name-b">{escape(b.title)}</span>'
-        '</div><input class="rap-wipe-at" type="range" min="0" max="100" value="50" aria-label="where the wipe is">'
-    )
+    names = [tag("span", take.title, class_=f"rap-wipe-name-{side}") for side, take in (("a", a), ("b", b))]
+    picture = tag(
+        "div", _video("b", b), _video("a", a), tag("i", class_="rap-wipe-line"), *names, class_="rap-wipe",
+        style=f"aspect-ratio: {w} / {h}",
+    )  # fmt: skip
+    at = tag(
+        "input", class_="rap-wipe-at", type="range", min=0, max=100, value=50, aria_label="where the wipe is"
+    )  # fmt: skip
+    return together(picture, at)
 
 
-def difference(found: PathDifference | None) -> str:
+def _video(side: str, take: Take) -> Html:
+    return tag(
+        "video", class_=f"rap-wipe-{side}", loop=True, muted=True, playsinline=True, preload="auto",
+        aria_label=take.title, src=inline_mp4(take.video.read_bytes()),
+    )  # fmt: skip
+
+
+def difference(found: PathDifference | None) -> Html:
     """In words and as two charts over the frames."""
     if found is None:
-        return ""
+        return NOTHING
     if found.is_none:
-        return '<div class="rap-fact">Both takes were made along the same path.</div>'
+        return tag("div", "Both takes were made along the same path.", class_="rap-fact")
     turn, shift = found.rotation_deg, found.distance
-    return (
-        f'<div class="rap-fact">The paths are {turn.mean():.1f}° and {shift.mean():.3f} median depths apart on average.'
-        f'</div><div class="rap-strips"><div class="rap-note">Rotation, up to {turn.max():.1f}°</div>'
-        f'{bars(turn, None, None)}<div class="rap-note">Position, up to {shift.max():.3f}</div>'
-        f"{bars(shift, None, None)}</div>"
+    words = f"The paths are {turn.mean():.1f}° and {shift.mean():.3f} median depths apart on average."
+    return together(
+        tag("div", words, class_="rap-fact"),
+        strips(
+            (f"Rotation, up to {turn.max():.1f}°", bars(turn, None, None)),
+            (f"Position, up to {shift.max():.3f}", bars(shift, None, None)),
+        ),
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from ui.page.common_words import ButtonLook
+from ui.page.html import Html, fact
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from ui.document.document import Document
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 NEEDS_PATH, NEEDS_FRAME = "needs a path", "needs a frame"
 
 
-def frame_line(document: Document) -> str:
+def frame_line(document: Document) -> Html:
     """Which frame the numbers are of, and whether they can be changed."""
     path, index = document.edited, document.selected
     if path is None:
@@ -29,7 +29,7 @@ def frame_line(document: Document) -> str:
     return fact(f"Frame {index}", note)
 
 
-def target_line(document: Document) -> str:
+def target_line(document: Document) -> Html:
     """The point to look at and to turn about."""
     if document.target is None:
         return fact("Point", "where the source camera looks, at the median depth")
@@ -55,8 +55,3 @@ def pick_button(document: Document, picking: bool) -> ButtonLook:
     if picking:
         return ButtonLook("Click a point … (stop)", True)
     return path_button("Pick a point", document)
-
-
-def fact(title: str, words: str) -> str:
-    """A line with its subject in front."""
-    return f'<div class="rap-fact"><b>{escape(title)}</b> {escape(words)}</div>'

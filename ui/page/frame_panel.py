@@ -11,7 +11,8 @@ import gradio as gr
 
 from ui.page import edit_words
 from ui.page.common_words import ButtonLook
-from ui.page.parts import QUIET, Events, Part, button_part
+from ui.page.html import markup, note
+from ui.page.parts import QUIET, Events, Part, button_part, html_box, refusal
 from ui.page.raxel_view import raxel_view
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class FramePanel:
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
         return (
-            Part(self.line, lambda s: (edit_words.frame_line(s.state.document),), gr.HTML),
+            Part(self.line, lambda s: (edit_words.frame_line(s.state.document),), markup),
             *(Part(field, partial(_field_values, i), _field) for i, field in enumerate(self.fields)),
             button_part(self.apply, lambda s: edit_words.frame_button("Set numbers", s.state.document)),
             button_part(self.snap, lambda s: edit_words.frame_button("Snap", s.state.document)),
@@ -72,7 +73,7 @@ class FramePanel:
 
 def frame_panel() -> FramePanel:
     """Position, angles, quaternion and lens; what can be done with them."""
-    line = gr.HTML(elem_id="rap-frame-line", padding=False)
+    line = html_box(elem_id="rap-frame-line")
     numbers = []
     for row in (NUMBERS[:3], NUMBERS[3:]):
         with gr.Row(elem_classes="rap-numbers"):
@@ -90,12 +91,13 @@ def frame_panel() -> FramePanel:
     with gr.Row(elem_classes="rap-pair"):
         view = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-frame-from-view")
         through = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-frame-through")
-    gr.HTML(
-        '<div class="rap-note">Median depths and degrees, in the source camera\'s axes. Snap: 0.1 and 5°. With soft '
-        "drag on, neighbours follow.</div>",
-        padding=False,
+    html_box(
+        note(
+            "Median depths and degrees, in the source camera's axes. Snap: 0.1 and 5°. With soft drag on, neighbours "
+            "follow."
+        ),
     )
-    raxels = gr.HTML(elem_id="rap-raxels", padding=False)
+    raxels = html_box(elem_id="rap-raxels")
     return FramePanel(line, tuple(numbers), quaternion, fov, focal, apply, snap, view, through, raxels)
 
 
@@ -124,7 +126,7 @@ def set_from_view(session: Session) -> None:
 
     index, T = session.state.document.selected, session.viewport.current_view()
     if T is None:
-        raise gr.Error("The live 3D view is not connected, so there is no view to take.", print_exception=False)
+        raise refusal("The live 3D view is not connected, so there is no view to take.")
     if index is not None:
         session.dispatch(PlaceFrame(index, T, name="from view"))
 

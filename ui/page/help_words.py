@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ui.page.html import Html, tag
+
 LOOP = (
     "Give a video or an image, or take an example.",
     "Predict the camera path; it is fitted to the clip where the clip allows.",
@@ -17,11 +19,9 @@ SHORTCUTS = (
 )  # fmt: skip
 
 
-def help_sheet() -> str:
+def help_sheet() -> Html:
     """The loop in five lines and the shortcuts, as a dialog that `assets/app.js` opens."""
-    loop = "".join(f"<li>{line}</li>" for line in LOOP)
-    rows = "".join(f"<tr><td><kbd>{keys}</kbd></td><td>{words}</td></tr>" for keys, words in SHORTCUTS)
-    return (
-        f'<dialog id="rap-help" aria-label="help"><ol>{loop}</ol><table>{rows}</table>'
-        '<button type="button" id="rap-help-close">Close</button></dialog>'
-    )
+    loop = tag("ol", *(tag("li", line) for line in LOOP))
+    rows = [tag("tr", tag("td", tag("kbd", keys)), tag("td", words)) for keys, words in SHORTCUTS]
+    close = tag("button", "Close", type="button", id="rap-help-close")
+    return tag("dialog", loop, tag("table", *rows), close, id="rap-help", aria_label="help")

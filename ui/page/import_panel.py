@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ui.document import messages as msg
 from ui.page.common_words import ButtonLook
-from ui.page.parts import Events, Part, button_part
+from ui.page.html import NOTHING, Html, tag, together
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -59,7 +59,7 @@ class ImportPanel:
 def import_panel() -> ImportPanel:
     """Upload, report, corrections."""
     open_ = gr.UploadButton("Import cameras", file_types=SUFFIXES, size="sm", elem_id="rap-import")
-    report = gr.HTML(elem_id="rap-import-report", padding=False)
+    report = html_box(elem_id="rap-import-report")
     with gr.Row(elem_classes=["rap-pair", "rap-import-tools"]):
         flip_ = gr.Button("Starting …", size="sm", interactive=False, min_width=100, elem_id="rap-import-flip")
         invert_ = gr.Button("Starting …", size="sm", interactive=False, min_width=90, elem_id="rap-import-invert")
@@ -102,9 +102,9 @@ def set_scale(session: Session, scale: float | None) -> None:
         session.dispatch(msg.AdjustImport(found.flipped, found.inverted, float(scale)))
 
 
-def _report(found: Import | None, path: Trajectory | None) -> str:
+def _report(found: Import | None, path: Trajectory | None) -> Html:
     if found is None or path is None:
-        return ""
+        return NOTHING
     import numpy as np
 
     from rap.geometry import se3
@@ -115,18 +115,18 @@ def _report(found: Import | None, path: Trajectory | None) -> str:
     count = len(found.cameras)
     frames = f"{count} frames" + ("" if count == len(path) else f", resampled to {len(path)}")
     rows = [
-        f"<b>{escape(found.name)}</b> {escape(found.format)}, read as {escape(found.convention)}",
+        together(tag("b", found.name), f" {found.format}, read as {found.convention}"),
         "Every pose is rigid: orthonormal, determinant 1.",
         f"{frames}; turns by up to {turn:.0f}°, goes up to {away:.2f} median depths away, "
         f"{abs(ahead):.2f} of it {'forwards' if ahead >= 0 else 'backwards'} at the end",
         _lens_words(found, path),
-        *(escape(note) for note in found.notes),
+        *found.notes,
         "It is drawn in teal. If it looks the wrong way, the cameras' axes or the poses are the others.",
     ]
-    return '<div class="rap-import">' + "".join(f'<div class="rap-fact">{row}</div>' for row in rows) + "</div>"
+    return tag("div", *(tag("div", row, class_="rap-fact") for row in rows), class_="rap-import")
 
 
-def _lens_words(found: Import, path: Trajectory) -> str:
+def _lens_words(found: Import, path: Trajectory) -> Html:
     """Which of the file's lenses the path gets: of the clip's pictures only their own can be true."""
     import numpy as np
 
@@ -135,11 +135,13 @@ def _lens_words(found: Import, path: Trajectory) -> str:
     zoom = f", up to {lenses_deg.max():.1f}°" if np.ptp(lenses_deg) > LENS_TOLERANCE_DEG else ""
     told = f"Vertical field of view {given_deg:.1f}° at the start of the file{zoom}"
     if abs(given_deg - kept_deg) <= LENS_TOLERANCE_DEG:
-        return f"{told}: the path has it, too."
+        return together(f"{told}: the path has it, too.")
     kept = "; of the file's only the zoom is taken" if zoom else ", the file's is not taken"
-    return (
-        f"{told}; <b>the path keeps the clip's {kept_deg:.1f}°</b>{kept}. If {given_deg:.1f}° is what the clip was "
-        "filmed with, type it as Field of view in the Input tab, press Predict path, and import again."
+    return together(
+        f"{told}; ",
+        tag("b", f"the path keeps the clip's {kept_deg:.1f}°"),
+        f"{kept}. If {given_deg:.1f}° is what the clip was filmed with, type it as Field of view in the Input tab, "
+        "press Predict path, and import again.",
     )
 
 

@@ -13,7 +13,8 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import input_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.page.html import Html, markup, tag
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, small_slider
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class InputPanel:
             Part(self.files, lambda s: (s.state.box,), _file_box),
             Part(self.preset, lambda s: (tuple(s.presets),), _choices),
             Part(self.clip, lambda s: (s.state.document.clip,), words.clip_card),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "input"),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "input"),), markup),
             button_part(self.predict, lambda s: words.predict_button(s.state.document, s.state.job)),
             Part(
                 self.cancel,
@@ -70,7 +71,7 @@ class InputPanel:
             Part(self.fov, _fov_values, _fov_field),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
-            Part(self.known, lambda s: (words.known_line(s.state.document),), gr.HTML),
+            Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
             button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
             Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
             button_part(self.apply, lambda s: words.preset_button(s.state.document)),
@@ -108,9 +109,9 @@ def input_panel() -> InputPanel:
         )  # fmt: skip
     # Gradio's own would have the ffmpeg program take away sound that is not there; a subclass makes it write a .pyi
     camera.preprocess = _as_recorded
-    examples = gr.HTML(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples", padding=False)
-    clip = gr.HTML(words.clip_card(None), elem_id="rap-clip", padding=False)
-    notice = gr.HTML(elem_id="rap-input-notice", padding=False)
+    examples = html_box(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples")
+    clip = html_box(words.clip_card(None), elem_id="rap-clip")
+    notice = html_box(elem_id="rap-input-notice")
     with gr.Row(elem_classes="rap-pair"):
         predict = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
@@ -122,9 +123,9 @@ def input_panel() -> InputPanel:
     fov = gr.Number(
         None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
     )  # no limits: the session has them, and says so in this column
-    progress = gr.HTML(elem_id="rap-input-progress", padding=False)
-    verdict = gr.HTML(elem_id="rap-verdict", padding=False)
-    known = gr.HTML(elem_id="rap-known", padding=False)
+    progress = html_box(elem_id="rap-input-progress")
+    verdict = html_box(elem_id="rap-verdict")
+    known = html_box(elem_id="rap-known")
     imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
     with gr.Group():
         preset = gr.Dropdown(
@@ -144,14 +145,20 @@ def example_clips() -> list[Path]:
     return sorted(EXAMPLES.glob("*.mp4"))
 
 
-def example_gallery() -> str:
+def example_gallery() -> Html:
     """A button with a picture for each of them."""
     cards = [
-        f'<button type="button" class="rap-example" data-example="{i}"><img alt="" src="{_picture(clip)}">'
-        f"<span><b>{clip.stem.replace('_', ' ')}</b></span></button>"
+        tag(
+            "button",
+            tag("img", alt="", src=_picture(clip)),
+            tag("span", tag("b", clip.stem.replace("_", " "))),
+            type="button",
+            class_="rap-example",
+            data_example=i,
+        )  # fmt: skip
         for i, clip in enumerate(example_clips())
     ]
-    return f'<div class="rap-gallery">{"".join(cards)}</div>'
+    return tag("div", *cards, class_="rap-gallery")
 
 
 def give_example(session: Session, data: Any) -> None:

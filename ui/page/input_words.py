@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ui.page.common_words import ButtonLook, duration, progress_card, strip_image, unless_busy
+from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
@@ -26,48 +26,45 @@ IN_PIECES = "Refined, but not in one piece"
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 
 
-def clip_card(clip: Clip | None) -> str:
+def clip_card(clip: Clip | None) -> Html:
     """The clip as a film strip, with which frames of the upload these are and what was done to them."""
     if clip is None:
-        return '<div class="rap-empty">No clip yet. One image, several images or a video.</div>'
+        return tag("div", "No clip yet. One image, several images or a video.", class_="rap-empty")
     h, w = clip.image_size
     count = len(clip)
     facts = f"{count} frames · {w} × {h} px" if count > 1 else f"1 image · {w} × {h} px"
     if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
-    lines = [f'<div class="rap-fact"><b>{escape(clip.name or "clip")}</b> {facts}</div>']
-    lines += [f'<div class="rap-note">{escape(note)}</div>' for note in clip.notes]
-    return strip_image(clip.frames_u8, "frames of the clip") + "".join(lines)
+    lines = [fact(clip.name or "clip", facts), *map(note, clip.notes)]
+    return together(strip_image(clip.frames_u8, "frames of the clip"), *lines)
 
 
-def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> str:
+def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> Html:
     """What is at work on the path: prediction or imagination, refinement, depth."""
     shown = job if job is not None and job.panel == "input" else None
-    return progress_card(shown) + geometry_progress(geometry_job)
+    return together(progress_card(shown), geometry_progress(geometry_job))
 
 
-def geometry_progress(job: GeometryJob | None) -> str:
+def geometry_progress(job: GeometryJob | None) -> Html:
     """The refinement or the depth at work: too short to be counted, so the bar only says that it moves."""
     if job is None:
-        return ""
+        return NOTHING
     if job.kind == "refine":
         title, detail = "Refining the path", "tracks, then cameras and points together"
     else:
         title, detail = "Depth of the clip", "for points, preview and regeneration"
     if job.phase == "queued":
         detail = "waiting for the jobs before it" + (f" ({job.place} ahead)" if job.place > 1 else "")
-    return (
-        f'<div class="rap-progress" role="status"><div><b>{title}</b> {detail}</div>'
-        '<div class="rap-bar rap-busy"><i></i></div></div>'
-    )
+    bar = tag("div", tag("i"), class_="rap-bar rap-busy")
+    return tag("div", tag("div", tag("b", title), " ", detail), bar, class_="rap-progress", role="status")
 
 
-def verdict_card(report: RefinementReport | None) -> str:
+def verdict_card(report: RefinementReport | None) -> Html:
     """What came of the refinement; all but the first of its figures unfold."""
     if report is None:
-        return ""
+        return NOTHING
     kind = "fresh" if report.verdict == "refined" and not report.weak_joints else "stale"
-    title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, escape(report.verdict))
+    title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, report.verdict)
     facts = [f"{report.num_points} points, seen {report.num_observations} times"]
     summary = "figures"
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
@@ -78,23 +75,23 @@ def verdict_card(report: RefinementReport | None) -> str:
     if report.verdict == "refined" and report.start == "frames":
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
-    badge = f'<span class="rap-badge rap-{kind}">{title}</span>'
-    reason = f'<div class="rap-fact">{escape(report.reason)}</div>'
-    more = f'<details class="rap-note"><summary>{summary}</summary>{" · ".join(facts)}</details>'
-    return f'<div class="rap-verdict">{badge}{reason}{more}</div>'
+    reason = tag("div", report.reason, class_="rap-fact")
+    more = tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")
+    return tag("div", badge(kind, title), reason, more, class_="rap-verdict")
 
 
-def known_line(document: Document) -> str:
+def known_line(document: Document) -> Html:
     """How far the path that was found is from the clip's known cameras."""
     from ui.document.known_cameras import against_known
 
     found = against_known(document)
     if found is None:
-        return ""
+        return NOTHING
     name = "Refined" if document.refined is not None else "Predicted"
-    return (
-        f'<div class="rap-fact"><b>{name} against known cameras</b> off by {found.rotation_deg[1:].mean():.1f}° and '
-        f"{found.translation[1:].mean():.0%} of the path on average (unit of length fitted).</div>"
+    return fact(
+        f"{name} against known cameras",
+        f"off by {found.rotation_deg[1:].mean():.1f}° and {found.translation[1:].mean():.0%} of the path on average "
+        "(unit of length fitted).",
     )
 
 

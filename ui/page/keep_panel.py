@@ -11,7 +11,8 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import keep_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, written
+from ui.page.html import markup, note
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -37,7 +38,7 @@ class KeepPanel:
         return (
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
             button_part(self.save, lambda s: words.save_button(s.state.document)),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
             button_part(self.export_take, lambda s: words.export_take_button(s.state.document)),
             button_part(self.export, lambda s: words.export_button(s.state.document)),
@@ -60,12 +61,13 @@ def keep_panel() -> KeepPanel:
     with gr.Row(elem_classes="rap-pair"):
         save = gr.Button("Starting …", interactive=False, min_width=120, elem_id="rap-save")
         open_ = gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open")
-    gr.HTML(
-        '<div class="rap-note">A session file holds the clip, the predicted and the edited path, and all takes. It '
-        "opens again without the model.</div>",
-        padding=False,
+    html_box(
+        note(
+            "A session file holds the clip, the predicted and the edited path, and all takes. It opens again without "
+            "the model."
+        ),
     )
-    notice = gr.HTML(elem_id="rap-keep-notice", padding=False)
+    notice = html_box(elem_id="rap-keep-notice")
     file_format = gr.Dropdown(
         ["nerfstudio"],
         value="nerfstudio",

@@ -12,7 +12,8 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import keys_words
 from ui.page.common_words import ButtonLook
-from ui.page.parts import Events, Part, button_part, small_slider
+from ui.page.html import markup
+from ui.page.parts import Events, Part, button_part, html_box, small_slider
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -43,7 +44,7 @@ class KeysPanel:
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
         return (
-            Part(self.line, lambda s: (keys_words.keys_line(s.state.document),), gr.HTML),
+            Part(self.line, lambda s: (keys_words.keys_line(s.state.document),), markup),
             Part(self.count, _count_values, _count_slider),
             button_part(self.to_keys, lambda s: keys_words.keys_button(s.state.document)),
             button_part(self.to_dense, lambda s: keys_words.dense_button(s.state.document)),
@@ -77,7 +78,7 @@ class KeysPanel:
 
 def keys_panel() -> KeysPanel:
     """Simplify, choose, change, time."""
-    line = gr.HTML(elem_id="rap-keys-line", padding=False)
+    line = html_box(elem_id="rap-keys-line")
     count = small_slider("Keys", 2, 17, DEFAULT_KEYS, step=1, elem_id="rap-key-count")
     with gr.Row(elem_classes="rap-pair"):
         keys = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-to-keys")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ui.page.common_words import ButtonLook
-from ui.page.edit_words import fact, path_button
+from ui.page.edit_words import path_button
+from ui.page.html import Html, fact
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.geometry.keys import KeyPath
@@ -16,7 +17,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 NEEDS_KEYS, NEEDS_KEY = "needs keys", "needs a key"
 
 
-def keys_line(document: Document) -> str:
+def keys_line(document: Document) -> Html:
     """How the path is held, and how far the keys missed the dense path they have just replaced."""
     from rap.geometry.keys import key_path_error
 

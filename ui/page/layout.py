@@ -24,11 +24,12 @@ from ui.page.api import add_endpoints
 from ui.page.compare_panel import compare_panel
 from ui.page.frame_panel import FramePanel, frame_panel
 from ui.page.help_words import help_sheet
+from ui.page.html import Html, tag, together
 from ui.page.import_panel import import_panel
 from ui.page.input_panel import input_panel
 from ui.page.keep_panel import keep_panel
 from ui.page.keys_panel import KeysPanel, keys_panel
-from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen
+from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen, html_box
 from ui.page.path_panel import path_panel
 from ui.page.result_panel import result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
@@ -81,12 +82,7 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
-        gr.HTML(
-            f'<header class="rap-header"><b>{TITLE}</b><span>predict a camera path, bend it, generate along it</span>'
-            '<button type="button" id="rap-theme" title="light or dark" aria-label="light or dark">◐</button>'
-            '<button type="button" id="rap-help-open" title="shortcuts (?)">?</button></header>' + help_sheet(),
-            padding=False,
-        )
+        html_box(together(_header(), help_sheet()))
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=4, min_width=260, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
                 with gr.Tab("Input", elem_classes="rap-tab"):
@@ -114,6 +110,17 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
         Page(events, parts).wire(demo, path.viewport, seen)
         add_endpoints(sessions)
     return demo
+
+
+def _header() -> Html:
+    return tag(
+        "header",
+        tag("b", TITLE),
+        tag("span", "predict a camera path, bend it, generate along it"),
+        tag("button", "◐", type="button", id="rap-theme", title="light or dark", aria_label="light or dark"),
+        tag("button", "?", type="button", id="rap-help-open", title="shortcuts (?)"),
+        class_="rap-header",
+    )
 
 
 def _edit_panels() -> tuple[FramePanel, KeysPanel, ShapePanel, TextPanel]:
@@ -221,7 +228,7 @@ class Page:
         for part in self.parts:
             name = part.component.elem_id or ""
             now[name] = part.values(session)
-            updates.append(gr.skip() if seen.get(name) == now[name] else part.draw(*now[name]))
+            updates.append(gr.skip() if seen.get(name) == now[name] else part.drawn(*now[name]))
         return [now, *updates]
 
     def open(self, wanted: str, is_dark: bool, request: gr.Request | None = None) -> list[Any]:

@@ -20,6 +20,7 @@ from gradio.utils import get_upload_folder
 
 from rap.writing import room_for
 from ui.page.common_words import ButtonLook
+from ui.page.html import Html, markup
 
 if TYPE_CHECKING:
     from ui.document.edits import AnyMessage
@@ -47,12 +48,17 @@ class Part:
 
     Args:
         values: what it depends on; the part is sent again when one of these is another.
-        draw: the component's update, from these values.
+        draw: the component's update, from these values; a component of HTML shows what is no markup as text.
     """
 
     component: Component
     values: Callable[[Session], tuple[Any, ...]]
     draw: Callable[..., Any]
+
+    def drawn(self, *values: Any) -> Any:
+        """What is sent to the page."""
+        update = self.draw(*values)
+        return markup(update) if isinstance(self.component, gr.HTML) else update
 
 
 def button_part(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:
@@ -63,6 +69,16 @@ def button_part(component: gr.Button, look: Callable[[Session], ButtonLook]) -> 
 def maybe_button(look: ButtonLook | None) -> Any:
     """A button that is only there with a look."""
     return gr.Button(visible=False) if look is None else gr.Button(look.label, interactive=look.enabled, visible=True)
+
+
+def html_box(value: Html | None = None, **options: Any) -> gr.HTML:
+    """A component of HTML; there are no others."""
+    return gr.HTML(value and markup(value), padding=False, **options)
+
+
+def refusal(sentence: str) -> gr.Error:
+    """What the page says of something it cannot do; Gradio shows that as HTML."""
+    return gr.Error(markup(sentence), print_exception=False)
 
 
 def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
@@ -85,11 +101,11 @@ class Events:
     def session(self, session_id: str) -> Session:
         """Raises gr.Error, which the page shows, for a session that has ended or not begun."""
         if not session_id:
-            raise gr.Error("The page is still starting; try again in a moment.", print_exception=False)
+            raise refusal("The page is still starting; try again in a moment.")
         try:
             return self.sessions.result(timeout=FIRST_ANSWER_S).get(session_id)
         except ValueError as error:  # SessionGone
-            raise gr.Error(str(error), print_exception=False) from error
+            raise refusal(str(error)) from error
 
     def on(
         self,
@@ -134,7 +150,7 @@ def written(make: Callable[..., Path], *values: Any) -> str:
         with room_for(path):
             return save_file_to_cache(path, get_upload_folder())
     except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise refusal(str(error)) from error
 
 
 class _Picked:
@@ -165,7 +181,7 @@ def _call_within_limits(
 ) -> Any:
     for component, value in zip(inputs, values, strict=True):
         if words := out_of_limits(component, value):
-            raise gr.Error(words, print_exception=False)
+            raise refusal(words)
     return listener(session, *values)
 
 

@@ -12,7 +12,8 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import path_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import Events, Part, button_part, maybe_button, small_slider
+from ui.page.html import markup, tag
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, small_slider
 from ui.page.timeline_panel import TimelinePanel, timeline_panel
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ class PathPanel:
             Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
             Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
-            Part(self.viewport, lambda s: (s.id,), gr.HTML),
-            Part(self.hint, _hint_values, gr.HTML),
+            Part(self.viewport, lambda s: (s.id,), markup),
+            Part(self.hint, _hint_values, markup),
             Part(self.figure, _path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
-            Part(self.line, lambda s: (words.path_line(s.state.document),), gr.HTML),
-            Part(self.legend, lambda s: (words.legend(s.state.document),), gr.HTML),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), gr.HTML),
+            Part(self.line, lambda s: (words.path_line(s.state.document),), markup),
+            Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), markup),
             Part(self.motion, _path_values, _motion_figure),
             *self.timeline.parts(),
         )
@@ -95,21 +96,23 @@ def path_panel() -> PathPanel:
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
         radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
-        viewport = gr.HTML(
+        viewport = html_box(
             "",
-            html_template='<div class="rap-viewport"></div>',
+            html_template=tag("div", class_="rap-viewport"),
             js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
             elem_id="rap-viewport",
-            padding=False,
         )
-        hint = gr.HTML(words.viewport_hint(None, False), elem_id="rap-hint", padding=False)
-        legend = gr.HTML(elem_id="rap-legend", padding=False)
-        notice = gr.HTML(elem_id="rap-path-notice", padding=False)
+        hint = html_box(words.viewport_hint(None, False), elem_id="rap-hint")
+        legend = html_box(elem_id="rap-legend")
+        notice = html_box(elem_id="rap-path-notice")
     with gr.Column(elem_classes="rap-fallback", elem_id="rap-fallback"):
-        gr.HTML(
-            '<div class="rap-fact">The live 3D view needs a WebSocket and WebGL, and one of them is missing here. '
-            "This plot and this table show the same path.</div>",
-            padding=False,
+        html_box(
+            tag(
+                "div",
+                "The live 3D view needs a WebSocket and WebGL, and one of them is missing here. This plot and this "
+                "table show the same path.",
+                class_="rap-fact",
+            ),
         )
         figure = gr.Plot(show_label=False, elem_id="rap-figure", container=False)
         table = gr.Dataframe(interactive=False, max_height=140, show_label=False, elem_id="rap-table")
@@ -119,7 +122,7 @@ def path_panel() -> PathPanel:
         turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
         dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
     timeline = timeline_panel()
-    line = gr.HTML(words.NO_PATH, elem_id="rap-path-line", padding=False)
+    line = html_box(words.NO_PATH, elem_id="rap-path-line")
     motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
     return PathPanel(
         undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, line,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ui.page.common_words import ButtonLook
+from ui.page.html import NOTHING, Html, fact, note, tag, together
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
@@ -16,23 +17,24 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from ui.document.state import Work
 
 SHORT_NAME = 20  # letters of a clip's name on a button
-NO_PATH = '<div class="rap-note">No path yet</div>'
+NO_PATH = note("No path yet")
 
 
-def viewport_hint(clip: Clip | None, has_path: bool) -> str:
+def viewport_hint(clip: Clip | None, has_path: bool) -> Html:
     """What to do so that the viewport shows a path; empty once it does."""
     if has_path:
-        return ""
+        return NOTHING
     if clip is None:
-        text = "Give a video or an image on the left, or take one of the examples."
+        text = together("Give a video or an image on the left, or take one of the examples.")
     elif len(clip) > 1:
-        text = "Press <b>Predict path</b> to see here how the camera moved, or apply a preset."
+        ending = " to see here how the camera moved, or apply a preset."
+        text = together("Press ", tag("b", "Predict path"), ending)
     else:
-        text = "Press <b>Imagine path and video</b>, or apply a preset and bend it here."
-    return f'<div class="rap-hint"><span>{text}</span></div>'
+        text = together("Press ", tag("b", "Imagine path and video"), ", or apply a preset and bend it here.")
+    return tag("div", tag("span", text), class_="rap-hint")
 
 
-def legend(document: Document) -> str:
+def legend(document: Document) -> Html:
     """What the lines beside the path mean; empty where there are none."""
     entries = []
     if document.edited is not None and document.best is not None and document.best is not document.edited:
@@ -45,11 +47,11 @@ def legend(document: Document) -> str:
         entries.append(("tube", "samples"))
     if document.verification is not None:
         entries.append(("followed", f"followed by take {document.verification.take}"))
-    words = "".join(f'<span><i class="rap-line-{kind}"></i>{text}</span>' for kind, text in entries)
-    return f'<div class="rap-legend">{words}</div>' if entries else ""
+    words = [tag("span", tag("i", class_=f"rap-line-{kind}"), text) for kind, text in entries]
+    return tag("div", *words, class_="rap-legend") if entries else NOTHING
 
 
-def path_line(document: Document) -> str:
+def path_line(document: Document) -> Html:
     """What path is shown and how far it is from the prediction."""
     path = document.edited
     if path is None:
@@ -65,7 +67,7 @@ def path_line(document: Document) -> str:
         chosen += " (the source: it stays at the origin)"
     fov = np.degrees(path.fov_y_rad[path.source])
     facts = " · ".join([origin, f"{fov:.1f}° vertical field of view", chosen])
-    return f'<div class="rap-fact"><b>{len(path)} cameras</b> {facts}</div>'
+    return fact(f"{len(path)} cameras", facts)
 
 
 def gizmo_button(label: str, mode: GizmoMode, now: GizmoMode) -> ButtonLook:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ui.page.html import NOTHING, Html, tag, together
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:  # brings torch, which is not there yet when the page is built
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # brings torch, which is not there yet when the page is built
 QUALITY = 90
 
 
-def raxel_view(edited: Trajectory | None, best: Trajectory | None, known: Trajectory | None, frame: int | None) -> str:
+def raxel_view(edited: Trajectory | None, best: Trajectory | None, known: Trajectory | None, frame: int | None) -> Html:
     """One map for each path that has this frame, with its name under it; empty without a path.
 
     Args:
@@ -27,18 +28,17 @@ def raxel_view(edited: Trajectory | None, best: Trajectory | None, known: Trajec
         frame: of the edited path; None: its source frame.
     """
     if edited is None:
-        return ""
+        return NOTHING
     index = edited.source if frame is None else frame
     named = {"edited": edited, "estimated": best, "known": known}
     shown = {name: _picture(path, index) for name, path in named.items() if path is not None and index < len(path)}
     maps = [
-        f'<figure><img alt="raxel map" src="{inline_jpeg(picture)}"><figcaption>{name}</figcaption></figure>'
+        tag("figure", tag("img", alt="raxel map", src=inline_jpeg(picture)), tag("figcaption", name))
         for name, picture in shown.items()
     ]
     words = "o + d of each pixel's ray, as the model is given the camera"
-    return (
-        f'<div class="rap-fact"><b>Raxels, frame {index}</b>{words}</div><div class="rap-raxels">{"".join(maps)}</div>'
-    )
+    heading = tag("div", tag("b", f"Raxels, frame {index}"), words, class_="rap-fact")
+    return together(heading, tag("div", *maps, class_="rap-raxels"))
 
 
 def _picture(path: Trajectory, index: int) -> bytes:

@@ -11,7 +11,8 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import Events, Part, button_part
+from ui.page.html import markup
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -60,18 +61,18 @@ class ResultPanel:
         """What the right column shows."""
         return (
             Part(self.video, lambda s: (s.state.document.take,), _video),
-            Part(self.caption, lambda s: (words.take_caption(s.state.document),), gr.HTML),
-            Part(self.takes, lambda s: (words.take_strip(s.state.document),), gr.HTML),
+            Part(self.caption, lambda s: (words.take_caption(s.state.document),), markup),
+            Part(self.takes, lambda s: (words.take_strip(s.state.document),), markup),
             Part(self.name, _name_values, _name_field),
             button_part(self.star, lambda s: words.star_button(s.state.document)),
             button_part(self.reload, lambda s: words.take_button("Use its path", s.state.document)),
             button_part(self.delete, lambda s: words.delete_button(s.state.document, s.state.doomed)),
             button_part(self.vary, lambda s: words.variations_button(s.state.document, s.state.job)),
             Part(self.preview, lambda s: (s.state.geometry.preview,), words.preview_video),
-            Part(self.preview_line, _preview_words, gr.HTML),
+            Part(self.preview_line, _preview_words, markup),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), gr.HTML),
+            Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), markup),
             Part(self.cost, lambda s: (s.cost,), words.cost_line),
             Part(self.steps, lambda s: (), self._initial_steps),
             Part(self.guidance, lambda s: (), _no_number),
@@ -118,7 +119,7 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             elem_id="rap-temperature", elem_classes="rap-inline",
         )  # fmt: skip
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
-    cost = gr.HTML(elem_id="rap-cost", padding=False)
+    cost = html_box(elem_id="rap-cost")
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
@@ -130,16 +131,16 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="seeds", show_label=False,
             container=False, min_width=150, elem_id="rap-vary-by",
         )  # fmt: skip
-    progress = gr.HTML(elem_id="rap-progress", padding=False)
-    notice = gr.HTML(elem_id="rap-result-notice", padding=False)
-    preview = gr.HTML(elem_id="rap-preview", padding=False)
-    preview_line = gr.HTML(elem_id="rap-preview-line", padding=False)
+    progress = html_box(elem_id="rap-progress")
+    notice = html_box(elem_id="rap-result-notice")
+    preview = html_box(elem_id="rap-preview")
+    preview_line = html_box(elem_id="rap-preview-line")
     video = gr.Video(
         label="Result", autoplay=True, loop=True, interactive=False, height=180, buttons=["download"],
         elem_id="rap-video",
     )  # fmt: skip
-    caption = gr.HTML(elem_id="rap-caption", padding=False)
-    takes = gr.HTML(js_on_load=PICK_TAKE, elem_id="rap-takes", padding=False)
+    caption = html_box(elem_id="rap-caption")
+    takes = html_box(js_on_load=PICK_TAKE, elem_id="rap-takes")
     with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
         name = gr.Textbox(
             show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-from html import escape
 from typing import TYPE_CHECKING
 
 from ui.page.common_words import ButtonLook, duration, progress_card, unless_busy
-from ui.session.pictures import inline_jpeg
+from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
+from ui.session.pictures import inline_jpeg, inline_mp4
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from ui.document.document import Document, Take
@@ -20,11 +19,12 @@ KNOWN_FROM = {
 }
 
 
-def result_progress(job: JobStatus | None, waiting: int = 0) -> str:
+def result_progress(job: JobStatus | None, waiting: int = 0) -> Html:
     """What is at work on a take, and how many takes follow it."""
-    shown = job if job is not None and job.panel == "result" else None
-    more = "" if not waiting else f'<div class="rap-note">then {waiting} more take{"s" if waiting > 1 else ""}</div>'
-    return progress_card(shown) + (more if shown is not None else "")
+    if job is None or job.panel != "result":
+        return NOTHING
+    more = note(f"then {waiting} more take{'s' if waiting > 1 else ''}") if waiting else None
+    return together(progress_card(job), more)
 
 
 def regenerate_button(document: Document, job: JobStatus | None) -> ButtonLook:
@@ -50,27 +50,26 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
     return ButtonLook("Cancel", True)
 
 
-def cost_line(cost: Cost) -> str:
+def cost_line(cost: Cost) -> Html:
     """What a take costs on this machine, measured; or that it is not known yet."""
     steps = "" if cost.steps is None else f"{_steps(cost.steps)}, "
     if cost.seconds_per_step is None:
-        return f'<div class="rap-fact">Cost: {steps}the first take will tell.</div>'
+        return tag("div", f"Cost: {steps}the first take will tell.", class_="rap-fact")
     memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
-    return f'<div class="rap-fact">Cost: {steps}{cost.seconds_per_step:.2g} s a step{memory}, measured here.</div>'
+    return tag("div", f"Cost: {steps}{cost.seconds_per_step:.2g} s a step{memory}, measured here.", class_="rap-fact")
 
 
-def preview_video(preview: PreviewClip | None) -> str:
+def preview_video(preview: PreviewClip | None) -> Html:
     """The geometry preview, playing; empty before there is one."""
     if preview is None:
-        return ""
-    source = base64.b64encode(preview.mp4).decode()
-    return (
-        '<video class="rap-preview" autoplay loop muted playsinline controls aria-label="geometry preview" '
-        f'src="data:video/mp4;base64,{source}"></video>'
-    )
+        return NOTHING
+    return tag(
+        "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True, controls=True,
+        aria_label="geometry preview", src=inline_mp4(preview.mp4),
+    )  # fmt: skip
 
 
-def preview_line(geometry: Geometry, has_path: bool) -> str:
+def preview_line(geometry: Geometry, has_path: bool) -> Html:
     """What the geometry preview shows, or what it waits for."""
     preview = geometry.preview
     if not has_path:
@@ -84,14 +83,14 @@ def preview_line(geometry: Geometry, has_path: bool) -> str:
         facts = f"{seen} · {KNOWN_FROM[preview.known_from]} · {duration(preview.seconds)}"
         if geometry.wanted is not None:
             facts += " · updating"
-    return f'<div class="rap-fact"><b>Geometry preview</b> {facts}</div>'
+    return fact("Geometry preview", facts)
 
 
-def take_caption(document: Document) -> str:
+def take_caption(document: Document) -> Html:
     """What the shown take was made from, and whether that is still what is on screen."""
     take = document.take
     if take is None:
-        return ""
+        return NOTHING
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
     facts += [
@@ -101,11 +100,11 @@ def take_caption(document: Document) -> str:
         *geometry_words(take),
         duration(take.seconds),
     ]
-    mark = f'<span class="rap-note" title="hash of clip, path, seed and settings">{take.stamp[:8]}</span>'
-    state = '<span class="rap-badge rap-fresh">made along this path</span>'
+    mark = tag("span", take.stamp[:8], class_="rap-note", title="hash of clip, path, seed and settings")
+    state = badge("fresh", "made along this path")
     if document.is_stale(take):
-        state = '<span class="rap-badge rap-stale">stale: the path has changed since</span>'
-    return f'<div class="rap-fact">{" · ".join(facts)}</div>{state} {mark}'
+        state = badge("stale", "stale: the path has changed since")
+    return together(tag("div", " · ".join(facts), class_="rap-fact"), state, " ", mark)
 
 
 def take_label(document: Document, take: Take) -> str:
@@ -114,20 +113,30 @@ def take_label(document: Document, take: Take) -> str:
     return " · ".join(words)
 
 
-def take_strip(document: Document) -> str:
+def take_strip(document: Document) -> Html:
     """All takes as thumbnails with name, settings and what they cost; the one on show is marked."""
     cards = []
     for take in document.takes:
-        stale = '<span class="rap-badge rap-stale">stale</span>' if document.is_stale(take) else ""
+        stale = badge("stale", "stale") if document.is_stale(take) else None
         chosen = "true" if take.number == document.shown_take else "false"
         facts = " · ".join([f"seed {take.settings.seed}", *geometry_words(take), duration(take.seconds)])
-        picture = f'<img alt="" src="{inline_jpeg(take.thumbnail)}">' if take.thumbnail else ""
+        picture = tag("img", alt="", src=inline_jpeg(take.thumbnail)) if take.thumbnail else None
+        title = tag("span", "★ " if take.starred else "", take.title)
         cards.append(
-            f'<button type="button" class="rap-take" data-take="{take.number}" aria-pressed="{chosen}" '
-            f'title="{escape(facts)}">{picture}<span>{"★ " if take.starred else ""}{escape(take.title)}</span>{stale}'
-            f"<i>{escape(facts)}</i></button>"
+            tag(
+                "button",
+                picture,
+                title,
+                stale,
+                tag("i", facts),
+                type="button",
+                class_="rap-take",
+                data_take=take.number,
+                aria_pressed=chosen,
+                title=facts,
+            )  # fmt: skip
         )
-    return f'<div class="rap-take-strip">{"".join(cards)}</div>' if cards else ""
+    return tag("div", *cards, class_="rap-take-strip") if cards else NOTHING
 
 
 def take_button(label: str, document: Document) -> ButtonLook:

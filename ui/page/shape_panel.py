@@ -12,7 +12,8 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import edit_words
 from ui.page.common_words import ButtonLook
-from ui.page.parts import Events, Part, button_part
+from ui.page.html import markup
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -52,7 +53,7 @@ class ShapePanel:
             *(button_part(button, partial(_look, words)) for button, words in labelled),
             Part(self.easing, lambda s: (True,), _easings),
             Part(self.pivot, lambda s: (True,), _pivots),
-            Part(self.point, lambda s: (edit_words.target_line(s.state.document),), gr.HTML),
+            Part(self.point, lambda s: (edit_words.target_line(s.state.document),), markup),
             button_part(self.pick, lambda s: edit_words.pick_button(s.state.document, s.state.picking)),
         )
 
@@ -127,7 +128,7 @@ def shape_panel() -> ShapePanel:
         ["picked point"], value="picked point", label="About", allow_custom_value=True, elem_id="rap-pivot",
         elem_classes="rap-inline",
     )  # fmt: skip
-    point = gr.HTML(elem_id="rap-point", padding=False)
+    point = html_box(elem_id="rap-point")
     with gr.Row(elem_classes="rap-pair"):
         pick, look = _button("rap-pick"), _button("rap-look-at")
     return ShapePanel(

@@ -11,7 +11,7 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import timeline_words as words
-from ui.page.parts import Events, Part
+from ui.page.parts import Events, Part, html_box
 from ui.session.pictures import frame_jpegs
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class TimelinePanel:
 def timeline_panel() -> TimelinePanel:
     """One component; its own script plays it."""
     script = (ASSETS / "timeline.js").read_text(encoding="utf-8")
-    timeline = gr.HTML(js_on_load=script, elem_id="rap-timeline", padding=False)
-    return TimelinePanel(timeline, gr.HTML(js_on_load=PICK_SOURCE, elem_id="rap-sources", padding=False))
+    timeline = html_box(js_on_load=script, elem_id="rap-timeline")
+    return TimelinePanel(timeline, html_box(js_on_load=PICK_SOURCE, elem_id="rap-sources"))
 
 
 def _values(session: Session) -> tuple[Any, ...]:

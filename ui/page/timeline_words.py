@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
+from ui.page.html import NOTHING, Html, tag, together
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SOURCE_WORDS = {
 VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
 
 
-def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> str:
+def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> Html:
     """The clip's frames over the timeline's, each a button that makes it a source frame; empty without pictures.
 
     Args:
@@ -36,70 +37,79 @@ def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence
         source: frame whose camera is the world.
     """
     if not pictures:
-        return ""
+        return NOTHING
     cells = []
     for i, picture in enumerate(pictures):
         state = "off" if i not in chosen else "on" if held[i] else "away"
+        title = f"frame {i}: {SOURCE_WORDS[state]}{' (the world is its camera)' if i == source else ''}"
         cells.append(
-            f'<button type="button" class="rap-source rap-source-{state}" data-frame="{i}" '
-            f'aria-pressed="{str(i in chosen).lower()}" title="frame {i}: {SOURCE_WORDS[state]}'
-            f'{" (the world is its camera)" if i == source else ""}"><img alt="frame {i}" src="{inline_jpeg(picture)}">'
-            "</button>"
+            tag(
+                "button",
+                tag("img", alt=f"frame {i}", src=inline_jpeg(picture)),
+                type="button",
+                class_=f"rap-source rap-source-{state}",
+                data_frame=i,
+                aria_pressed=str(i in chosen).lower(),
+                title=title,
+            )  # fmt: skip
         )
-    return (
-        f'<div class="rap-filmstrip"><span title="source frames: takes start from them">from</span>'
-        f"<div>{''.join(cells)}</div></div>"
-    )
+    heading = tag("span", "from", title="source frames: takes start from them")
+    return tag("div", heading, tag("div", *cells), class_="rap-filmstrip")
 
 
-def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int | None = None) -> str:
+def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int | None = None) -> Html:
     """Controls and strip; `assets/timeline.js` plays them. Empty without a path.
 
     Args:
         selected: frame that the playhead goes to when it is another one than before.
     """
     if path is None:
-        return ""
+        return NOTHING
     last = len(path) - 1
-    controls = (
-        '<button type="button" id="rap-play" class="rap-tool" title="play the path (space)">▶</button>'
-        '<label class="rap-tool"><input type="checkbox" id="rap-loop" checked>loop</label>'
-        '<label class="rap-tool" title="this page looks through the camera at the playhead">'
-        '<input type="checkbox" id="rap-fly">camera view</label>'
-        f'<input type="range" id="rap-frame" min="0" max="{last}" value="0" step="1" aria-label="frame">'
-        '<output id="rap-at"></output>'
-    )
     strip, sentence = _health(path, limits)
-    return (
-        f'<div class="rap-timeline" data-fps="{path.fps:g}" data-last="{last}" '
-        f'data-selected="{"" if selected is None else selected}">'
-        f'<div class="rap-controls">{controls}</div>{strip}</div>{sentence}'
+    line = tag(
+        "div", _controls(last), strip, class_="rap-timeline", data_fps=f"{path.fps:g}", data_last=last,
+        data_selected="" if selected is None else selected,
+    )  # fmt: skip
+    return together(line, sentence)
+
+
+def _controls(last: int) -> Html:
+    seen_through = "this page looks through the camera at the playhead"
+    loop, fly = tag("input", type="checkbox", id="rap-loop", checked=True), tag("input", type="checkbox", id="rap-fly")
+    return tag(
+        "div",
+        tag("button", "▶", type="button", id="rap-play", class_="rap-tool", title="play the path (space)"),
+        tag("label", loop, "loop", class_="rap-tool"),
+        tag("label", fly, "camera view", class_="rap-tool", title=seen_through),
+        tag("input", type="range", id="rap-frame", min=0, max=last, value=0, step=1, aria_label="frame"),
+        tag("output", id="rap-at"),
+        class_="rap-controls",
     )
 
 
-def _health(path: Trajectory, limits: MotionLimits | None) -> tuple[str, str]:
+def _health(path: Trajectory, limits: MotionLimits | None) -> tuple[Html, Html]:
     from rap.geometry.motion import motion
 
     if limits is None:
-        note = "What motions this checkpoint was trained on is not known (rap train motions)."
-        return "", f'<div class="rap-note" id="rap-health">{note}</div>'
+        unknown = "What motions this checkpoint was trained on is not known (rap train motions)."
+        return NOTHING, tag("div", unknown, class_="rap-note", id="rap-health")
     found = motion(path)
     levels: dict[Measure, Int[np.ndarray, " T"]] = {name: limits.levels(name, getattr(found, name)) for name, _ in ROWS}
-    return _strip(
-        found, levels
-    ), f'<div class="rap-note" id="rap-health">{health_sentence(found, levels, limits)}</div>'
+    sentence = health_sentence(found, levels, limits)
+    return _strip(found, levels), tag("div", sentence, class_="rap-note", id="rap-health")
 
 
-def _strip(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]]) -> str:
+def _strip(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]]) -> Html:
     rows = []
     for name, words in ROWS:
         values = getattr(found, name)
-        cells = "".join(
-            f'<i class="rap-{LEVEL_NAMES[level]}" title="frame {i}: {value:.3g} {UNITS[name]}"></i>'
+        cells = [
+            tag("i", class_=f"rap-{LEVEL_NAMES[level]}", title=f"frame {i}: {value:.3g} {UNITS[name]}")
             for i, (level, value) in enumerate(zip(levels[name], values, strict=True))
-        )
-        rows.append(f"<span>{words}</span><div>{cells}</div>")
-    return f'<div class="rap-health">{"".join(rows)}<b class="rap-playhead"></b></div>'
+        ]
+        rows += [tag("span", words), tag("div", *cells)]
+    return tag("div", *rows, tag("b", class_="rap-playhead"), class_="rap-health")
 
 
 def health_sentence(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]], limits: MotionLimits) -> str:

@@ -11,7 +11,8 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import verify_words as words
 from ui.page.common_words import notice_line
-from ui.page.parts import Events, Part, button_part
+from ui.page.html import markup
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -36,13 +37,13 @@ class VerifyPanel:
         return (
             Part(self.auto, lambda s: (s.state.verify_on,), gr.Checkbox),
             button_part(self.verify, lambda s: words.verify_button(s.state.document, s.state.job)),
-            Part(self.verdict, _verdict_values, gr.HTML),
+            Part(self.verdict, _verdict_values, markup),
             Part(self.strip, lambda s: (s.state.document.verification, s.state.document.selected), words.error_strips),
             button_part(self.worst, lambda s: words.worst_button(s.state.document)),
             button_part(self.sample, lambda s: words.spread_button(s.state.document, s.state.job)),
-            Part(self.spread_notice, lambda s: (notice_line(s.state.notice, "spread"),), gr.HTML),
-            Part(self.spread, lambda s: (words.spread_strips(s.state.document),), gr.HTML),
-            Part(self.protocol, lambda s: (words.protocol(s.known_paths),), gr.HTML),
+            Part(self.spread_notice, lambda s: (notice_line(s.state.notice, "spread"),), markup),
+            Part(self.spread, lambda s: (words.spread_strips(s.state.document),), markup),
+            Part(self.protocol, lambda s: (words.protocol(s.known_paths),), markup),
         )
 
     def wire(self, events: Events) -> None:
@@ -58,13 +59,13 @@ def verify_panel() -> VerifyPanel:
     with gr.Row(elem_classes="rap-pair"):
         auto = gr.Checkbox(True, label="Verify every take", min_width=140, elem_id="rap-auto-verify")
         verify = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-verify")
-    verdict = gr.HTML(elem_id="rap-followed", padding=False)
-    strip = gr.HTML(elem_id="rap-error-strips", padding=False)
+    verdict = html_box(elem_id="rap-followed")
+    strip = html_box(elem_id="rap-error-strips")
     worst = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-worst")
-    protocol = gr.HTML(elem_id="rap-protocol", padding=False)
+    protocol = html_box(elem_id="rap-protocol")
     sample = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-sample")
-    spread_notice = gr.HTML(elem_id="rap-spread-notice", padding=False)
-    spread = gr.HTML(elem_id="rap-spread", padding=False)
+    spread_notice = html_box(elem_id="rap-spread-notice")
+    spread = html_box(elem_id="rap-spread")
     return VerifyPanel(auto, verify, verdict, strip, worst, protocol, sample, spread_notice, spread)
 
 

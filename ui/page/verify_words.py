@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from ui.page.common_words import ButtonLook, duration
+from ui.page.html import NOTHING, Html, fact, note, tag, together
 
 if TYPE_CHECKING:
     from ui.document.document import Document
@@ -38,24 +38,24 @@ def worst_button(document: Document) -> ButtonLook:
     return ButtonLook(f"Go to worst frame ({found.worst_frame})", True)
 
 
-def verdict(document: Document, known: KnownPaths | None) -> str:
+def verdict(document: Document, known: KnownPaths | None) -> Html:
     """How far the take on show went astray, beside what the model errs by where the truth is known."""
     take, found = document.take, document.verification
     if take is None:
-        return '<div class="rap-empty">No take yet. Whether a video followed its path is shown here.</div>'
+        return tag("div", "No take yet. Whether a video followed its path is shown here.", class_="rap-empty")
+    name = f"Take {take.number}"
     if found is None:
-        return f'<div class="rap-fact"><b>Take {take.number}</b> has not been verified.</div>'
+        return fact(name, "has not been verified.")
     turn, shift = _means(found)
     sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
     by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
-    reason = f'<div class="rap-note">{escape(_reason(found))}</div>' if found.reason else ""
-    return (
-        f'<div class="rap-fact"><b>Take {take.number}</b> {sentence}, {by} · {duration(found.seconds)}</div>{reason}'
-        f'<table class="rap-figures">{_table(take.number, found, known)}</table>'
+    reason = note(_reason(found)) if found.reason else None
+    return together(
+        fact(name, f"{sentence}, {by} · {duration(found.seconds)}"), reason, _table(take.number, found, known)
     )
 
 
-def _table(number: int, found: Verification, known: KnownPaths | None) -> str:
+def _table(number: int, found: Verification, known: KnownPaths | None) -> Html:
     """The take by tracks and by the model, each over what that way errs by on clips of known cameras."""
     rows: list[tuple[str, ...]] = [("", "R_err", "T_err", "rotation")]
     tracks = None if known is None else known.by_tracks
@@ -65,7 +65,7 @@ def _table(number: int, found: Verification, known: KnownPaths | None) -> str:
         rows.append(_row(f"take {number}, {way}", one.errors.r_err, one.errors.t_err, _means(one)[0]))
         if errs is not None:
             rows.append(_row(f"{errs.clips} known clips, {way}", errs.r_err_rad, errs.t_err, errs.rotation_deg))
-    return "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return tag("table", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows), class_="rap-figures")
 
 
 def _reason(found: Verification) -> str:
@@ -84,7 +84,7 @@ def _row(name: str, r_err: float, t_err: float, rotation_deg: float) -> tuple[st
     return name, f"{r_err:.2f}", f"{t_err:.2f}", f"{rotation_deg:.1f}°"
 
 
-def protocol(known: KnownPaths | None) -> str:
+def protocol(known: KnownPaths | None) -> Html:
     """How the figures come about, so that they are not taken for more than they are."""
     beside = (
         "The rows of known clips are what the same way errs by on the example clips, whose cameras are known: smaller "
@@ -92,26 +92,32 @@ def protocol(known: KnownPaths | None) -> str:
         if known is not None
         else "What this checkpoint errs by on clips of known cameras is not known (rap evaluate --known-paths)."
     )
-    return (
-        '<div class="rap-note"><b>Tracks</b>: points are followed through the finished video, and cameras fitted to '
-        "them with the lens that was asked for; the model only says where to begin. <b>Model</b>: the one that made "
-        "the video also estimates its cameras, in 2 steps, which is self-consistency. Both paths start at the source "
-        "camera; the followed one (orange, dashed) is scaled to the other by least squares. R_err: sum over frames of "
-        "the rotation error, in radians; T_err: sum of distances between "
-        f"centres, each path divided by its largest (CamI2V). {beside}</div>"
+    return note(
+        tag("b", "Tracks"),
+        ": points are followed through the finished video, and cameras fitted to them with the lens that was asked "
+        "for; the model only says where to begin. ",
+        tag("b", "Model"),
+        ": the one that made the video also estimates its cameras, in 2 steps, which is self-consistency. Both paths "
+        "start at the source camera; the followed one (orange, dashed) is scaled to the other by least squares. "
+        "R_err: sum over frames of the rotation error, in radians; T_err: sum of distances between centres, each path "
+        f"divided by its largest (CamI2V). {beside}",
     )
 
 
-def error_strips(found: Verification | None, selected: int | None) -> str:
+def strips(*rows: tuple[str, Html]) -> Html:
+    """Charts under their words."""
+    return tag("div", *(part for words, chart in rows for part in (note(words), chart)), class_="rap-strips")
+
+
+def error_strips(found: Verification | None, selected: int | None) -> Html:
     """Two bar charts over the frames: rotation in degrees, translation in parts of the path; worst frame marked."""
     if found is None:
-        return ""
+        return NOTHING
     rotation = bars(found.rotation_deg, found.worst_frame, selected)
     translation = bars(100 * found.translation, found.worst_frame, selected)
-    return (
-        f'<div class="rap-strips"><div class="rap-note">Rotation error, up to {found.rotation_deg.max():.1f}°</div>'
-        f'{rotation}<div class="rap-note">Position error, up to {found.translation.max():.0%} of the path</div>'
-        f"{translation}</div>"
+    return strips(
+        (f"Rotation error, up to {found.rotation_deg.max():.1f}°", rotation),
+        (f"Position error, up to {found.translation.max():.0%} of the path", translation),
     )
 
 
@@ -124,22 +130,26 @@ def spread_button(document: Document, job: JobStatus | None) -> ButtonLook:
     return ButtonLook("Sample the path", True)
 
 
-def spread_strips(document: Document) -> str:
+def spread_strips(document: Document) -> Html:
     """How far the samples lie apart, in words and as two charts."""
     found = document.spread
     if found is None:
-        return ""
+        return NOTHING
     turn, shift = found.rotation_deg, found.distance
-    return (
-        f'<div class="rap-fact"><b>Uncertainty</b> {found.samples} samples of the predicted path lie '
-        f"{turn.mean():.1f}° and {shift.mean():.3f} median depths around their mean; purple in the viewport.</div>"
-        f'<div class="rap-strips"><div class="rap-note">Rotation, up to {turn.max():.1f}°</div>'
-        f'{bars(turn, None, document.selected)}<div class="rap-note">Position, up to {shift.max():.3f}</div>'
-        f"{bars(shift, None, document.selected)}</div>"
+    words = (
+        f"{found.samples} samples of the predicted path lie {turn.mean():.1f}° and {shift.mean():.3f} median depths "
+        "around their mean; purple in the viewport."
+    )
+    return together(
+        fact("Uncertainty", words),
+        strips(
+            (f"Rotation, up to {turn.max():.1f}°", bars(turn, None, document.selected)),
+            (f"Position, up to {shift.max():.3f}", bars(shift, None, document.selected)),
+        ),
     )
 
 
-def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | None) -> str:
+def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | None) -> Html:
     """A bar for each frame's value, the worst and the selected one marked."""
     width, height = STRIP_SIZE
     top, step = max(float(values.max()), 1e-9), width / len(values)
@@ -148,10 +158,17 @@ def bars(values: Float[np.ndarray, " T"], worst: int | None, selected: int | Non
         tall = max(1.0, height * float(value) / top)
         kind = "worst" if frame == worst else "selected" if frame == selected else "ordinary"
         bars.append(
-            f'<rect class="rap-{kind}" x="{frame * step + 1:.1f}" y="{height - tall:.1f}" width="{step - 2:.1f}" '
-            f'height="{tall:.1f}"><title>frame {frame}: {value:.2f}</title></rect>'
+            tag(
+                "rect",
+                tag("title", f"frame {frame}: {value:.2f}"),
+                class_=f"rap-{kind}",
+                x=f"{frame * step + 1:.1f}",
+                y=f"{height - tall:.1f}",
+                width=f"{step - 2:.1f}",
+                height=f"{tall:.1f}",
+            )  # fmt: skip
         )
-    return (
-        f'<svg class="rap-bars" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
-        f'aria-label="error of each frame">{"".join(bars)}</svg>'
-    )
+    return tag(
+        "svg", *bars, class_="rap-bars", viewBox=f"0 0 {width} {height}", preserveAspectRatio="none", role="img",
+        aria_label="error of each frame",
+    )  # fmt: skip

@@ -29,3 +29,8 @@ def frame_jpegs(frames_u8: UInt8[np.ndarray, "T h w 3"], height_px: int) -> list
 def inline_jpeg(data: bytes) -> str:
     """The address of a picture that is within the page."""
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def inline_mp4(data: bytes) -> str:
+    """The address of a video that is within the page."""
+    return f"data:video/mp4;base64,{base64.b64encode(data).decode()}"
