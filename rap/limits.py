@@ -38,11 +38,24 @@ class Limit:
         if not found <= self.value:
             raise InputError(f"{where} {_words(found)} {self.unit}, at most {_words(self.value)} are taken; {remedy}")
 
+    def check_range(self, found: float, name: str, least: float, remedy: str) -> None:
+        """Refuse what does not lie between `least` and the limit.
 
-def _words(number: float) -> str:
+        Args:
+            name: of the argument, which begins the sentence.
+
+        Raises:
+            InputError: `found` is less, more or no number.
+        """
+        if not least <= found <= self.value:
+            bounds = f"{_words(least)} to {_words(self.value)}"
+            raise InputError(f"{name} must be {bounds}, got {_words(found, exactly=True)}; {remedy}")
+
+
+def _words(number: float, exactly: bool = False) -> str:
     if number != number or abs(number) > 10**18:
-        return "far too many"
-    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
+        return "no number" if number != number and exactly else "far too many"
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:g}" if exactly else f"{number:,.1f}"
 
 
 # --- files of any kind ------------------------------------------------------------------------------------------------
@@ -101,6 +114,10 @@ PATH_CHARACTERS = Limit(2_000_000, "characters", "a path as text", "the longest 
 # --- what is asked of the model ---------------------------------------------------------------------------------------
 
 STEPS = Limit(200, "steps", "sampling", "more than 50 change nothing that is seen")
+SEED = Limit((1 << 53) - 1, "", "a seed", "JSON and JavaScript keep whole numbers up to there")
+GUIDANCE = Limit(100, "times", "guidance by the path", "1 is off; from 20 on colours break")
+TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
+AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
 TAKE_PIXELS = Limit(1_048_576, "pixels a frame", "a take", "1024 x 1024; the embedded model makes 128 x 128")
 

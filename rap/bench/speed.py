@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 from rap.bench.measure import MATMUL_SIDE, Figure, Pairs, in_turns, measured_cores, report, seconds
 from rap.config import ASSETS, NUM_FRAMES, SIZE_BUCKETS, checkpoint_path
 from rap.errors import InputError
+from rap.limits import STEPS
 
 if TYPE_CHECKING:  # the commands that need torch import it; measuring the page must not
     from rap.geometry import Trajectory
@@ -126,7 +127,7 @@ def generate_step(pipeline: RaPPipeline) -> Callable[[], object]:
 
     path = preset("arc-left", num_frames=NUM_FRAMES, image_size=SIZE_BUCKETS[0])
     source = _example_frames()[:1]
-    steps = pipeline.stream(GenerateTask(source, path, steps=10_000))  # never walked to its end
+    steps = pipeline.stream(GenerateTask(source, path, steps=STEPS.value))  # not walked to its end
     return partial(next, steps)
 
 

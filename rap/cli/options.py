@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TypeVar
 
 from rap.config import NUM_FRAMES
+from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TEMPERATURE, Limit
+
+Value = TypeVar("Value", int, float)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """What every command takes that runs the model."""
     parser.add_argument("--checkpoint", metavar="DIR", help="model in diffusers layout (default: the embedded one)")
     parser.add_argument("--seed", type=natural, default=0, metavar="N", help="of the noise (default: 0)")
-    parser.add_argument("--steps", type=positive, metavar="N", help="denoising steps (default: the checkpoint's)")
+    parser.add_argument("--steps", type=steps, metavar="N", help="denoising steps (default: the checkpoint's)")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: cuda if there is one)")
     parser.add_argument(
         "--out",
@@ -58,6 +62,11 @@ def positive(text: str) -> int:
     return _integer(text, 1)
 
 
+def steps(text: str) -> int:
+    """Sampling steps."""
+    return _limited(positive(text), STEPS, text)
+
+
 def frame_count(text: str) -> int:
     """A number of frames that the model takes: 5, 9, 13, 17 ... (the codec compresses time by four after the first)."""
     count = _integer(text, 2)
@@ -65,7 +74,7 @@ def frame_count(text: str) -> int:
         below = max(5, (count - 1) // 4 * 4 + 1)
         nearest = f"{below} or {below + 4}" if count > below else f"{below}"
         raise argparse.ArgumentTypeError(f"must be 1 + 4 k (5, 9, 13, 17 ...), got {count}; nearest: {nearest}")
-    return count
+    return _limited(count, PATH_FRAMES, text)
 
 
 def field_of_view(text: str) -> float:
@@ -79,25 +88,25 @@ def field_of_view(text: str) -> float:
 def amplitude(text: str) -> float:
     """A positive factor."""
     value = _number(text)
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f"must be a factor above 0 and at most 100, got {text}")
-    return value
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be a factor above 0, got {text}")
+    return _limited(value, AMPLITUDE, text)
 
 
 def guidance(text: str) -> float:
     """A scale of guidance; 1 is off."""
     value = _number(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"must be a scale from 0 to 100 (1 is off), got {text}")
-    return value
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"must be a scale from 0 (1 is off), got {text}")
+    return _limited(value, GUIDANCE, text)
 
 
 def temperature(text: str) -> float:
     """A share of the noise, from 0 to 1."""
     value = _number(text)
-    if not 0 <= value <= 1:
+    if not value >= 0:
         raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
-    return value
+    return _limited(value, TEMPERATURE, text)
 
 
 def _integer(text: str, least: int) -> int:
@@ -107,6 +116,12 @@ def _integer(text: str, least: int) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if not least <= value < 2**63:
         raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}" if value < least else "is too large")
+    return value
+
+
+def _limited(value: Value, limit: Limit, text: str) -> Value:
+    if value > limit.value:
+        raise argparse.ArgumentTypeError(f"must be at most {limit.value} {limit.unit}, got {text}")
     return value
 
 

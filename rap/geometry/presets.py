@@ -22,6 +22,7 @@ What moves, at amplitude 1 and pivot distance L:
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 
 import numpy as np
@@ -31,6 +32,7 @@ from scipy.spatial.transform import Rotation
 from rap.geometry import se3
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
+from rap.limits import AMPLITUDE
 
 ARC_RAD = np.radians(30)
 ORBIT_RAD = 2 * np.pi
@@ -150,11 +152,10 @@ def preset(
         ValueError: an unknown name, or a value out of its range.
     """
     if name not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {reprlib.repr(name)}")
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-    if not np.isfinite(amplitude):
-        raise ValueError(f"amplitude must be a finite number, got {amplitude}")
+    AMPLITUDE.check_range(amplitude, "amplitude", -AMPLITUDE.value, "1 is the preset's own size")
     if not (np.isfinite(pivot_distance) and pivot_distance > 0):
         raise ValueError(f"pivot_distance must be positive, got {pivot_distance}")
     progress = amplitude * (np.linspace(0, 1, num_frames) if num_frames > 1 else np.zeros(1))

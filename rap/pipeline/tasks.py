@@ -10,8 +10,11 @@ from jaxtyping import UInt8
 
 from rap.config import SIZE_MULTIPLE
 from rap.geometry import Trajectory
+from rap.limits import GUIDANCE, PATH_FRAMES, SEED, STEPS, TAKE_PIXELS, TEMPERATURE
 from rap.model.tokens import TIME_COMPRESSION
 from rap.views.hints import VideoHints
+
+FEWER_FRAMES = "keep fewer frames"
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -31,6 +34,9 @@ class EstimateTask:
     steps: int | None = None
     seed: int = 0
     flow_frames_u8: Frames | None = None
+
+    def __post_init__(self) -> None:
+        check_sampling(self.steps, self.seed)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ class GenerateTask:
     hint_level: float | None = None
     temperature: float | None = None
 
+    def __post_init__(self) -> None:
+        check_sampling(self.steps, self.seed, self.guidance_scale, self.temperature)
+        check_extent(len(self.trajectory), self.trajectory.image_size, "the path has")
+
 
 @dataclass(frozen=True)
 class JointTask:
@@ -69,6 +79,10 @@ class JointTask:
     ray_steps: int | None = None
     guidance_scale: float | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_sampling(self.steps, self.seed, self.guidance_scale)
+        PATH_FRAMES.check(self.num_frames, "the clip has", FEWER_FRAMES)
 
 
 Task = EstimateTask | GenerateTask | JointTask
@@ -111,6 +125,38 @@ class RoundTrip(BaseOutput):
     re_estimate: RaPOutput
 
 
+def check_sampling(
+    steps: int | None, seed: int, guidance_scale: float | None = None, temperature: float | None = None
+) -> None:
+    """Refuse settings that would run for ever or mean nothing.
+
+    Raises:
+        InputError: one lies outside the limits of `rap.limits`.
+    """
+    own = "leave it out to take the checkpoint's own"
+    if steps is not None:
+        STEPS.check_range(steps, "steps", 1, own)
+    SEED.check_range(seed, "seed", 0, "take another")
+    if guidance_scale is not None:
+        GUIDANCE.check_range(guidance_scale, "guidance", 0, own)
+    if temperature is not None:
+        TEMPERATURE.check_range(temperature, "temperature", 0, own)
+
+
+def check_extent(frames: int, size: tuple[int, int], where: str) -> None:
+    """Refuse what no memory holds.
+
+    Args:
+        size: (h, w).
+        where: how the sentence begins.
+
+    Raises:
+        InputError: more frames or pixels than `rap.limits` says.
+    """
+    PATH_FRAMES.check(frames, where, FEWER_FRAMES)
+    TAKE_PIXELS.check(size[0] * size[1], where, "make the pictures smaller")
+
+
 def checked_frames(frames: np.ndarray, name: str) -> np.ndarray:
     frames = np.asarray(frames)
     if frames.ndim == 3:
@@ -120,6 +166,7 @@ def checked_frames(frames: np.ndarray, name: str) -> np.ndarray:
     h, w = frames.shape[1:3]
     if h % SIZE_MULTIPLE or w % SIZE_MULTIPLE or not h or not w:
         raise ValueError(f"{name}: height and width must be multiples of {SIZE_MULTIPLE}, got {(h, w)}; resize first")
+    check_extent(len(frames), (h, w), f"{name} has")
     return frames
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from editor_harness import Editor
 
-import app
+from ui import app
+from ui.session import session_file
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("ui", "attacks")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "attacks"))
 from fakes import FakePipeline, wait_until
 from hostile_words import HOSTILE, SHORT, hostile_document
-
-from ui.session import session_file
 
 pytestmark = [
     pytest.mark.timeout(600),

@@ -58,7 +58,7 @@ def read_path(text: str, num_frames: int | None) -> Trajectory:
         raise ValueError(f"source must be a frame number, got {source!r}")
     size = _numbers(fields["image_size"], "image_size", (2,))
     for side in size:
-        CAMERA_SIDE.check(side, "image_size has", "make it smaller")
+        CAMERA_SIDE.check_range(side, "image_size", 1, "make it smaller")
     poses = _numbers(fields["Ts_world_camera"], "Ts_world_camera", None)
     EXPORTED_CAMERAS.check(len(poses) if poses.ndim else 0, "Ts_world_camera has", "keep fewer frames")
     path = Trajectory(

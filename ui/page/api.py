@@ -8,24 +8,29 @@ the JSON of `ui.document.path_text`.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
+import math
+import reprlib
 from concurrent.futures import Future
-from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
+from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
-from ui.page.parts import FIRST_ANSWER_S
+from ui.page.api_calls import Call, Calls, dispatch, refusal
 
 if TYPE_CHECKING:
+    from rap.geometry import Trajectory
+    from ui.document.document import Document, Take
+    from ui.document.edits import SetPath
     from ui.session.session import Session
     from ui.session.sessions import Sessions
 
-POLL_S = 0.02
 ENDPOINTS = ("estimate_trajectory", "generate_video", "generate_joint", "export_cameras")
+NO_VERIFICATION = msg.SetVerify(False)
 
 
 class Api:
@@ -37,9 +42,9 @@ class Api:
     """
 
     def __init__(self, sessions: Future[Sessions], cache: str) -> None:
-        self._sessions, self._cache = sessions, cache
+        self._calls, self._cache = Calls(sessions), cache
 
-    def estimate_trajectory(
+    async def estimate_trajectory(
         self,
         files: list[str],
         refine: bool = True,
@@ -59,20 +64,14 @@ class Api:
         Returns:
             The path, and a report: the clip's name, notes on how it was read, and the refinement's verdict and reason.
         """
-        with self._session() as session:
-            _dispatch(session, msg.SetRefine(bool(refine)))
-            _give(session, files)
-            if fov_y_deg:
-                _dispatch(session, msg.SetFieldOfView(float(fov_y_deg)))
-            _finish(session, msg.Predict(_count(steps), int(seed)))
-            document = session.state.document
-            assert document.clip is not None and document.edited is not None
-            report = {"clip": document.clip.name, "notes": list(document.clip.notes), "verdict": None, "reason": None}
-            if document.report is not None:
-                report |= {"verdict": document.report.verdict, "reason": document.report.reason}
-            return _as_json(document.edited), report
+        asked = msg.Predict(_whole(_own(steps), "steps"), _whole(seed, "seed") or 0)
+        known = msg.SetFieldOfView(_number_or_none(fov_y_deg, "fov_y_deg"))
+        async with self._calls.call() as call:
+            await call.tell(NO_VERIFICATION, msg.SetRefine(_switch(refine, "refine")), _given(files), known)
+            await call.finish(asked)
+            return await call.do(_estimated, call.session.state.document)
 
-    def generate_video(
+    async def generate_video(
         self,
         files: list[str],
         trajectory: Any = None,
@@ -102,21 +101,26 @@ class Api:
         Returns:
             The mp4 and the path it was made along.
         """
-        with self._session() as session:
-            _give(session, files)
-            _dispatch(session, msg.SetUseGeometry(bool(with_geometry)))
-            clip = session.state.document.clip
-            if with_geometry and clip is not None and len(clip) > 1:
-                _finish(session, msg.Predict(None, int(seed)))
-            if trajectory:
-                _set_path(session, trajectory)
-            else:
-                _dispatch(session, msg.ApplyPreset(preset, float(amplitude)))
-            _start_from(session, source_frames or [])
-            _finish(session, msg.Regenerate(_count(steps), int(seed), guidance or None, temperature))
-            return self._take(session)
+        number, geometry = _whole(seed, "seed") or 0, _switch(with_geometry, "with_geometry")
+        noise = _number_or_none(temperature, "temperature")
+        asked = msg.Regenerate(_whole(_own(steps), "steps"), number, _number_or_none(_own(guidance), "guidance"), noise)
+        along = msg.ApplyPreset(preset, _number(1.0 if amplitude is None else amplitude, "amplitude"))
+        if trajectory:
+            from ui.document.edits import SetPath
 
-    def generate_joint(
+            along = SetPath(await self._calls.do(_path, trajectory, PATH_FRAMES), False, "given")
+        await self._calls.do(_check, asked, along)  # before anything is predicted for it
+        async with self._calls.call() as call:
+            await call.tell(NO_VERIFICATION, _given(files), msg.SetUseGeometry(geometry))
+            clip = call.session.state.document.clip
+            if geometry and clip is not None and len(clip) > 1:
+                await call.finish(msg.Predict(None, number))
+            await call.tell(along)
+            await call.do(_start_from, call.session, source_frames or [])
+            await call.finish(asked)
+            return await self._answer(call)
+
+    async def generate_joint(
         self, files: list[str], steps: float | None = None, seed: float = 0
     ) -> tuple[str, dict[str, Any]]:
         """A video and its path, sampled together from one image.
@@ -128,12 +132,13 @@ class Api:
         Returns:
             The mp4 and the path.
         """
-        with self._session() as session:
-            _give(session, files)
-            _finish(session, msg.Imagine(_count(steps), int(seed)))
-            return self._take(session)
+        asked = msg.Imagine(_whole(_own(steps), "steps"), _whole(seed, "seed") or 0)
+        async with self._calls.call() as call:
+            await call.tell(NO_VERIFICATION, _given(files))
+            await call.finish(asked)
+            return await self._answer(call)
 
-    def export_cameras(self, trajectory: Any, format: str = "nerfstudio") -> str:
+    async def export_cameras(self, trajectory: Any, format: str = "nerfstudio") -> str:
         """A path as a camera file.
 
         Args:
@@ -143,27 +148,13 @@ class Api:
         Returns:
             The file.
         """
-        from rap import formats
+        await self._calls.started()
+        return await self._calls.do(_exported, trajectory, format, self._cache)
 
-        if format not in formats.FORMATS:
-            raise _refusal(f"format must be one of {', '.join(formats.FORMATS)}, got {format!r}")
-        with self._session() as session:
-            _set_path(session, trajectory)
-            return save_file_to_cache(session.export(format), self._cache)
-
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        session = self._sessions.result(timeout=FIRST_ANSWER_S).without_page()
-        try:
-            _dispatch(session, msg.SetVerify(False))
-            yield session
-        finally:
-            session.close()
-
-    def _take(self, session: Session) -> tuple[str, dict[str, Any]]:
-        take = session.state.document.take
+    async def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:
+        take = call.session.state.document.take
         assert take is not None  # a job that makes none has left an error
-        return save_file_to_cache(take.video, self._cache), _as_json(take.trajectory)
+        return await call.do(_kept, take, self._cache)
 
 
 def add_endpoints(sessions: Future[Sessions]) -> None:
@@ -174,12 +165,14 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         refine, fov = gr.Checkbox(True, label="refine"), gr.Number(None, label="fov_y_deg")
         preset, amplitude = gr.Textbox("arc-left", label="preset"), gr.Number(1.0, label="amplitude")
         geometry = gr.Checkbox(True, label="with_geometry")
-        steps, seed = gr.Number(None, label="steps", precision=0), gr.Number(0, label="seed", precision=0)
+        steps, seed = gr.Number(None, label="steps"), gr.Number(0, label="seed")
         guidance = gr.Number(None, label="guidance")
         source_frames = gr.JSON(label="source_frames")
         temperature = gr.Number(None, label="temperature")
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
+    for number in (fov, amplitude, steps, seed, guidance, temperature):
+        number.preprocess = _as_given  # Gradio's own fails without a word at what is no number
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
@@ -194,66 +187,109 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         trigger.click(getattr(api, name), *inputs[name], api_name=name, show_progress="hidden")
 
 
+def _as_given(value: Any) -> Any:
+    return value
+
+
 def _start_from(session: Session, frames: list[int]) -> None:
     """Choose exactly these frames, if any, as a user does on the filmstrip."""
     from ui.document import sources
 
     if not isinstance(frames, list) or not all(type(frame) is int for frame in frames):
-        raise _refusal(f"source_frames must be a list of numbers of frames, got {frames!r}")
+        raise refusal(f"source_frames must be a list of numbers of frames, got {reprlib.repr(frames)}")
+    PATH_FRAMES.check(len(frames), "source_frames has", "name each frame once")
     for frame in frames:
         document = session.state.document
         path = document.edited
         if path is None or not 0 <= frame < len(path) or not sources.is_start(document, path, frame):
-            _dispatch(session, msg.ToggleSource(frame))
+            dispatch(session, msg.ToggleSource(frame))
     for frame in sources.chosen(session.state.document) if frames else ():
         if frame not in frames:
-            _dispatch(session, msg.ToggleSource(frame))
+            dispatch(session, msg.ToggleSource(frame))
 
 
-def _give(session: Session, files: list[str] | None) -> None:
+def _given(files: list[str] | None) -> msg.Upload:
     if not files:
-        raise _refusal("files must name a video, an image or several images, got none")
-    _dispatch(session, msg.Upload(tuple(files)))
+        raise refusal("files must name a video, an image or several images, got none")
+    return msg.Upload(tuple(files))
 
 
-def _set_path(session: Session, trajectory: Any) -> None:
-    from ui.document.edits import SetPath
+def _path(trajectory: Any, most: Limit) -> Trajectory:
     from ui.document.path_text import read_path
 
     try:
         path = read_path(json.dumps(trajectory), None)
-    except ValueError as error:
-        raise _refusal(f"trajectory: {error}") from error
-    _dispatch(session, SetPath(path, False, "given"))
+        most.check(len(path), "it has", "keep fewer frames")
+    except (ValueError, RecursionError) as error:
+        raise refusal(f"trajectory: {error}") from error
+    return path
 
 
-def _dispatch(session: Session, message: Any) -> None:
-    """Raises gr.Error with the session's sentence where it refuses."""
-    session.dispatch(message)
-    notice = session.state.notice
-    if notice is not None and notice.is_error:
-        raise _refusal(notice.text)
+def _check(asked: msg.Regenerate, along: msg.ApplyPreset | SetPath) -> None:
+    from rap.geometry import preset
+    from rap.pipeline.tasks import check_sampling
+
+    check_sampling(asked.steps, asked.seed, asked.guidance, asked.temperature)
+    if isinstance(along, msg.ApplyPreset):
+        preset(along.name, amplitude=along.amplitude)
 
 
-def _finish(session: Session, message: Any) -> None:
-    """Dispatch what starts a job, and wait until all that comes of it is done."""
-    _dispatch(session, message)
-    while session.state.busy:
-        time.sleep(POLL_S)
-    notice = session.state.notice
-    if notice is not None and notice.is_error:
-        raise _refusal(notice.text)
+def _estimated(document: Document) -> tuple[dict[str, Any], dict[str, Any]]:
+    assert document.clip is not None and document.edited is not None
+    report = {"clip": document.clip.name, "notes": list(document.clip.notes), "verdict": None, "reason": None}
+    if document.report is not None:
+        report |= {"verdict": document.report.verdict, "reason": document.report.reason}
+    return _as_json(document.edited), report
 
 
-def _refusal(sentence: str) -> gr.Error:
-    return gr.Error(sentence, print_exception=False)
+def _kept(take: Take, cache: str) -> tuple[str, dict[str, Any]]:
+    return save_file_to_cache(take.video, cache), _as_json(take.trajectory)
 
 
-def _count(steps: float | None) -> int | None:
-    return int(steps) if steps else None
+def _exported(trajectory: Any, format_name: str, cache: str) -> str:
+    from rap import formats
+    from ui.session.exports import path_file
+
+    if format_name not in formats.FORMATS:
+        raise refusal(f"format must be one of {', '.join(formats.FORMATS)}, got {reprlib.repr(format_name)}")
+    with TemporaryDirectory(prefix="rap-export-") as folder:
+        return save_file_to_cache(path_file(Path(folder), _path(trajectory, EXPORTED_CAMERAS), format_name), cache)
 
 
-def _as_json(path: Any) -> dict[str, Any]:
+def _own(value: Any) -> Any:
+    """None where the checkpoint's own value is asked for, by nothing or by 0."""
+    return None if value == 0 and not isinstance(value, bool) else value
+
+
+def _whole(value: Any, name: str) -> int | None:
+    """A whole number, in whatever way JSON writes it; which ones are taken is the session's to say."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise refusal(f"{name} must be a whole number, got {reprlib.repr(value)}")
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf:
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of four hundred digits
+            pass
+    raise refusal(f"{name} must be a number, got {reprlib.repr(value)}")
+
+
+def _number_or_none(value: Any, name: str) -> float | None:
+    return None if value is None else _number(value, name)
+
+
+def _switch(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise refusal(f"{name} must be true or false, got {reprlib.repr(value)}")
+    return value
+
+
+def _as_json(path: Trajectory) -> dict[str, Any]:
     from ui.document.path_text import path_text
 
     return json.loads(path_text(path))

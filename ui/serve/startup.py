@@ -13,15 +13,13 @@ import os
 import re
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from rap.checkpoint import check_checkpoint, check_networks
 from rap.cli import Parser
-from rap.cli.options import frame_count, natural, positive
+from rap.cli.options import frame_count, natural, positive, steps
 from rap.config import NUM_FRAMES
 from rap.errors import InputError
-from rap.limits import PATH_FRAMES, STEPS, Limit
 
 MAX_PORT = 65_535
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
@@ -46,7 +44,6 @@ OPTIONS = (
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options of the app."""
     app = Parser(prog="rap app", description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    frames, steps = partial(_limited, frame_count, PATH_FRAMES), partial(_limited, positive, STEPS)
     app.add_argument("--host", type=host, help="address to listen on (default: this machine only)")
     app.add_argument("--port", type=port, help="port (default: the first free one from 7860)")
     app.add_argument("--root-path", type=root_path, help="sub-path under which a proxy serves the app")
@@ -54,7 +51,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--device", type=device, help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
     app.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
-    app.add_argument("--num-frames", type=frames, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
+    app.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
     strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
@@ -118,13 +115,6 @@ def root_path(text: str) -> str:
     if not ROOT_PATH.fullmatch(text):
         raise argparse.ArgumentTypeError(f"must be a path as /rays, or an address with one, got {text[:40]!r}")
     return text
-
-
-def _limited(kind: Callable[[str], int], limit: Limit, text: str) -> int:
-    value = kind(text)
-    if value > limit.value:
-        raise argparse.ArgumentTypeError(f"must be at most {limit.value} {limit.unit}, got {text}")
-    return value
 
 
 def _from_environment(name: str, kind: Callable[[str], Any]) -> Any:

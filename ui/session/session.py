@@ -9,6 +9,7 @@ its reducer (`ui.session.reducers`); the session has the lock, runs the effects 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -67,6 +68,7 @@ class Session:
         self._lock = threading.RLock()
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
+        self._awaited: list[Callable[[], None]] = []
         self._drawing = Drawing()
         self.viewport = LazyViewport(self.dispatch, COMMANDS)
         self.id: str = hub.open(self.viewport, self, visitor)  # first: what follows takes room that there may not be
@@ -104,14 +106,30 @@ class Session:
             if state is before:
                 return
             self._state = replace(state, version=before.version + 1)
+            awaited = self._no_longer_awaited()
         if effect is not None:
             effect()
         path = state.document.edited
         if path is not None and path is not before.document.edited:
             self._rest.touch()  # it is previewed once it has come to rest
         self._draw()
+        _tell(awaited)
         if not isinstance(message, _SHOWN_BY_THE_VIEWPORT_ALONE):
             self._hub.publish(self.id, {"notify": True, "version": self._state.version})
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once: now if no job is queued or at work, else from the thread that ends the last one."""
+        with self._lock:
+            self._awaited.append(tell)
+            awaited = self._no_longer_awaited()
+        _tell(awaited)
+
+    def _no_longer_awaited(self) -> list[Callable[[], None]]:
+        """Who is to be told that nothing is at work; within the lock."""
+        if self._state.busy:
+            return []
+        told, self._awaited = self._awaited, []
+        return told
 
     def _draw(self) -> None:
         with self._draw_lock:
@@ -126,6 +144,8 @@ class Session:
             self._closing = True
             state = self._state
             self._state = State(Document(), version=state.version + 1)
+            awaited = self._no_longer_awaited()
+        _tell(awaited)
         self._rest.close()
         stop_all(state, self._context)()
         self._hub.close(self.id)
@@ -220,3 +240,8 @@ class Session:
         document, geometry = self._state.document, self._state.geometry
         with self._folder.writing() as folder:
             return exports.saved_session(folder / EXPORTS, document, geometry.known_fov_y_rad, geometry.cloud)
+
+
+def _tell(listeners: list[Callable[[], None]]) -> None:
+    for listener in listeners:
+        listener()
