@@ -115,7 +115,7 @@ PATH_CHARACTERS = Limit(2_000_000, "characters", "a path as text", "the longest 
 
 STEPS = Limit(200, "steps", "sampling", "more than 50 change nothing that is seen")
 SEED = Limit((1 << 53) - 1, "", "a seed", "JSON and JavaScript keep whole numbers up to there")
-GUIDANCE = Limit(100, "times", "guidance by the path", "1 is off; from 20 on colours break")
+GUIDANCE = Limit(20, "times", "guidance by the path", "1 is off; published models use up to 15")
 TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
 AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")

@@ -6,6 +6,7 @@ says. It never sets another widget: a listener dispatches a message, and what co
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 
 FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
+
+LARGEST = 1e15  # of a number in any field: what floating point still tells apart from the next whole one
 
 Seen = dict[str, tuple[Any, ...]]
 """What a page shows at present: for each part the values it was drawn from."""
@@ -168,11 +171,13 @@ def out_of_limits(component: Component, value: Any) -> str | None:
     """What is wrong with the number in a field, in words; None where nothing is."""
     if not isinstance(component, (gr.Number, gr.Slider)) or value is None:
         return None
+    name = FIELD_NAMES.get(component.elem_id or "", component.label)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
+        return f"{name} must be a number, got {reprlib.repr(value)}; nothing was done. Type another."
     low, high = component.minimum, component.maximum
     if (low is None or value >= low) and (high is None or value <= high):
         return None
     limits = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
-    name = FIELD_NAMES.get(component.elem_id or "", component.label)
     return f"{name} must be {limits}, got {value:g}; nothing was done. Type another number."
 
 

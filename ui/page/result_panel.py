@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from rap.limits import GUIDANCE, SEED, STEPS, TEMPERATURE
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
@@ -103,19 +104,20 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     """What a take is made with comes first, so that it stays in its place; then the preview, then the takes."""
     with gr.Row(elem_classes="rap-pair"):
         steps_box = gr.Number(
-            steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=1000, min_width=70,
+            steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
             elem_id="rap-steps", elem_classes="rap-inline",
         )  # fmt: skip
         seed_box = gr.Number(
-            seed, label="Seed", precision=0, minimum=0, min_width=50, elem_id="rap-seed", elem_classes="rap-inline"
-        )
+            seed, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
+            elem_classes="rap-inline",
+        )  # fmt: skip
         guidance = gr.Number(
-            None, label="Guidance", placeholder="off", minimum=0, maximum=20, step=0.5, min_width=70,
+            None, label="Guidance", placeholder="off", minimum=0, maximum=GUIDANCE.value, step=0.5, min_width=70,
             elem_id="rap-guidance", elem_classes="rap-inline",
         )  # fmt: skip
     with gr.Row(elem_classes="rap-pair"):
         temperature = gr.Number(
-            None, label="Noise", placeholder="auto", minimum=0, maximum=1, step=0.25, min_width=70,
+            None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
             elem_id="rap-temperature", elem_classes="rap-inline",
         )  # fmt: skip
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")

@@ -1,0 +1,293 @@
+"""Work without end, as a stranger asks for it through HTTP: refused in a sentence, or ended with whoever asked."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
+from PIL import Image
+
+from rap.data import write_video
+from rap.geometry import Trajectory, preset, resample
+from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, STEPS
+from ui.document.path_text import path_text
+from ui.page import layout
+from ui.page.api_calls import THREADS
+from ui.serve.hub import Hub
+from ui.serve.jobs import Worker
+from ui.session.geometry_worker import GeometryWorker
+from ui.session.options import Options
+from ui.session.sessions import Sessions
+
+# viser and Gradio's client leave sockets and loops to the collector
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+WAITING = 16
+ENDS_WITHIN_S = 20.0  # a step and half a second, on a machine with much other work
+
+
+class App:
+    """The app on a port of its own, with a pipeline that answers without a model."""
+
+    def __init__(self) -> None:
+        self.pipeline, hub = FakePipeline(seconds_per_step=0.02), Hub(grace_s=60.0)
+        self.worker = Worker(lambda: self.pipeline)
+        self.sessions = Sessions(self.worker, GeometryWorker(lambda: FakeGeometry()), hub, Options())
+        resolved: Future[Sessions] = Future()
+        resolved.set_result(self.sessions)
+        self.demo = layout.build(resolved)
+        options = {**layout.launch_options(), "app_kwargs": {"routes": hub.routes()}, "prevent_thread_lock": True}
+        _, self.url, _ = self.demo.queue(default_concurrency_limit=None).launch(**options)
+
+    def close(self) -> None:
+        self.sessions.close()
+        self.demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("sessions")))
+        running = App()
+        yield running
+        running.close()
+    gc.collect()
+
+
+@pytest.fixture
+def stranger(app):
+    with httpx.Client(base_url=app.url, timeout=60.0, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def stored(app, tmp_path_factory):
+    """An uploaded picture and an uploaded film, as a call names them."""
+    folder, named = tmp_path_factory.mktemp("files"), {}
+    Image.fromarray(moving_frames(1)[0]).save(folder / "picture.png")
+    write_video(folder / "film.mp4", moving_frames(9), 8.0)
+    for name in ("picture.png", "film.mp4"):
+        content = {"files": (name, (folder / name).read_bytes())}
+        (path,) = httpx.post(f"{app.url}gradio_api/upload", files=content, trust_env=False).raise_for_status().json()
+        named[name.partition(".")[0]] = [{"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}]
+    return named
+
+
+def sessions_left():
+    return list(Path(tempfile.gettempdir()).glob("rap-session-*"))
+
+
+def ask(stranger, name, data):
+    """Number of a call; `data` in whatever way Python writes JSON, NaN included."""
+    response = stranger.post(
+        f"/gradio_api/call/{name}", content=json.dumps({"data": data}), headers={"content-type": "application/json"}
+    )
+    return response.raise_for_status().json()["event_id"]
+
+
+def answer(stranger, name, data):
+    """(event, data) that a call ends with."""
+    event = None
+    with stranger.stream("GET", f"/gradio_api/call/{name}/{ask(stranger, name, data)}") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                event = line.removeprefix("event: ")
+            elif line.startswith("data: ") and event in ("complete", "error"):
+                return event, json.loads(line.removeprefix("data: "))
+    raise AssertionError("the call was not answered")
+
+
+def refusal(stranger, name, data):
+    """The sentence that a call is refused with."""
+    event, said = answer(stranger, name, data)
+    assert event == "error" and isinstance(said, dict), f"{event}: {str(said)[:200]}"
+    return str(said["error"])
+
+
+def video(files, *, path=None, name="arc-left", amplitude: Any = 1, geometry: Any = False, steps: Any = 2, **more):
+    """The inputs of `generate_video`."""
+    late = [more.get(key) for key in ("guidance", "source_frames", "temperature")]
+    return [files, path, name, amplitude, geometry, steps, more.get("seed", 0), *late]
+
+
+def path_of(frames, size=(96, 128)):
+    return json.loads(path_text(resample(preset("arc-left", image_size=size), frames)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (1e308, "steps must be 1 to 200, got"), (5000, "steps must be 1 to 200, got 5,000"), (-3, "got -3"),
+        (10**300, "steps must be 1 to 200, got"), (math.nan, "steps must be"), (math.inf, "steps must be"),
+        (2.5, "steps must be a whole number, got 2.5"), (True, "whole number, got True"), ("7", "number, got '7'"),
+        ([[[[[7]]]]], "steps must be a whole number, got"), ({"value": 7}, "steps must be a whole number, got"),
+    ],
+)  # fmt: skip
+def test_steps_without_end_or_sense_are_refused(app, stranger, stored, steps, words):
+    asked = len(app.pipeline.tasks)
+    for name, data in (
+        ("generate_joint", [stored["picture"], steps, 0]),
+        ("estimate_trajectory", [stored["film"], False, None, steps, 0]),
+        ("generate_video", video(stored["film"], geometry=True, steps=steps)),
+    ):
+        assert words in refusal(stranger, name, data), name
+    assert len(app.pipeline.tasks) == asked, "nothing was computed for it"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"seed": 2**60}, "seed must be 0 to"), ({"seed": -1}, "seed must be 0 to"), ({"seed": "x"}, "a whole number"),
+        ({"amplitude": 1e300}, "amplitude must be -100 to 100, got"), ({"amplitude": "1"}, "must be a number"),
+        ({"amplitude": -math.inf}, "amplitude must be"), ({"amplitude": 10**400}, "amplitude must be a number"),
+        ({"guidance": 1e9}, "guidance must be 0 to 20, got 1,000,000,000"), ({"guidance": -1}, "guidance must be 0"),
+        ({"guidance": []}, "guidance must be a number, got []"),
+        ({"temperature": 2}, "temperature must be 0 to 1, got 2"), ({"temperature": math.nan}, "temperature must be"),
+        ({"geometry": "no"}, "with_geometry must be true or false, got 'no'"),
+        ({"name": "x" * 1_000_000}, "preset must be one of"),
+        ({"source_frames": list(range(300))}, "source_frames has"), ({"source_frames": [True]}, "must be a list"),
+        ({"source_frames": [10**30]}, "got 1"), ({"path": {"rap": "path"}}, "trajectory: the text lacks"),
+    ],
+)  # fmt: skip
+def test_settings_outside_their_limits_are_refused(app, stranger, stored, inputs, words):
+    asked = len(app.pipeline.tasks)
+    said = refusal(stranger, "generate_video", video(stored["picture"], **inputs))
+    assert words in said and len(said) < 1_000
+    assert len(app.pipeline.tasks) == asked
+
+
+def test_paths_of_too_many_frames_are_refused(app, stranger, stored):
+    asked = len(app.pipeline.tasks)
+    for frames in (PATH_FRAMES.value + 1, 2_001):
+        said = refusal(stranger, "generate_video", video(stored["picture"], path=path_of(frames)))
+        assert f"{frames:,}" in said and "at most" in said and "keep fewer frames" in said
+    assert len(app.pipeline.tasks) == asked
+
+
+def deep(levels):
+    nested: Any = []
+    for _ in range(levels):
+        nested = [nested]
+    return nested
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image_size": [20000, 20000]}, "image_size must be 1 to 16,384, got 20,000"),
+        ({"image_size": [-math.inf, 96]}, "image_size must be"), ({"image_size": [math.nan, 96]}, "image_size must be"),
+        ({"image_size": [10**400, 96]}, "trajectory:"), ({"fps": math.nan}, "fps must be positive"),
+        ({"fps": 0}, "fps must be positive"), ({"source": 10**20}, "source must be"), ({"intrinsics": []}, "shape"),
+        ({"Ts_world_camera": {}}, "Ts_world_camera must be"), ({"Ts_world_camera": "x" * 10_000}, "must be numbers"),
+        ({"Ts_world_camera": deep(900)}, "trajectory:"), ({"rap": "x" * 10_000}, "must be a JSON object"),
+    ],
+)  # fmt: skip
+def test_paths_that_no_memory_holds_are_refused(stranger, change, words):
+    said = refusal(stranger, "export_cameras", [{**path_of(5), **change}, "nerfstudio"])
+    assert words in said and len(said) < 1_000
+
+
+def test_cameras_without_end_are_not_exported(stranger):
+    """As many as the table says are written in each format; one more, or twenty thousand, are refused."""
+    assert answer(stranger, "export_cameras", [path_of(40), "nerfstudio"])[0] == "complete"
+    for frames in (EXPORTED_CAMERAS.value + 1, 20_001):
+        small = {**path_of(5), "Ts_world_camera": [0] * frames}
+        said = refusal(stranger, "export_cameras", [small, "nerfstudio"])
+        assert f"{frames:,}" in said and "2,000" in said
+    assert "format must be one of" in refusal(stranger, "export_cameras", [path_of(5), "x" * 100_000])
+    assert sessions_left() == []
+
+
+def test_a_call_whose_client_goes_is_stopped(app, stranger, stored):
+    """Also with the most steps that may be asked for: its job ends, its session goes, and the next one is answered."""
+    app.pipeline.seconds_per_step, closed = 0.2, app.pipeline.closed
+    try:
+        number = ask(stranger, "generate_joint", [stored["picture"], STEPS.value, 0])
+        with stranger.stream("GET", f"/gradio_api/call/generate_joint/{number}"):
+            wait_until(lambda: app.worker._running is not None)
+        wait_until(lambda: app.pipeline.closed == closed + 1, ENDS_WITHIN_S)
+        wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
+    finally:
+        app.pipeline.seconds_per_step = 0.02
+    assert answer(stranger, "generate_joint", [stored["picture"], 2, 0])[0] == "complete"
+
+
+def test_a_call_that_is_cancelled_is_stopped(app, stored, tmp_path):
+    app.pipeline.seconds_per_step, closed = 0.2, app.pipeline.closed
+    Image.fromarray(moving_frames(1)[0]).save(tmp_path / "picture.png")
+    client = Client(app.url, verbose=False)
+    try:
+        job = client.submit(files=[handle_file(str(tmp_path / "picture.png"))], steps=150, api_name="/generate_joint")
+        wait_until(lambda: app.worker._running is not None)
+        job.cancel()
+        wait_until(lambda: app.pipeline.closed == closed + 1, ENDS_WITHIN_S)
+        wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
+    finally:
+        app.pipeline.seconds_per_step = 0.02
+        client.close()
+
+
+def is_at_a_call(frame):
+    return any("/ui/page/api" in at.f_code.co_filename for at, _ in traceback.walk_stack(frame))
+
+
+def test_calls_that_wait_hold_no_threads(app, stranger, stored):
+    """All wait for one that stands still; the page answers meanwhile, and when their clients go the line is empty."""
+    app.pipeline.gate = threading.Semaphore(0)
+    streams: list[Any] = []
+    try:
+        for _ in range(WAITING):
+            number = ask(stranger, "generate_joint", [stored["picture"], 2, 0])
+            stream = stranger.stream("GET", f"/gradio_api/call/generate_joint/{number}")
+            streams.append(stream)
+            stream.__enter__()
+        wait_until(lambda: len(app.worker._line) == WAITING - 1)
+        assert sum(map(is_at_a_call, sys._current_frames().values())) <= THREADS, "no thread waits for the model"
+        started = time.monotonic()
+        assert stranger.get("/").status_code == 200
+        assert time.monotonic() - started < 10.0  # a machine with much other work; it takes a tenth of a second
+        for stream in streams:
+            stream.__exit__(None, None, None)
+        wait_until(lambda: not app.worker._line, ENDS_WITHIN_S)
+    finally:
+        app.pipeline.gate.release(1_000)
+        wait_until(lambda: app.worker._running is None)
+        app.pipeline.gate = None
+    wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
+
+
+def test_a_library_call_has_the_same_limits():
+    """The table is looked up where a task is made, so that no way around the page is wider."""
+    from rap import GenerateTask, preset
+    from rap.errors import InputError
+    from rap.pipeline import EstimateTask, JointTask
+
+    frames, path = moving_frames(1), preset("arc-left", image_size=(96, 128))
+    for make in (
+        lambda: GenerateTask(frames, path, steps=STEPS.value + 1),
+        lambda: GenerateTask(frames, resample(path, PATH_FRAMES.value + 1)),
+        lambda: GenerateTask(frames, Trajectory(path.Ts_world_camera, path.intrinsics, (2048, 2048))),
+        lambda: GenerateTask(frames, path, temperature=math.nan),
+        lambda: EstimateTask(moving_frames(5), steps=0),
+        lambda: JointTask(frames, num_frames=1001),
+    ):
+        with pytest.raises(InputError):
+            make()
