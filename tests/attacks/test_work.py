@@ -12,8 +12,10 @@ import time
 import traceback
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 from gradio_client import Client, handle_file
@@ -28,6 +30,8 @@ from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, STEPS
 from ui.document.path_text import path_text
 from ui.page import layout
 from ui.page.api_calls import THREADS
+from ui.page.input_panel import give_example
+from ui.page.parts import out_of_limits, picked
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
 from ui.session.geometry_worker import GeometryWorker
@@ -119,6 +123,7 @@ def refusal(stranger, name, data):
     """The sentence that a call is refused with."""
     event, said = answer(stranger, name, data)
     assert event == "error" and isinstance(said, dict), f"{event}: {str(said)[:200]}"
+    assert not str(said["error"]).startswith("'"), "a sentence, and not one in quotes"
     return str(said["error"])
 
 
@@ -272,6 +277,26 @@ def test_calls_that_wait_hold_no_threads(app, stranger, stored):
         wait_until(lambda: app.worker._running is None)
         app.pipeline.gate = None
     wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
+
+
+@pytest.mark.parametrize("value", ["7", [7], {"a": 1}, True, math.nan, math.inf, 1e300, 10**400])
+def test_numbers_of_the_page_are_numbers(value):
+    """What a page never sends, but whoever writes its requests by hand may."""
+    for field in (gr.Number(label="Steps", minimum=1, maximum=STEPS.value), gr.Number(label="x"), gr.Slider(0, 1)):
+        assert "must be a number, got" in str(out_of_limits(field, value))
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"take": "1"}, {"take": 1.5}, {"take": True}, {"take": [1]}])
+def test_what_is_picked_is_of_the_kind_that_the_page_sends(data):
+    with pytest.raises(gr.Error, match="take must be of type int"):
+        picked(data, "take", int)
+    assert picked({"take": 1}, "take", int) == 1
+
+
+@pytest.mark.parametrize("index", [-1, 10**9])
+def test_examples_that_are_not_there_are_refused(index):
+    with pytest.raises(gr.Error, match="example must be 0 to"):
+        give_example(SimpleNamespace(), {"example": index})  # type: ignore[arg-type]
 
 
 def test_a_library_call_has_the_same_limits():

@@ -52,6 +52,8 @@ class Calls:
         """
         try:
             return await to_thread.run_sync(partial(work, *values), limiter=self._threads)
+        except gr.Error:  # a ValueError, too, whose text is the sentence in quotes
+            raise
         except ValueError as error:
             raise refusal(str(error)) from error
 

@@ -14,7 +14,7 @@ from ui.document import messages as msg
 from ui.page import input_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import Html, markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal, small_slider
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
@@ -163,7 +163,10 @@ def example_gallery() -> Html:
 
 def give_example(session: Session, data: Any) -> None:
     """An example was clicked: the clip and its known cameras."""
-    clip = example_clips()[int(data["example"])]
+    clips, index = example_clips(), picked(data, "example", int)
+    if not 0 <= index < len(clips):
+        raise refusal(f"example must be 0 to {len(clips) - 1}, got {index}; reload the page.")
+    clip = clips[index]
     session.dispatch(msg.Upload((str(clip), str(clip.with_suffix(".transforms.json")))))
 
 
@@ -179,7 +182,7 @@ def upload(session: Session, files: list[str] | None) -> None:
 
 def take_out(session: Session, data: Any) -> None:
     """One of several files was taken out of the box; the clip stays."""
-    session.dispatch(msg.TakeOut(data["path"]))
+    session.dispatch(msg.TakeOut(picked(data, "path", str)))
 
 
 def _as_recorded(payload: Any) -> str | None:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio.components import Component
@@ -38,6 +38,8 @@ DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 
 FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
+
+Value = TypeVar("Value")
 
 LARGEST = 1e15  # of a number in any field: what floating point still tells apart from the next whole one
 
@@ -165,6 +167,14 @@ class _Picked:
 
     def __call__(self, session_id: str, data: gr.EventData) -> None:
         self._listener(self._events.session(session_id), data._data)
+
+
+def picked(data: Any, name: str, kind: type[Value]) -> Value:
+    """A value of an event's data; raises gr.Error for one that no page of ours sends."""
+    value = data.get(name) if isinstance(data, dict) else None
+    if type(value) is not kind:
+        raise refusal(f"{name} must be of type {kind.__name__}, got {reprlib.repr(value)}; reload the page.")
+    return value
 
 
 def out_of_limits(component: Component, value: Any) -> str | None:

@@ -13,7 +13,7 @@ from ui.document import messages as msg
 from ui.page import path_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, small_slider
 from ui.page.timeline_panel import TimelinePanel, timeline_panel
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def soft_drag(session: Session, on: bool, radius: float) -> None:
 
 def set_dark(session: Session, data: Any) -> None:
     """The page has become dark, or light."""
-    session.dispatch(msg.SetDark(bool(data["dark"])))
+    session.dispatch(msg.SetDark(picked(data, "dark", bool)))
 
 
 def show_overview(session: Session) -> None:

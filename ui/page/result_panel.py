@@ -13,7 +13,7 @@ from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup
-from ui.page.parts import Events, Part, button_part, html_box
+from ui.page.parts import Events, Part, button_part, html_box, picked
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -177,7 +177,7 @@ def _settings(
 
 def show_take(session: Session, data: Any) -> None:
     """A thumbnail was clicked."""
-    session.dispatch(msg.ShowTake(int(data["take"])))
+    session.dispatch(msg.ShowTake(picked(data, "take", int)))
 
 
 def rename_take(session: Session, name: str | None) -> None:

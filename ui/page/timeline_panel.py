@@ -11,7 +11,7 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import timeline_words as words
-from ui.page.parts import Events, Part, html_box
+from ui.page.parts import Events, Part, html_box, picked
 from ui.session.pictures import frame_jpegs
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def _film(clip: Clip | None, chosen: Sequence[int], held: Sequence[bool], source
 
 def toggle_source(session: Session, data: Any) -> None:
     """A frame of the filmstrip was clicked."""
-    session.dispatch(msg.ToggleSource(int(data["frame"])))
+    session.dispatch(msg.ToggleSource(picked(data, "frame", int)))
 
 
 def move_playhead(session: Session, data: Any) -> None:
     """The playhead was moved, by hand or by playing, or the view was changed."""
-    session.dispatch(msg.SetPlayhead(int(data["frame"]), bool(data["through"])))
+    session.dispatch(msg.SetPlayhead(picked(data, "frame", int), picked(data, "through", bool)))
