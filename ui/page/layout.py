@@ -29,7 +29,7 @@ from ui.page.import_panel import import_panel
 from ui.page.input_panel import input_panel
 from ui.page.keep_panel import keep_panel
 from ui.page.keys_panel import KeysPanel, keys_panel
-from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen, html_box
+from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen, html_box, refusal
 from ui.page.path_panel import path_panel
 from ui.page.result_panel import result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
@@ -241,7 +241,7 @@ class Page:
         try:
             session = sessions.open(wanted, who)
         except ValueError as error:  # HubFull
-            raise gr.Error(str(error), print_exception=False, duration=None) from error
+            raise refusal(str(error), duration=None) from error
         session.dispatch(msg.SetDark(bool(is_dark)))
         return [session.id, *self.draw(session, {})]
 

@@ -81,9 +81,9 @@ def html_box(value: Html | None = None, **options: Any) -> gr.HTML:
     return gr.HTML(value and markup(value), padding=False, **options)
 
 
-def refusal(sentence: str) -> gr.Error:
-    """What the page says of something it cannot do; Gradio shows that as HTML."""
-    return gr.Error(markup(sentence), print_exception=False)
+def refusal(sentence: str, duration: float | None = 10) -> gr.Error:
+    """What the page says of something it cannot do, for so many seconds; Gradio shows that as HTML."""
+    return gr.Error(markup(sentence), duration, print_exception=False)
 
 
 def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
