@@ -12,7 +12,7 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import path_words as words
 from ui.page.common_words import notice_line
-from ui.page.html import markup, tag
+from ui.page.html import NOTHING, markup, tag
 from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, small_slider
 from ui.page.timeline_panel import TimelinePanel, timeline_panel
 
@@ -97,7 +97,7 @@ def path_panel() -> PathPanel:
         radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
         viewport = html_box(
-            "",
+            NOTHING,
             html_template=tag("div", class_="rap-viewport"),
             js_on_load=(ASSETS / "viewport.js").read_text(encoding="utf-8"),
             elem_id="rap-viewport",
