@@ -6,10 +6,10 @@ none.
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import pytest
-import torch
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -19,8 +19,11 @@ ALLOWED_SKIP = "needs a GPU"
 
 
 def pytest_configure(config):
+    config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if processes > 1:
+        import torch  # not in the process that only hands out tests
+
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
 
 
@@ -28,8 +31,22 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Tests of a file may share a session that each leaves to the next: they stay in one process, in their order."""
     for item in items:
-        one_browser = item.path.parent.name == "browser"  # two would wait for each other
-        item.add_marker(pytest.mark.xdist_group("browser" if one_browser else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = with_browsers_spread(items)
+
+
+def with_browsers_spread(items):
+    """Whole files, those of browser tests at equal distances from the first on.
+
+    They take longest, so that one begun last would run alone; and two at once would wait for each other.
+    """
+    files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
+    browser = [tests for tests in files if tests[0].path.parent.name == "browser"]
+    others = [tests for tests in files if tests[0].path.parent.name != "browser"]
+    placed = [(i / len(browser), tests) for i, tests in enumerate(browser)]
+    placed += [((i + 0.5) / len(others), tests) for i, tests in enumerate(others)]
+    return [test for _, tests in sorted(placed, key=lambda place: place[0]) for test in tests]
 
 
 @pytest.hookimpl(trylast=True)  # when the reporter has counted

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import gc
 
 import numpy as np
+import pytest
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
+from fakes import wait_until
 
+import app
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 from ui.viewport.gizmo import GIZMO_SCALE_PX
 from ui.viewport.overview import overview
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import wait_until
+
+def started(load):
+    """The app until the fixture that yields from this ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "SESSION_GRACE_S", 4.0)
+        running = app.start(app.parse([]), load)
+        running.sessions.result(timeout=60)
+        yield running
+        running.close()
+        gc.collect()
 
 
 class Editor:

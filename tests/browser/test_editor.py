@@ -5,21 +5,15 @@ The model's answers are made up (`FakePipeline`): what is tested is the editor. 
 
 from __future__ import annotations
 
-import gc
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from editor_harness import Editor, bend, wait_for_video
+from fakes import wait_until
 
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui import app
 from ui.document import messages as msg
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline, wait_until
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -35,22 +29,6 @@ def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
     write_video(path, render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0)
     return path
-
-
-@pytest.fixture
-def running(monkeypatch):
-    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
-    pipeline = FakePipeline(seconds_per_step=0.05)
-    running = app.start(app.parse([]), lambda: pipeline)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
-
-
-@pytest.fixture
-def editor(running, page):
-    return Editor(page, running)
 
 
 def open_tab(page, *names):

@@ -6,26 +6,21 @@ place of the procedural clip.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from browser_harness import to_css
-from editor_harness import Editor, bend, wait_for_video
+from editor_harness import Editor, bend, started, wait_for_video
+from fakes import wait_until
 
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
 from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import wait_until
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -49,25 +44,10 @@ def video(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def load():
-    """The embedded model, loaded once for all tests."""
+def served():
+    """The app with the embedded model, loaded once for all tests."""
     pipeline = app.load_pipeline(None, "cpu")
-    return lambda: pipeline
-
-
-@pytest.fixture
-def running(load, monkeypatch):
-    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
-    running = app.start(app.parse([]), load)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
-
-
-@pytest.fixture
-def editor(running, page):  # in this order: the page is closed before its server
-    return Editor(page, running)
+    yield from started(lambda: pipeline)
 
 
 def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
