@@ -1,9 +1,9 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
-Fixtures: `browser` and `served` (one Chromium, one app for all tests of the folder in a process), `running` (that app,
-without sessions of earlier tests), `editor` (a page of it), `page` (fresh profile), `console_errors` (fail the test if
-any is left), `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if
-that is set). Functions are in `browser_harness.py`.
+Fixtures: `browser` and `served` (one Chromium and one app for a module), `running` (that app, without sessions of
+earlier tests), `editor` (a page of it), `page` (fresh profile), `console_errors` (fail the test if any is left),
+`serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is
+set). Functions are in `browser_harness.py`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
-@pytest.fixture(scope="package")  # not longer: Playwright's event loop runs in this thread as long as the browser does
+@pytest.fixture(scope="module")  # not longer: Playwright's event loop runs in this thread as long as the browser does
 def browser():
     """One headless Chromium with a software renderer; skipped where there is none."""
     if not Path(CHROMIUM).is_file():
@@ -68,7 +68,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def served():
     """The app that `python app.py` starts, with made-up answers in the model's place."""
     pipeline = FakePipeline(seconds_per_step=0.05)

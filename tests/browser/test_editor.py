@@ -45,6 +45,7 @@ def wait_for_edits(editor, count):
     wait_until(lambda: edits(editor) == count, timeout_s=60)
 
 
+@pytest.mark.slow  # every panel of the page in turn, five takes, and the result in a second browser
 def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
     page = editor.page
     editor.give(video)
@@ -215,6 +216,7 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
     assert editor.document.edited == mirrored, "to the bit"
 
 
+@pytest.mark.slow  # waits for a long take, then for the grace time of a closed tab
 def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(editor, video, console_errors):
     page, session = editor.page, editor.session
     editor.give(video)

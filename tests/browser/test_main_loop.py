@@ -45,11 +45,12 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served():
-    """The app with the embedded model, loaded once for all tests."""
+    """The app with the embedded model in place of made-up answers."""
     pipeline = app.load_pipeline(None, "cpu")
     yield from started(lambda: pipeline)
 
 
+@pytest.mark.slow  # predicts and generates with the embedded model
 def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     page = editor.page
     shot("1-empty")
@@ -145,6 +146,7 @@ def wait_for_preview(editor, before=b""):
     return editor.session.state.geometry.preview.mp4
 
 
+@pytest.mark.slow  # predicts, refines, previews twice and generates, nothing made up
 def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, shot):
     page = editor.page
     editor.give(video)
@@ -185,12 +187,16 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     assert editor.height() <= 900
 
 
-@pytest.mark.parametrize("size", [(1024, 768), (390, 844)], ids=["tablet", "phone"])
-def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
-    page = editor.page
+def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot):
     editor.give(video)
     editor.press("rap-apply")
-    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    editor.page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    for name, size in (("tablet", (1024, 768)), ("phone", (390, 844))):
+        nothing_is_cut_off(editor.page, name, size, shot)
+
+
+def nothing_is_cut_off(page, name, size, shot):
+    """In no tab, nor of the viewport and its tools."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
     tabs = page.locator("button[role=tab]")
     assert tabs.count() > 3
@@ -201,7 +207,7 @@ def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
         tab.click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], tab.inner_text()
-        shot(f"tab-{number}")
+        shot(f"{name}-tab-{number}")
     viewport = page.locator("#rap-viewport").bounding_box()
     assert viewport is not None and viewport["width"] > 0.4 * size[0]
     tools = page.locator(".rap-toolbar > *").all()

@@ -40,7 +40,7 @@ def summary(out: Path) -> dict:
     return json.loads((out / "summary.json").read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # two runs whose length is given in minutes
 def test_a_slot_that_was_cut_ends_with_weights_figures_and_pictures(tmp_path: Path, monkeypatch) -> None:
     whole, steps = rap.train.model.train_step, []
 

@@ -34,7 +34,7 @@ def test_validation_has_a_row_of_every_figure_and_goes_on_when_resumed(shards: P
 
 
 def test_validation_changes_nothing_of_the_training(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
-    flags = ("--validation", shards, "--validation-clips", 1, "--validate-every", 1)
+    flags = ("--validation", shards, "--validation-clips", 1, "--validate-every", 2)
     train_model(shards, codec, tmp_path, "--steps", 6, *flags)
     assert_same_files(straight, tmp_path, STATE)
 
