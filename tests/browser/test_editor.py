@@ -15,10 +15,7 @@ from rap.synthetic import SyntheticConfig, render_clips
 from ui import app
 from ui.document import messages as msg
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 SLOW_MS = 120_000  # in case the machine has other work
 MANY_STEPS, FEW_STEPS = "400", "4"
 

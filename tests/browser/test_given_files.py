@@ -12,10 +12,7 @@ from PIL import Image
 from rap.data import write_video
 from ui import app
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 CLEAR = "#rap-files button[aria-label='Clear']"
 
 

@@ -22,10 +22,7 @@ from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 MODEL_MS = 240_000  # in case the machine has other work
 FEW_STEPS = "12"  # enough to be seen at work, too few to wait for
 
