@@ -1,4 +1,4 @@
-"""Tests in several processes (`pytest -n 2 --dist loadgroup`): each takes its part of the threads, and whole files.
+"""Tests in one process or several (`pytest -n 2 --dist loadgroup`): each keeps to one thread, and takes whole files.
 
 With RAP_STRICT_SKIPS set a run fails where anything but a GPU is missing: a comparison that is skipped everywhere is
 none.
@@ -6,6 +6,9 @@ none.
 
 from __future__ import annotations
 
+import rap.numpy_threads  # noqa: F401  before whatever imports NumPy, as in the app and the command line
+
+# isort: split
 import itertools
 import os
 
@@ -20,11 +23,10 @@ ALLOWED_SKIP = "needs a GPU"
 
 def pytest_configure(config):
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if processes > 1:
+    if not getattr(config.option, "numprocesses", None):
         import torch  # not in the process that only hands out tests
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+        torch.set_num_threads(1)  # tensors are small here, and threads of a busy machine spin while they wait
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gc
+from contextlib import contextmanager
 
 import numpy as np
-import pytest
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
 from fakes import wait_until
 
@@ -17,13 +17,21 @@ from ui.viewport.overview import overview
 
 def started(load):
     """The app until the fixture that yields from this ends."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "SESSION_GRACE_S", 4.0)
-        running = app.start(app.parse([]), load)
-        running.sessions.result(timeout=60)
-        yield running
-        running.close()
-        gc.collect()
+    running = app.start(app.parse([]), load)
+    running.sessions.result(timeout=60)
+    yield running
+    running.close()
+    gc.collect()
+
+
+@contextmanager
+def closed_tabs_end(running):
+    """As if the grace time had passed: at other times it must last for a reload on a busy machine."""
+    usual, running.hub.grace_s = running.hub.grace_s, 0.5
+    try:
+        yield
+    finally:
+        running.hub.grace_s = usual
 
 
 class Editor:

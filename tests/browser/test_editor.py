@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from editor_harness import Editor, bend, wait_for_video
+from editor_harness import Editor, bend, closed_tabs_end, wait_for_video
 from fakes import wait_until
 
 from rap.data import write_video
@@ -214,7 +214,9 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
 
 
 @pytest.mark.slow  # waits for a long take, then for the grace time of a closed tab
-def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(editor, video, console_errors):
+def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(
+    running, editor, video, console_errors
+):
     page, session = editor.page, editor.session
     editor.give(video)
     editor.press("rap-apply")
@@ -228,8 +230,9 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     page.fill("#rap-steps input", MANY_STEPS)
     editor.press("rap-regenerate")
     page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)
-    page.close()
-    wait_until(lambda: session.closed, timeout_s=60)
+    with closed_tabs_end(running):
+        page.close()
+        wait_until(lambda: session.closed, timeout_s=60)
     wait_until(lambda: not session.folder.exists())
     wait_until(lambda: editor.sessions.worker._running is None, timeout_s=10)
     console_errors.clear()  # a page that is closed aborts its streams, and says so

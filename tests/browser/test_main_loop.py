@@ -13,7 +13,7 @@ import re
 import numpy as np
 import pytest
 from browser_harness import to_css
-from editor_harness import Editor, bend, started, wait_for_video
+from editor_harness import Editor, bend, closed_tabs_end, started, wait_for_video
 from fakes import wait_until
 
 from rap.data import load_clip, write_video
@@ -278,8 +278,9 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
     assert editor.session.id not in other.page.content()
     refused = other.page.request.get(running.url + "viewport/" + "x" * 43 + "/")
     assert refused.status == 403
-    context.close()
-    wait_until(lambda: other.session.closed, timeout_s=60)
+    with closed_tabs_end(running):
+        context.close()
+        wait_until(lambda: other.session.closed, timeout_s=60)
     wait_until(lambda: not other.session.folder.exists())
 
     page.reload()
