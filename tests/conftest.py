@@ -9,6 +9,7 @@ from __future__ import annotations
 import rap.numpy_threads  # noqa: F401  before whatever imports NumPy, as in the app and the command line
 
 # isort: split
+import gc
 import itertools
 import os
 
@@ -36,6 +37,10 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(item.path.name))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = with_browsers_spread(items)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was imported stays: no collection has to walk through all of it again
 
 
 def with_browsers_spread(items):
