@@ -299,7 +299,8 @@ def test_a_recording_of_the_computers_camera_becomes_the_clip(editor, shot):
     page.click("#rap-camera [title='grant webcam access'] button")
     page.click("#rap-camera button[aria-label='start recording']")
     page.wait_for_selector("#rap-camera button:has-text('Stop')")
-    page.wait_for_timeout(3000)
+    seen = "document.querySelector('#rap-camera video').getVideoPlaybackQuality().totalVideoFrames"
+    page.wait_for_function(f"{seen} > {page.evaluate(seen) + 60}")  # three seconds of the made-up camera's 20 frames
     page.click("#rap-camera button:has-text('Stop')")
     wait_until(lambda: editor.document.clip is not None, timeout_s=60)
     page.wait_for_selector("#rap-clip:has-text('17 frames')")
