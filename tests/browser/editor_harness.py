@@ -9,7 +9,7 @@ import numpy as np
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
 from fakes import wait_until
 
-import app
+from ui import app
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 from ui.viewport.gizmo import GIZMO_SCALE_PX
 from ui.viewport.overview import overview

@@ -12,7 +12,6 @@ from fakes import wait_until
 
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
-from ui import app
 from ui.document import messages as msg
 
 pytestmark = pytest.mark.timeout(600)

@@ -10,7 +10,6 @@ from fakes import moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
-from ui import app
 
 pytestmark = pytest.mark.timeout(600)
 CLEAR = "#rap-files button[aria-label='Clear']"
