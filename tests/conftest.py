@@ -1,4 +1,4 @@
-"""Tests in several processes (`pytest -n 2 --dist loadgroup`): each takes its part of the threads, and whole files.
+"""Tests in one process or several (`pytest -n 2 --dist loadgroup`): each keeps to one thread, and takes whole files.
 
 With RAP_STRICT_SKIPS set a run fails where anything but a GPU is missing: a comparison that is skipped everywhere is
 none.
@@ -6,10 +6,14 @@ none.
 
 from __future__ import annotations
 
+import rap.numpy_threads  # noqa: F401  before whatever imports NumPy, as in the app and the command line
+
+# isort: split
+import gc
+import itertools
 import os
 
 import pytest
-import torch
 from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
@@ -19,17 +23,37 @@ ALLOWED_SKIP = "needs a GPU"
 
 
 def pytest_configure(config):
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if processes > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
+    if not getattr(config.option, "numprocesses", None):
+        import torch  # not in the process that only hands out tests
+
+        torch.set_num_threads(1)  # tensors are small here, and threads of a busy machine spin while they wait
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests of a file may share a session that each leaves to the next: they stay in one process, in their order."""
     for item in items:
-        one_browser = item.path.parent.name == "browser"  # two would wait for each other
-        item.add_marker(pytest.mark.xdist_group("browser" if one_browser else item.path.name))
+        item.add_marker(pytest.mark.xdist_group(item.path.name))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = with_browsers_spread(items)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was imported stays: no collection has to walk through all of it again
+
+
+def with_browsers_spread(items):
+    """Whole files, those of browser tests at equal distances from the first on.
+
+    They take longest, so that one begun last would run alone; and two at once would wait for each other.
+    """
+    files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
+    browser = [tests for tests in files if tests[0].path.parent.name == "browser"]
+    others = [tests for tests in files if tests[0].path.parent.name != "browser"]
+    placed = [(i / len(browser), tests) for i, tests in enumerate(browser)]
+    placed += [((i + 0.5) / len(others), tests) for i, tests in enumerate(others)]
+    return [test for _, tests in sorted(placed, key=lambda place: place[0]) for test in tests]
 
 
 @pytest.hookimpl(trylast=True)  # when the reporter has counted

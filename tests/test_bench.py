@@ -161,7 +161,7 @@ def test_a_worker_renders_its_own_clips(monkeypatch):
     assert [start for start, _ in drawn] == [0, 2] and drawn[0][1].frames_u8.shape == (2, 17, 32, 32, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # two apps in processes of their own
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_drag_is_measured_alone_and_among_others(monkeypatch):
     monkeypatch.setattr(bench, "DRAG_FRAMES", 9)

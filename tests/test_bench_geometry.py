@@ -195,7 +195,7 @@ def test_wrong_options_are_refused(argv, sentence, capsys):
     assert re.search(sentence, capsys.readouterr().err)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # tracks, sweeps and warps of a whole clip, several times
 def test_every_part_runs_on_an_example(folder, capsys):
     argv = ["--clips", str(folder), "--stride", "1", "--parts", "psnr,bound,adjusted,refine,poses,speed", "--json"]
     run.main(argv)
@@ -210,7 +210,7 @@ def test_every_part_runs_on_an_example(folder, capsys):
     assert found["poses known"]["value"] > 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # structure from motion by COLMAP
 def test_colmap_finds_the_poses_of_an_example(folder):
     pytest.importorskip("pycolmap")
     footage = windows.windows_of(folder, 1)[0].read()

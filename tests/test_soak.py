@@ -12,7 +12,7 @@ import pytest
 PROGRAM = Path(__file__).resolve().parents[1] / "benchmarks" / "soak.py"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a minute of use, and what it left behind
 @pytest.mark.timeout(300)
 def test_five_users_for_a_minute_leave_nothing_behind():
     run = subprocess.run([sys.executable, str(PROGRAM), "--minutes", "1"], stdout=subprocess.PIPE, text=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gc
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 NOT_OURS = ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning", "DeprecationWarning")
 
 

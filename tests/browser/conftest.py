@@ -1,8 +1,9 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
-Fixtures: `browser` (one Chromium for a module), `page` (fresh profile), `console_errors` (fail the test if any is
-left), `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that
-is set). Functions are in `browser_harness.py`.
+Fixtures: `browser` and `served` (one Chromium and one app for a module), `running` (that app, without sessions of
+earlier tests), `editor` (a page of it), `page` (fresh profile), `console_errors` (fail the test if any is left),
+`serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is
+set). Functions are in `browser_harness.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from editor_harness import Editor, started
+from fakes import FakePipeline
 from PIL import Image
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -63,6 +66,27 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The app that `python app.py` starts, with made-up answers in the model's place."""
+    pipeline = FakePipeline(seconds_per_step=0.05)
+    yield from started(lambda: pipeline)
+
+
+@pytest.fixture
+def running(served):
+    """The app; sessions, and with them what they were waiting for, end with the test."""
+    yield served
+    sessions = served.sessions.result()
+    for session_id in list(sessions._sessions):
+        sessions.free(session_id)
+
+
+@pytest.fixture
+def editor(running, page):  # in this order: the page is closed before its session
+    return Editor(page, running)
 
 
 @pytest.fixture

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import gc
+from contextlib import contextmanager
 
 import numpy as np
 from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
+from fakes import wait_until
 
+from ui import app
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 from ui.viewport.gizmo import GIZMO_SCALE_PX
 from ui.viewport.overview import overview
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import wait_until
+
+def started(load):
+    """The app until the fixture that yields from this ends."""
+    running = app.start(app.parse([]), load)
+    running.sessions.result(timeout=60)
+    yield running
+    running.close()
+    gc.collect()
+
+
+@contextmanager
+def closed_tabs_end(running):
+    """As if the grace time had passed: at other times it must last for a reload on a busy machine."""
+    usual, running.hub.grace_s = running.hub.grace_s, 0.5
+    try:
+        yield
+    finally:
+        running.hub.grace_s = usual
 
 
 class Editor:

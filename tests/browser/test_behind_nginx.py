@@ -14,13 +14,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from editor_harness import Editor
+from fakes import FakePipeline, moving_frames
 
 from rap.data import write_video
 from ui import app
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline, moving_frames
 from nginx_process import free_port, in_front
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a browser, nginx and the app

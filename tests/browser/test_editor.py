@@ -5,26 +5,16 @@ The model's answers are made up (`FakePipeline`): what is tested is the editor. 
 
 from __future__ import annotations
 
-import gc
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from editor_harness import Editor, bend, wait_for_video
+from editor_harness import Editor, bend, closed_tabs_end, wait_for_video
+from fakes import wait_until
 
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
-from ui import app
 from ui.document import messages as msg
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline, wait_until
-
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 SLOW_MS = 120_000  # in case the machine has other work
 MANY_STEPS, FEW_STEPS = "400", "4"
 
@@ -35,22 +25,6 @@ def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
     write_video(path, render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0)
     return path
-
-
-@pytest.fixture
-def running(monkeypatch):
-    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
-    pipeline = FakePipeline(seconds_per_step=0.05)
-    running = app.start(app.parse([]), lambda: pipeline)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
-
-
-@pytest.fixture
-def editor(running, page):
-    return Editor(page, running)
 
 
 def open_tab(page, *names):
@@ -67,6 +41,7 @@ def wait_for_edits(editor, count):
     wait_until(lambda: edits(editor) == count, timeout_s=60)
 
 
+@pytest.mark.slow  # every panel of the page in turn, five takes, and the result in a second browser
 def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
     page = editor.page
     editor.give(video)
@@ -237,7 +212,10 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
     assert editor.document.edited == mirrored, "to the bit"
 
 
-def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(editor, video, console_errors):
+@pytest.mark.slow  # waits for a long take, then for the grace time of a closed tab
+def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(
+    running, editor, video, console_errors
+):
     page, session = editor.page, editor.session
     editor.give(video)
     editor.press("rap-apply")
@@ -251,8 +229,9 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     page.fill("#rap-steps input", MANY_STEPS)
     editor.press("rap-regenerate")
     page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)
-    page.close()
-    wait_until(lambda: session.closed, timeout_s=60)
+    with closed_tabs_end(running):
+        page.close()
+        wait_until(lambda: session.closed, timeout_s=60)
     wait_until(lambda: not session.folder.exists())
     wait_until(lambda: editor.sessions.worker._running is None, timeout_s=10)
     console_errors.clear()  # a page that is closed aborts its streams, and says so
@@ -319,7 +298,8 @@ def test_a_recording_of_the_computers_camera_becomes_the_clip(editor, shot):
     page.click("#rap-camera [title='grant webcam access'] button")
     page.click("#rap-camera button[aria-label='start recording']")
     page.wait_for_selector("#rap-camera button:has-text('Stop')")
-    page.wait_for_timeout(3000)
+    seen = "document.querySelector('#rap-camera video').getVideoPlaybackQuality().totalVideoFrames"
+    page.wait_for_function(f"{seen} > {page.evaluate(seen) + 60}")  # three seconds of the made-up camera's 20 frames
     page.click("#rap-camera button:has-text('Stop')")
     wait_until(lambda: editor.document.clip is not None, timeout_s=60)
     page.wait_for_selector("#rap-clip:has-text('17 frames')")

@@ -5,24 +5,13 @@ The model's answers are made up, as in `test_editor.py`; what is tested is what 
 
 from __future__ import annotations
 
-import gc
-import sys
-from pathlib import Path
-
 import pytest
-from editor_harness import Editor
+from fakes import moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
-from ui import app
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline, moving_frames, wait_until
-
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 CLEAR = "#rap-files button[aria-label='Clear']"
 
 
@@ -37,22 +26,6 @@ def files(tmp_path_factory):
     for i, frame in enumerate(moving_frames(3)):
         Image.fromarray(frame).save(folder / f"view_{i}.png")
     return folder
-
-
-@pytest.fixture
-def running(monkeypatch):
-    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
-    pipeline = FakePipeline()
-    running = app.start(app.parse([]), lambda: pipeline)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
-
-
-@pytest.fixture
-def editor(running, page):
-    return Editor(page, running)
 
 
 def add(editor, *paths):

@@ -6,17 +6,15 @@ place of the procedural clip.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from browser_harness import to_css
-from editor_harness import Editor, bend, wait_for_video
+from editor_harness import Editor, bend, closed_tabs_end, started, wait_for_video
+from fakes import wait_until
 
 from rap.data import load_clip, write_video
 from rap.synthetic import SyntheticConfig, render_clips
@@ -24,13 +22,7 @@ from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import wait_until
-
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.timeout(600)
 MODEL_MS = 240_000  # in case the machine has other work
 FEW_STEPS = "12"  # enough to be seen at work, too few to wait for
 
@@ -49,27 +41,13 @@ def video(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def load():
-    """The embedded model, loaded once for all tests."""
+def served():
+    """The app with the embedded model in place of made-up answers."""
     pipeline = app.load_pipeline(None, "cpu")
-    return lambda: pipeline
+    yield from started(lambda: pipeline)
 
 
-@pytest.fixture
-def running(load, monkeypatch):
-    monkeypatch.setattr(app, "SESSION_GRACE_S", 4.0)
-    running = app.start(app.parse([]), load)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
-
-
-@pytest.fixture
-def editor(running, page):  # in this order: the page is closed before its server
-    return Editor(page, running)
-
-
+@pytest.mark.slow  # predicts and generates with the embedded model
 def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     page = editor.page
     shot("1-empty")
@@ -165,6 +143,7 @@ def wait_for_preview(editor, before=b""):
     return editor.session.state.geometry.preview.mp4
 
 
+@pytest.mark.slow  # predicts, refines, previews twice and generates, nothing made up
 def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, shot):
     page = editor.page
     editor.give(video)
@@ -205,12 +184,16 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     assert editor.height() <= 900
 
 
-@pytest.mark.parametrize("size", [(1024, 768), (390, 844)], ids=["tablet", "phone"])
-def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
-    page = editor.page
+def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot):
     editor.give(video)
     editor.press("rap-apply")
-    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    editor.page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
+    for name, size in (("tablet", (1024, 768)), ("phone", (390, 844))):
+        nothing_is_cut_off(editor.page, name, size, shot)
+
+
+def nothing_is_cut_off(page, name, size, shot):
+    """In no tab, nor of the viewport and its tools."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
     tabs = page.locator("button[role=tab]")
     assert tabs.count() > 3
@@ -221,7 +204,7 @@ def test_nothing_is_cut_off_on_narrow_screens(editor, video, shot, size):
         tab.click()
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], tab.inner_text()
-        shot(f"tab-{number}")
+        shot(f"{name}-tab-{number}")
     viewport = page.locator("#rap-viewport").bounding_box()
     assert viewport is not None and viewport["width"] > 0.4 * size[0]
     tools = page.locator(".rap-toolbar > *").all()
@@ -295,8 +278,9 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
     assert editor.session.id not in other.page.content()
     refused = other.page.request.get(running.url + "viewport/" + "x" * 43 + "/")
     assert refused.status == 403
-    context.close()
-    wait_until(lambda: other.session.closed, timeout_s=60)
+    with closed_tabs_end(running):
+        context.close()
+        wait_until(lambda: other.session.closed, timeout_s=60)
     wait_until(lambda: not other.session.folder.exists())
 
     page.reload()

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from pathlib import Path
-
-import pytest
-
-from ui import app
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
-from fakes import FakePipeline
-
 INJECTED = """
 <img src="data:image/png;base64,x" onerror="window.stolen = 1">
 <svg onload="window.stolen = 2"></svg>
 <iframe srcdoc="<script>parent.stolen = 3</script>"></iframe>
 <a id="trap" href="javascript:window.stolen = 4">here</a>
 """
-
-
-@pytest.fixture
-def running():
-    running = app.start(app.parse([]), FakePipeline)
-    running.sessions.result(timeout=60)
-    yield running
-    running.close()
-    gc.collect()
 
 
 def test_injected_markup_runs_nothing(running, browser):

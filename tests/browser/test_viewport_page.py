@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from browser_harness import ASSETS, drag_mouse, pixels_per_unit, to_css, wait_for_client
+from fakes import wait_until
 
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
@@ -98,8 +99,7 @@ def test_scene_is_drawn_clicked_and_dragged(editor, page, shot):
 
     for index in (3, 1):
         page.mouse.click(*to_css(page, client, image_centre(editor, index))[0])
-        page.wait_for_timeout(500)
-        assert editor.of(Select)[-1].index == index
+        wait_until(lambda chosen=index: [message.index for message in editor.of(Select)][-1:] == [chosen])
     wait_for_client(page, editor.viewport.server)
     shot("selected")
 

@@ -256,7 +256,7 @@ def test_where_a_wrong_focal_length_can_hide():
     assert not opened(path((0.15, 0.0, 0.0), (0.0, 0.3, 0.0)))
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # refines a clip of full size twice, the wrong way too: smaller frames do not lead astray
 def test_a_path_made_up_for_a_wrong_focal_length_is_found_out(monkeypatch):
     """A walk past a table of which adjustment alone takes 48 degrees of view, and a path the wrong way, for true."""
     config = SyntheticConfig(size=(240, 320), num_frames=17, supersample_share=1.0)

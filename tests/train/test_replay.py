@@ -57,6 +57,7 @@ def test_stores_of_all_shares_hold_every_clip_once(folders: tuple[Path, Path]) -
     assert len(ClipStore(shards, share=(3, 4))) == 6  # fewer shards than readers: everyone has all
 
 
+@pytest.mark.slow  # two processes that import torch anew
 def test_replayed_batches_are_used_again_under_other_times(folders: tuple[Path, Path]) -> None:
     replay = Replay(
         settings_of(folders, estimate_rate=1.0, generate_rate=0.0, known_focal_rate=0.0), torch.device("cpu")
@@ -73,6 +74,7 @@ def test_replayed_batches_are_used_again_under_other_times(folders: tuple[Path, 
     assert not any(process.is_alive() for process in replay._processes)
 
 
+@pytest.mark.slow  # two processes that import torch anew
 def test_processes_that_fail_end_the_training(folders: tuple[Path, Path], tmp_path: Path) -> None:
     replay = Replay(settings_of((tmp_path, folders[1])), torch.device("cpu"))  # a folder without shards
     try:
@@ -82,6 +84,7 @@ def test_processes_that_fail_end_the_training(folders: tuple[Path, Path], tmp_pa
         replay.close()
 
 
+@pytest.mark.slow  # a process that imports torch anew
 def test_a_training_with_processes_leaves_a_pipeline(folders: tuple[Path, Path], tmp_path: Path) -> None:
     shards, codec = folders
     network = ("--width", "16", "--heads", "1", "--layers", "1")

@@ -1,0 +1,178 @@
+"""`rap preview`, and the geometry behind `rap generate`: cameras of a clip, hints, what is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from cli_runs import FakePipeline, orbit, refused, report, run_json
+from PIL import Image
+
+from rap import formats, metrics
+from rap.cli import cameras
+from rap.config import ASSETS
+from rap.data import Clip, load_clip
+from rap.geometry import Trajectory, preset
+from rap.pipeline import EstimateTask
+from rap.reconstruction.refine import Refinement
+from rap.views import scene
+
+
+def test_preview_of_a_film(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run_json(capsys, "preview", film, "--preset", "arc-left", "--frames", 9, "--out", out)
+    assert result["coverage"] == 0.5 and result["coverage_of_frames"] == [0.5] * 9 and result["path"] == "arc-left"
+    (task,), (made,) = pipeline.tasks, geometry.made
+    assert isinstance(task, EstimateTask) and result["cameras"]["refined"]
+    refined = orbit(9, (96, 160)).scaled(2.0)
+    assert made.trajectory == refined and len(made.clip) == 9
+    fov_y_rad = float(refined.fov_y_rad[0])
+    assert made.paths == [preset("arc-left", num_frames=9, image_size=(96, 160), fov_y_rad=fov_y_rad)]
+    assert formats.read(out / "clip_trajectory.npz") == refined and len(list((out / "clip").glob("*.png"))) == 9
+    assert formats.read(out / "predicted_clip_trajectory.npz") == orbit(9, (96, 160))
+    assert formats.read(out / "trajectory.npz").image_size == (134, 224) and (out / "video.mp4").is_file()
+    assert np.asarray(Image.open(out / "frames/0003.png"))[0, [0, 223]].tolist() == [[200] * 3, [0] * 3]
+    cloud = trimesh.load(out / "points.ply")
+    assert b"format binary" in (out / "points.ply").read_bytes()[:40]
+    np.testing.assert_allclose(cloud.vertices, made.coloured_points(0.5)[0], atol=1e-6)
+    assert (np.asarray(cloud.colors)[:, :3] == 50).all()
+
+
+def test_preview_along_the_own_path(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    result = run_json(capsys, "preview", film, "--frames", 5, "--no-refine", "--out", tmp_path / "out")
+    assert geometry.made[0].paths == [orbit(5, (96, 160))] and result["path"] == "own"
+
+
+def test_preview_under_cameras_of_a_file(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """They are used as they are, but for the unit of length: paths from files come along, presets do not."""
+    measured: list[Trajectory] = []
+
+    def found_at_four(clip: Clip, trajectory: Trajectory) -> cameras.ClipCameras:
+        measured.append(trajectory)
+        return cameras.ClipCameras(trajectory.scaled(0.25), scale=0.25)
+
+    monkeypatch.setattr(cameras, "_measured", found_at_four)
+    given = orbit(5, (96, 160)).scaled(3.0)
+    formats.write(tmp_path / "cameras.npz", given)
+    arguments = "preview", film, "--frames", 5, "--cameras", tmp_path / "cameras.npz", "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--trajectory", tmp_path / "cameras.npz")
+    assert pipeline.tasks == [] and result["cameras"]["refinement"] is None
+    np.testing.assert_allclose(measured[0].Ts_world_camera, given.Ts_world_camera, atol=1e-12)
+    (made,) = geometry.made  # the same file twice is the clip's own path
+    np.testing.assert_array_equal(made.paths[0].Ts_world_camera, made.trajectory.Ts_world_camera)
+    run_json(capsys, *arguments, "--preset", "truck-left")
+    truck = preset("truck-left", num_frames=5, image_size=(96, 160))
+    np.testing.assert_allclose(geometry.made[1].paths[0].centres, truck.centres, atol=1e-12)
+    assert run_json(capsys, *arguments, "--refine")["cameras"]["refined"]
+
+
+def test_cameras_of_every_frame_of_the_input(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(cameras, "_measured", lambda clip, trajectory: cameras.ClipCameras(trajectory))
+    whole = orbit(40, (540, 960))
+    formats.write(tmp_path / "cameras.npz", whole)
+    arguments = "preview", film, "--cameras", tmp_path / "cameras.npz", "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--frames", 5, "--start", 4, "--stride", 8)
+    expected = whole.relative_to(4).Ts_world_camera[[4, 12, 20, 28, 36]]
+    np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
+    assert result["notes"] == ["cameras.npz: its 40 cameras are taken to be those of the input's frames"]
+    formats.write(tmp_path / "cameras.npz", orbit(20, (540, 960)))
+    assert "has 20 cameras, but the clip has 17 frames, up to number 39 of the input" in refused(capsys, *arguments)
+
+
+def test_cameras_are_matched_by_name(capsys, pipeline: FakePipeline, geometry, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(cameras, "_measured", lambda clip, trajectory: cameras.ClipCameras(trajectory))
+    (tmp_path / "some").mkdir()
+    for i in range(3, 8):  # of ten pictures the cameras are known, five of them are given
+        Image.new("RGB", (160, 96), (i, 0, 0)).save(tmp_path / f"some/{i}.png")
+    whole = orbit(10, (96, 160))
+    formats.write(tmp_path / "transforms.json", whole, [f"images/{i}.png" for i in range(10)])
+    arguments = "preview", tmp_path / "some", "--cameras", tmp_path / "transforms.json", "--out", tmp_path / "out"
+    assert "of its 10 cameras those of the same names" in run_json(capsys, *arguments, "--frames", 5)["notes"][0]
+    expected = whole.relative_to(3).Ts_world_camera[3:8]
+    np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
+
+
+def test_preview_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path: Path) -> None:
+    arguments = "preview", picture, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--preset", "truck-left", "--fov-y-deg", 40)
+    assert result["coverage"] == 0.5 and result["cameras"] is None and pipeline.tasks == []
+    (made,) = geometry.made
+    asked = preset("truck-left", num_frames=17, image_size=(96, 128), fov_y_rad=np.radians(40))
+    assert made.trajectory == asked and made.paths == [asked] and len(made.clip) == 1
+    assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 0).all()  # any confidence
+    assert "one picture has no path of its own; give --preset or --trajectory" in refused(capsys, *arguments)
+    assert "one picture is its own world" in refused(capsys, *arguments, "--preset", "static", "--refine")
+
+
+def test_generate_hands_the_clip_on_as_hints(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path
+) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--frames", 9, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--steps", 7)
+    estimate, task = pipeline.tasks
+    assert (estimate.steps, task.steps) == (None, 7)
+    assert (task.source_frames_u8 == load_clip(film, num_frames=9).frames_u8[:1]).all()
+    assert task.hints.mask.shape == (9, 96, 160) and geometry.made[0].paths == [task.trajectory]
+    assert result["hints"]["coverage"] == 0.5 and result["cameras"]["refined"] and result["clip"]["num_frames"] == 9
+
+
+def test_cameras_that_the_frames_do_not_bear_out_give_no_hints(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    diverged = lambda clip, trajectory, fov: Refinement(trajectory, report("diverged"), None, None)  # noqa: E731
+    monkeypatch.setattr(scene, "refine", diverged)
+    arguments = film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
+    result = run_json(capsys, "generate", *arguments)
+    assert result["hints"] is None and pipeline.tasks[-1].hints is None and geometry.made == []
+    assert result["notes"] == ["no hints, as the clip's cameras are not known: Because."]
+    assert run_json(capsys, "generate", *arguments, "--hints")["hints"] is not None
+    assert "the clip's cameras are a guess: Because." in run_json(capsys, "preview", *arguments)["notes"]
+
+
+def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--model-only", "--start", 3)
+    (task,) = pipeline.tasks
+    assert task.hints is None and geometry.made == [] and result["hints"] is None and result["cameras"] is None
+    assert (task.source_frames_u8 == load_clip(film, num_frames=1, start=3, stride=1).frames_u8).all()
+    assert "--cameras and --refine belong to the hints" in refused(capsys, *arguments, "--model-only", "--refine")
+
+
+def test_hints_of_a_picture_are_a_plane(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path) -> None:
+    arguments = "generate", picture, "--preset", "arc-left", "--out", tmp_path / "out"
+    assert run_json(capsys, *arguments)["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
+    for blind in (["--model-only"], ["--at", "3"]):
+        assert run_json(capsys, *arguments, *blind)["hints"] is None and len(geometry.made) == 1
+    assert "of a video or folder" in refused(capsys, *arguments, "--refine")
+
+
+def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> None:
+    start = "generate", picture, picture, "--preset", "static"
+    assert "of several pictures the cameras are not known" in refused(capsys, *start, "--hints")
+    assert "not of several pictures" in refused(capsys, *start, "--start", 3)
+    assert "--at is for pictures" in refused(capsys, "generate", film, "--preset", "static", "--at", 4)
+    assert "--amplitude belongs to --preset" in refused(capsys, "preview", film, "--amplitude", 2)
+
+
+def test_preview_shows_the_clip_along_its_own_cameras(capsys, tmp_path: Path) -> None:
+    """Nothing is replaced here: tracks, unit of length, depth and warp of a procedural clip under its true cameras."""
+    example, out = ASSETS / "examples" / "arc_around_a_table.mp4", tmp_path / "out"
+    arguments = "preview", example, "--cameras", example.with_suffix(".transforms.json"), "--out", out, "--frames", 9
+    result = run_json(capsys, *arguments)
+    assert result["coverage"] > 0.95 and result["cameras"]["refinement"] is None
+    clip = load_clip(example, num_frames=9)
+    shown = load_clip(out / "frames", num_frames=9, size=clip.image_size).frames_u8
+    hidden = [1, 3, 5, 7]  # the others were lifted
+    assert (
+        metrics.psnr(shown[hidden], clip.frames_u8[hidden])
+        > metrics.psnr(clip.frames_u8[:8:2], clip.frames_u8[hidden]) + 3
+    )
+    cloud = np.asarray(trimesh.load(out / "points.ply").vertices)
+    depths = cloud[:, 2]  # the world is the first camera, and its median depth the unit
+    assert len(cloud) > 1000 and 0.6 < np.median(depths) < 1.6
+    assert np.mean(depths > 0) > 0.999  # what the last camera alone sees may lie beside the first
