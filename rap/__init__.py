@@ -6,8 +6,8 @@ holds the conventions), `reconstruction` (cameras from frames), `formats`, then 
 `flow` and `metrics`, `views` (what new cameras see) with `figures`, `pipeline` (the three tasks), `train` and
 `evaluate`, `bench`, `cli`. Below `geometry` are single files that all may use: `config` and `errors`; for what
 strangers give `limits` (how much is taken), `guard` (a broken file ends in a sentence), `sandbox` (reading in a process
-that can be killed); `writing` (files whole or not there); `checkpoint` (is it whole). Read `geometry`, `model`, `flow`
-and `pipeline` for the paper's method.
+that can be killed); `writing` (files whole or not there); `checkpoint` (is it whole); `numpy_threads` (before
+NumPy is loaded). Read `geometry`, `model`, `flow` and `pipeline` for the paper's method.
 """
 
 from __future__ import annotations
