@@ -3,8 +3,9 @@
 Bad input ends it with status 2 and one sentence on stderr; with --json, stdout holds one JSON object. torch and
 diffusers are imported only by the commands that run the model, so that `rap --help` and `rap check` answer at once.
 
-Nothing imports from here but `rap.__main__`. A command is a file with `add_parser` and `run`; read `check`, the
-shortest, then `estimate` and `generate` with what they share: `options`, `model`, `cameras`, `results`.
+`rap.__main__` runs it; `rap app` takes parser and options from here (`ui.serve.startup`), and nobody else imports it. A
+command is a file with `add_parser` and `run`; read `check`, the shortest, then `estimate` and `generate` with what they
+share: `options`, `model`, `cameras`, `results`. The commands in `DELEGATED` have options of their own.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ module.
 | glb | .glb, write-only | drawn as frusta, y up | - | - | - | - |
 
 It knows `rap.geometry` alone. Callers use the functions below; only who needs what one format alone has (names of
-frames, drawing) imports its file. Read this file, `checks`, then any format: a new one is a file with `read`, `write`
-and a line in `FORMATS`.
+frames, drawing) imports its file. Read this file, `checks` (with `archive` and `values`, for zips and JSON), then any
+format: a new one is a file with `read`, `write` and a line in `FORMATS`; CONTRIBUTING.md has the other places.
 """
 
 from __future__ import annotations

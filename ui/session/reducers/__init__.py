@@ -5,7 +5,9 @@ later, what is to be done (start a job, stop one, delete a file). `context` name
 `context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions), `path`
 (hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry` (refinement, depth,
 preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker). A new message goes
-into `ui.document.messages` and into its subject's table. Only `ui.session.session` calls `reduce`; subjects may use
+into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings files has a reader
+in `ui.session.reading` instead. An edit of the path applies itself and needs neither. `PLACES` says where a refusal is
+shown. Only `ui.session.session` calls `reduce`; subjects may use
 those that come before them here, and `ui.document`.
 """
 
