@@ -210,7 +210,6 @@ def test_every_part_runs_on_an_example(folder, capsys):
     assert found["poses known"]["value"] > 0.8
 
 
-@pytest.mark.slow  # structure from motion by COLMAP
 def test_colmap_finds_the_poses_of_an_example(folder):
     pytest.importorskip("pycolmap")
     footage = windows.windows_of(folder, 1)[0].read()

@@ -17,7 +17,7 @@ from app_process import App, running
 
 from rap.config import ASSETS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # each starts the app in a process of its own
+pytestmark = pytest.mark.timeout(400)
 FAKE = "tests/attacks/fake_model.py"
 CLIP = ASSETS / "examples" / "arc_around_a_table.mp4"
 
@@ -97,6 +97,7 @@ def test_an_idle_app_ends_soon(tmp_path, number):
         assert "Traceback" not in app.words() and left(tmp_path) == []
 
 
+@pytest.mark.slow  # a job and clients of every kind are at work in an app of its own
 def test_it_ends_in_time_while_jobs_run_and_clients_listen_and_wait_and_upload(tmp_path):
     with started(tmp_path, "600") as app:
         clients = at_work(app, jobs=20)
@@ -112,6 +113,7 @@ def test_it_ends_in_time_while_jobs_run_and_clients_listen_and_wait_and_upload(t
             assert not client.is_alive(), "its connection was closed"
 
 
+@pytest.mark.slow  # an app of its own that is at work
 def test_the_second_signal_ends_it_at_once(tmp_path):
     with started(tmp_path, "600") as app:
         at_work(app, jobs=5)
@@ -121,6 +123,7 @@ def test_the_second_signal_ends_it_at_once(tmp_path):
         assert status in (-signal.SIGTERM, 128 + signal.SIGTERM) and seconds < 1.5
 
 
+@pytest.mark.slow  # waits until the app ends itself
 def test_a_job_that_holds_the_interpreter_does_not_hold_the_process(tmp_path):
     """Most of the time no thread of ours runs; the system's alarm ends what closing does not get done."""
     with started(tmp_path, "hold") as app:
@@ -129,6 +132,7 @@ def test_a_job_that_holds_the_interpreter_does_not_hold_the_process(tmp_path):
         assert status in (128 + signal.SIGTERM, -signal.SIGALRM) and seconds < 10
 
 
+@pytest.mark.slow  # loads and runs the embedded model in an app of its own
 def test_the_real_model_at_work_is_left_in_time(tmp_path):
     """As many steps as are allowed, at a clip that the embedded model takes minutes for."""
     with running(tmp_path) as app:

@@ -22,7 +22,7 @@ from ui import app
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from nginx_process import free_port, in_front
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a browser, nginx and the app
+pytestmark = pytest.mark.timeout(600)
 ODD = "Kino #1 100% süß.mp4"  # what has to be quoted in an address
 
 
@@ -68,6 +68,7 @@ def page(browser, console_errors):
     context.close()
 
 
+@pytest.mark.slow  # a page of the app through nginx, from the upload to the saved session
 def test_the_whole_way_under_a_sub_path_behind_tls(public, page, tmp_path):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

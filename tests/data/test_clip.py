@@ -278,7 +278,6 @@ def test_very_long_films_are_refused_in_time(films: Path, monkeypatch: pytest.Mo
     assert load_clip(films / "long.mp4", stride=2).frame_indices[-1] == 32
 
 
-@pytest.mark.slow  # 96 frames of 4K are written and read
 def test_a_4k_film_stays_small(tmp_path: Path) -> None:
     import resource
 

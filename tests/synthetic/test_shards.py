@@ -50,7 +50,6 @@ def test_a_stopped_run_is_continued(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.slow  # two processes that import torch anew
 def test_processes_make_the_same_clips(tmp_path: Path) -> None:
     assert list(build_shards(tmp_path, 4, 9, CONFIG, workers=2, shard_size=2))[-1] == 4
     frames = torch.cat([frames_in(f) for f in shard_files(tmp_path)])

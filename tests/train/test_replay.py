@@ -84,7 +84,6 @@ def test_processes_that_fail_end_the_training(folders: tuple[Path, Path], tmp_pa
         replay.close()
 
 
-@pytest.mark.slow  # a process that imports torch anew
 def test_a_training_with_processes_leaves_a_pipeline(folders: tuple[Path, Path], tmp_path: Path) -> None:
     shards, codec = folders
     network = ("--width", "16", "--heads", "1", "--layers", "1")
