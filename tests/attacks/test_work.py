@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import math
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +27,7 @@ from rap.data import write_video
 from rap.geometry import Trajectory, preset, resample
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, STEPS
 from ui.document.path_text import path_text
-from ui.page.api_calls import THREADS
+from ui.page.api_calls import THREADS, Calls
 from ui.page.input_panel import give_example
 from ui.page.parts import out_of_limits, picked
 
@@ -251,6 +253,33 @@ def test_calls_that_wait_hold_no_threads(pipeline, worker, stranger, stored):
         wait_until(lambda: worker._running is None)
         pipeline.gate = None
     wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
+
+
+def test_a_call_that_is_cancelled_while_its_session_is_opened_leaves_none():
+    opens, closed = threading.Event(), threading.Event()
+
+    def without_page():
+        assert opens.wait(20)
+        return SimpleNamespace(close=closed.set)
+
+    async def cancelled():
+        sessions: Future[Any] = Future()
+        sessions.set_result(SimpleNamespace(without_page=without_page))
+
+        async def call():
+            async with Calls(sessions).call():
+                raise AssertionError("it was cancelled before")
+
+        task = asyncio.ensure_future(call())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        opens.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert closed.is_set()
 
 
 @pytest.mark.parametrize("value", ["7", [7], {"a": 1}, True, math.nan, math.inf, 1e300, 10**400])
