@@ -104,6 +104,14 @@ SESSION_TAKES = Limit(500, "takes", "a session file", "each is drawn on the page
 SESSION_POINTS = Limit(200_000, "points", "the points of a session file", "a refinement makes some thousands")
 THUMBNAIL_BYTES = Limit(256 << 10, "bytes", "a take's small picture", "ours have 6 kB")
 
+# --- what is kept on disk ---------------------------------------------------------------------------------------------
+
+KEPT_BYTES = Limit(512 << 20, "bytes", "takes, exports and work of one page", "as much as a session file may hold")
+KEPT_BYTES_IN_ALL = Limit(16 << 30, "bytes", "the same of all pages, closed ones too", "a page with ten takes has 5 MB")
+KEPT_SPARE_BYTES = Limit(1 << 30, "bytes", "what the disk has left when closed pages' files go early", "one upload")
+KEPT_SECONDS = Limit(86_400, "seconds", "how long the files of a closed page are kept", "a day")
+EXPORT_SECONDS = Limit(3_600, "seconds", "how long an export counts", "the page offers it for as long")
+
 # --- text -------------------------------------------------------------------------------------------------------------
 
 NAME_CHARACTERS = Limit(255, "characters", "a name", "what a file system takes")

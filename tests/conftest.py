@@ -12,6 +12,8 @@ import rap.numpy_threads  # noqa: F401  before whatever imports NumPy, as in the
 import gc
 import itertools
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -23,11 +25,17 @@ ALLOWED_SKIP = "needs a GPU"
 
 
 def pytest_configure(config):
+    """No test writes into the cache of who runs it."""
+    os.environ["RAP_STATE"] = tempfile.mkdtemp(prefix="rap-tests-")
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
     if not getattr(config.option, "numprocesses", None):
         import torch  # not in the process that only hands out tests
 
         torch.set_num_threads(1)  # tensors are small here, and threads of a busy machine spin while they wait
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(os.environ["RAP_STATE"], ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

@@ -133,7 +133,7 @@ def test_it_starts_as_another_user_from_a_root_that_cannot_be_written(tmp_path):
         # may read everything, for this Python and checkout may lie in root's own folders; may write what is its own
         "exec setpriv --reuid 10001 --regid 10001 --clear-groups --no-new-privs --bounding-set=-all,+dac_read_search "
         "--inh-caps=-all,+dac_read_search --ambient-caps=+dac_read_search "
-        f'env HOME={home} TMPDIR={tmp} HF_HUB_OFFLINE=1 {sys.executable} -B -c "$@"\n',
+        f'env HOME={home} TMPDIR={tmp} RAP_STATE={home}/state HF_HUB_OFFLINE=1 {sys.executable} -B -c "$@"\n',
         encoding="utf-8",
     )
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:

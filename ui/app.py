@@ -168,13 +168,14 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
         from ui.session.geometry_worker import GeometryWorker
         from ui.session.options import Options
         from ui.session.sessions import Sessions
+        from ui.session.state_folder import opened
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
         chosen = Options(options.num_frames, known, limits, _default_steps(Path(checkpoint)))
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
-        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen))
+        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen, opened(options.state)))
         sandbox.warm_up("ui.session.uploads", "ui.document.importing", "ui.session.session_archive")
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)

@@ -47,7 +47,7 @@ def free_port() -> int:
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Of a process that leaves its temporary files in `folder`, and knows nothing of this one's Gradio."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
-    return {**kept, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), **more}
+    return {**kept, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "RAP_STATE": str(folder / "state"), **more}
 
 
 def refused(*arguments: str, program: tuple[str, ...] = ("app.py",), **more: str) -> tuple[int, str]:
@@ -55,7 +55,7 @@ def refused(*arguments: str, program: tuple[str, ...] = ("app.py",), **more: str
     run = subprocess.run(
         [sys.executable, *program, *arguments],
         cwd=ROOT,
-        env=environment(Path(tempfile.gettempdir()), **more),
+        env=environment(Path(tempfile.gettempdir()), **{"RAP_STATE": "", **more}),
         capture_output=True,
         text=True,
         timeout=STARTS_S,

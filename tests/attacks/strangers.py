@@ -109,9 +109,13 @@ class Stranger(httpx.Client):
                     return message
         raise AssertionError("the event was not answered")
 
-    def open_page(self):
-        """Load the page, as far as a session goes: what the page is told, and the session's id where there is one."""
-        response = self.join(self.listener(None, "load"), ["", False]).raise_for_status()
+    def open_page(self, remembered=""):
+        """Load the page, as far as a session goes: what the page is told, and the session's id where there is one.
+
+        Args:
+            remembered: the id that the browser's tab has kept.
+        """
+        response = self.join(self.listener(None, "load"), [remembered, False]).raise_for_status()
         return self.heard(response.json()["event_id"])
 
 

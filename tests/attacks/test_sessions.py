@@ -17,6 +17,7 @@ from strangers import Stranger, running_app
 from websockets.sync.client import connect
 
 from ui.serve import limits
+from ui.session.state_folder import StateFolder
 
 HERE = Path(__file__).parent
 FEW = 128  # descriptors
@@ -133,14 +134,12 @@ def test_a_viewport_that_finds_no_descriptors_says_so_and_holds_nothing(monkeypa
 
 
 def test_a_session_without_room_for_its_folder_leaves_nothing(monkeypatch):
-    from ui.session import session as sessions
-
     with running_app(pipeline=FakePipeline(steps=1)) as running:
 
-        def full():
+        def full(state, session_id):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(sessions, "SessionFolder", full)
+        monkeypatch.setattr(StateFolder, "folder", full)
         with pytest.raises(OSError, match="No space left"):
             running.sessions.result().open()
         assert running.front.hub.sessions() == ()

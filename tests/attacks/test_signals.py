@@ -86,7 +86,7 @@ def half_an_upload(app: App) -> socket.socket:
 
 def left(folder: Path) -> list[str]:
     """Sessions' folders that were not taken along."""
-    return [entry.name for entry in folder.glob("rap-session-*")]
+    return [entry.name for entry in folder.rglob("rap-session-*")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

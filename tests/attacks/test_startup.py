@@ -60,6 +60,9 @@ def sentence(status: int, words: str) -> str:
         (["--root-path", '/a"><script>'], "must be a path as /rays"),
         (["--checkpoint", "/no/such/folder"], "/no/such/folder holds no model_index.json"),
         (["--checkpoint", str(ASSETS)], "holds no model_index.json"),
+        (["--state", str(ASSETS / "app.css")], "app.css: cannot be written (File exists); name another folder"),
+        (["--state", "/proc/state"], "--state /proc/state: cannot be written (No such file or directory)"),
+        (["--state", "/" + "a" * 300], "cannot be written (File name too long)"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(arguments, said):
@@ -73,10 +76,11 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(arguments, sa
         ({"GRADIO_SERVER_PORT": "banana"}, "GRADIO_SERVER_PORT in the environment: must be a port"),
         ({"GRADIO_SERVER_NAME": "256.1.1.1"}, "GRADIO_SERVER_NAME in the environment: '256.1.1.1' is no address"),
         ({"GRADIO_ROOT_PATH": "rays"}, "GRADIO_ROOT_PATH in the environment: must be a path"),
+        ({"RAP_STATE": "/dev/null/state"}, "--state /dev/null/state: cannot be written (Not a directory)"),
         ({"GRADIO_NUM_PORTS": "-1"}, "GRADIO_NUM_PORTS in the environment: must be at least 1"),
     ],
 )
-def test_gradios_variables_are_held_to_the_same_rules(variables, said):
+def test_variables_are_held_to_the_same_rules(variables, said):
     assert said in sentence(*refused(program=("-c", NOTHING_HEAVY), **variables))
 
 

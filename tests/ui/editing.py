@@ -13,14 +13,14 @@ from ui.session.sessions import Sessions
 
 
 class App:
-    """Sessions around a fake pipeline."""
+    """Sessions around a fake pipeline; with a state folder they are found again."""
 
-    def __init__(self):
+    def __init__(self, state=None):
         self.pipeline = FakePipeline()
         self.hub = Hub(grace_s=60.0)
         self.backend = FakeGeometry()
         self.sessions = Sessions(
-            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, Options()
+            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, Options(), state
         )
 
     def close(self):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 from rap.limits import GUIDANCE, SEED, STEPS, TEMPERATURE
 from ui.document import messages as msg
@@ -219,7 +221,8 @@ def _preview_words(session: Session) -> tuple[str]:
 
 
 def _video(take: Any) -> Any:
-    return None if take is None else str(take.video)
+    """A copy in the folder that Gradio serves: it takes none from the state folder."""
+    return None if take is None else save_file_to_cache(take.video, get_upload_folder())
 
 
 def _name_values(session: Session) -> tuple[Any, ...]:

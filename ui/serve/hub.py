@@ -143,7 +143,7 @@ class Hub:
             WebSocketRoute("/viewport/{sid}/", self._forward),
         ]
 
-    def open(self, viewport: ViewportServer, owner: object, visitor: str | None = None) -> str:
+    def open(self, viewport: ViewportServer, owner: object, visitor: str | None = None, sid: str | None = None) -> str:
         """Register a session and return its `sid` (256 random bits). Hand it only to the page of that session.
 
         Args:
@@ -151,11 +151,12 @@ class Hub:
             owner: whatever the caller wants to find again with `owner(sid)`.
             visitor: whose page it is of, as `ui.serve.visitors` names them; None: of a program, which is no page and
                 does not count among those that may be.
+            sid: of a session that has been open before, given out here then.
 
         Raises:
             HubFull: there are as many pages as may be, or as many of this visitor.
         """
-        sid = secrets.token_urlsafe(32)
+        sid = sid or secrets.token_urlsafe(32)
         with self._lock:
             if visitor is not None:
                 self._check_room(visitor)

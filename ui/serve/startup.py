@@ -12,7 +12,9 @@ import ipaddress
 import os
 import re
 import socket
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rap.checkpoint import check_checkpoint, check_networks
@@ -53,6 +55,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
+    app.add_argument(
+        "--state",
+        default=os.environ.get("RAP_STATE") or None,
+        metavar="DIR",
+        help="folder in which what pages work on outlives tab and app, for a day; RAP_STATE in the environment "
+        "(default: rays-as-pixels in the user's cache)",
+    )
     strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
         "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
@@ -79,6 +88,7 @@ def check(options: argparse.Namespace) -> None:
     _from_environment("GRADIO_ROOT_PATH", root_path)
     name = options.host or _from_environment("GRADIO_SERVER_NAME", host) or "127.0.0.1"
     _check_address(name, options.port)
+    _check_state(options.state)
     check_checkpoint(options.checkpoint)
     check_networks()
 
@@ -126,6 +136,18 @@ def _from_environment(name: str, kind: Callable[[str], Any]) -> Any:
         return kind(text)
     except argparse.ArgumentTypeError as error:
         raise InputError(f"{name} in the environment: {error}") from None
+
+
+def _check_state(named: str | None) -> None:
+    """A folder that is named must do; without a name, the app makes do with a temporary one."""
+    if not named:
+        return
+    try:
+        Path(named).mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=named).close()
+    except (OSError, ValueError) as error:  # the latter: a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--state {named}: cannot be written ({reason}); name another folder") from None
 
 
 def _check_address(name: str, number: int | None) -> None:

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ui.serve import limits
+from ui.serve.in_use import LOCK, hold, remove_orphans
 from ui.serve.refusals import Refused
 
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = "rap-uploads-"
-LOCK = ".in-use"  # held as long as the process lives, where the system has such locks
 LOOSE_S = 900.0  # a file that belongs to no upload any more: none lasts longer
-ORPHAN_S = 86_400.0  # where there are no locks: a folder that nobody has touched for so long is nobody's
 SWEEP_S = 3_600.0
 PRUNE_S = 2.0  # between two looks at which of the counted files are still there
 NOT_STORED = "A file that this app has not stored was named; upload it, then use what the upload answers."
@@ -47,10 +46,10 @@ class Storage:
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        remove_orphans(parent)
+        remove_orphans(parent, PREFIX)
         self.root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
         self.secret = secrets.token_bytes(32)
-        self._lock_file = _hold(self.root / LOCK)
+        self._lock_file = hold(self.root)
         self._stored: dict[str, _Stored] = {}
         self._coming: Counter[str] = Counter()  # bytes on their way, by visitor
         self._bytes: Counter[str] = Counter()  # that lie here, by visitor
@@ -134,7 +133,7 @@ class Storage:
                     folder.rmdir()
             self._pruned_at = 0.0
             self._prune()
-        remove_orphans(self.root.parent)
+        remove_orphans(self.root.parent, PREFIX)
 
     def close(self) -> None:
         """Remove the folder; nothing may be uploaded after this."""
@@ -180,45 +179,3 @@ class Storage:
     def _sweep_on_schedule(self) -> None:
         while not self._ended.wait(SWEEP_S):
             self.sweep()
-
-
-def remove_orphans(parent: Path) -> None:
-    """Remove the folders of apps that ended without doing so (kill -9, a lost machine)."""
-    for folder in parent.glob(f"{PREFIX}*"):
-        if folder.is_dir() and not folder.is_symlink() and _is_orphan(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _hold(path: Path) -> int | None:
-    """Lock a file for as long as this process lives; None where the system has no such locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    unheld = path.with_suffix(".new")  # under its name only when it is locked, or another app would take it
-    descriptor = os.open(unheld, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    unheld.rename(path)
-    return descriptor
-
-
-def _is_orphan(folder: Path) -> bool:
-    is_old = False
-    try:
-        is_old = time.time() - folder.stat().st_mtime > ORPHAN_S
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:  # where there are no locks, or one that is being made at this moment
-        return is_old
-    except OSError:  # another user's
-        return False
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:
-        return is_old
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

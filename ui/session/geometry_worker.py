@@ -154,7 +154,7 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
 
 def kept_preview(folder: SessionFolder, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:
     """Called in the worker's thread, one at a time: encodes the preview."""
-    with folder.writing() as path:
+    with folder.writing(is_counted=False) as path:
         write_video(path / "preview.mp4", preview.frames_u8, fps)
         encoded = (path / "preview.mp4").read_bytes()
     return PreviewClip(key, known_from, encoded, float(preview.mask.mean()))

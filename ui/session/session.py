@@ -27,12 +27,13 @@ from ui.document.state import Cost, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
-from ui.session import exports
+from ui.session import exports, shelf
 from ui.session.commands import COMMANDS
 from ui.session.debounce import REST_S, Debounce
 from ui.session.drawing import Drawing
 from ui.session.folder import SessionFolder
 from ui.session.geometry_worker import GeometryWorker
+from ui.session.kept_session import KeptSession
 from ui.session.model_tasks import TASK_TYPES
 from ui.session.options import Options
 from ui.session.reading import READERS
@@ -55,13 +56,22 @@ class Session:
         hub: serves the session's viewport under `id`.
         options: what the command line decided.
         visitor: whose page it is of; None: of a program.
+        folder_of: gives the folder for an id; a lasting one is written to after every change that matters.
+        id: of before, where the session is found again.
 
     Raises:
         HubFull: there are as many pages as may be; nothing is left behind.
     """
 
     def __init__(
-        self, worker: Worker, geometry: GeometryWorker, hub: Hub, options: Options, visitor: str | None = None
+        self,
+        worker: Worker,
+        geometry: GeometryWorker,
+        hub: Hub,
+        options: Options,
+        visitor: str | None = None,
+        folder_of: Callable[[str], SessionFolder] | None = None,
+        id: str | None = None,
     ) -> None:
         self._worker, self._hub, self._options = worker, hub, options
         self._state = State(Document())
@@ -71,14 +81,17 @@ class Session:
         self._awaited: list[Callable[[], None]] = []
         self._drawing = Drawing()
         self.viewport = LazyViewport(self.dispatch, COMMANDS)
-        self.id: str = hub.open(self.viewport, self, visitor)  # first: what follows takes room that there may not be
+        # first: what follows takes room that there may not be
+        self.id: str = hub.open(self.viewport, self, visitor, id)
         try:
-            self._folder = SessionFolder()
+            self._folder = SessionFolder() if folder_of is None else folder_of(self.id)
         except OSError:
             hub.close(self.id)
             raise
         self._context = Context(options, worker, geometry, self._folder, self.dispatch)
         self._rest = Debounce(REST_S, partial(self.dispatch, msg.ShowPreview()))
+        self._folder.in_use = self._files
+        self._kept = KeptSession(self._folder) if self._folder.is_lasting else None
 
     @property
     def state(self) -> State:
@@ -92,9 +105,25 @@ class Session:
 
     def dispatch(self, message: AnyMessage) -> None:
         """Let `message` make the next state. What cannot be done becomes a notice; nothing is raised for bad input."""
+        if self._kept is not None and isinstance(message, msg.JobDone) and isinstance(message.result, doc.Take):
+            self._announce(message, message.result, self._kept)
+            return
         read = READERS.get(type(message))
         for found in (message,) if read is None else read(message, self._state, self._context):
             self._change(found)
+
+    def _announce(self, message: msg.JobDone, take: doc.Take, kept: KeptSession) -> None:
+        """A take is on disk, with all that makes it found again, before anybody hears of it; else it is none."""
+        with kept.lock:
+            try:
+                kept.write(reduce(message, self._state, self._context)[0])
+            except (InputError, OSError) as error:
+                for file in (take.video, take.cameras):
+                    file.unlink(missing_ok=True)
+                words = str(error) if isinstance(error, InputError) else f"it could not be kept ({error.strerror})"
+                self._change(msg.JobFailed(message.job, f"The take is lost: {words.rstrip('.')}."))
+            else:
+                self._change(message)
 
     def _change(self, message: AnyMessage) -> None:
         """Make the next state, run its effect, and draw it."""
@@ -106,6 +135,8 @@ class Session:
             if state is before:
                 return
             self._state = replace(state, version=before.version + 1)
+            if self._kept is not None:
+                self._kept.touch(before, self._state)
             awaited = self._no_longer_awaited()
         if effect is not None:
             effect()
@@ -137,7 +168,10 @@ class Session:
                 self.viewport.draw(self._drawing.scene(self._state))  # under the lock: the last draw is the last
 
     def close(self) -> None:
-        """Free everything: job, viewport, files. Harmless when repeated; not to be called from within `dispatch`."""
+        """Free everything but what is to be found again: job, viewport, memory, files.
+
+        Harmless when repeated; not to be called from within `dispatch`.
+        """
         with self._lock:
             if self._closing:
                 return
@@ -151,6 +185,8 @@ class Session:
         self._hub.close(self.id)
         with self._draw_lock:
             self.viewport.close()
+        if self._kept is not None:
+            self._kept.close()
         self._folder.close()
         self._closed = True
 
@@ -202,6 +238,10 @@ class Session:
     def folder(self) -> Path:
         """Where the session's files are for as long as it lasts."""
         return self._folder.path
+
+    def _files(self) -> set[Path]:
+        """Of takes that can still be shown."""
+        return shelf.files(self._state)
 
     def export(self, format_name: str) -> Path:
         """Write the edited path as `exports.path_file` does."""

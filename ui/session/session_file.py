@@ -7,10 +7,12 @@ damaged, foreign or made to do harm is refused by name before anything of it is 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -42,7 +44,7 @@ from ui.document import document as doc
 from ui.document.document import Document, Take
 from ui.document.verification import verified
 from ui.session import session_values as values
-from ui.session.session_archive import KIND, MANIFEST, VERSION, fingerprint, unpacked
+from ui.session.session_archive import KEPT_TITLE, KIND, MANIFEST, VERSION, gathered, unpacked
 
 if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
@@ -86,38 +88,67 @@ def save(path: Path, document: Document, known_fov_y_rad: float | None = None, c
     if document.clip is None:
         raise InputError("there is nothing to save yet; give a video or an image first")
     with whole_file(path) as unfinished, TemporaryDirectory(prefix="saving-", dir=path.parent) as made:
-        folder = Path(made)
-        manifest = _manifest(folder, document, document.clip, known_fov_y_rad)
-        if cloud is not None:
-            _write_cloud(folder / CLOUD_FILE, cloud)
-        files = sorted(file for file in folder.rglob("*") if file.is_file())
-        manifest["files"] = {file.relative_to(folder).as_posix(): fingerprint(_pieces(file)) for file in files}
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # all of it is compressed already
-            archive.writestr(MANIFEST, json.dumps(manifest, indent=1, allow_nan=True), zipfile.ZIP_DEFLATED)
-            for file in files:
-                archive.write(file, file.relative_to(folder).as_posix())
+        told = {}
+        for entry, value in contents(document, document.clip, cloud).items():
+            write_content(Path(made, entry), value)
+            told[entry] = fingerprint(Path(made, entry))
+        manifest = manifest_text(document, document.clip, known_fov_y_rad, told)
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as packed:  # all of it is compressed already
+            packed.writestr(MANIFEST, manifest, zipfile.ZIP_DEFLATED)
+            for entry in told:
+                packed.write(Path(made, entry), entry)
 
 
-def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: float | None) -> dict[str, Any]:
-    (folder / "clip").mkdir()
-    np.savez_compressed(folder / CLIP_FILE, allow_pickle=False, **clip_pictures(clip))
-    if clip.trajectory is not None:
-        formats.write(folder / REFERENCE_FILE, clip.trajectory)
-    for name in PATHS:
-        if getattr(document, name) is not None:
-            formats.write(folder / "paths" / f"{name}.npz", getattr(document, name))
-    if document.keys is not None:
-        formats.write(folder / KEYS_FILE, document.keys.keys)
+def contents(document: Document, clip: Clip, cloud: PointCloud | None) -> dict[str, Any]:
+    """Every file of a session but its manifest, by name, and what is in it: an immutable value, or a file's path."""
+    found: dict[str, Any] = {
+        CLIP_FILE: clip,
+        REFERENCE_FILE: clip.trajectory,
+        **{f"paths/{name}.npz": getattr(document, name) for name in PATHS},
+        KEYS_FILE: None if document.keys is None else document.keys.keys,
+        CLOUD_FILE: cloud,
+    }
     for take in document.takes:
-        (folder / "takes").mkdir(exist_ok=True)
-        if take.thumbnail:
-            (folder / _thumbnail_name(take.number)).write_bytes(take.thumbnail)
-        (folder / _video_name(take.number)).write_bytes(take.video.read_bytes())
-        formats.write(folder / _cameras_name(take.number), take.trajectory)
-    for found in document.verifications:
-        formats.write(folder / _followed_name(found.take), found.followed)
-        if found.estimated is not None:
-            formats.write(folder / _estimated_name(found.take), found.estimated.followed)
+        found[_thumbnail_name(take.number)] = take.thumbnail or None
+        found[_video_name(take.number)] = take.video
+        found[_cameras_name(take.number)] = take.trajectory
+    for verification in document.verifications:
+        found[_followed_name(verification.take)] = verification.followed
+        estimated = verification.estimated
+        found[_estimated_name(verification.take)] = None if estimated is None else estimated.followed
+    return {entry: value for entry, value in found.items() if value is not None}
+
+
+def write_content(file: Path, value: Any) -> None:
+    """One of `contents`; what is a file already gets a second name, where the disk has such."""
+    file.parent.mkdir(exist_ok=True)
+    if isinstance(value, Trajectory):
+        formats.write(file, value)
+    elif isinstance(value, bytes):
+        file.write_bytes(value)
+    elif isinstance(value, Path):
+        try:
+            os.link(value, file)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(value, file)
+    else:
+        arrays = (
+            clip_pictures(value) if isinstance(value, Clip) else {f.name: getattr(value, f.name) for f in fields(value)}
+        )
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def manifest_text(
+    document: Document, clip: Clip, known_fov_y_rad: float | None, files: dict[str, dict[str, Any]]
+) -> str:
+    """The manifest; `files` as `fingerprint` tells of each."""
+    manifest = {**_values(document, clip, known_fov_y_rad), "files": files}
+    return json.dumps(manifest, indent=1, allow_nan=True)
+
+
+def _values(document: Document, clip: Clip, known_fov_y_rad: float | None) -> dict[str, Any]:
     return {
         "kind": KIND,
         "version": VERSION,
@@ -148,11 +179,6 @@ def _manifest(folder: Path, document: Document, clip: Clip, known_fov_y_rad: flo
             {"take": found.take, "seconds": found.seconds, "reason": found.reason} for found in document.verifications
         ],
     }
-
-
-def _write_cloud(file: Path, cloud: PointCloud) -> None:
-    file.parent.mkdir(exist_ok=True)
-    np.savez_compressed(file, allow_pickle=False, **{f.name: getattr(cloud, f.name) for f in fields(cloud)})
 
 
 def _video_name(number: int) -> str:
@@ -190,10 +216,10 @@ def _estimated_name(number: int) -> str:
     return f"takes/estimated-{number}.npz"
 
 
-def _pieces(file: Path) -> Iterator[bytes]:
+def fingerprint(file: Path) -> dict[str, Any]:
+    """Size and hash of a file."""
     with file.open("rb") as stream:
-        while piece := stream.read(archive.CHUNK_BYTES):
-            yield piece
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -205,15 +231,31 @@ def open_session(path: Path, folder: Path) -> Opened:
     Raises:
         InputError: what is wrong with the file, and what would be right. Nothing is left in `folder` then.
     """
-    with room_for(path):
+    return _opened(folder, unpacked, path.name, path=str(path.absolute()))
+
+
+def open_kept(folder: Path) -> Opened:
+    """A session that `ui.session.kept_session` has written into a folder, as strictly: anybody may have changed it.
+
+    Raises:
+        InputError: as `open_session`.
+    """
+    return _opened(folder, gathered, KEPT_TITLE, path=str(folder.absolute()))
+
+
+def _opened(folder: Path, reader: Callable[..., sandbox.Packed], title: str, **arguments: str) -> Opened:
+    with room_for(Path(title)):
         target = Path(mkdtemp(prefix="opened-", dir=folder))
     try:
-        manifest, _ = sandbox.call(unpacked, path.name, path=str(path.absolute()), folder=str(target.absolute()))
-        with reading(path.name, "the manifest was not written by this app"):
-            return _restored(manifest, target, path.name)
+        manifest, _ = sandbox.call(reader, title, folder=str(target.absolute()), **arguments)
+        with reading(title, "the manifest was not written by this app"):
+            found = _restored(manifest, target, title)
     except BaseException:
         shutil.rmtree(target, ignore_errors=True)
         raise
+    for entry in (CLIP_FILE, KEYS_FILE):  # the files of takes are used on
+        shutil.rmtree((target / entry).parent, ignore_errors=True)
+    return found
 
 
 def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:

@@ -7,6 +7,7 @@ document aside costs no more than its frames. What can be computed again (depth 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from ui.document import document as doc
 from ui.document.document import Document
@@ -65,6 +66,12 @@ def holds_file(state: State, take: doc.Take) -> bool:
     """Whether work that was put aside has a take of these very files: made of the same clip, along the same path."""
     works = (*state.earlier, *state.later)
     return any(other.video == take.video for work in works for other in work.document.takes)
+
+
+def files(state: State) -> set[Path]:
+    """Of all takes, of the clip of now and of those that were put aside."""
+    documents = (state.document, *(work.document for work in (*state.earlier, *state.later)))
+    return {file for document in documents for take in document.takes for file in (take.video, take.cameras)}
 
 
 def _put_aside(state: State) -> Work:
