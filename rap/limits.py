@@ -53,8 +53,11 @@ class Limit:
 
 
 def _words(number: float, exactly: bool = False) -> str:
-    if number != number or abs(number) > 10**18:
-        return "no number" if number != number and exactly else "far too many"
+    if number != number:
+        return "no number" if exactly else "far too many"
+    if abs(number) > 10**18:  # integers beyond 10**300 may be no floats, infinity is one
+        told = exactly and (abs(number) < 10**300 or number in (float("inf"), float("-inf")))
+        return f"{number:g}" if told else "far too many"
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:g}" if exactly else f"{number:,.1f}"
 
 

@@ -79,13 +79,14 @@ def running(
     """
     port, log = free_port(), folder / "app.log"
     with log.open("wb") as words:
-        process = subprocess.Popen(
-            [*(command or (sys.executable, *program)), "--port", str(port), *arguments],
-            cwd=ROOT,
-            env=environment(folder, **(variables or {})),
-            stdout=words,
-            stderr=subprocess.STDOUT,
-        )
+        with signals_heard():
+            process = subprocess.Popen(
+                [*(command or (sys.executable, *program)), "--port", str(port), *arguments],
+                cwd=ROOT,
+                env=environment(folder, **(variables or {})),
+                stdout=words,
+                stderr=subprocess.STDOUT,
+            )
     app = App(f"http://127.0.0.1:{port}", process, log)
     try:
         wait_for(app)
@@ -93,6 +94,19 @@ def running(
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def signals_heard() -> Iterator[None]:
+    """A process that is started here hears them even where the tests run in the background, or under `nohup`."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def wait_for(app: App) -> None:

@@ -27,11 +27,12 @@ def started(load):
 @contextmanager
 def closed_tabs_end(running):
     """As if the grace time had passed: at other times it must last for a reload on a busy machine."""
-    usual, running.hub.grace_s = running.hub.grace_s, 0.5
+    hub = running.front.hub
+    usual, hub.grace_s = hub.grace_s, 0.5
     try:
         yield
     finally:
-        running.hub.grace_s = usual
+        hub.grace_s = usual
 
 
 class Editor:

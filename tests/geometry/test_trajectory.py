@@ -252,7 +252,7 @@ def test_dolly_zoom_keeps_the_pivot_plane_in_size():
     [
         ({"name": "arc"}, "preset must be one of static, arc-left"),
         ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
-        ({"amplitude": float("inf")}, "amplitude must be a finite number, got inf"),
+        ({"amplitude": float("inf")}, "amplitude must be -100 to 100, got inf"),
         ({"pivot_distance": 0.0}, "pivot_distance must be positive, got 0.0"),
         ({"fov_y_rad": 55}, r"fov_y_rad must lie in \(0, pi\), got 55; degrees\?"),
     ],
