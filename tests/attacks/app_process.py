@@ -78,15 +78,14 @@ def running(
         command: in place of Python and the program.
     """
     port, log = free_port(), folder / "app.log"
-    with log.open("wb") as words:
-        with signals_heard():
-            process = subprocess.Popen(
-                [*(command or (sys.executable, *program)), "--port", str(port), *arguments],
-                cwd=ROOT,
-                env=environment(folder, **(variables or {})),
-                stdout=words,
-                stderr=subprocess.STDOUT,
-            )
+    with log.open("wb") as words, signals_heard():
+        process = subprocess.Popen(
+            [*(command or (sys.executable, *program)), "--port", str(port), *arguments],
+            cwd=ROOT,
+            env=environment(folder, **(variables or {})),
+            stdout=words,
+            stderr=subprocess.STDOUT,
+        )
     app = App(f"http://127.0.0.1:{port}", process, log)
     try:
         wait_for(app)
