@@ -1,5 +1,5 @@
 """`rap train codec | model | slot | widen | motions | curves | depth-samples | depth | blend-samples |
-blend`: from clips to checkpoints.
+blend | monocular | monocular-labels`: from clips to checkpoints.
 
 A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
 `--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
@@ -7,7 +7,8 @@ minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels wit
 `motions` writes beside a checkpoint how the cameras of its training clips move (`rap.train.motions`). `curves` draws
 several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
 sweeps (`rap.geometry.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
-(`rap.geometry.blend_network`).
+(`rap.geometry.blend_network`). `monocular` trains depth and lens of one picture (`rap.views.monocular`), of
+photographs too that a teacher labelled (`monocular-labels`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rap.train.codec import train_codec
 from rap.train.depth import DepthTraining, train_depth
 from rap.train.depth_data import make_depth_samples
 from rap.train.model import train_model
+from rap.train.monocular import MonocularLabelling, MonocularTraining, label_photographs, train_monocular
 from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.plots import RunComparison, run_comparison
 from rap.train.samples import Sampling
@@ -43,6 +45,8 @@ SETTINGS = {
     "depth": DepthTraining,
     "blend-samples": Sampling,
     "blend": BlendTraining,
+    "monocular": MonocularTraining,
+    "monocular-labels": MonocularLabelling,
 }
 RUNS = {
     "codec": train_codec,
@@ -54,6 +58,8 @@ RUNS = {
     "depth": train_depth,
     "blend-samples": make_blend_samples,
     "blend": train_blend,
+    "monocular": train_monocular,
+    "monocular-labels": label_photographs,
 }
 
 

@@ -16,6 +16,8 @@ FOLDERS = {
     "out": "results",
     "checkpoint": "pipeline to start from",
     "runs": "trainings",
+    "teacher": "teacher's network",
+    "textures": "photographs and their manifest.csv",
 }
 """What the options that cannot be left out name."""
 
