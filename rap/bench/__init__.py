@@ -14,7 +14,7 @@ machine's.
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
-own (`rap.bench.geometry`).
+own (`rap.bench.geometry`). So does `rap bench picture`, depth and lens of one picture (`rap.bench.picture`).
 """
 
 from __future__ import annotations
@@ -99,6 +99,10 @@ def main(argv: list[str] | None = None) -> int:
         from rap.bench import geometry
 
         return geometry.main(argv[1:])
+    if argv[:1] == ["picture"]:
+        from rap.bench import picture
+
+        return picture.main(argv[1:])
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []

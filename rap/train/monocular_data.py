@@ -11,6 +11,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ FOCAL_LENGTHS = {
 }
 """Focal length over the long side, where the data set's camera is published."""
 
-LABELS, SHARE_UNIT = "labels.npz", 1.0
+LABELS = "labels.npz"
 TRUSTED_LENS, LABELLED_LENS = 1.0, 0.3
 """How much a lens counts that is known, and one that a teacher guessed."""
 
@@ -118,38 +119,45 @@ def read_clips(folder: Path) -> tuple[Picture, ...]:
 
 
 def read_pairs(folder: Path) -> tuple[Picture, ...]:
-    """The pairs of one folder with a `meta.json`, but for those held out.
+    """The pairs of one folder with a `meta.json`, but for those held out; InputError where one cannot be read."""
+    images = sorted(folder.glob("*.jpg"))
+    return tuple(read_pair(image) for image in images if not is_held_out(image, int(image.stem)))
+
+
+def read_pair(image: Path) -> Picture:
+    """A picture NNNNNN.jpg, the inverse depth in the 16-bit PNG beside it, and the unit in `meta.json`.
 
     Raises:
-        InputError: meta.json is missing or says no unit.
+        InputError: one of the three is missing or of another kind.
     """
+    meta = _meta(image.parent)
+    inverse = _inverse_depth(image.with_suffix(".png"), meta, int(image.stem))
+    focal = FOCAL_LENGTHS.get(image.parent.name, math.nan)
+    return Picture(read_rgb(image), inverse, focal, is_relative="relative" in meta["unit"])
+
+
+@lru_cache(maxsize=4)
+def _meta(folder: Path) -> dict[str, Any]:
+    """`meta.json`, its frames by their numbers."""
     path = folder / "meta.json"
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-        is_relative = "relative" in meta["unit"]
-    except (OSError, ValueError, KeyError) as error:
+        return {"unit": meta["unit"], **meta, "frames": {entry["i"]: entry for entry in meta.get("frames", [])}}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: must say the unit of the depth beside it ({error})") from error
-    ranges = {entry["i"]: entry for entry in meta.get("frames", [])}
-    found = []
-    for image in sorted(folder.glob("*.jpg")):
-        index = int(image.stem)
-        if not is_held_out(image, index):
-            inverse = _inverse_depth(image.with_suffix(".png"), ranges.get(index), meta)
-            focal = FOCAL_LENGTHS.get(folder.name, math.nan)
-            found.append(Picture(read_rgb(image), inverse, focal, is_relative=is_relative))
-    return tuple(found)
 
 
-def _inverse_depth(path: Path, entry: dict[str, Any] | None, meta: dict[str, Any]) -> np.ndarray:
-    """(h, w) float16 in the folder's unit, or one like it that float16 holds."""
+def _inverse_depth(path: Path, meta: dict[str, Any], index: int) -> np.ndarray:
+    """(h, w) float16, 0 where it is not known."""
     codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if codes is None or codes.dtype != np.uint16:
         raise InputError(f"{path}: must be a 16-bit PNG of inverse depth")
-    if entry is not None and "inv_min" in entry:
+    entry = meta["frames"].get(index, {})
+    if "inv_min" in entry:
         inverse = entry["inv_min"] + (codes.astype(np.float32) - 1) / 65534 * (entry["inv_max"] - entry["inv_min"])
     else:
         inverse = codes.astype(np.float32) / meta.get("png_scale", 1.0)
-    return (np.where(codes > 0, inverse, 0)).astype(np.float16)
+    return np.where(codes > 0, inverse, 0).astype(np.float16)
 
 
 def read_rgb(path: Path) -> np.ndarray:
