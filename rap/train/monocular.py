@@ -7,6 +7,7 @@ licensed photographs (`monocular-labels`) teaches the network that is published,
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -30,13 +31,13 @@ from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwor
 SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 """(h, w) of cut-outs; one of them for every step."""
 
-SMALLER_UNTIL, SMALLER = 0.5, 32
-"""Until this share of the training both sides are so much shorter: half as many pixels again for the same time."""
+SMALLER = ((0.6, 64), (0.85, 32), (math.inf, 0))
+"""Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
 SHARES = {"clips": 0.40, "permissive": 0.15, "labels": 0.45, "nyuv2_labeled": 0.35, "research_only": 0.05}
 """Of the cut-outs, of the sources that there are. Folders of a kind share its own by the roots of their sizes."""
 
-EVERY, JUDGED = 250, 96
+EVERY, JUDGED = 300, 48
 SQUEEZE = 0.3
 """Inverse depths over their median count by log(x + SQUEEZE): far ones by their difference, near ones by the ratio."""
 
@@ -168,7 +169,7 @@ def train_monocular(settings: MonocularTraining) -> None:
     ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=1.0)
     start = resume_model(out, network, [optimizer], ema) if settings.resume else 0
     before_s = saved_seconds(out) if start else 0.0
-    log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start)
+    log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start and start + 1)
     began, recent = seconds(settings.cpu_time), []
     with Interruption() as interruption:
         for step in tqdm(itertools.count(start), desc="monocular", mininterval=30):
@@ -196,7 +197,7 @@ def _train_step(
     step, progress = where
     rng = np.random.default_rng([settings.seed, step])
     h, w = SIZES[rng.integers(len(SIZES))]
-    less = SMALLER if progress < SMALLER_UNTIL else 0
+    less = next(pixels for until, pixels in SMALLER if progress < until)
     cuts = data.draw_cuts(sources, rng, settings.batch, (h - less, w - less))
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
         inverse_depth, log_focal = network(cuts.picture)
