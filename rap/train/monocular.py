@@ -84,13 +84,17 @@ class MonocularTraining:
 
 @dataclass(frozen=True)
 class MonocularLabelling:
-    """Settings of `rap train monocular-labels`: what the network in `teacher` says of the photographs in `textures`."""
+    """Settings of `rap train monocular-labels`: what the network in `teacher` says of the photographs in `textures`.
+
+    `every` takes every Nth of them.
+    """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("teacher", "textures", "out")
 
     teacher: str = ""
     textures: str = ""
     out: str = ""
+    every: int = 1
     threads: int = 0
 
 
@@ -166,7 +170,7 @@ def train_monocular(settings: MonocularTraining) -> None:
     sources, judged = read_sources(settings)
     network = starting_network(settings)
     optimizer = _optimizer(network, settings)
-    ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=1.0)
+    ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=2 / 3, foreach=True)
     start = resume_model(out, network, [optimizer], ema) if settings.resume else 0
     before_s = saved_seconds(out) if start else 0.0
     log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start and start + 1)
@@ -270,7 +274,7 @@ def _optimizer(network: MonocularNetwork, settings: MonocularTraining) -> torch.
         {"params": encoder, "lr": settings.encoder_rate},
         {"params": rest, "lr": settings.learning_rate},
     ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=settings.weight_decay, fused=True)
 
 
 def read_sources(settings: MonocularTraining) -> tuple[list[data.Source], list[data.Cuts]]:
@@ -310,7 +314,7 @@ def label_photographs(settings: MonocularLabelling) -> None:
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     teacher = MonocularDepth.from_pretrained(Path(settings.teacher))
-    names = data.photograph_names(Path(settings.textures))
+    names = data.photograph_names(Path(settings.textures))[:: settings.every]
     inverse_depth, focal = [], []
     for name in tqdm(names, desc="labels", mininterval=15):
         frame_u8 = data.read_rgb(Path(settings.textures) / name)

@@ -277,7 +277,7 @@ def _resized(frame_u8: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def save_network(network: MonocularNetwork, folder: Path) -> None:
     """`network.safetensors` in half precision and `config.json`, each renamed into place when complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.half().contiguous() for name, value in network.state_dict().items() if _kept(name)}
+    weights = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     partial = folder / (WEIGHTS + ".part")
     save_file(weights, partial)
     partial.replace(folder / WEIGHTS)
@@ -304,14 +304,7 @@ def load_network(folder: Path) -> MonocularNetwork:
         raise InputError(f"{folder / CONFIG}: is no configuration of such a network ({error})") from error
     try:
         weights: dict[str, Any] = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
-        missing, unknown = network.load_state_dict(weights, strict=False)
+        network.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: holds no weights of this network ({error})") from error
-    if unknown or any(_kept(name) for name in missing):
-        raise InputError(f"{folder / WEIGHTS}: holds another network's weights (the first: {[*missing, *unknown][0]})")
     return network.eval().requires_grad_(False)
-
-
-def _kept(name: str) -> bool:
-    """Whether a weight is saved: how many batches a norm has seen is of no use."""
-    return not name.endswith("num_batches_tracked")

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from rap.config import MONOCULAR_NETWORK
 from rap.errors import InputError
-from rap.views.efficientnet import LITE0, Encoder, FrozenNorm, SameConv2d, Stage, same_padding
+from rap.views.efficientnet import LITE0, NORM_EPS, Encoder, FrozenNorm, SameConv2d, Stage, same_padding
 from rap.views.guided import guided_upsample
 from rap.views.monocular import (
     MonocularConfig,
@@ -74,29 +74,28 @@ def test_a_stride_begins_where_tensorflow_begins(size: int, kernel: int, first: 
     with torch.no_grad():
         conv.weight.zero_()
         conv.weight[0, 0, kernel // 2, 0] = 1  # the window's first column
-        seen = conv(picture)[0, 0, 1]
+        norm = FrozenNorm(1)
+        norm.running_var.fill_(1 - NORM_EPS)
+        seen = conv(picture, norm)[0, 0, 1]
     columns = [first + 2 * k for k in range(-(-size // 2))]
     assert seen.tolist() == [c + 1 if 0 <= c < size else 0 for c in columns]
 
 
 def imagenet_like(encoder: Encoder) -> dict[str, torch.Tensor]:
-    """Weights under the published names, made of the definition of the network and not of this module's names."""
-    found, norms = {}, ("weight", "bias", "running_mean", "running_var")
-    own = iter(encoder.state_dict().items())
-
-    def take(name: str, is_norm: bool) -> None:
-        for part in (*norms, "num_batches_tracked") if is_norm else ("weight",):
-            value = next(own)[1]
-            found[f"{name}.{part}"] = torch.rand(value.shape) if value.is_floating_point() else value
-
-    take("_conv_stem", False), take("_bn0", True)
-    number = 0
+    """Weights under the published names, listed by the definition of the network and not by this module's names."""
+    layers, number = [("_conv_stem", False), ("_bn0", True)], 0
     for stage in LITE0:
         for _ in range(stage.repeats):
-            layers = [("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")]
-            for conv, norm in ([("_expand_conv", "_bn0")] if stage.expand > 1 else []) + layers:
-                take(f"_blocks.{number}.{conv}", False), take(f"_blocks.{number}.{norm}", True)
+            parts = [("_expand_conv", False), ("_bn0", True)] if stage.expand > 1 else []
+            parts += [("_depthwise_conv", False), ("_bn1", True), ("_project_conv", False), ("_bn2", True)]
+            layers += [(f"_blocks.{number}.{part}", is_norm) for part, is_norm in parts]
             number += 1
+    found, own = {}, iter(encoder.state_dict().values())
+    for layer, is_norm in layers:
+        for part in ("weight", "bias", "running_mean", "running_var") if is_norm else ("weight",):
+            found[f"{layer}.{part}"] = torch.rand(next(own).shape)
+        if is_norm:
+            found[f"{layer}.num_batches_tracked"] = torch.tensor(1)
     return {**found, "_conv_head.weight": torch.rand(1280, 320, 1, 1), "_fc.weight": torch.rand(1000, 1280)}
 
 
@@ -127,8 +126,17 @@ def test_features_halve_and_norms_keep_their_statistics_in_training():
     sizes = [tuple(f.shape[-2:]) for f in encoder(torch.rand(2, 3, 64, 96))]
     assert sizes == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    norm, x = FrozenNorm(3), torch.rand(2, 3, 4, 4)
-    torch.testing.assert_close(norm(x), F.batch_norm(x, norm.running_mean, norm.running_var, eps=1e-3))
+
+
+@pytest.mark.parametrize(("kernel", "groups"), [(1, 1), (3, 4), (5, 4)])
+def test_a_norm_in_the_weights_is_batch_norm(kernel: int, groups: int):
+    torch.manual_seed(0)
+    conv, norm, x = SameConv2d(4, 4, kernel, groups=groups), FrozenNorm(4), torch.rand(2, 4, 6, 7)
+    for tensor in (*norm.parameters(), *norm.buffers()):
+        tensor.data.uniform_(0.5, 2)
+    plain = F.conv2d(x, conv.weight, padding=kernel // 2, groups=groups)
+    expected = F.batch_norm(plain, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=NORM_EPS)
+    torch.testing.assert_close(conv(x, norm), expected)
 
 
 # --- prediction -------------------------------------------------------------------------------------------------------
