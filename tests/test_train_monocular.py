@@ -19,7 +19,7 @@ from rap.errors import InputError
 from rap.train import main, monocular
 from rap.train import monocular_data as data
 from rap.train.monocular import MonocularTraining, gradients, monocular_loss, over_median, starting_network
-from rap.views.monocular import MonocularConfig, MonocularNetwork, save_network
+from rap.views.monocular import MonocularConfig, MonocularNetwork, load_network, save_network
 from tests.views.test_monocular import TINY
 
 # --- held out ---------------------------------------------------------------------------------------------------------
@@ -262,6 +262,18 @@ def test_published_weights_never_begin_with_a_teachers(tmp_path: Path):
     assert starting_network(MonocularTraining(init=str(tmp_path), research=True)).config.research_only
     save_network(MonocularNetwork(TINY), tmp_path)
     assert not starting_network(MonocularTraining(init=str(tmp_path))).config.research_only
+
+
+def test_the_mean_of_networks_is_that_of_their_weights(tmp_path: Path):
+    for k, research in enumerate((False, False, True)):
+        torch.manual_seed(k)
+        save_network(MonocularNetwork(replace(TINY, research_only=research)), tmp_path / str(k))
+    one, other = (load_network(tmp_path / str(k)).state_dict() for k in range(2))
+    assert main(["monocular-mean", "--runs", f"{tmp_path}/0,{tmp_path}/1", "--out", str(tmp_path / "mean")]) == 0
+    for name, value in load_network(tmp_path / "mean").state_dict().items():
+        torch.testing.assert_close(value, (one[name] + other[name]) / 2, rtol=2e-3, atol=2e-3)
+    with pytest.raises(InputError, match="of which a teacher is one"):
+        main(["monocular-mean", "--runs", f"{tmp_path}/0,{tmp_path}/2", "--out", str(tmp_path / "mean")])
 
 
 def test_students_do_not_see_pairs_without_a_licence(materials: Path):

@@ -1,5 +1,5 @@
 """`rap train codec | model | slot | widen | motions | curves | depth-samples | depth | blend-samples |
-blend | monocular | monocular-labels`: from clips to checkpoints.
+blend | monocular | monocular-labels | monocular-mean`: from clips to checkpoints.
 
 A checkpoint is in diffusers layout. `codec` and `model` are resumable (`--resume` goes on from the last state in
 `--out`), deterministic by `--seed` and log to CSV. `slot` does everything from rendering to figures within a number of
@@ -8,7 +8,7 @@ minutes (`rap.train.slot`). `widen` gives a checkpoint's codec more channels wit
 several trainings side by side (`rap.train.plots`). `depth-samples` and `depth` train the network that corrects plane
 sweeps (`rap.geometry.depth_network`), `blend-samples` and `blend` the one that makes one picture of warped sources
 (`rap.geometry.blend_network`). `monocular` trains depth and lens of one picture (`rap.views.monocular`), of
-photographs too that a teacher labelled (`monocular-labels`).
+photographs too that a teacher labelled (`monocular-labels`); `monocular-mean` makes one network of several.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from rap.train.codec import train_codec
 from rap.train.depth import DepthTraining, train_depth
 from rap.train.depth_data import make_depth_samples
 from rap.train.model import train_model
-from rap.train.monocular import MonocularLabelling, MonocularTraining, label_photographs, train_monocular
+from rap.train.monocular import (
+    MonocularLabelling,
+    MonocularMean,
+    MonocularTraining,
+    average_networks,
+    label_photographs,
+    train_monocular,
+)
 from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.plots import RunComparison, run_comparison
 from rap.train.samples import Sampling
@@ -47,6 +54,7 @@ SETTINGS = {
     "blend": BlendTraining,
     "monocular": MonocularTraining,
     "monocular-labels": MonocularLabelling,
+    "monocular-mean": MonocularMean,
 }
 RUNS = {
     "codec": train_codec,
@@ -60,6 +68,7 @@ RUNS = {
     "blend": train_blend,
     "monocular": train_monocular,
     "monocular-labels": label_photographs,
+    "monocular-mean": average_networks,
 }
 
 

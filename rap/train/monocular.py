@@ -1,4 +1,4 @@
-"""`rap train monocular` and `monocular-labels`: depth and lens of one picture.
+"""`rap train monocular`, `monocular-labels` and `monocular-mean`: depth and lens of one picture.
 
 A teacher (`--research`) also learns from pairs without a licence; its weights stay where they are, and what it says of
 licensed photographs (`monocular-labels`) teaches the network that is published, which begins with ImageNet features.
@@ -95,6 +95,17 @@ class MonocularLabelling:
     textures: str = ""
     out: str = ""
     every: int = 1
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class MonocularMean:
+    """Settings of `rap train monocular-mean`: the mean of the networks in `runs`, folders separated by commas."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ("runs", "out")
+
+    runs: str = ""
+    out: str = ""
     threads: int = 0
 
 
@@ -325,3 +336,22 @@ def label_photographs(settings: MonocularLabelling) -> None:
     with partial.open("wb") as file:
         np.savez(file, names=np.array(names), inverse_depth=np.stack(inverse_depth), focal=np.array(focal))
     partial.replace(out / data.LABELS)
+
+
+# --- mean -------------------------------------------------------------------------------------------------------------
+
+
+def average_networks(settings: MonocularMean) -> None:
+    """Write the mean of networks that went on from one state with different cut-outs.
+
+    Wortsman et al., Model soups, ICML 2022, section 2: the uniform one. It is worth a larger batch.
+
+    Raises:
+        InputError: the networks differ in size, or in what taught them.
+    """
+    networks = [load_network(Path(folder)) for folder in settings.runs.split(",")]
+    if any(network.config != networks[0].config for network in networks):
+        raise InputError(f"--runs {settings.runs}: networks of different sizes, or of which a teacher is one")
+    states = [network.state_dict() for network in networks]
+    networks[0].load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    save_network(networks[0], Path(settings.out))
