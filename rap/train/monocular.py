@@ -34,7 +34,7 @@ SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 SMALLER = ((0.6, 64), (0.85, 32), (math.inf, 0))
 """Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
-SHARES = {"clips": 0.40, "permissive": 0.15, "labels": 0.45, "nyuv2_labeled": 0.35, "research_only": 0.05}
+SHARES = {"clips": 0.40, "permissive": 0.15, "labels": 0.25, "nyuv2_labeled": 0.35, "research_only": 0.05}
 """Of the cut-outs, of the sources that there are. Folders of a kind share its own by the roots of their sizes."""
 
 EVERY, JUDGED = 300, 48
@@ -44,7 +44,7 @@ SQUEEZE = 0.3
 BOUNDED, RELATIVE_BOUNDED = 0.7, 2.0
 """Errors from which on they count by their logarithm."""
 
-GRADIENT_WEIGHT, FREED_WEIGHT, LENS_WEIGHT = 0.5, 0.15, 0.5
+GRADIENT_WEIGHT, FREED_WEIGHT, LENS_WEIGHT = 0.5, 0.15, 1.0
 LEAST_PIXELS = 64
 
 

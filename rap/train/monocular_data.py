@@ -183,14 +183,17 @@ def photograph_names(textures: Path) -> list[str]:
 
 
 def read_labelled(labels: Path, textures: Path) -> tuple[Picture, ...]:
-    """Photographs with the depth and the lens that a teacher says."""
+    """Photographs with the depth and the lens that a teacher says.
+
+    Their depth counts as relative: the pairs that taught the teacher are of rooms, and their shift is wrong out of doors.
+    """
     path = Path(labels) / LABELS
     if not path.is_file():
         raise InputError(f"--labels {labels}: holds no {LABELS}; make it with rap train monocular-labels")
     with np.load(path, allow_pickle=False) as file:
         names, inverse, focal = file["names"], file["inverse_depth"], file["focal"]
     return tuple(
-        Picture(read_rgb(Path(textures) / str(name)), inverse[k], float(focal[k]), lens_weight=LABELLED_LENS)
+        Picture(read_rgb(Path(textures) / str(name)), inverse[k], float(focal[k]), LABELLED_LENS, is_relative=True)
         for k, name in enumerate(names)
     )
 
