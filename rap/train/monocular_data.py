@@ -185,7 +185,7 @@ def photograph_names(textures: Path) -> list[str]:
 def read_labelled(labels: Path, textures: Path) -> tuple[Picture, ...]:
     """Photographs with the depth and the lens that a teacher says.
 
-    Their depth counts as relative: the pairs that taught the teacher are of rooms, and their shift is wrong out of doors.
+    Their depth counts as relative: the pairs that taught the teacher are of rooms; out of doors its shift is wrong.
     """
     path = Path(labels) / LABELS
     if not path.is_file():

@@ -121,6 +121,9 @@ class MonocularNetwork(nn.Module):
         self.head = nn.Conv2d(widths[0], 1, 3, padding=1)
         self.lens = nn.Sequential(nn.Linear(coarsest, 96), nn.ReLU(), nn.Linear(96, 1))
         _start_flat(self.head, self.lens[2])
+        for parameter in self.parameters():
+            if parameter.ndim == 4:  # convolutions: on a CPU twice as fast
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, picture: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B h w"], Float[Tensor, " B"]]:
         """Of pictures in [0, 1] whose sides are multiples of 32.
