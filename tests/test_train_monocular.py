@@ -112,7 +112,7 @@ def test_colours_and_depth_stay_together(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_lens_follows_the_cut(monkeypatch: pytest.MonkeyPatch):
     """The gradient's slope tells how many pixels of the picture a cut-out shows; roll is left out."""
-    monkeypatch.setattr(data, "ROLL_RAD", 0.0)
+    monkeypatch.setattr(data, "ROLLS_RAD", (0.0, 0.0))
     rng, picture = np.random.default_rng(1), picture_of_a_gradient(focal=0.9)
     for size in ((96, 128), (128, 96)):
         for _ in range(20):
@@ -130,8 +130,22 @@ def test_unknown_lenses_do_not_count():
     rng = np.random.default_rng(2)
     known, unknown = picture_of_a_gradient(), replace(picture_of_a_gradient(), focal=math.nan)
     cuts = data.stack_cuts([data.cut_out(p, rng, (64, 96)) for p in (known, unknown)])
-    assert cuts.lens_weight.tolist() == [1, 0] and torch.isfinite(cuts.log_focal).all()
+    assert cuts.lens_weight[0] > 0 and cuts.lens_weight[1] == 0 and torch.isfinite(cuts.log_focal).all()
     assert cuts.picture.shape == (2, 3, 64, 96) and cuts.picture.min() >= 0 and cuts.picture.max() <= 1
+
+
+def test_the_usual_lens_counts_most():
+    weights = data.usual(torch.tensor([0.85, 0.6, 1.2, 3.0])).tolist()
+    assert weights[0] == pytest.approx(1) and max(weights[1:3]) < 0.8 and weights[3] < 0.01
+
+
+def test_cut_outs_are_of_pictures_held_alike():
+    upright, across = (replace(picture_of_a_gradient(), frame_u8=np.zeros(s, np.uint8)) for s in ((9, 6, 3), (6, 9, 3)))
+    rng = np.random.default_rng(0)
+    for size, expected in (((128, 96), upright), ((96, 128), across)):
+        found = [data._of_the_shape((upright, across), rng, size) for _ in range(30)]
+        assert sum(picture is expected for picture in found) > 28
+    assert data._of_the_shape((across,), rng, (128, 96)) is across, "rather than none"
 
 
 # --- loss -------------------------------------------------------------------------------------------------------------

@@ -203,8 +203,11 @@ def read_labelled(labels: Path, textures: Path) -> tuple[Picture, ...]:
 FOCAL_MEDIAN, FOCAL_SPREAD = 0.85, 0.3
 """Lenses wanted: median of the focal length over the long side, and the standard deviation of its log."""
 
-MIN_CUT, ROLL_RAD, MIN_KNOWN_SHARE, ATTEMPTS = 0.5, math.radians(3.0), 0.08, 8
+MIN_CUT, MIN_KNOWN_SHARE, ATTEMPTS = 0.5, 0.08, 8
 BY_LENS_SHARE = 0.7  # of the cut-outs of pictures whose lens is known
+
+ROLLS_RAD, ROLLED_SHARE = (math.radians(3.0), math.radians(18.0)), 0.25
+"""Standard deviations of roll: as cameras are held, and of the share that is far from level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,9 +234,18 @@ def draw_cuts(sources: list[Source], rng: np.random.Generator, count: int, size:
     shares = np.array([source.share for source in sources])
     rows = []
     for k in rng.choice(len(sources), size=count, p=shares / shares.sum()):
-        pictures = sources[k].pictures
-        rows.append(cut_out(pictures[rng.integers(len(pictures))], rng, size))
+        rows.append(cut_out(_of_the_shape(sources[k].pictures, rng, size), rng, size))
     return stack_cuts(rows)
+
+
+def _of_the_shape(pictures: tuple[Picture, ...], rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+    """A picture that is held as the cut-out is, where one is soon found: others lose most of their view."""
+    for _ in range(ATTEMPTS):
+        picture = pictures[rng.integers(len(pictures))]
+        rows, columns = picture.frame_u8.shape[:2]
+        if (rows - columns) * (size[0] - size[1]) >= 0:
+            break
+    return picture
 
 
 def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cuts:
@@ -243,7 +255,7 @@ def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cut
     inverse_depth = torch.from_numpy(np.stack(inverse).astype(np.float32))
     focal = torch.tensor(focals, dtype=torch.float32)
     is_known = torch.isfinite(focal)
-    weight = torch.tensor([p.lens_weight for p in pictures])
+    weight = torch.tensor([p.lens_weight for p in pictures]) * usual(focal)
     return Cuts(
         picture.contiguous(memory_format=torch.channels_last),
         inverse_depth,
@@ -252,6 +264,11 @@ def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cut
         torch.where(is_known, weight, 0.0),
         torch.tensor([p.is_relative for p in pictures]),
     )
+
+
+def usual(focal: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
+    """How much a lens counts, by how far it is from the usual one: cutting makes long ones commoner than they are."""
+    return torch.exp(-0.5 * ((focal / FOCAL_MEDIAN).log() / FOCAL_SPREAD) ** 2)
 
 
 def cut_out(
@@ -296,7 +313,8 @@ def _drawn_part(picture: Picture, rng: np.random.Generator, size: tuple[int, int
     room = columns - scale * w, rows - scale * h
     off = (rng.uniform(-0.5, 0.5, size=2) + rng.uniform(-0.5, 0.5, size=2)) / 2  # the middle is likelier
     centre = columns / 2 + off[0] * room[0], rows / 2 + off[1] * room[1]
-    return _Part(centre, scale, float(rng.normal(0, ROLL_RAD)), bool(rng.random() < 0.5))
+    roll_rad = rng.normal(0, ROLLS_RAD[int(rng.random() < ROLLED_SHARE)])
+    return _Part(centre, scale, float(roll_rad), bool(rng.random() < 0.5))
 
 
 def _warped(values: np.ndarray, part: _Part, size: tuple[int, int], coarser: float, method: int) -> np.ndarray:
