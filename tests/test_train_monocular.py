@@ -322,11 +322,13 @@ def test_the_bench_runs_on_pairs_and_posed_scenes(tmp_path: Path, capsys: pytest
     common = ["--network", str(tmp_path / "network"), "--depth", str(tmp_path / "pairs"), "--json"]
     assert bench([*common, "--posed", str(tmp_path / "posed")]) == 1, "a goal is missed"
     figures = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert set(figures) == {"depth, tum_fr3_cabinet", "lens, held out"}
+    columns = {f"depth, tum_fr3_cabinet, {column}" for column in ("correlation", "share")}
+    assert set(figures) == {*columns, "lens, held out"}
+    assert figures["depth, tum_fr3_cabinet, share"]["limit"] == 0.6
     lens = figures["lens, held out"]["figures"]
     assert lens["error_deg"] == pytest.approx(0, abs=0.1), "an untrained network says the usual lens, which this is"
     assert lens["usual_deg"] == pytest.approx(0, abs=1e-6) and lens["constant_deg"] == pytest.approx(7.4, abs=0.1)
     assert bench([*common, "--all"]) == 1
-    assert "depth, elsewhere (trained on)" in json.loads(capsys.readouterr().out)["benchmarks"]
+    assert "depth, elsewhere (trained on), share" in json.loads(capsys.readouterr().out)["benchmarks"]
     assert bench(["--network", str(tmp_path)]) == 2
     assert MonocularConfig.from_json(TINY.to_json()) == TINY
