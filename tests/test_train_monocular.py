@@ -161,25 +161,34 @@ def some_cuts(is_relative: bool = False) -> tuple[torch.Tensor, data.Cuts]:
     return found, cuts
 
 
+def without_scale(found: torch.Tensor, cuts: data.Cuts) -> torch.Tensor:
+    """The loss but for what holds the scale."""
+    anchored = monocular_loss(over_median(found, cuts.known), torch.zeros(2), cuts)
+    moved = monocular_loss(found, torch.zeros(2), cuts)
+    medians = torch.stack([row[known].median() for row, known in zip(found, cuts.known, strict=True)])
+    torch.testing.assert_close(
+        moved - anchored, monocular.ANCHOR_WEIGHT * medians.log().abs().mean(), rtol=1e-3, atol=1e-4
+    )
+    return anchored
+
+
 @pytest.mark.parametrize("is_relative", [False, True])
-def test_the_loss_is_least_at_the_truth_and_blind_to_scale(is_relative: bool):
+def test_the_loss_is_least_at_the_truth_and_blind_to_scale_but_for_the_anchor(is_relative: bool):
     found, cuts = some_cuts(is_relative)
     truth = torch.where(cuts.known, cuts.inverse_depth, 5.0)  # what is not known does not count
-    focal = torch.zeros(2)
-    assert monocular_loss(truth, focal, cuts) == pytest.approx(0, abs=1e-6)
-    assert monocular_loss(3 * truth, focal, cuts) == pytest.approx(0, abs=1e-5)
-    loss = monocular_loss(found, focal, cuts)
+    assert without_scale(truth, cuts) == pytest.approx(0, abs=1e-5)
+    assert without_scale(3 * truth, cuts) == pytest.approx(0, abs=1e-5)
+    loss = without_scale(found, cuts)
     assert loss > 0.05
-    torch.testing.assert_close(monocular_loss(7 * found, focal, cuts), loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(without_scale(7 * found, cuts), loss, rtol=1e-4, atol=1e-5)
 
 
 def test_a_shift_counts_where_depth_is_metric_and_only_there():
-    found, metric = some_cuts()
+    _, metric = some_cuts()
     relative = replace(metric, is_relative=torch.tensor([True, True]))
-    shifted = torch.where(metric.known, metric.inverse_depth, 1.0) + 0.5
-    focal = torch.zeros(2)
-    assert monocular_loss(shifted, focal, relative) == pytest.approx(0, abs=1e-5)
-    assert monocular_loss(shifted, focal, metric) > 0.05
+    shifted = over_median(torch.where(metric.known, metric.inverse_depth, 1.0), metric.known) + 0.5
+    assert without_scale(shifted, relative) == pytest.approx(0, abs=1e-5)
+    assert without_scale(shifted, metric) > 0.05
 
 
 def test_pictures_without_known_depth_teach_nothing_but_the_lens():

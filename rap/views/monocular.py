@@ -46,6 +46,9 @@ SMALLEST_PX, MOST_PIXELS = 8, 64_000_000
 DETAIL_SIDE = 1280
 """Longest side at which edges are found; larger pictures are enlarged from there."""
 
+SHARPNESS = 8.0
+"""Of the softplus that keeps inverse depths positive: linear from a quarter of the median on."""
+
 USUAL_FOCAL = 0.85
 """Focal length over the long side that an untrained network says: a phone's."""
 
@@ -129,7 +132,7 @@ class MonocularNetwork(nn.Module):
         """Of pictures in [0, 1] whose sides are multiples of 32.
 
         Returns:
-            Inverse depth, positive, in no unit, at (H/2, W/2); log of the focal length in units of the long side.
+            Inverse depth at (H/2, W/2), positive, its median about 1; log of the focal length over the long side.
         """
         features = self.encoder(picture)
         summary = features[-1].mean(dim=(2, 3))
@@ -138,7 +141,7 @@ class MonocularNetwork(nn.Module):
             coarse = self.ups[k](x)  # fewer channels are cheaper to enlarge
             fine = self.laterals[k](features[k])
             x = self.units[k](fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False))
-        return F.softplus(self.head(F.relu(x)))[:, 0], self.lens(summary)[:, 0]
+        return F.softplus(self.head(F.relu(x)), beta=SHARPNESS)[:, 0], self.lens(summary)[:, 0]
 
 
 class _Unit(nn.Module):
@@ -159,7 +162,7 @@ class _Unit(nn.Module):
 def _start_flat(head: nn.Conv2d, lens: nn.Module) -> None:
     """Inverse depth 1 everywhere, and the usual lens."""
     assert head.bias is not None and isinstance(lens, nn.Linear)
-    nn.init.constant_(head.bias, math.log(math.e - 1))
+    nn.init.constant_(head.bias, 1.0)
     nn.init.zeros_(lens.weight)
     nn.init.constant_(lens.bias, math.log(USUAL_FOCAL))
 
