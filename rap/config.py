@@ -25,6 +25,9 @@ DEPTH_NETWORK = ASSETS / "rap-depth" / "depth_network.safetensors"
 BLEND_NETWORK = ASSETS / "rap-blend" / "blend_network.safetensors"
 """What makes one picture of warped sources; trained likewise (`rap train blend`)."""
 
+MONOCULAR_NETWORK = ASSETS / "rap-monocular"
+"""Depth and lens of one picture: `network.safetensors` and `config.json` (`rap train monocular`)."""
+
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
 

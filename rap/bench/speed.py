@@ -14,7 +14,7 @@ machine's.
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
-own (`rap.bench.geometry`). `session` and `drag` run programs of the folder benchmarks/, which an installed package
+own (`rap.bench.geometry`). So does `rap bench picture`, depth and lens of one picture. `session` and `drag` run programs of the folder benchmarks/, which an installed package
 lacks: they want a checkout.
 """
 
@@ -61,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
         from rap.bench.geometry.run import main as measure_geometry
 
         return measure_geometry(argv[1:])
+    if argv[:1] == ["picture"]:
+        from rap.bench.picture import main as measure_picture
+
+        return measure_picture(argv[1:])
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []

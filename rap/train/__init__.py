@@ -2,8 +2,9 @@
 
 Only the command line and `rap.bench` import from here. Read `settings`, then `model` (the joint model) with `batches`,
 `hints` and `validate`; `codec` with `codec_data`; the small networks: `samples`, `depth_data`, `blend_data`, then
-`networks` with `depth` and `blend`. `slot` runs the first two within so many minutes, `widen` follows them. What they
-share: `clock`, `optimizers` with `muon`, `state`, `throughput`, `plots`, `motions`, and `replay` for a GPU.
+`networks` with `depth` and `blend`; of one picture: `monocular_data`, `monocular`. `slot` runs the first two within so
+many minutes, `widen` follows them. What they share: `clock`, `optimizers` with `muon`, `state`, `throughput`, `plots`,
+`motions`, and `replay` for a GPU.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from rap.train.codec import train_codec
 from rap.train.depth import DepthTraining, train_depth
 from rap.train.depth_data import make_depth_samples
 from rap.train.model import train_model
+from rap.train.monocular import (
+    MonocularLabelling,
+    MonocularMean,
+    MonocularTraining,
+    average_networks,
+    label_photographs,
+    train_monocular,
+)
 from rap.train.motions import MotionMeasuring, run_motions
 from rap.train.samples import Sampling
 from rap.train.settings import CodecTraining, ModelTraining, read_settings
@@ -33,7 +42,8 @@ DESCRIPTION = """From clips to checkpoints, in diffusers layout.
 to CSV. `slot` does everything from rendering to figures within a number of minutes. `widen` gives a checkpoint's codec
 more channels without training. `motions` writes beside a checkpoint how the cameras of its training clips move.
 `depth-samples` and `depth` train the network that corrects plane sweeps, `blend-samples` and `blend` the one that makes
-one picture of warped sources."""
+one picture of warped sources. `monocular` trains depth and lens of one picture, of photographs too that a teacher
+labelled (`monocular-labels`); `monocular-mean` makes one network of several."""
 
 SETTINGS = {
     "codec": CodecTraining,
@@ -45,6 +55,9 @@ SETTINGS = {
     "depth": DepthTraining,
     "blend-samples": Sampling,
     "blend": BlendTraining,
+    "monocular": MonocularTraining,
+    "monocular-labels": MonocularLabelling,
+    "monocular-mean": MonocularMean,
 }
 RUNS = {
     "codec": train_codec,
@@ -55,6 +68,9 @@ RUNS = {
     "depth": train_depth,
     "blend-samples": make_blend_samples,
     "blend": train_blend,
+    "monocular": train_monocular,
+    "monocular-labels": label_photographs,
+    "monocular-mean": average_networks,
 }
 
 

@@ -15,6 +15,8 @@ FOLDERS = {
     "codec": "trained codec",
     "out": "results",
     "checkpoint": "pipeline to start from",
+    "teacher": "teacher's network",
+    "textures": "photographs and their manifest.csv",
 }
 """What the options that cannot be left out name."""
 
