@@ -14,8 +14,8 @@ machine's.
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
-own (`rap.bench.geometry`). So does `rap bench picture`, depth and lens of one picture. `session` and `drag` run programs of the folder benchmarks/, which an installed package
-lacks: they want a checkout.
+own (`rap.bench.geometry`). So does `rap bench picture`, depth and lens of one picture. `session` and `drag` run
+programs of the folder benchmarks/, which an installed package lacks: they want a checkout.
 """
 
 from __future__ import annotations
