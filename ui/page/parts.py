@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio.components import Component
+from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
+from gradio_client.utils import is_valid_file
 
 from rap.writing import room_for
 from ui.page.common_words import ButtonLook
@@ -84,6 +86,17 @@ def html_box(value: Html | None = None, **options: Any) -> gr.HTML:
 def refusal(sentence: str, duration: float | None = 10) -> gr.Error:
     """What the page says of something it cannot do, for so many seconds; Gradio shows that as HTML."""
     return gr.Error(markup(sentence), duration, print_exception=False)
+
+
+def _path_of(field: gr.File | gr.UploadButton, file: FileData) -> str:
+    if field.file_types and not is_valid_file(file.path, field.file_types):
+        raise refusal(f"{Path(file.path).name}: must be one of {', '.join(field.file_types)}")
+    return file.path
+
+
+# Gradio's own leave an empty file behind for each upload that an event names; of the classes, since a field that a
+# page has been told to change is made anew for it
+gr.File._process_single_file = gr.UploadButton._process_single_file = _path_of
 
 
 def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
