@@ -1,9 +1,12 @@
-"""Simulated users at the app for a long time: python soak.py [--users 5] [--minutes 30] [--seed 0].
+"""Simulated users at the app for a long time: python soak.py [--users 5 | --clients 10 --hostile 5] [--minutes 30].
 
 Each user uploads a clip and then edits, predicts, regenerates, cancels, deletes takes, saves and reopens sessions,
 reloads the page or closes the tab, at random, as messages to the app's own sessions with the embedded model; without a
 browser. Afterwards nothing may be left: no error in the log, no file, no thread, no session, and resident memory that
 has not grown by more than 5 % since the warm-up. Prints what was done and found as JSON; exit status 1 if not clean.
+
+With --clients it is the app in a process of its own that is used, through HTTP, and some of the clients mean harm: see
+`soak_strangers.py` for what is demanded then.
 """
 
 from __future__ import annotations
@@ -178,9 +181,13 @@ def main(argv: list[str] | None = None) -> int:
     """Let the users in, watch, and say what is left when they have gone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=5)
+    parser.add_argument("--clients", type=int, default=0, help="through HTTP, in place of users")
+    parser.add_argument("--hostile", type=int, default=5, help="of the clients")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
+    if options.clients:
+        return _among_strangers(options)
     tqdm.tqdm.monitor_interval = 0  # its monitor is a thread that stays
     errors = Errors()
     logging.getLogger().addHandler(errors)
@@ -195,6 +202,18 @@ def main(argv: list[str] | None = None) -> int:
     found["clean"] = bool(clean and found["growth"] <= GROWTH_LIMIT)
     print(json.dumps(found))
     return 0 if found["clean"] else 1
+
+
+def _among_strangers(options: argparse.Namespace) -> int:
+    import soak_strangers  # asks Linux's /proc, and imports the tests' helpers
+
+    if not 0 <= options.hostile < options.clients:
+        raise SystemExit(f"--hostile must be 0 to {options.clients - 1}, got {options.hostile}: some must be honest")
+    found = soak_strangers.run(options.clients, options.hostile, options.minutes, options.seed)
+    print(json.dumps(found))
+    for words, is_met in found["verdicts"].items():
+        print(f"{'met' if is_met else 'MISSED'}: {words}")
+    return 0 if all(found["verdicts"].values()) else 1
 
 
 def soak(count: int, seconds: float, seed: int) -> dict[str, object]:
