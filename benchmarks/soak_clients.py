@@ -25,8 +25,7 @@ import viser
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.extend([str(ROOT), str(ROOT / "tests" / "attacks"), str(ROOT / "tests" / "ui")])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "attacks"))
 
 import hostile_files
 from strangers import FILE, PICTURE, Stranger

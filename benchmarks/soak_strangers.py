@@ -26,7 +26,8 @@ from app_process import App, running  # found where soak_clients has put the tes
 
 GROWTH_LIMIT = 0.10
 EVERY_S = 5.0
-SETTLE_S = 75.0  # a page is forgotten after 60 s, looked at every 5
+FORGOTTEN_S = 90.0  # a page is, 60 s after it was closed, looked at every 5; the rest is for a busy machine
+SETTLE_S = 5.0
 LONGEST_ROUND_S = 900.0  # of an honest client that waits for each job as long as it may
 HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -58,7 +59,7 @@ def _among_strangers(
     for client in others:
         client.bombs = files
     _together([threading.Thread(target=client.round, daemon=True) for client in honest], LONGEST_ROUND_S)
-    time.sleep(SETTLE_S)
+    _wait_until_forgotten(folder)
     start, until = _settled(app, folder), time.monotonic() + seconds
     print("start", json.dumps(start), flush=True)
     ended = threading.Event()
@@ -69,7 +70,7 @@ def _among_strangers(
         [threading.Thread(target=client.work, args=(until,), daemon=True) for client in [*honest, *others]],
         seconds + LONGEST_ROUND_S,
     )
-    time.sleep(SETTLE_S)
+    _wait_until_forgotten(folder)
     ended.set()
     watcher.join()
     end = _settled(app, folder)
@@ -84,6 +85,14 @@ def _among_strangers(
         "memory_ratio": end["pss_mb"] / start["pss_mb"],
         "files_left": sorted(set(end["files"]) - set(start["files"])),
     }  # fmt: skip
+
+
+def _wait_until_forgotten(folder: Path) -> None:
+    """Until no page has a folder among the running app's, and a little longer."""
+    end = time.monotonic() + FORGOTTEN_S
+    while time.monotonic() < end and any(path.is_dir() for path in folder.glob("state/rap-app-*/*")):
+        time.sleep(1.0)
+    time.sleep(SETTLE_S)
 
 
 def _together(threads: list[threading.Thread], within_s: float) -> int:
