@@ -41,9 +41,12 @@ def run(clients: int, hostile: int, minutes: float, seed: int) -> dict[str, Any]
         files = soak_clients.bombs(apart)
         with running(folder, "--state", str(folder / "state")) as app:
             found = _among_strangers(app, folder, (clients, hostile, 60 * minutes, seed), files)
+            found["log_kb"] = len(app.words()) // 1000
             found["exit"], found["ended_in_s"] = app.ended(signal.SIGTERM, 20.0)
             found["tracebacks"] = app.words().count("Traceback")
-            found["log_tail"] = app.words()[-2_000:] if found["tracebacks"] else ""
+            found["errors"] = Counter(
+                re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception)\b.{0,120}", app.words(), re.MULTILINE)
+            )
         left = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
         found["left_after_the_app"] = sorted(path for path in left if not path.startswith(("state/kept/", "app.log")))
     found["verdicts"] = _verdicts(found)
@@ -61,7 +64,7 @@ def _among_strangers(
     _together([threading.Thread(target=client.round, daemon=True) for client in honest], LONGEST_ROUND_S)
     _wait_until_forgotten(folder)
     start, until = _settled(app, folder), time.monotonic() + seconds
-    print("start", json.dumps(start), flush=True)
+    print("start", json.dumps(start), [dict(client.counts) for client in honest], flush=True)
     ended = threading.Event()
     watched: list[dict[str, Any]] = []
     watcher = threading.Thread(target=_watch, args=(app, folder, ended, watched), daemon=True)

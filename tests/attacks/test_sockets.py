@@ -79,7 +79,7 @@ def test_a_probe_gets_nothing_of_the_scene(running, sid):
     [b"", b"\xc1", b"\x00" * 100_000, random.Random(0).randbytes(1000), "text", b"\x81" * 5000],
     ids=["nothing", "no type", "zeros", "noise", "text", "maps in maps"],
 )
-def test_garbage_harms_nobody_else(running, sid, garbage, capfd):
+def test_garbage_harms_nobody_else(running, sid, garbage, capfd, caplog):
     with dial(running, sid) as other:
         other.recv(timeout=10)
         with dial(running, sid) as attacker:
@@ -90,6 +90,7 @@ def test_garbage_harms_nobody_else(running, sid, garbage, capfd):
     with dial(running, sid) as later:
         assert later.recv(timeout=10)
     assert "Traceback" not in "".join(capfd.readouterr())
+    assert not [record for record in caplog.records if record.exc_info], "a log that is not caught would have it"
 
 
 def test_a_visitor_who_opens_many_is_stopped(running, sid, monkeypatch):

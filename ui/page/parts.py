@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from gradio.components import Component
+from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
+from gradio_client.utils import is_valid_file
 
 from rap.writing import room_for
 from ui.page.common_words import ButtonLook
@@ -40,6 +42,7 @@ FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-fa
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
 
 Value = TypeVar("Value")
+FileField = TypeVar("FileField", gr.File, gr.UploadButton)
 
 LARGEST = 1e15  # of a number in any field: what floating point still tells apart from the next whole one
 
@@ -84,6 +87,18 @@ def html_box(value: Html | None = None, **options: Any) -> gr.HTML:
 def refusal(sentence: str, duration: float | None = 10) -> gr.Error:
     """What the page says of something it cannot do, for so many seconds; Gradio shows that as HTML."""
     return gr.Error(markup(sentence), duration, print_exception=False)
+
+
+def by_path(field: FileField) -> FileField:
+    """A field for uploads that hands over their paths; Gradio's own leaves an empty file behind for each."""
+    field._process_single_file = partial(_path_of, field.file_types)
+    return field
+
+
+def _path_of(types: list[str] | None, file: FileData) -> str:
+    if types and not is_valid_file(file.path, types):
+        raise refusal(f"{Path(file.path).name}: must be one of {', '.join(types)}")
+    return file.path
 
 
 def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import socket
 import threading
@@ -25,6 +26,17 @@ import viser.infra
 
 START_S = 20.0  # on a busy machine; it takes some hundredths
 NOT_BOUND = f"viser {viser.__version__} would open a port of its own; install the tested release (1.1)"
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """What fails at a stranger's bytes is said without its traceback: they would fill the log, and it names folders."""
+    if record.exc_info and record.exc_info[0] is not None:
+        record.msg, record.args = f"viewport: {record.getMessage()}: {record.exc_info[0].__name__}", ()
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("websockets.server").addFilter(_in_one_line)  # viser's; uvicorn has its server log elsewhere
 
 
 class _NotListening:
