@@ -135,14 +135,20 @@ def measured(pid: int, folder: Path) -> dict[str, Any]:
             rollup = (process / "smaps_rollup").read_text()
             memory += int(next(line for line in rollup.splitlines() if line.startswith("Pss:")).split()[1]) / 1024
             threads += len(list((process / "task").iterdir()))
-            for entry in (process / "fd").iterdir():
-                kinds[os.readlink(entry).split(":[")[0]] += 1
+            kinds.update(filter(None, map(_kind, (process / "fd").iterdir())))
         except (OSError, StopIteration):  # it, or what it held, has ended meanwhile
             continue
     return {
         "pss_mb": round(memory, 1), "fds": kinds.total(), "threads": threads, "processes": len(family),
         "fd_kinds": dict(kinds), **_files(folder),
     }  # fmt: skip
+
+
+def _kind(descriptor: Path) -> str | None:
+    try:
+        return os.readlink(descriptor).split(":[")[0]
+    except OSError:  # closed meanwhile
+        return None
 
 
 def _family(pid: int) -> list[int]:
@@ -167,7 +173,7 @@ def _files(folder: Path) -> dict[str, Any]:
             stored += len(names)  # an upload, or an answer of the API
         else:
             others += ["/".join((*parts, name)) for name in names]
-            others += ["/".join(parts)] * (not folders and not names)
+            others += ["/".join(parts)] * (path != str(folder) and not folders and not names)
     return {"kept": len(kept), "stored": stored, "files": sorted(others)}
 
 

@@ -115,6 +115,19 @@ def test_a_cut_upload_leaves_nothing(running, root):
     wait_until(lambda: no_pieces(root), timeout_s=10)
 
 
+def test_an_event_leaves_no_file_beside_the_uploads_that_it_names(running, stranger, root):
+    stored = stranger.stored("p.png", PICTURE)
+    wait_until(lambda: no_pieces(root), timeout_s=10)
+    stranger.answer("estimate_trajectory", stranger.estimate(stored))
+    stranger.open_page()
+    for element, given in (("rap-files", [stored]), ("rap-import", stored), ("rap-open", stored)):
+        response = stranger.join(stranger.listener(element, "upload"), [None, given]).raise_for_status()
+        message = stranger.heard(response.json()["event_id"])
+        if element != "rap-files":
+            assert "p.png: must be one of ." in message["output"]["error"]
+    assert no_pieces(root)
+
+
 def test_an_upload_that_stops_half_way_is_ended(running, root, monkeypatch):
     monkeypatch.setattr(limits, "SILENCE_S", 0.3)
     body = multipart("slow.bin", os.urandom(1000))[0]

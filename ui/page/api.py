@@ -21,7 +21,6 @@ from gradio.processing_utils import save_file_to_cache
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
 from ui.page.api_calls import Call, Calls, dispatch, refusal
-from ui.page.parts import by_path
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -161,7 +160,7 @@ class Api:
 def add_endpoints(sessions: Future[Sessions]) -> None:
     """Put the endpoints into the `gr.Blocks` at hand; their components are never drawn."""
     with gr.Column(visible=False):
-        files = by_path(gr.File(file_count="multiple", label="files"))
+        files = gr.File(file_count="multiple", label="files")
         path, report = gr.JSON(label="trajectory"), gr.JSON(label="report")
         refine, fov = gr.Checkbox(True, label="refine"), gr.Number(None, label="fov_y_deg")
         preset, amplitude = gr.Textbox("arc-left", label="preset"), gr.Number(1.0, label="amplitude")

@@ -11,7 +11,7 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page.common_words import ButtonLook
 from ui.page.html import NOTHING, Html, tag, together
-from ui.page.parts import Events, Part, button_part, by_path, html_box
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -58,7 +58,7 @@ class ImportPanel:
 
 def import_panel() -> ImportPanel:
     """Upload, report, corrections."""
-    open_ = by_path(gr.UploadButton("Import cameras", file_types=SUFFIXES, size="sm", elem_id="rap-import"))
+    open_ = gr.UploadButton("Import cameras", file_types=SUFFIXES, size="sm", elem_id="rap-import")
     report = html_box(elem_id="rap-import-report")
     with gr.Row(elem_classes=["rap-pair", "rap-import-tools"]):
         flip_ = gr.Button("Starting …", size="sm", interactive=False, min_width=100, elem_id="rap-import-flip")

@@ -14,7 +14,7 @@ from ui.document import messages as msg
 from ui.page import input_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import Html, markup, tag
-from ui.page.parts import Events, Part, button_part, by_path, html_box, maybe_button, picked, refusal, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal, small_slider
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ class InputPanel:
 
 def input_panel() -> InputPanel:
     """Upload, what was read of it, and the three ways to a path."""
-    files = by_path(gr.File(
+    files = gr.File(
         label="Video, image, or several images", file_count="multiple", height=88, interactive=False,
         elem_id="rap-files",
-    ))  # fmt: skip
+    )  # fmt: skip
     with gr.Accordion("Record with the camera", open=False, elem_id="rap-record"):
         camera = gr.Video(
             sources=["webcam"], include_audio=False, show_label=False, height=200, elem_id="rap-camera",

@@ -12,7 +12,7 @@ from ui.document import messages as msg
 from ui.page import keep_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup, note
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, by_path, html_box, written
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -60,7 +60,7 @@ def keep_panel() -> KeepPanel:
     """Save and open, and the export of the cameras."""
     with gr.Row(elem_classes="rap-pair"):
         save = gr.Button("Starting …", interactive=False, min_width=120, elem_id="rap-save")
-        open_ = by_path(gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open"))
+        open_ = gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open")
     html_box(
         note(
             "A session file holds the clip, the predicted and the edited path, and all takes. It opens again without "

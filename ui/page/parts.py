@@ -42,7 +42,6 @@ FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-fa
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
 
 Value = TypeVar("Value")
-FileField = TypeVar("FileField", gr.File, gr.UploadButton)
 
 LARGEST = 1e15  # of a number in any field: what floating point still tells apart from the next whole one
 
@@ -89,16 +88,15 @@ def refusal(sentence: str, duration: float | None = 10) -> gr.Error:
     return gr.Error(markup(sentence), duration, print_exception=False)
 
 
-def by_path(field: FileField) -> FileField:
-    """A field for uploads that hands over their paths; Gradio's own leaves an empty file behind for each."""
-    field._process_single_file = partial(_path_of, field.file_types)
-    return field
-
-
-def _path_of(types: list[str] | None, file: FileData) -> str:
-    if types and not is_valid_file(file.path, types):
-        raise refusal(f"{Path(file.path).name}: must be one of {', '.join(types)}")
+def _path_of(field: gr.File | gr.UploadButton, file: FileData) -> str:
+    if field.file_types and not is_valid_file(file.path, field.file_types):
+        raise refusal(f"{Path(file.path).name}: must be one of {', '.join(field.file_types)}")
     return file.path
+
+
+# Gradio's own leave an empty file behind for each upload that an event names; of the classes, since a field that a
+# page has been told to change is made anew for it
+gr.File._process_single_file = gr.UploadButton._process_single_file = _path_of
 
 
 def small_slider(label: str, low: float, high: float, value: float, **options: Any) -> gr.Slider:
