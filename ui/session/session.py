@@ -27,6 +27,7 @@ from ui.document.state import Cost, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
+from ui.serve.memory import give_back
 from ui.session import exports, shelf
 from ui.session.commands import COMMANDS
 from ui.session.debounce import REST_S, Debounce
@@ -188,6 +189,8 @@ class Session:
         if self._kept is not None:
             self._kept.close()
         self._folder.close()
+        del state  # the last that holds its clip and points
+        give_back()
         self._closed = True
 
     # --- what the page asks -------------------------------------------------------------------------------------------
