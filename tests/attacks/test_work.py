@@ -217,7 +217,8 @@ def test_a_call_that_is_cancelled_is_stopped(running, pipeline, worker, tmp_path
     client = Client(running.url, verbose=False)
     try:
         job = client.submit(files=[handle_file(str(tmp_path / "picture.png"))], steps=150, api_name="/generate_joint")
-        wait_until(lambda: worker._running is not None)
+        # the client, too, must know that its call runs before it can cancel it
+        wait_until(lambda: worker._running is not None and job.status().code.name == "PROCESSING")
         job.cancel()
         wait_until(lambda: pipeline.closed == closed + 1, ENDS_WITHIN_S)
         wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
