@@ -153,7 +153,8 @@ class Api:
 
     async def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:
         take = call.session.state.document.take
-        assert take is not None  # a job that makes none has left an error
+        if take is None:  # a job that fails has left its own sentence: this one was ended, as when the app closes
+            raise refusal("the call was ended before its video was made; call again, once the app runs")
         return await call.do(_kept, take, self._cache)
 
 
