@@ -11,12 +11,13 @@ from editor_harness import Editor, bend, closed_tabs_end, wait_for_video
 from fakes import wait_until
 
 from rap.data import write_video
+from rap.limits import STEPS
 from rap.synthetic import SyntheticConfig, render_clips
 from ui.document import messages as msg
 
 pytestmark = pytest.mark.timeout(600)
 SLOW_MS = 120_000  # in case the machine has other work
-MANY_STEPS, FEW_STEPS = "400", "4"
+MANY_STEPS, FEW_STEPS = str(STEPS.value), "4"
 
 
 @pytest.fixture(scope="module")
