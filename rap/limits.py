@@ -115,6 +115,32 @@ KEPT_SPARE_BYTES = Limit(1 << 30, "bytes", "what the disk has left when closed p
 KEPT_SECONDS = Limit(86_400, "seconds", "how long the files of a closed page are kept", "a day")
 EXPORT_SECONDS = Limit(3_600, "seconds", "how long an export counts", "the page offers it for as long")
 
+# --- what one visitor, an address or a network, may hold of the server; a lecture hall behind one address is one ------
+
+UPLOADED_BYTES = Limit(2 << 30, "bytes", "uploads of one visitor", "two of the largest files; they go after an hour")
+UPLOADED_BYTES_IN_ALL = Limit(16 << 30, "bytes", "uploads of all visitors", "eight visitors with all they may have")
+UPLOADED_FILES = Limit(2_000, "files", "uploads of one visitor", "a folder of frames, some times")
+UPLOAD_DISK_PERCENT = Limit(50, "percent", "of the free disk for an upload that begins", "the rest is for takes")
+UPLOAD_PIECE_SECONDS = Limit(900, "seconds", "a piece of an upload that was cut stays", "no upload lasts longer")
+EVENT_BYTES = Limit(8 << 20, "bytes", "the body of an event", "a path of 2,000 cameras as text has two of them")
+SMALL_BYTES = Limit(16 << 10, "bytes", "whatever else is posted", "ours have some hundred")
+SILENCE_SECONDS = Limit(
+    30, "seconds", "between two pieces of a body", "a line that is away for longer is gone"
+)
+EVENT_SECONDS = Limit(60, "seconds", "all of an event's body", "8 MB over a slow telephone")
+JSON_LEVELS = Limit(64, "levels", "the body of an event", "ours have a dozen")
+HASH_CHARACTERS = Limit(64, "characters", "the name of an event stream", "Gradio's have eleven")
+CALLS = Limit(24, "calls", "what one visitor has waiting", "a page waits for one or two")
+CALLS_IN_ALL = Limit(256, "calls", "what all visitors have waiting", "the last would wait for an hour")
+NEW_STREAMS = Limit(120, "streams", "event streams one visitor opens at once", "Gradio keeps 2,000, drops the oldest")
+NEW_STREAMS_A_MINUTE = Limit(60, "streams", "event streams after that, in a minute", "a call a second")
+OPEN_CONNECTIONS = Limit(
+    240, "connections", "what one visitor has open", "a page has three; fewer where descriptors are few"
+)
+PAGES = Limit(
+    200, "pages", "pages that are open, in all", "a clip takes 20 MB; fewer where descriptors are few"
+)
+
 # --- text -------------------------------------------------------------------------------------------------------------
 
 NAME_CHARACTERS = Limit(255, "characters", "a name", "what a file system takes")

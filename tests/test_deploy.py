@@ -14,8 +14,9 @@ import pytest
 import yaml
 from nginx_process import DEPLOY, free_port, needed, rendered
 
+from rap import limits
 from rap.cli.model import device_name
-from ui.serve import ending, limits, startup
+from ui.serve import descriptors, ending, startup
 
 sys.path.insert(0, str(DEPLOY.parent / "tests" / "attacks"))
 from app_process import running
@@ -88,7 +89,7 @@ def test_compose_gives_the_limits_that_the_readme_says():
     for service in (app, nginx):
         assert service["read_only"] and service["cap_drop"] == ["ALL"]
         assert service["mem_limit"] and service["pids_limit"] and service["security_opt"] == ["no-new-privileges:true"]
-    assert app["ulimits"]["nofile"] == limits.DESCRIPTORS_WANTED
+    assert app["ulimits"]["nofile"] == descriptors.DESCRIPTORS_WANTED
     assert int(app["stop_grace_period"].removesuffix("s")) > ending.ALARM_S
     assert compose()["networks"]["inside"]["internal"], "the app downloads nothing"
     words = (DEPLOY / "README.md").read_text(encoding="utf-8")
@@ -100,8 +101,8 @@ def test_compose_gives_the_limits_that_the_readme_says():
 def test_the_proxys_limits_are_the_apps():
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     sizes = {int(n) << {"m": 20, "g": 30}[unit] for n, unit in re.findall(r"client_max_body_size (\d+)([mg]);", text)}
-    assert sizes == {limits.EVENT_BYTES, limits.UPLOAD_BYTES_PER_VISITOR}
-    assert f"client_body_timeout {limits.SILENCE_S:.0f}s;" in text
+    assert sizes == {limits.EVENT_BYTES.value, limits.UPLOADED_BYTES.value}
+    assert f"client_body_timeout {limits.SILENCE_SECONDS.value}s;" in text
 
 
 def test_nginx_takes_the_file(tmp_path):

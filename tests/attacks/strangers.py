@@ -12,12 +12,14 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import httpx
 from PIL import Image
 
+from rap import limits
 from ui import app
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
@@ -40,6 +42,11 @@ def running_app(*arguments, pipeline=None):
     finally:
         running.close()
         gc.collect()
+
+
+def lowered(monkeypatch, name, value):
+    """One entry of the table of limits has another value."""
+    monkeypatch.setattr(limits, name, replace(getattr(limits, name), value=value))
 
 
 class Stranger(httpx.Client):

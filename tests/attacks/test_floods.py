@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from fakes import FakePipeline, wait_until
-from strangers import PICTURE, Stranger, all_at_once, raw, running_app
+from strangers import PICTURE, Stranger, all_at_once, lowered, raw, running_app
 
-from ui.serve import limits, storage
+from ui.serve import descriptors
 from ui.serve.storage import PREFIX, Storage
 
 
@@ -45,7 +45,7 @@ def victim(running):
 
 def test_one_visitor_fills_their_own_quota_alone(running, stranger, victim, root, monkeypatch):
     held = running.front.storage.held("127.0.0.7")
-    monkeypatch.setattr(limits, "UPLOAD_BYTES_PER_VISITOR", held + 100_000)
+    lowered(monkeypatch, "UPLOADED_BYTES", held + 100_000)
     with Stranger(running, 7) as glutton:
         glutton.upload("a.bin", os.urandom(60_000)).raise_for_status()
         refused = glutton.upload("b.bin", os.urandom(60_000))
@@ -63,7 +63,7 @@ def test_one_visitor_fills_their_own_quota_alone(running, stranger, victim, root
 
 
 def test_all_together_fill_the_total_quota_and_no_more(running, monkeypatch):
-    monkeypatch.setattr(limits, "UPLOAD_BYTES", sum(running.front.storage._bytes.values()) + 100_000)
+    lowered(monkeypatch, "UPLOADED_BYTES_IN_ALL", sum(running.front.storage._bytes.values()) + 100_000)
     with Stranger(running, 8) as first, Stranger(running, 9) as second:
         first.upload("a.bin", os.urandom(80_000)).raise_for_status()
         refused = second.upload("b.bin", os.urandom(80_000))
@@ -71,7 +71,7 @@ def test_all_together_fill_the_total_quota_and_no_more(running, monkeypatch):
 
 
 def test_a_thousand_little_files_are_counted(running, monkeypatch):
-    monkeypatch.setattr(limits, "UPLOAD_FILES_PER_VISITOR", 20)
+    lowered(monkeypatch, "UPLOADED_FILES", 20)
     with Stranger(running, 10) as stranger:
         many = [("files", (f"{i}.png", str(i).encode())) for i in range(30)]
         stranger.post("gradio_api/upload", files=many).raise_for_status()
@@ -129,7 +129,7 @@ def test_an_event_leaves_no_file_beside_the_uploads_that_it_names(running, stran
 
 
 def test_an_upload_that_stops_half_way_is_ended(running, root, monkeypatch):
-    monkeypatch.setattr(limits, "SILENCE_S", 0.3)
+    lowered(monkeypatch, "SILENCE_SECONDS", 0.3)
     body = multipart("slow.bin", os.urandom(1000))[0]
     answer = raw(running, posted(running, [f"Content-Type: {MULTIPART}", "Content-Length: 1000000"], body))
     assert answer.startswith(b"HTTP/1.1 408")
@@ -137,7 +137,7 @@ def test_an_upload_that_stops_half_way_is_ended(running, root, monkeypatch):
 
 
 def test_an_upload_by_drops_is_ended(running, monkeypatch):
-    monkeypatch.setattr(limits, "SILENCE_S", 0.5)
+    lowered(monkeypatch, "SILENCE_SECONDS", 0.5)
 
     def drip(connection):
         for _ in range(8):
@@ -150,7 +150,7 @@ def test_an_upload_by_drops_is_ended(running, monkeypatch):
 
 
 def test_an_event_that_stops_half_way_is_ended(running, monkeypatch):
-    monkeypatch.setattr(limits, "EVENT_S", 0.3)
+    lowered(monkeypatch, "EVENT_SECONDS", 0.3)
     request = posted(running, ["Content-Length: 100"], b'{"data"').replace(b"/upload", b"/queue/join")
     assert raw(running, request).startswith(b"HTTP/1.1 408")
 
@@ -236,7 +236,7 @@ def test_the_page_answers_while_two_hundred_calls_wait():
 
 
 def test_the_line_is_full_for_all(running, monkeypatch):
-    monkeypatch.setattr(limits, "CALLS", 0)
+    lowered(monkeypatch, "CALLS_IN_ALL", 0)
     with Stranger(running, 12) as stranger:
         answer = stranger.call("export_cameras", {}, "x")
     assert answer.status_code == 503 and "0 calls wait before this one" in answer.text
@@ -245,7 +245,7 @@ def test_the_line_is_full_for_all(running, monkeypatch):
 
 def test_event_streams_of_others_are_not_pushed_out(running, monkeypatch):
     """Gradio keeps 2,000 of them, and drops the oldest for a new one."""
-    monkeypatch.setattr(limits, "NEW_LINES_BURST", 10)
+    lowered(monkeypatch, "NEW_STREAMS", 10)
     with Stranger(running, 13) as flooder, Stranger(running, 14) as honest:
         codes = [flooder.call("export_cameras", {}, "x").status_code for _ in range(30)]
         assert codes.count(200) <= 20 and 429 in codes
@@ -256,7 +256,7 @@ def test_open_streams_are_counted(running):
     streams = []
     with Stranger(running, 15) as hog, Stranger(running, 16) as honest:
         hog._transport._pool._max_connections = 1000
-        most = limits.Room.of(limits.descriptors()).open_per_visitor
+        most = descriptors.Room.of(descriptors.descriptors()).open_per_visitor
         try:
             for i in range(most + 5):
                 stream = hog.stream("GET", f"gradio_api/heartbeat/hog{i}", timeout=60)
@@ -296,7 +296,7 @@ def test_pieces_and_empty_folders_go_after_a_while(tmp_path, monkeypatch):
     piece.write_bytes(b"x")
     store.sweep()
     assert folder.exists() and piece.exists()
-    monkeypatch.setattr(storage, "LOOSE_S", -1.0)
+    lowered(monkeypatch, "UPLOAD_PIECE_SECONDS", -1)
     store.sweep()
     assert not folder.exists() and not piece.exists() and (store.root / ".in-use").exists()
     store.close()

@@ -16,7 +16,7 @@ from fakes import FakePipeline, wait_until
 from strangers import Stranger, running_app
 from websockets.sync.client import connect
 
-from ui.serve import limits
+from ui.serve.descriptors import Room
 from ui.session.state_folder import StateFolder
 
 HERE = Path(__file__).parent
@@ -71,7 +71,7 @@ def sids(message):
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in Linux's /proc")
 def test_thirty_pages_on_few_descriptors(small):
     url, process, log = small
-    room = limits.Room.of(FEW)
+    room = Room.of(FEW)
     before = descriptors(process)
     told = []
     for number in range(30):

@@ -14,7 +14,7 @@ from strangers import Stranger, listening_sockets, running_app
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from ui.serve import limits
+from ui.serve import descriptors
 from ui.serve.hub import PROBE
 
 PROTOCOL = f"viser-v{viser.__version__}"
@@ -94,7 +94,7 @@ def test_garbage_harms_nobody_else(running, sid, garbage, capfd, caplog):
 
 
 def test_a_visitor_who_opens_many_is_stopped(running, sid, monkeypatch):
-    most = limits.Room.of(limits.descriptors()).open_per_visitor // limits.PER_WEBSOCKET
+    most = descriptors.Room.of(descriptors.descriptors()).open_per_visitor // descriptors.PER_WEBSOCKET
     opened = []
     try:
         with pytest.raises(InvalidStatus) as refused:

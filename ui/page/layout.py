@@ -19,6 +19,7 @@ from gradio.themes.base import Base
 from gradio.themes.utils import colors, sizes
 
 from rap.config import ASSETS
+from rap.limits import FILE_BYTES
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
 from ui.page.compare_panel import compare_panel
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from ui.session.sessions import Sessions
 
 TITLE = "Rays as Pixels"
-MAX_UPLOAD = "500mb"
 MISSING_WORDS = {"common.upload": "Upload", "common.complete": "Done"}
 """Keys that Gradio 6.31's components ask for and no language of its frontend has: the page would show the keys."""
 DARK: dict[str, Any] = {
@@ -143,7 +143,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [ASSETS / "app.css", ASSETS / "viewport.css"],
         "js": (ASSETS / "app.js").read_text(encoding="utf-8"),
-        "max_file_size": MAX_UPLOAD,
+        "max_file_size": FILE_BYTES.value,
         "i18n": gr.I18n(en=MISSING_WORDS),  # what other languages fall back to
         "footer_links": ["api"],
         "ssr_mode": False,  # with it Node fronts the port and the viewport's WebSocket breaks

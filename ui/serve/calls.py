@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ui.serve import limits
+from rap import limits
+from ui.serve.descriptors import Room
 from ui.serve.refusals import Refused
 
 
@@ -34,10 +35,10 @@ class Calls:
         self._visitors = {call: who for call, who in self._visitors.items() if self._is_waiting(call)}
         own = sum(who == visitor for who in self._visitors.values()) + self._coming[visitor]
         waiting = len(self._visitors) + self._coming.total()
-        if own >= limits.CALLS_PER_VISITOR:
+        if own >= limits.CALLS.value:
             words = f"{own} of your calls wait already, {waiting} in all; try again when one of them has been answered."
             raise Refused(429, words, 10)
-        if waiting >= limits.CALLS:
+        if waiting >= limits.CALLS_IN_ALL.value:
             raise Refused(503, f"The line is full: {waiting} calls wait before this one; try again in a minute.", 60)
         self._coming[visitor] += 1
         try:
@@ -55,7 +56,7 @@ class Calls:
 class Connections:
     """Requests under way, in descriptors, by visitor. Used from the event loop alone."""
 
-    def __init__(self, room: limits.Room) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         self._held: Counter[str] = Counter()
 
@@ -101,8 +102,9 @@ class NewLines:
         if name is not None and name in self._known:
             return
         now = time.monotonic()
-        allowance = self._allowances.pop(visitor, None) or _Allowance(limits.NEW_LINES_BURST, now)
-        allowance.left = min(limits.NEW_LINES_BURST, allowance.left + (now - allowance.at) * limits.NEW_LINES_PER_S)
+        most, a_second = limits.NEW_STREAMS.value, limits.NEW_STREAMS_A_MINUTE.value / 60
+        allowance = self._allowances.pop(visitor, None) or _Allowance(most, now)
+        allowance.left = min(most, allowance.left + (now - allowance.at) * a_second)
         allowance.at = now
         self._allowances[visitor] = allowance
         if allowance.left < 1.0:
@@ -110,6 +112,6 @@ class NewLines:
         allowance.left -= 1.0
         if name is not None:
             self._known[name] = None
-        for youngest, most in ((self._known, 2_000), (self._allowances, 2_000)):
-            while len(youngest) > most:
+        for youngest in (self._known, self._allowances):
+            while len(youngest) > 2_000:
                 del youngest[next(iter(youngest))]

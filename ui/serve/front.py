@@ -14,7 +14,7 @@ import gradio as gr
 from gradio import processing_utils
 from starlette.middleware import Middleware
 
-from ui.serve import limits
+from ui.serve import descriptors
 from ui.serve.gate import Gate, Rules
 from ui.serve.hub import Hub
 from ui.serve.storage import PREFIX, Storage
@@ -44,7 +44,7 @@ class Front:
         self._names = Names(tuple(host.lower() for host in hosts))
         self._ancestors = (*options.frame_ancestor, *(SPACE_ANCESTORS if space else ()))
         self._also = tuple(options.open_route)
-        self._room = limits.Room.of(limits.descriptors())
+        self._room = descriptors.Room.of(descriptors.descriptors())
         self._parent = Path(environment.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
         if self._parent.name.startswith(PREFIX):  # of another app in this process
             self._parent = self._parent.parent

@@ -17,7 +17,8 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from ui.serve import limits, routes
+from rap import limits
+from ui.serve import descriptors, routes
 from ui.serve.calls import Calls, Connections, NewLines
 from ui.serve.headers import Dressed
 from ui.serve.refusals import Refused, send_refusal
@@ -26,6 +27,7 @@ from ui.serve.visitors import Names, visitor
 
 NOT_THERE = "There is nothing here that this app answers to."
 NOT_BY_THIS_NAME = "The app does not go by this name; start it with --allowed-host NAME to add it."
+SLOWEST_BYTES_PER_S = 2_000  # of an upload that has had `SILENCE_SECONDS`
 NOT_THIS_PAGE = "The request comes from a page of another site, and was not carried out."
 STOPPED = "The request stopped half way; send it again."
 ANSWER_BYTES = 1 << 20  # of the answer to an upload or an event, which is read on its way
@@ -47,7 +49,7 @@ class Rules:
     storage: Storage
     names: Names
     is_waiting: Callable[[str], bool]
-    room: limits.Room
+    room: descriptors.Room
     frame_ancestors: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ class Gate:
             if kind is None:
                 raise Refused(404, NOT_THERE)
             who = visitor(scope)
-            with self._connections.held(who, limits.PER_WEBSOCKET if kind == "socket" else 1):
+            with self._connections.held(who, descriptors.PER_WEBSOCKET if kind == "socket" else 1):
                 await self._let_in(kind, who, scope, receive, dressed)
         except Refused as refused:
             if not getattr(dressed, "started", False):
@@ -98,7 +100,7 @@ class Gate:
         elif kind == "event":
             await self._event(who, scope, receive, send)
         elif kind == "small":
-            await self._app(scope, _replay(await _body(receive, limits.SMALL_BYTES), receive), send)
+            await self._app(scope, _replay(await _body(receive, limits.SMALL_BYTES.value), receive), send)
         else:
             if kind == "file":
                 # as Gradio reads it, and not once more unquoted: the server has done that
@@ -121,13 +123,13 @@ class Gate:
             raise metered.refused
 
     async def _event(self, who: str, scope: Any, receive: Any, send: Any) -> None:
-        body = await _body(receive, limits.EVENT_BYTES)
+        body = await _body(receive, limits.EVENT_BYTES.value)
         asked = _parsed(body)
         # what a click carries along (`event_data`) is no file to Gradio, and may name one that has been removed
         self._check_files({key: value for key, value in asked.items() if key != "event_data"})
         name = asked.get("session_hash")
-        if not (name is None or isinstance(name, str) and len(name) <= limits.HASH_CHARACTERS):
-            raise Refused(400, f"session_hash must be a text of at most {limits.HASH_CHARACTERS} characters.")
+        if not (name is None or isinstance(name, str) and len(name) <= limits.HASH_CHARACTERS.value):
+            raise Refused(400, f"session_hash must be a text of at most {limits.HASH_CHARACTERS.value} characters.")
         with self._calls.one_more(who):
             self._lines.use(who, name)
             answer = _Overheard(send)
@@ -172,14 +174,14 @@ def _parsed(body: bytes) -> dict[str, Any]:
         raise Refused(400, "The body must be JSON, of no more than some dozen levels.") from error
     if not isinstance(asked, dict):
         raise Refused(400, "The body must be a JSON object.")
-    if _depth(asked) > limits.JSON_DEPTH:
-        raise Refused(400, f"The body must be JSON of at most {limits.JSON_DEPTH} levels.")
+    if _depth(asked) > limits.JSON_LEVELS.value:
+        raise Refused(400, f"The body must be JSON of at most {limits.JSON_LEVELS.value} levels.")
     return asked
 
 
 def _depth(value: Any) -> int:
     depth, level = 0, [value]
-    while level and depth <= limits.JSON_DEPTH:
+    while level and depth <= limits.JSON_LEVELS.value:
         depth += 1
         below = (v.values() if isinstance(v, dict) else v for v in level)
         level = [one for values in below for one in values if isinstance(one, dict | list)]
@@ -192,9 +194,9 @@ async def _body(receive: Any, most: int) -> bytes:
     Raises:
         Refused: it is longer, comes too slowly, or breaks off.
     """
-    body, until = b"", time.monotonic() + limits.EVENT_S
+    body, until = b"", time.monotonic() + limits.EVENT_SECONDS.value
     while True:
-        message = await _next(receive, min(limits.SILENCE_S, max(until - time.monotonic(), 0.0)))
+        message = await _next(receive, min(limits.SILENCE_SECONDS.value, max(until - time.monotonic(), 0.0)))
         if message["type"] != "http.request":
             raise Refused(400, STOPPED)
         body += message.get("body", b"")
@@ -248,7 +250,7 @@ class _Metered:
         if self._is_whole:
             return await self._receive()
         try:
-            message = await _next(self._receive, limits.SILENCE_S)
+            message = await _next(self._receive, limits.SILENCE_SECONDS.value)
             size = len(message.get("body", b""))
             self.came += size
             self._is_whole = not message.get("more_body", False)
@@ -261,7 +263,7 @@ class _Metered:
 
     def _check_speed(self) -> None:
         seconds = time.monotonic() - self._began
-        if seconds > limits.SILENCE_S and self.came < limits.SLOWEST_BYTES_PER_S * seconds:
+        if seconds > limits.SILENCE_SECONDS.value and self.came < SLOWEST_BYTES_PER_S * seconds:
             raise Refused(408, "The upload is too slow; try again over a better connection.")
 
 

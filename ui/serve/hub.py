@@ -40,7 +40,7 @@ from websockets.typing import Subprotocol
 
 from rap.config import ASSETS
 from rap.errors import InputError
-from ui.serve.limits import SESSIONS
+from rap.limits import PAGES
 from ui.serve.visitors import host_and_port
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Hub:
     """
 
     def __init__(
-        self, grace_s: float = 30.0, on_expired: Callable[[str], None] | None = None, max_sessions: int = SESSIONS
+        self, grace_s: float = 30.0, on_expired: Callable[[str], None] | None = None, max_sessions: int = PAGES.value
     ):
         if grace_s <= 0:
             raise ValueError(f"grace_s must be positive seconds, got {grace_s}")

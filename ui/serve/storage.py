@@ -19,13 +19,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ui.serve import limits
+from rap import limits
 from ui.serve.in_use import LOCK, hold, remove_orphans
 from ui.serve.refusals import Refused
 
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = "rap-uploads-"
-LOOSE_S = 900.0  # a file that belongs to no upload any more: none lasts longer
 SWEEP_S = 3_600.0
 PRUNE_S = 2.0  # between two looks at which of the counted files are still there
 NOT_STORED = "A file that this app has not stored was named; upload it, then use what the upload answers."
@@ -126,10 +125,11 @@ class Storage:
 
     def sweep(self) -> None:
         """Remove what no upload, no session and no other running app needs: pieces, empty folders, orphans."""
+        old_s = limits.UPLOAD_PIECE_SECONDS.value
         with self._lock:
-            self._remove_loose(LOOSE_S)
+            self._remove_loose(old_s)
             for folder in self.root.iterdir():
-                if folder.is_dir() and time.time() - folder.stat().st_mtime > LOOSE_S and not any(folder.iterdir()):
+                if folder.is_dir() and time.time() - folder.stat().st_mtime > old_s and not any(folder.iterdir()):
                     folder.rmdir()
             self._pruned_at = 0.0
             self._prune()
@@ -147,12 +147,13 @@ class Storage:
         with self._lock:
             held, files = self._bytes[visitor] + self._coming[visitor] + size, self._files[visitor]
             total = self._bytes.total() + self._coming.total() + size
-        if held > limits.UPLOAD_BYTES_PER_VISITOR:
-            most = limits.UPLOAD_BYTES_PER_VISITOR / (1 << 30)
+        if held > limits.UPLOADED_BYTES.value:
+            most = limits.UPLOADED_BYTES.value / (1 << 30)
             raise Refused(413, f"This makes more than {most:.2g} GB within an hour; upload less, or later.", 600)
-        if files > limits.UPLOAD_FILES_PER_VISITOR:
-            raise Refused(413, f"More than {limits.UPLOAD_FILES_PER_VISITOR} files within an hour; upload fewer.", 600)
-        if total > limits.UPLOAD_BYTES or size > limits.UPLOAD_DISK_SHARE * shutil.disk_usage(self.root).free:
+        if files > limits.UPLOADED_FILES.value:
+            raise Refused(413, f"More than {limits.UPLOADED_FILES.value} files within an hour; upload fewer.", 600)
+        free = shutil.disk_usage(self.root).free * limits.UPLOAD_DISK_PERCENT.value / 100
+        if total > limits.UPLOADED_BYTES_IN_ALL.value or size > free:
             raise Refused(507, "The server has no room for this upload; try again in ten minutes.", 600)
 
     def _prune(self) -> None:

@@ -1,36 +1,15 @@
-"""How much of the server one visitor, and all of them together, may hold.
-
-A visitor is an address (`ui.serve.visitors`), so that a lecture hall behind one of them must fit into the share of one.
-"""
+"""How a process's file descriptors are shared out among pages and connections."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 
-UPLOAD_BYTES_PER_VISITOR = 2 << 30  # four files of the largest size; they go again after an hour
-UPLOAD_BYTES = 16 << 30
-UPLOAD_FILES_PER_VISITOR = 2_000  # a folder of frames, some times
-UPLOAD_DISK_SHARE = 0.5  # of what is free when an upload begins; the rest is for takes and for everybody else
-EVENT_BYTES = 8 << 20  # the body of an event: a path of two thousand cameras as text has two of them
-SMALL_BYTES = 16 << 10  # of whatever else is posted
-SILENCE_S = 30.0  # between two pieces of a body
-EVENT_S = 60.0  # for all of an event's body
-SLOWEST_BYTES_PER_S = 2_000  # of an upload, when it has had `SILENCE_S`
-JSON_DEPTH = 64  # of an event's body; ours have a dozen levels
-CALLS_PER_VISITOR = 24
-CALLS = 256
-NEW_LINES_BURST, NEW_LINES_PER_S = (
-    120,
-    1.0,
-)  # event streams that a visitor opens: Gradio keeps 2,000 and drops the oldest
-HASH_CHARACTERS = 64  # of the name a page gives its event stream; Gradio's have eleven
+from rap import limits
 
 RESERVED_DESCRIPTORS = 64  # weights, log, listening socket, files being read and written
 PER_SESSION = 3  # descriptors of a viewport's event loop
 PER_WEBSOCKET = 3  # the browser's, and both ends of the pair to viser
-SESSIONS = 200  # a session with a clip takes some 20 MB
-OPEN_PER_VISITOR = 240
 DESCRIPTORS_WANTED = 4_096
 DESCRIPTORS_ELSEWHERE = 512  # where the system does not say (Windows)
 
@@ -53,9 +32,9 @@ class Room:
     def of(cls, descriptors: int) -> Room:
         """A quarter of the descriptors is for viewports, the rest for connections."""
         free = max(descriptors - RESERVED_DESCRIPTORS, 16)
-        sessions = max(1, min(SESSIONS, free // 4 // PER_SESSION))
+        sessions = max(1, min(limits.PAGES.value, free // 4 // PER_SESSION))
         connections = free - free // 4
-        return cls(sessions, connections, min(OPEN_PER_VISITOR, connections // 2 + 1))
+        return cls(sessions, connections, min(limits.OPEN_CONNECTIONS.value, connections // 2 + 1))
 
 
 def descriptors(wanted: int = DESCRIPTORS_WANTED) -> int:
