@@ -67,7 +67,7 @@ def _among_strangers(
     print("start", json.dumps(start), [dict(client.counts) for client in honest], flush=True)
     ended = threading.Event()
     watched: list[dict[str, Any]] = []
-    watcher = threading.Thread(target=_watch, args=(app, folder, ended, watched), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(app, folder, honest, ended, watched), daemon=True)
     watcher.start()
     stuck = _together(
         [threading.Thread(target=client.work, args=(until,), daemon=True) for client in [*honest, *others]],
@@ -108,11 +108,14 @@ def _together(threads: list[threading.Thread], within_s: float) -> int:
     return sum(thread.is_alive() for thread in threads)
 
 
-def _watch(app: App, folder: Path, ended: threading.Event, rows: list[dict[str, Any]]) -> None:
+def _watch(
+    app: App, folder: Path, honest: list[soak_clients.Honest], ended: threading.Event, rows: list[dict[str, Any]]
+) -> None:
     while not ended.is_set():
         rows.append(measured(app.process.pid, folder))
         told = {key: value for key, value in rows[-1].items() if key not in ("files", "fd_kinds")}
-        print(json.dumps({**told, "files": len(rows[-1]["files"])}), flush=True)
+        jobs = {name: sum(client.counts[name] for client in honest) for name in ("begun", "done")}
+        print(json.dumps({**told, "files": len(rows[-1]["files"]), **jobs}), flush=True)
         ended.wait(EVERY_S)
 
 
