@@ -124,9 +124,7 @@ UPLOAD_DISK_PERCENT = Limit(50, "percent", "of the free disk for an upload that 
 UPLOAD_PIECE_SECONDS = Limit(900, "seconds", "a piece of an upload that was cut stays", "no upload lasts longer")
 EVENT_BYTES = Limit(8 << 20, "bytes", "the body of an event", "a path of 2,000 cameras as text has two of them")
 SMALL_BYTES = Limit(16 << 10, "bytes", "whatever else is posted", "ours have some hundred")
-SILENCE_SECONDS = Limit(
-    30, "seconds", "between two pieces of a body", "a line that is away for longer is gone"
-)
+SILENCE_SECONDS = Limit(30, "seconds", "between two pieces of a body", "a line that is away for longer is gone")
 EVENT_SECONDS = Limit(60, "seconds", "all of an event's body", "8 MB over a slow telephone")
 JSON_LEVELS = Limit(64, "levels", "the body of an event", "ours have a dozen")
 HASH_CHARACTERS = Limit(64, "characters", "the name of an event stream", "Gradio's have eleven")
@@ -137,9 +135,7 @@ NEW_STREAMS_A_MINUTE = Limit(60, "streams", "event streams after that, in a minu
 OPEN_CONNECTIONS = Limit(
     240, "connections", "what one visitor has open", "a page has three; fewer where descriptors are few"
 )
-PAGES = Limit(
-    200, "pages", "pages that are open, in all", "a clip takes 20 MB; fewer where descriptors are few"
-)
+PAGES = Limit(200, "pages", "pages that are open, in all", "a clip takes 20 MB; fewer where descriptors are few")
 
 # --- text -------------------------------------------------------------------------------------------------------------
 
