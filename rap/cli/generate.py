@@ -1,7 +1,8 @@
 """`rap generate`: a video from picture(s) along a given camera trajectory.
 
-Of a video or a folder the first frame is the source, and the others are not lost: the clip's cameras are found, and
-what its frames show along the path is handed to the model as a hint (--hints), unless --model-only.
+A network tells the depth of one picture, and what it shows along the path, its surroundings continued, is handed to the
+model as a hint (--flat: as a plane). Of a video or a folder the first frame is the source, and the others are not lost:
+the clip's cameras are found, and what its frames show along the path is the hint. --model-only leaves it out.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.views.hints import VideoHints
+    from rap.views.scene import Scene
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -46,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--hints",
         action="store_true",
         default=None,
-        help="hand the model what the input shows along the path: a picture as a plane (the default)",
+        help="hand the model what the input shows along the path (the default)",
     )
     hints.add_argument(
         "--model-only", dest="hints", action="store_false", help="source pictures and path are all the model gets"
@@ -69,13 +70,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def add_path(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """--trajectory, --preset, --amplitude"""
+    """--trajectory, --preset, --amplitude, --flat"""
     path = parser.add_mutually_exclusive_group(required=required)
     path.add_argument(
         "--trajectory", type=Path, metavar="FILE", help="camera file in any format that `rap check` reads"
     )
     path.add_argument("--preset", metavar="NAME", help="static, arc-left, zoom-in, orbit-right ...")
     parser.add_argument("--amplitude", type=options.amplitude, metavar="A", help="size of a preset (default: 1)")
+    parser.add_argument("--flat", action="store_true", help="take one picture for a plane at unit depth")
 
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -88,14 +90,20 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     if not (hinted and len(clip) > 1) and (chosen.cameras is not None or chosen.refine is not None):
         raise InputError("--cameras and --refine belong to the hints of a video or folder")
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
+    if chosen.flat and not (hinted and len(clip) == 1):
+        raise InputError("--flat is for the hints of one picture")
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
-    trajectory, notes = path_in_clip(chosen, clip, found)
+    scene = picture(chosen, clip) if hinted and found is None else None
+    trajectory, notes = path_in_clip(chosen, clip, found) if scene is None else path_in_picture(chosen, clip, scene)
     if found is not None and not found.fits and chosen.hints is None:
         hinted = False
         notes.append(f"no hints, as the clip's cameras are not known: {found.report.reason if found.report else ''}")
-    hints = make_hints(chosen, clip, found, trajectory) if hinted else None
+    if hinted and scene is None:
+        assert found is not None
+        scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
+    hints = scene.hints(trajectory) if hinted and scene is not None else None
     from rap.pipeline import GenerateTask
 
     sources = clip.frames_u8[: len(source_indices)]
@@ -190,15 +198,25 @@ def path_in_clip(
     return trajectory, [*found.notes, *notes]
 
 
-def make_hints(
-    chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None, trajectory: Trajectory
-) -> VideoHints:
-    """What the clip shows along the path; a single picture is the plane at unit depth."""
-    from rap.views import scene
+def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:
+    """The scene of one picture, under the lens that is known of it."""
+    from rap.views.scene import picture_scene
 
-    if found is None:
-        return scene.picture_scene(clip, trajectory).hints(trajectory)
-    return cameras.make_scene(clip, found, model.device_name(chosen.device)).hints(trajectory)
+    return picture_scene(clip, chosen_trajectory(chosen, clip)[0], flat=chosen.flat)
+
+
+def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tuple[Trajectory, list[str]]:
+    """The path of the options, a preset about what is in the middle of the picture, and notes.
+
+    A path that comes to pass a surface is told of, not changed: it is what was asked for.
+    """
+    trajectory, notes = chosen_trajectory(chosen, clip, pivot_distance=scene.centre_depth())
+    passed = np.flatnonzero(scene.clearance(trajectory) == 0)
+    if len(passed):
+        notes.append(
+            f"from frame {passed[0]} on the path leads through what the picture shows; try a smaller --amplitude"
+        )
+    return trajectory, notes
 
 
 def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple[int, ...]:
@@ -220,12 +238,13 @@ def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple
 
 
 def chosen_trajectory(
-    chosen: argparse.Namespace, clip: Clip, found_fov_y_rad: float | None = None
+    chosen: argparse.Namespace, clip: Clip, found_fov_y_rad: float | None = None, pivot_distance: float = 1.0
 ) -> tuple[Trajectory, list[str]]:
     """The path of the options, for frames of the clip's size, and notes on what was done to it.
 
     Args:
         found_fov_y_rad: vertical field of view of the clip's frames, for want of the user's.
+        pivot_distance: what a preset turns about, in the unit of the path.
 
     Raises:
         InputError: no such preset, or a camera file that cannot be used.
@@ -237,7 +256,9 @@ def chosen_trajectory(
     if chosen.preset is not None:
         if chosen.preset not in geometry.PRESETS:
             raise InputError(f"--preset {chosen.preset}: no such preset; choose from {', '.join(geometry.PRESETS)}")
-        given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad}
+        if fov_y_rad is None and len(clip) == 1:
+            fov_y_rad = usual_fov_y_rad(clip)
+        given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad, "pivot_distance": pivot_distance}
         values = {key: value for key, value in given.items() if value is not None}
         return geometry.preset(chosen.preset, num_frames=chosen.frames, image_size=clip.image_size, **values), []
     trajectory, notes = _read(chosen, clip.image_size, fov_y_rad)
@@ -246,6 +267,13 @@ def chosen_trajectory(
         trajectory = geometry.resample(trajectory, chosen.frames)
     trajectory = dataclasses.replace(fit_trajectory(trajectory, clip.image_size), source=0)
     return trajectory.relative_to(0), notes
+
+
+def usual_fov_y_rad(clip: Clip) -> float:
+    """Vertical field of view of the frames of a picture of which nothing is known."""
+    from rap.views.monocular import USUAL_FOCAL, fov_y_of
+
+    return clip.cropped_fov_y_rad(fov_y_of(USUAL_FOCAL, clip.upload_size or clip.image_size))
 
 
 def _read(

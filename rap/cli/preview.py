@@ -1,7 +1,8 @@
 """`rap preview`: what a video, or one picture, shows along a camera path by its geometry alone, without generation.
 
 Cameras are found and refined, source frames are lifted by depth and warped into the path; what they have not seen
-stays a hole (grey checks). A single picture is a plane at unit depth. Without a path a video is shown along its own.
+stays a hole (grey checks). A single picture gets its depth by a network, and something behind and beside it, so that
+nothing stays open; --flat makes it a plane at unit depth. Without a path a video is shown along its own.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from rap.errors import InputError
 
 if TYPE_CHECKING:
     from rap.data import Clip
-    from rap.geometry import Trajectory
-    from rap.views.scene import Scene
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -38,7 +37,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     inputs = [path for path in (chosen.input, chosen.trajectory, chosen.cameras) if path is not None]
     folder = results.ResultFolder(chosen.out, "preview", clip.name, inputs)
     if len(clip) == 1:
-        found, scene, path, notes = None, *picture(chosen, clip)
+        found, scene = None, generate.picture(chosen, clip)
+        path, notes = generate.path_in_picture(chosen, clip, scene)
     else:
         pipeline = model.load_pipeline(chosen.checkpoint, chosen.device) if chosen.cameras is None else None
         found = cameras.clip_cameras(chosen, clip, pipeline)
@@ -51,8 +51,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     shown = scene.preview(path)
     folder.write_video(shown.frames_u8, path.fps)
     folder.write_cameras(path.resized(shown.frames_u8.shape[1:3]), folder.write_frames(shown.frames_u8))
-    # A plane is a guess everywhere (confidence 0), but it is all there is of a picture.
-    folder.write_points(*scene.coloured_points(min_confidence=0.0 if found is None else 0.5))
+    # A plane is a guess everywhere (confidence 0), but it is all there is of a flat picture.
+    folder.write_points(*scene.coloured_points(min_confidence=0.0 if chosen.flat else 0.5))
     if found is not None:
         cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8, "clip"), "clip_")
     return folder.finish(
@@ -90,14 +90,8 @@ def load(chosen: argparse.Namespace) -> Clip:
         raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
     if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):
         raise InputError("--cameras and --refine are for a video or folder; one picture is its own world")
+    if len(clip) > 1 and chosen.flat:
+        raise InputError("--flat is for one picture; depth of a video comes from its frames")
     if not own_path(chosen):
         generate.chosen_trajectory(chosen, clip)
     return clip
-
-
-def picture(chosen: argparse.Namespace, clip: Clip) -> tuple[Scene, Trajectory, list[str]]:
-    """One picture as the plane at unit depth, the path, and notes."""
-    from rap.views.scene import picture_scene
-
-    path, notes = generate.chosen_trajectory(chosen, clip)
-    return picture_scene(clip, path), path, notes

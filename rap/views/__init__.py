@@ -3,7 +3,7 @@
 It knows `rap.geometry` and `rap.reconstruction`; two files know more: `hints` the model, whose inputs it makes, and
 `scene` clips. The pipeline, the trainings, the commands and the editor import from its files. Read `scene` first, which
 puts all of it together for one clip, then `depth` with `sweep_plan` and `sweep`, below them `stereo`, `completion` and
-`transfer`; then `warp` with `exposure`. `depth_network` and `blend_network` (on a `unet`) correct the one and the
-other. `monocular` (with `efficientnet` and `guided`) tells depth and lens of one picture; nothing uses it yet. `hints`
-is what of this the model is shown.
+`transfer`; then `warp` with `splat` and `exposure`. `depth_network` and `blend_network` (on a `unet`) correct the one
+and the other. `monocular` (with `efficientnet` and `guided`) tells depth and lens of one picture, of which `layers`
+(with `edges`) makes what a path through it shows. `hints` is what of this the model is shown.
 """

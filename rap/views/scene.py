@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from rap.data import Clip
-from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, unproject
+from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
 from rap.reconstruction.refine import Refinement, refine_trajectory
 from rap.reconstruction.tracks import PointCloud, sparse_points
@@ -24,10 +24,15 @@ from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps, plane_sweep
 from rap.views.depth_network import embedded_depth_network
 from rap.views.hints import VideoHints, WarpMaps, to_u8
+from rap.views.layers import Layers, lift
+from rap.views.monocular import SMALLEST_PX, embedded_monocular_depth
 from rap.views.warp import Warp, warp
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
+
+PICTURE_SIDE = 448
+"""The same of a single picture, whose layers are made once."""
 
 SOURCE_STRIDE = 2
 """Of a clip every other frame is lifted: nine of seventeen."""
@@ -36,6 +41,8 @@ HOLE_COLOURS = (52, 68)
 """The two greys of the checks that stand for what no source frame has seen."""
 
 HOLE_CHECK_PX = 8
+
+CLEARANCE_POINTS = 20_000
 
 MIN_POINTS = 12
 """Fewer well-seen points say nothing of the depth of a scene."""
@@ -46,8 +53,8 @@ class Preview:
     """The edited path as the sources alone show it.
 
     Attributes:
-        frames_u8: (T, H, W, 3), holes as grey checks.
-        mask: (T, H, W) seen by a source.
+        frames_u8: (T, H, W, 3), holes as grey checks; those of layers are filled.
+        mask: (T, H, W) seen by a source; all else is hole, or invented.
     """
 
     frames_u8: UInt8[np.ndarray, "T H W 3"]
@@ -71,6 +78,8 @@ class Scene:
         frames: (S, 3, h, w) these frames in [0, 1], whole (not cropped as the model's frames are).
         intrinsics: (S, 4) in pixels of `frames`.
         depth: inverse depth and confidence of `frames`.
+        layers: of a single picture, whose camera `frames` is seen by; None where depth comes from parallax, and of a
+            flat picture.
     """
 
     clip: Clip
@@ -80,22 +89,27 @@ class Scene:
     frames: Tensor
     intrinsics: Float[np.ndarray, "S 4"]
     depth: DepthMaps
+    layers: Layers | None = None
 
     def render(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Warp:
-        """Warp the sources into every camera of a path; those of a scene with depth are made one picture by
-        the embedded blend network.
+        """What every camera of a path sees: of layers, or of the sources warped, which the embedded blend network
+        makes one picture where there was parallax.
 
         Args:
             trajectory: its source camera is the clip's frame of that number (the last one of a shorter clip).
             size: (H, W) of the result, with the aspect ratio of the trajectory's images; None is `preview_size`.
         """
         path = trajectory.relative_to(trajectory.source).resized(size or preview_size(trajectory.image_size))
-        anchor = min(trajectory.source, len(self.clip) - 1)
-        Ts_world_camera = self.trajectory.Ts_world_camera[anchor] @ path.Ts_world_camera
+        Ts_world_camera = self._in_world(path)
+        Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        if self.layers is not None:
+            return self.layers.render(
+                se3.inverse(Ts_world_source[0]) @ Ts_world_camera, path.intrinsics, path.image_size
+            )
         return warp(
             self.frames,
             self.depth.inverse_depth,
-            self.trajectory.Ts_world_camera[list(self.source_indices)],
+            Ts_world_source,
             self.intrinsics,
             Ts_world_camera,
             path.intrinsics,
@@ -103,6 +117,11 @@ class Scene:
             confidence=self.depth.confidence,
             network=embedded_blend_network(str(self.frames.device)) if self._has_depth else None,
         )
+
+    def _in_world(self, trajectory: Trajectory) -> Float[np.ndarray, "T 4 4"]:
+        """Poses of a path, whose world is the clip's frame of its source's number, in the world of the scene."""
+        anchor = min(trajectory.source, len(self.clip) - 1)
+        return self.trajectory.Ts_world_camera[anchor] @ trajectory.relative_to(trajectory.source).Ts_world_camera
 
     @property
     def _has_depth(self) -> bool:
@@ -112,8 +131,11 @@ class Scene:
         return len(self.frames) > 1 and bool(self.depth.confidence.any())
 
     def preview(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Preview:
-        """The path by warping alone, holes shown as holes; arguments as `render`."""
-        return shown_with_holes(self.render(trajectory, size))
+        """The path by warping alone, holes shown as holes, layers finished; arguments as `render`."""
+        if self.layers is None:
+            return shown_with_holes(self.render(trajectory, size))
+        rendered = self.render(trajectory, size or preview_size(trajectory.image_size, max(self.frames.shape[-2:])))
+        return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
     def hints(self, trajectory: Trajectory) -> VideoHints:
         """What the sources show along a path, at the size of the clip's frames."""
@@ -124,6 +146,32 @@ class Scene:
         the trajectory; of all pixels, for the confident ones lie where texture is and not all over the view."""
         nearest = int(np.abs(np.asarray(self.source_indices) - frame).argmin())
         return float(1 / self.depth.inverse_depth[nearest].clamp(min=1e-6).median())
+
+    def centre_depth(self) -> float:
+        """Median depth of the middle of the first lifted frame, in the unit of the trajectory: of a preset's pivot."""
+        h, w = self.depth.inverse_depth.shape[1:]
+        rows, columns = (slice(int(side * 0.4), max(int(side * 0.4) + 1, int(side * 0.6))) for side in (h, w))
+        return float(1 / self.depth.inverse_depth[0, rows, columns].clamp(min=1e-6).median())
+
+    def clearance(self, trajectory: Trajectory) -> Float[np.ndarray, " T"]:
+        """How far each camera of a path is from the nearest surface that was lifted, in the unit of the trajectory;
+        0 where it has passed one."""
+        xyz, _ = self.coloured_points(CLEARANCE_POINTS, 0.0)
+        centres = self._in_world(trajectory)[:, :3, 3]
+        distance = np.sqrt(((centres[:, None] - xyz) ** 2).sum(axis=-1).min(axis=1))
+        return np.where(self._passed(centres), 0.0, distance)
+
+    def _passed(self, centres: Float[np.ndarray, "T 3"]) -> Bool[np.ndarray, " T"]:
+        """Whether places lie behind what the first lifted frame shows in their direction."""
+        T_camera_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
+        seen = centres @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
+        ahead = seen[:, 2] > 1e-6
+        fx, fy, cx, cy = self.intrinsics[0]
+        x, y = (seen[:, :2] / np.where(ahead, seen[:, 2], 1.0)[:, None] * [fx, fy] + [cx, cy]).T
+        h, w = self.depth.inverse_depth.shape[1:]
+        ahead &= (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        column, row = np.where(ahead, x, 0).astype(int), np.where(ahead, y, 0).astype(int)
+        return ahead & (seen[:, 2] * self.depth.inverse_depth[0].cpu().numpy()[row, column] > 1)
 
     def coloured_points(
         self, max_points: int = 40_000, min_confidence: float = 0.5
@@ -226,23 +274,33 @@ def build_scene(
     return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
 
 
-def picture_scene(clip: Clip, trajectory: Trajectory) -> Scene:
-    """One frame of a clip as the plane at unit depth: the scene of a picture, or of a clip of unknown cameras.
+def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> Scene:
+    """One frame of a clip as layers: the scene of a picture, or of a clip of unknown cameras.
 
     Args:
         trajectory: the path to be shown: its source camera tells the focal length and which frame is lifted.
+        flat: the frame is the plane at unit depth instead.
     """
     index = min(trajectory.source, len(clip) - 1)
     intrinsics = trajectory.resized(clip.image_size).intrinsics[trajectory.source]
     still = Trajectory(
         np.tile(np.eye(4), (len(clip), 1, 1)), np.tile(intrinsics, (len(clip), 1)), clip.image_size, source=index
     )
-    return build_scene(clip, still, source_indices=(index,))
+    if flat or min(clip.footage_size) < SMALLEST_PX:
+        return build_scene(clip, still, source_indices=(index,))
+    size = _fitted(clip.footage_size, PICTURE_SIDE)
+    picture_u8 = cv2.resize(clip.footage[index], size[::-1], interpolation=cv2.INTER_AREA)
+    lens = clip.on_footage(still).resized(size).intrinsics[[index]]
+    inverse_depth = torch.from_numpy(1 / embedded_monocular_depth().predict(picture_u8).depth)
+    layers = lift(torch.from_numpy(picture_u8).permute(2, 0, 1).float() / 255, inverse_depth, lens[0])
+    front = layers.layers[0]
+    depth = DepthMaps(front.inverse_depth[None], (front.alpha[None] > 0.5).float())
+    return Scene(clip, still, None, (index,), front.colour[None], lens, depth, layers)
 
 
-def preview_size(image_size: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) of previews of frames of `image_size`: the same shape, long side `SCENE_SIDE`, both sides even."""
-    scale = SCENE_SIDE / max(image_size)
+def preview_size(image_size: tuple[int, int], side: int = SCENE_SIDE) -> tuple[int, int]:
+    """(H, W) of previews of frames of `image_size`: the same shape, long side `side`, both sides even."""
+    scale = side / max(image_size)
     return round(image_size[0] * scale / 2) * 2, round(image_size[1] * scale / 2) * 2
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from rap.geometry import se3
 from rap.views.blend_network import ALONE, REGISTERED, BlendEvidence, Blending
 from rap.views.exposure import exposure_gains
+from rap.views.splat import close_cracks, points_a_pixel, splat
 from rap.views.transfer import Pair, depth_there, float32, grid_intrinsics, in_view, pair_of, pixels, sample, transfer
 
 ANGLE_WEIGHT = 0.5
@@ -42,9 +43,6 @@ LAYER = 0.2
 SUPPORT = 0.5
 """Share of the best supported layer's weight that a layer in front of it needs to be believed."""
 
-LEAK = 0.05
-"""Relative step in inverse depth from which what shows between two neighbours is a crack and not the surface."""
-
 CONFIDENCE_FLOOR = 0.05
 """A depth without any confidence (plane of a single picture) is still the best there is."""
 
@@ -52,7 +50,6 @@ WEIGHT_LOG_SCALE = 8.0
 """Blending weights span three decades: log(1 + weight) over this lies in about [0, 1]."""
 
 FAR = 1e-6  # inverse depth of what is infinitely far: above 0, which is an empty pixel of a z-buffer
-MAX_REPEAT = 4
 CHUNK_PIXELS_CPU = 1 << 19  # target pixels times sources at once: the temporaries stay near the cache
 CHUNK_PIXELS_GPU = 1 << 24
 
@@ -258,7 +255,7 @@ def _find(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> _Found:
     T, N = pairs.index.shape
     maps = sources.maps[pairs.index.flatten()]
     colours = sources.colour[pairs.index.flatten()]
-    each = _close_cracks(_splat(maps[:, 0], pairs.forward, size, pairs.repeat)).unflatten(0, (T, N))
+    each = close_cracks(splat(maps[:, 0], pairs.forward, size, pairs.repeat)).unflatten(0, (T, N))
 
     alone = _look(maps, each, pairs)
     seen = alone.consistency >= SEEN
@@ -336,7 +333,7 @@ def _pairs(
         pair_of(on_grid, target_cameras, device),
         pair_of(target_cameras, on_grid, device),
         float32(parallax_px, device)[..., None, None],
-        _points_a_pixel(source_cameras, target_cameras, sources.median),
+        points_a_pixel(source_cameras, target_cameras, sources.median),
     )
 
 
@@ -375,64 +372,6 @@ def _mean(values: Tensor, weight: Tensor, total: Tensor | None = None) -> Tensor
     """Mean over the sources, dimension 1, by weights of any sum; 0 where that is 0."""
     total = weight.sum(dim=1) if total is None else total
     return (values * weight).sum(dim=1) / total.clamp(min=1e-12)
-
-
-# --- splat ------------------------------------------------------------------------------------------------------------
-
-
-def _points_a_pixel(
-    source_cameras: tuple[np.ndarray, np.ndarray], target_cameras: tuple[np.ndarray, np.ndarray], median: float
-) -> int:
-    """Side of the square of points that each source pixel is splatted as, lest a magnified surface fall apart.
-
-    The magnification is the ratio of the focal lengths over that of the depths, of a point at the median depth on the
-    source's axis; a quarter above a whole number is left to `_close_cracks`.
-    """
-    T_target_source = se3.inverse(target_cameras[0]) @ source_cameras[0]
-    depths = T_target_source[..., 2, 2] + T_target_source[..., 2, 3] * median
-    zoom = target_cameras[1][..., :2].mean(axis=-1) / source_cameras[1][..., :2].mean(axis=-1)
-    scale = (zoom / np.maximum(depths, 1 / MAX_REPEAT)).max()
-    return int(np.clip(np.ceil(scale - 0.25), 1, MAX_REPEAT))
-
-
-def _splat(depth: Tensor, forward: Pair, size: tuple[int, int], repeat: int) -> Tensor:
-    """Greatest inverse depth (P,H,W) of the points that fall into each pixel of the target, 0 where none does."""
-    H, W = size
-    h, w = depth.shape[-2:]
-    x, y = pixels((h * repeat, w * repeat), depth.device)
-    x, y = x * (2 / (w * repeat)) - 1, y * (2 / (h * repeat)) - 1
-    if repeat > 1:  # so many points a pixel that a larger target is covered
-        depth = depth.repeat_interleave(repeat, dim=-1).repeat_interleave(repeat, dim=-2)
-    place, value, before = transfer(x, y, depth, forward)
-    to_x, to_y = place.unbind(1)
-    inside = before & (to_x >= 0) & (to_x < W) & (to_y >= 0) & (to_y < H)
-    value.mul_(inside)  # 0 changes nothing wherever it lands
-    index = to_y.clamp_(0, H - 1).long().mul_(W).add_(to_x.clamp_(0, W - 1).long())
-    buffer = torch.zeros(len(depth), H * W, device=depth.device)
-    buffer.scatter_reduce_(1, index.flatten(1), value.flatten(1), "amax")
-    return buffer.unflatten(1, (H, W))
-
-
-def _close_cracks(depth: Tensor) -> Tensor:
-    """Pixels between two opposite neighbours that lie nearer take the farther one's depth: (P,H,W).
-
-    Where a surface is magnified its points leave lines of empty pixels, or of what lies behind it. A true hole has a
-    neighbour behind it on one side, whose depth it may take; the consistency with the source decides afterwards. So it
-    does on the rim of what is seen, which is let grow by a pixel because points fall up to half a pixel inside it.
-    """
-    for _ in range(2):
-        padded = F.pad(depth, (1, 1, 1, 1))
-        H, W = depth.shape[-2:]
-        between = torch.zeros_like(depth)
-        for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-            one = padded[:, 1 + dy : 1 + dy + H, 1 + dx : 1 + dx + W]
-            other = padded[:, 1 - dy : 1 - dy + H, 1 - dx : 1 - dx + W]
-            torch.maximum(between, torch.minimum(one, other), out=between)
-        depth = torch.where(between * (1 - LEAK) > depth, between, depth)
-    padded = F.pad(depth, (1, 1, 1, 1))
-    rows = torch.maximum(torch.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    grown = torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
-    return torch.where(depth > 0, depth, grown)
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class FakeScene:
 
     def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
         self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []
+        self.options = options
         self.made.append(self)
 
     def _mask(self, path: Trajectory, size: tuple[int, int]) -> np.ndarray:
@@ -73,6 +74,12 @@ class FakeScene:
     def hints(self, path: Trajectory) -> VideoHints:
         mask = self._mask(path, path.image_size)
         return VideoHints(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 200, mask.astype(np.float64))
+
+    def centre_depth(self) -> float:
+        return 1.25
+
+    def clearance(self, path: Trajectory) -> np.ndarray:
+        return np.ones(len(path))
 
     def coloured_points(self, min_confidence: float) -> tuple[np.ndarray, np.ndarray]:
         xyz = np.random.default_rng(0).normal(size=(50, 3))

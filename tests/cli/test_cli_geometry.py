@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import trimesh
 from cli_runs import FakePipeline, orbit, refused, report, run_json
 from PIL import Image
@@ -97,14 +98,24 @@ def test_cameras_are_matched_by_name(capsys, pipeline: FakePipeline, geometry, t
     np.testing.assert_allclose(geometry.made[0].trajectory.Ts_world_camera, expected, atol=1e-9)
 
 
-def test_preview_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path: Path) -> None:
+def test_preview_of_a_picture(
+    capsys, pipeline: FakePipeline, geometry, picture: Path, film: Path, tmp_path: Path
+) -> None:
     arguments = "preview", picture, "--out", tmp_path / "out"
     result = run_json(capsys, *arguments, "--preset", "truck-left", "--fov-y-deg", 40)
     assert result["coverage"] == 0.5 and result["cameras"] is None and pipeline.tasks == []
     (made,) = geometry.made
-    asked = preset("truck-left", num_frames=17, image_size=(96, 128), fov_y_rad=np.radians(40))
-    assert made.trajectory == asked and made.paths == [asked] and len(made.clip) == 1
+    lens = {"num_frames": 17, "image_size": (96, 128), "fov_y_rad": np.radians(40)}
+    assert made.trajectory == preset("truck-left", **lens) and len(made.clip) == 1 and not made.options["flat"]
+    assert made.paths == [preset("truck-left", **lens, pivot_distance=1.25)], "about what is in the middle"
+    assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 50).all()  # what is sure
+    assert result["notes"] == []
+    run_json(capsys, *arguments, "--preset", "truck-left", "--flat")
+    assert geometry.made[1].options["flat"]
     assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 0).all()  # any confidence
+    focal = geometry.made[1].trajectory.intrinsics[0, 0]
+    assert focal == pytest.approx(0.85 * 128), "nothing is known of the lens: the usual one, of the long side"
+    assert "--flat is for one picture" in refused(capsys, "preview", film, "--preset", "static", "--flat")
     assert "one picture has no path of its own; give --preset or --trajectory" in refused(capsys, *arguments)
     assert "one picture is its own world" in refused(capsys, *arguments, "--preset", "static", "--refine")
 
@@ -143,12 +154,18 @@ def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, fi
     assert "--cameras and --refine belong to the hints" in refused(capsys, *arguments, "--model-only", "--refine")
 
 
-def test_hints_of_a_picture_are_a_plane(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path) -> None:
+def test_hints_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path, monkeypatch) -> None:
     arguments = "generate", picture, "--preset", "arc-left", "--out", tmp_path / "out"
     assert run_json(capsys, *arguments)["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
+    assert not geometry.made[0].options["flat"] and geometry.made[0].paths == [pipeline.tasks[-1].trajectory]
+    for blind in (["--model-only"], ["--at", "3"]):
+        assert "--flat is for the hints of one picture" in refused(capsys, *arguments, *blind, "--flat")
     for blind in (["--model-only"], ["--at", "3"]):
         assert run_json(capsys, *arguments, *blind)["hints"] is None and len(geometry.made) == 1
     assert "of a video or folder" in refused(capsys, *arguments, "--refine")
+    monkeypatch.setattr(geometry, "clearance", lambda self, path: np.array([1.0, 0.5, 0, *[0] * 14]))
+    (note,) = run_json(capsys, *arguments)["notes"]
+    assert note.startswith("from frame 2 on the path leads through what the picture shows")
 
 
 def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> None:

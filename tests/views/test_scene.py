@@ -96,15 +96,15 @@ def test_the_cloud_lies_where_the_tracks_are(truth, scene):
 
 
 def test_the_cloud_of_a_plane_is_a_plane(clip):
-    picture = picture_scene(clip, preset("static", image_size=clip.image_size))
+    picture = picture_scene(clip, preset("static", image_size=clip.image_size), flat=True)
     xyz, colours = picture.coloured_points(max_points=10**6, min_confidence=0.0)
     np.testing.assert_allclose(xyz[:, 2], 1, atol=1e-5)
     assert np.array_equal(colours[0], (picture.frames[0, :, 0, 0] * 255).round().to(torch.uint8).numpy())
 
 
-def test_a_picture_is_a_plane_at_unit_depth(clip):
+def test_a_flat_picture_is_a_plane_at_unit_depth(clip):
     path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
-    rendered = picture_scene(clip, path).render(path)
+    rendered = picture_scene(clip, path, flat=True).render(path)
     size = preview_size(clip.image_size)
     still = rendered.colour[0].permute(1, 2, 0).numpy()
     moved = rendered.colour[2].permute(1, 2, 0).numpy()
@@ -114,6 +114,42 @@ def test_a_picture_is_a_plane_at_unit_depth(clip):
     assert seen.mean() == pytest.approx(1 - shift / size[1], abs=0.03)
     seen[:, -3:] = False
     assert np.abs(shifted - moved)[seen].mean() < 0.02
+
+
+@pytest.fixture(scope="module")
+def picture(clip: Clip) -> Scene:
+    return picture_scene(clip, preset("static", image_size=clip.image_size, fov_y_rad=0.9))
+
+
+def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
+    assert picture.layers is not None and picture.source_indices == (0,)
+    assert picture.median_depth(0) == pytest.approx(1, abs=0.02)
+    xyz, _ = picture.coloured_points()
+    near, far = np.quantile(xyz[:, 2], (0.02, 0.98))
+    assert far > 1.5 * near, "no plane"
+    path = preset("arc-left", num_frames=5, image_size=clip.image_size, fov_y_rad=0.9, amplitude=0.5)
+    shown = picture.preview(path)
+    assert shown.frames_u8.shape == (5, *preview_size(clip.image_size, max(clip.footage_size)), 3)
+    assert shown.mask[0].all() and 0.5 < shown.mask[-1].mean() < 0.98
+    holes = shown.frames_u8[~shown.mask]
+    assert len(np.unique(holes)) > 50, "what no camera saw is filled"
+    hints = picture.hints(path)
+    assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
+
+
+def test_presets_turn_about_what_is_in_the_middle(picture):
+    h, w = picture.depth.inverse_depth.shape[1:]
+    middle = 1 / picture.depth.inverse_depth[0, h // 2 - 3 : h // 2 + 3, w // 2 - 3 : w // 2 + 3]
+    assert middle.min() * 0.7 < picture.centre_depth() < middle.max() * 1.4
+
+
+def test_a_path_is_told_how_near_it_comes_to_what_was_lifted(clip, picture):
+    path = preset("dolly-in", num_frames=9, image_size=clip.image_size, fov_y_rad=0.9, amplitude=10)
+    clearance = picture.clearance(path)
+    assert clearance[0] == pytest.approx(1 / float(picture.depth.inverse_depth.max()), rel=0.3)
+    assert clearance[0] > 0.2 and clearance[-1] == 0, "three depths ahead all is behind"
+    first = int(np.flatnonzero(clearance == 0)[0])
+    assert (clearance[first:] == 0).all() and clearance[first - 1] < clearance[0]
 
 
 def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, truth, scene, monkeypatch):
@@ -126,6 +162,7 @@ def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, trut
     assert torch.equal(with_network.mask, without.mask)
     path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
     picture_scene(clip, path).render(path)
+    picture_scene(clip, path, flat=True).render(path)
     assert asked == ["cpu"], "one picture is shown as it is"
     replace(scene, depth=replace(scene.depth, confidence=torch.zeros_like(scene.depth.confidence))).render(path)
     assert asked == ["cpu"], "and so are planes"
@@ -187,7 +224,7 @@ def test_a_scene_knows_its_depth(scene):
 
 
 def test_the_median_depth_of_a_view(clip, scene):
-    plane = picture_scene(clip, preset("static", image_size=clip.image_size))
+    plane = picture_scene(clip, preset("static", image_size=clip.image_size), flat=True)
     assert plane.median_depth(0) == plane.median_depth(16) == pytest.approx(1, abs=1e-5)
     assert scene.median_depth(0) == pytest.approx(1, abs=0.15), "the unit of length of the clip's own cameras"
     nearer = replace(scene, depth=replace(scene.depth, inverse_depth=2 * scene.depth.inverse_depth))

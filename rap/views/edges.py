@@ -1,0 +1,96 @@
+"""Where one surface of a picture ends before another: depth steps made sharp, and what is near there.
+
+A network's depth rises over several pixels where a picture's surface ends at once. Lifted as it is, such a ramp becomes
+a sheet of rubber between the two. Here every ramp becomes a step, and what stands before something else is found, as
+far as cameras nearby come to look behind it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+STEP = 1.12
+"""Ratio of inverse depths within the reach of a ramp from which it is an edge and no slope."""
+
+JUMP = 1.06
+"""Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
+
+LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
+"""Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
+is behind comes into view."""
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What stands before something else.
+
+    Attributes:
+        mask: (h, w) pixels of the near side of a step, as far as cameras nearby can look behind them.
+        limit: (h, w) inverse depth that what is behind them may have at most; infinite elsewhere.
+    """
+
+    mask: Bool[np.ndarray, "h w"]
+    limit: Float[np.ndarray, "h w"]
+
+
+def stepped(inverse_depth: Float[np.ndarray, "h w"], radius: int) -> Float[np.ndarray, "h w"]:
+    """Ramps between two surfaces made steps.
+
+    Toggle mapping (Kramer and Bruckner, Iterations of a non-linear transformation for enhancement of digital images,
+    1975), where the extremes around differ by `STEP`: each pixel takes the nearer of them, by ratio.
+
+    Args:
+        radius: px; half of the widest ramp.
+    """
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    found = inverse_depth.astype(np.float32)
+    for _ in range(2):  # a pixel whose both extremes lie on the ramp needs another turn
+        low, high = cv2.erode(found, window), cv2.dilate(found, window)
+        nearer_high = found * found > low * high
+        found = np.where(high > STEP * low, np.where(nearer_high, high, low), found)
+    return cv2.medianBlur(found, 3)
+
+
+def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
+    """What stands before something else, as far as cameras come to look behind it.
+
+    Args:
+        inverse_depth: with steps.
+        reach_px: how far the far side of a step of height 1 is laid bare.
+    """
+    behind = cv2.erode(inverse_depth, np.ones((3, 3), np.uint8))
+    height = inverse_depth - behind
+    step = inverse_depth > JUMP * behind
+    mask = np.zeros(inverse_depth.shape, bool)
+    limit = np.full(inverse_depth.shape, np.inf, np.float32)
+    for level in LEVELS:
+        edge = step & (height >= level)
+        if not edge.any():
+            continue
+        distance, nearest = nearest_of(edge)
+        far, high = behind[edge][nearest], height[edge][nearest]
+        # An object leans: what belongs to it may be farther than its edge, but not as far as what is behind.
+        close = (distance <= reach_px * high + 1) & (inverse_depth > far + 0.5 * high)
+        mask |= close
+        limit = np.where(close, np.minimum(limit, far), limit)
+    return Near(mask, limit)
+
+
+def nearest_of(marked: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:
+    """Distance in px of every pixel to the nearest marked one, and which of those, in row order, that is."""
+    distance, found = cv2.distanceTransformWithLabels(
+        (~marked).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    labels = np.asarray(found, np.int64)
+    place = np.zeros(labels.max() + 1, np.int64)
+    place[labels[marked]] = np.arange(int(marked.sum()))
+    return np.asarray(distance), place[labels]
+
+
+def disc(radius: int) -> np.ndarray:
+    """Structuring element."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
