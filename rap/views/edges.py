@@ -13,8 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
+from rap.views.guided import guided_upsample
+
 STEP = 1.12
 """Ratio of inverse depths within the reach of a ramp from which it is an edge and no slope."""
+
+SMOOTH_PX = 1.0
+"""Of the depth whose curvature tells the sides of a ramp."""
 
 JUMP = 1.06
 """Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
@@ -22,6 +27,10 @@ JUMP = 1.06
 LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
 """Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
 is behind comes into view."""
+
+
+FEATHER = 1e-4
+"""Variance of colours in [0, 1] below which a window has no edge that a step could be moved to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +47,23 @@ class Near:
 
 
 def stepped(inverse_depth: Float[np.ndarray, "h w"], radius: int) -> Float[np.ndarray, "h w"]:
-    """Ramps between two surfaces made steps.
+    """Ramps between two surfaces made steps, where they are steepest.
 
-    Toggle mapping (Kramer and Bruckner, Iterations of a non-linear transformation for enhancement of digital images,
-    1975), where the extremes around differ by `STEP`: each pixel takes the nearer of them, by ratio.
+    A shock filter (Osher and Rudin, Feature-oriented image enhancement using shock filters, SIAM Journal on Numerical
+    Analysis 1990): below the point of inflection pixels take the least around, above it the greatest. It acts on the
+    logarithm, and only where the extremes around differ by `STEP`, so that slopes stay.
 
     Args:
         radius: px; half of the widest ramp.
     """
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    found = inverse_depth.astype(np.float32)
-    for _ in range(2):  # a pixel whose both extremes lie on the ramp needs another turn
-        low, high = cv2.erode(found, window), cv2.dilate(found, window)
-        nearer_high = found * found > low * high
-        found = np.where(high > STEP * low, np.where(nearer_high, high, low), found)
-    return cv2.medianBlur(found, 3)
+    found = cv2.bilateralFilter(np.log(inverse_depth).astype(np.float32), 0, np.log(JUMP), radius / 2)
+    apart = cv2.dilate(found, disc(radius)) - cv2.erode(found, disc(radius))
+    ramp = apart > np.log(STEP)
+    for _ in range(2 * radius):
+        bend = cv2.Laplacian(cv2.GaussianBlur(found, (0, 0), SMOOTH_PX), cv2.CV_32F)
+        moved = np.where(bend > 0, cv2.erode(found, disc(1)), cv2.dilate(found, disc(1)))
+        found = np.where(ramp, moved, found)
+    return np.exp(found)
 
 
 def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
@@ -78,6 +89,28 @@ def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
         mask |= close
         limit = np.where(close, np.minimum(limit, far), limit)
     return Near(mask, limit)
+
+
+def snapped(
+    inverse_depth: Float[np.ndarray, "h w"], near: Near, colours: Float[np.ndarray, "h w 3"], radius: int
+) -> Float[np.ndarray, "h w"]:
+    """Steps moved to where the picture's colours change, by `radius` px at most.
+
+    The near side as a mask is filtered with the picture as guide (He et al., Guided image filtering, TPAMI 2013,
+    section 4: feathering); what is then more near than far takes the depth of the near side's nearest pixel, and the
+    reverse.
+    """
+    silhouette = near.mask & (inverse_depth > JUMP * cv2.erode(inverse_depth, disc(1)))
+    if not silhouette.any():
+        return inverse_depth
+    share = guided_upsample(near.mask.astype(np.float32), colours, radius, FEATHER)
+    around = cv2.dilate(silhouette.astype(np.uint8), disc(radius)).astype(bool)
+    found = inverse_depth.copy()
+    gained, lost = around & ~near.mask & (share > 0.5), around & near.mask & (share < 0.5)
+    for changed, others in ((gained, near.mask), (lost, ~near.mask)):
+        if changed.any() and others.any():
+            found[changed] = inverse_depth[others][nearest_of(others)[1]][changed]
+    return found
 
 
 def nearest_of(marked: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:

@@ -18,17 +18,20 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from rap.geometry.camera import crop_intrinsics
 from rap.views import edges
 from rap.views.completion import plane_fit
-from rap.views.splat import close_cracks, points_a_pixel, splat
+from rap.views.guided import guided_upsample
+from rap.views.splat import close_cracks, points_a_pixel, splat, splat_points
 from rap.views.transfer import depth_there, float32, grid_intrinsics, in_view, pair_of, pixels, sample, transfer
 from rap.views.warp import (
     CHUNK_PIXELS_CPU,
     CHUNK_PIXELS_GPU,
     CONSISTENT_PX,
     DISTANCE_FLOOR,
+    FAR,
     Warp,
     camera_distance,
     fill_holes,
@@ -56,7 +59,13 @@ IN_FRONT = 0.8
 """Inverse depth of the front layer over that of the back one from which it is shown: what is seen goes before what
 is invented, unless that lies clearly nearer."""
 
-MATTE_NOISE = 0.01
+STRETCH_PX = 1.0
+"""By which neighbours on one surface may be pulled apart before points are put between them."""
+
+MIXED = 0.03
+"""By which depth between pixels may miss, relatively, what led there; from twice that on it is that of two surfaces."""
+
+MATTE_NOISE = 0.05
 """Variance of colours against which the share of the near side is estimated; where both are alike the depth decides."""
 
 
@@ -148,9 +157,12 @@ def lift(
     median = float(inverse_depth.median())
     sharp = edges.stepped(inverse_depth.cpu().numpy() / median, max(2, round(RAMP * side)))
     reach_px = REACH * float(intrinsics[:2].mean())
-    near = edges.near_side(sharp, reach_px)
-    rim = max(1, round(RIM * side))
     colours = picture.permute(1, 2, 0).cpu().numpy()
+    near = edges.near_side(sharp, reach_px)
+    for _ in range(2):
+        sharp = edges.snapped(sharp, near, colours, max(2, round(RAMP * side)))
+        near = edges.near_side(sharp, reach_px)
+    rim = max(1, round(RIM * side))
     pad = round(margins[0] * h), round(margins[1] * w)
     canvas = _background(colours, sharp, near, rim, pad)
     inner = slice(pad[0], pad[0] + h), slice(pad[1], pad[1] + w)
@@ -223,13 +235,13 @@ def _soft_rims(
     band = (distance <= rim) & (near.mask | (sharp < sharp[silhouette][nearest] / edges.JUMP))
     ahead = _filled(np.where((inner & ~band)[..., None], colours, 0).astype(np.float32), inner & ~band)
     apart = ahead - behind
-    prior = cv2.GaussianBlur(near.mask.astype(np.float32), (0, 0), 0.5 * rim)
+    prior = guided_upsample(near.mask.astype(np.float32), colours, 2 * rim, edges.FEATHER)
     share = ((colours - behind) * apart).sum(-1) + MATTE_NOISE * prior
     share = (share / ((apart * apart).sum(-1) + MATTE_NOISE)).clip(0, 1)
     alpha = np.where(band, share, 1.0).astype(np.float32)
-    a = alpha[..., None]
-    pure = np.where(a > 0.1, (colours - (1 - a) * behind) / np.maximum(a, 0.1), ahead).clip(0, 1)
-    rest = np.where(a < 0.9, (colours - a * pure) / np.maximum(1 - a, 0.1), behind).clip(0, 1)
+    # Whatever the share, these two give the picture again; dividing by a small one would make noise of it.
+    pure = (colours + (1 - alpha)[..., None] * apart).clip(0, 1)
+    rest = (colours - alpha[..., None] * apart).clip(0, 1)
     front = _Front(np.where(band[..., None], pure, colours), alpha, np.where(band, sharp[silhouette][nearest], sharp))
     return front, np.where(band[..., None], rest, behind).astype(np.float32)
 
@@ -267,7 +279,11 @@ def _rendered(layer: Layer, targets: tuple[np.ndarray, np.ndarray], size: tuple[
     forward, backward = pair_of(on_grid, targets, device), pair_of(targets, on_grid, device)
     depth = layer.inverse_depth.expand(T, h, w)
     repeat = points_a_pixel(source, targets, float(layer.inverse_depth.median()))
-    nearest = close_cracks(splat(depth, forward, size, repeat))
+    nearest = splat(depth, forward, size, repeat)
+    x, y, between = _stretched(layer.inverse_depth, baseline_px(targets).max())
+    if len(x):
+        nearest = torch.maximum(nearest, splat_points(x, y, between.expand(T, 1, -1), forward, size))
+    nearest = close_cracks(nearest)
     place, expected, before = transfer(*pixels(size, device), nearest, backward)
     # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel.
     own = sample(depth[:, None], place, "nearest")[:, 0]
@@ -276,11 +292,36 @@ def _rendered(layer: Layer, targets: tuple[np.ndarray, np.ndarray], size: tuple[
     place, expected, before = transfer(*pixels(size, device), stepped, backward)
     maps = torch.cat([layer.colour * layer.alpha, layer.alpha[None], (layer.seen * layer.alpha)[None]])
     found = sample(torch.cat([maps, layer.inverse_depth[None]]).expand(T, -1, -1, -1), place)
-    baseline = np.linalg.norm(targets[0][:, :3, 3], axis=-1) * targets[1][:, :2].mean(axis=-1)
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
-    miss_px = (found[:, 5] - expected) * float32(baseline, device)[:, None, None] / CONSISTENT_PX
-    shown = torch.exp(-0.5 * miss_px.square()) * (in_view(place) & before & (nearest > 0))
+    miss = (found[:, 5] - expected).abs()
+    miss_px = miss * float32(baseline_px(targets), device)[:, None, None]  # from where the picture was taken none
+    mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss_px / CONSISTENT_PX)
+    shown = (2 - mixed).clamp(0, 1) * (in_view(place) & before & (nearest > 0))
     return found[:, :3] * shown[:, None], found[:, 3] * shown, found[:, 4] * shown, stepped * (shown > 0)
+
+
+def baseline_px(cameras: tuple[np.ndarray, np.ndarray]) -> Float[np.ndarray, " T"]:
+    """Pixels that what lies at inverse depth 1 moves at most."""
+    return np.linalg.norm(cameras[0][:, :3, 3], axis=-1) * cameras[1][:, :2].mean(axis=-1)
+
+
+def _stretched(inverse_depth: Tensor, baseline_px: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Points between those of pixels that a camera so far away pulls apart, as places in [-1, 1] and inverse depth.
+
+    Depth goes evenly from each pixel to its neighbours on the same surface; beyond an edge it stays.
+    """
+    h, w = inverse_depth.shape
+    padded = F.pad(inverse_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    shifts = [(dy, dx) for dy in (0, 1, 2) for dx in (0, 1, 2)]
+    around = torch.stack([padded[dy : dy + h, dx : dx + w] for dy, dx in shifts])
+    beyond = (around / inverse_depth).log().abs() > np.log(edges.JUMP)
+    around = torch.where(beyond, inverse_depth, around)
+    rows, columns = torch.nonzero(((around - inverse_depth).abs().amax(0) * baseline_px) > STRETCH_PX, as_tuple=True)
+    slopes = around[:, rows, columns] - inverse_depth[rows, columns]
+    x = (columns + 0.5)[None] + torch.tensor([dx - 1 for _, dx in shifts])[:, None] / 3
+    y = (rows + 0.5)[None] + torch.tensor([dy - 1 for dy, _ in shifts])[:, None] / 3
+    between = inverse_depth[rows, columns] + slopes / 3
+    return (x * (2 / w) - 1).flatten(), (y * (2 / h) - 1).flatten(), between.flatten()
 
 
 def _composed(parts: list[Seen]) -> Seen:

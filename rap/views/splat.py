@@ -37,12 +37,17 @@ def points_a_pixel(
 
 def splat(depth: Tensor, forward: Pair, size: tuple[int, int], repeat: int) -> Tensor:
     """Greatest inverse depth (P,H,W) of the points that fall into each pixel of the target, 0 where none does."""
-    H, W = size
     h, w = depth.shape[-2:]
     x, y = pixels((h * repeat, w * repeat), depth.device)
     x, y = x * (2 / (w * repeat)) - 1, y * (2 / (h * repeat)) - 1
     if repeat > 1:  # so many points a pixel that a larger target is covered
         depth = depth.repeat_interleave(repeat, dim=-1).repeat_interleave(repeat, dim=-2)
+    return splat_points(x, y, depth, forward, size)
+
+
+def splat_points(x: Tensor, y: Tensor, depth: Tensor, forward: Pair, size: tuple[int, int]) -> Tensor:
+    """The same of points (P,h,w) at places x and y of the source, to be broadcast."""
+    H, W = size
     place, value, before = transfer(x, y, depth, forward)
     to_x, to_y = place.unbind(1)
     inside = before & (to_x >= 0) & (to_x < W) & (to_y >= 0) & (to_y < H)

@@ -311,7 +311,7 @@ def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     session.dispatch(msg.ApplyPreset("truck-left"))
     state = at_rest(session)
     assert app.backend.calls == [("picture_scene", None)]
-    assert "as a plane at unit depth" in result_words.preview_line(state.geometry, True)
+    assert "its depth by a network" in result_words.preview_line(state.geometry, True)
     assert "75% of the pixels" in result_words.preview_line(state.geometry, True)
     session.dispatch(msg.ApplyPreset("truck-right"))
     at_rest(session)

@@ -29,7 +29,7 @@ def test_a_ramp_becomes_a_step(radius):
     assert ((soft > 0.6) & (soft < 1.8)).sum() > 50, "there is a ramp"
     sharp = stepped(soft, radius + 1)
     assert ((sharp > 0.6) & (sharp < 1.8)).sum() <= 8, "but for corners"
-    assert ((sharp > 1) == (square > 1)).mean() > 0.97
+    assert ((sharp > 1) == (square > 1)).mean() > 0.94
 
 
 def test_a_slope_stays_a_slope():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
 KNOWN_FROM = {
     "refined": "refined cameras",
     "predicted": "cameras as predicted, not refined",
-    "one image": "one image, as a plane at unit depth",
+    "one image": "one image, its depth by a network",
 }
 
 
