@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from rap.geometry.camera import crop_intrinsics
 from rap.views import edges
 from rap.views.completion import plane_fit
+from rap.views.fill import exemplar_fill
 from rap.views.guided import guided_upsample
 from rap.views.splat import close_cracks, points_a_pixel, splat, splat_points
 from rap.views.transfer import depth_there, float32, grid_intrinsics, in_view, pair_of, pixels, sample, transfer
@@ -216,7 +217,8 @@ def _background(colours: np.ndarray, sharp: np.ndarray, near: edges.Near, rim: i
     low, high = (slack * np.quantile(sharp, q) for slack, q in zip(DEPTH_SLACK, (0.02, 0.98), strict=True))
     limit = np.pad(np.minimum(near.limit, BEHIND * sharp), around, constant_values=np.inf)
     continued = np.minimum(planes[0].numpy().clip(low, high), limit)
-    return _Canvas(colour, np.where(seen, depth, continued), seen)
+    depth = np.where(seen, depth, continued)
+    return _Canvas(exemplar_fill(colour, seen, depth), depth, seen)
 
 
 def _soft_rims(

@@ -1,0 +1,342 @@
+"""Holes of a picture filled with what the picture itself shows elsewhere: an exemplar fill, coarse to fine.
+
+Every patch that reaches into a hole is to look like some patch of what is known, and overlapping patches are to agree
+(Wexler et al., Space-time completion of video, TPAMI 2007, section 3). The nearest patches are found by looking at all
+where the picture is small, and by handing good finds on to neighbours above that (Barnes et al., PatchMatch, SIGGRAPH
+2009), here from all pixels at once and over growing steps (jump flooding). Unlike those, what a hole should be of is
+known to some extent: its depth, and that what stands beside the hole is likelier in it than what stands far away; and a
+source that is used more often than others grows dearer (Kaspar et al., Self tuning texture optimization, Eurographics
+2015, section 4.2), so that nothing is repeated in rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+PATCH = 7
+"""Side of a patch in px of its level."""
+
+COARSEST = 64
+"""Long side in px of the known part from which halving goes on no further."""
+
+ROUNDS = (8, 4, 3, 1)
+"""Of matching and agreeing, from the coarsest level on; the last holds for all others."""
+
+DIRECTIONS = 24
+"""Principal directions of patches in which they are compared above the coarsest level's start."""
+
+EXHAUSTIVE = 3e7
+"""Pairs of patches up to which all are compared."""
+
+STEPS = (8, 4, 2, 1)
+"""Px over which a find is handed on."""
+
+ASIDE = (0.02, 0.05)
+"""Cost of a source that lies a long side of the known part away from the hole's nearest point there, along x and y.
+In squares of colour (Lab over 100, mean over a patch), as the others."""
+
+FARTHER, NEARER = 0.004, 0.06
+"""Cost of a source whose depth is e times the hole's, or 1 / e times."""
+
+WORN = 0.002
+"""Cost of a source that is used as often as all are on average, less that of one which is not."""
+
+MEMORY = 1 << 22
+"""Pairs of patches compared at once."""
+
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One size of the picture; N = a x b pixels in row order.
+
+    Attributes:
+        colour: (3, a, b) Lab over 100.
+        known: (a, b).
+        sources: (S,) pixels whose patch is known whole.
+        targets: (M,) pixels whose patch reaches into a hole.
+        prior: (N, 2) place, in roots of cost; of a target the nearest known place.
+        depth: (N,) logarithm of inverse depth.
+    """
+
+    colour: Tensor
+    known: Tensor
+    sources: Tensor
+    targets: Tensor
+    prior: Tensor
+    depth: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.known.shape[0], self.known.shape[1]
+
+
+def exemplar_fill(
+    colour: Float[np.ndarray, "a b 3"], known: Bool[np.ndarray, "a b"], inverse_depth: Float[np.ndarray, "a b"]
+) -> Float[np.ndarray, "a b 3"]:
+    """The picture with its holes filled from what is known of it; the same for the same input.
+
+    Args:
+        colour: RGB in [0, 1]; in holes a smooth guess, kept where nothing known is large enough to copy from.
+        known: what stays as it is.
+        inverse_depth: positive; in holes that of what is to be filled in.
+    """
+    if known.all():
+        return colour
+    size = known.shape
+    rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return colour
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    halvings = max(0, int(np.log2(side / COARSEST)))
+    levels = _levels(colour, known, inverse_depth, side, halvings)
+    if not levels:
+        return colour
+    generator = torch.Generator().manual_seed(SEED)
+    nearest = None
+    estimate = levels[0].colour
+    for i, level in enumerate(levels):
+        if nearest is None:
+            estimate = _grown(level)
+            nearest = level.sources[torch.randint(len(level.sources), level.targets.shape, generator=generator)]
+        else:
+            nearest = _finer(nearest, levels[i - 1], level)
+            estimate = _agreed(level, nearest, None)
+        for _ in range(ROUNDS[min(i, len(ROUNDS) - 1)]):
+            nearest, cost = _matched(level, estimate, nearest, generator)
+            estimate = _agreed(level, nearest, cost)
+    filled = _rgb(estimate)[: size[0], : size[1]]
+    return np.where(known[..., None], colour, filled).astype(np.float32)
+
+
+def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray, side: int, halvings: int) -> list[_Level]:
+    """From the coarsest that has patches to copy from."""
+    multiple = 1 << halvings
+    beyond = [(0, -n % multiple) for n in known.shape]
+    lab = np.pad(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2LAB) / 100, [*beyond, (0, 0)], mode="edge")
+    share = np.pad(known, beyond).astype(np.float32)
+    depth = np.pad(np.log(inverse_depth), beyond, mode="edge").astype(np.float32)
+    levels = []
+    for k in range(halvings, -1, -1):
+        size = share.shape[1] >> k, share.shape[0] >> k
+        part = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
+        smooth = cv2.resize(lab, size, interpolation=cv2.INTER_AREA)
+        shown = cv2.resize(lab * share[..., None], size, interpolation=cv2.INTER_AREA)
+        whole = part >= 0.5
+        colours = np.where(whole[..., None], shown / part.clip(0.5)[..., None], smooth)
+        level = _level(colours, whole, cv2.resize(depth, size, interpolation=cv2.INTER_NEAREST), side / (1 << k))
+        if len(level.sources):
+            levels.append(level)
+        else:
+            levels.clear()
+    return levels
+
+
+def _level(colour: np.ndarray, known: np.ndarray, depth: np.ndarray, side: float) -> _Level:
+    square = np.ones((PATCH, PATCH), np.uint8)
+    whole = cv2.erode(known.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    reaching = cv2.dilate((~known).astype(np.uint8), square)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(labels.max()) + 1, np.int64)
+    place[labels[known]] = np.flatnonzero(known)
+    rows, columns = np.divmod(place[labels], known.shape[1])
+    prior = np.stack([columns * np.sqrt(ASIDE[0]), rows * np.sqrt(ASIDE[1])], axis=-1) / side
+    return _Level(
+        torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1))),
+        torch.from_numpy(known),
+        torch.from_numpy(np.flatnonzero(whole)),
+        torch.from_numpy(np.flatnonzero(reaching)),
+        torch.from_numpy(prior.reshape(-1, 2).astype(np.float32)),
+        torch.from_numpy(depth.reshape(-1)),
+    )
+
+
+# --- the coarsest level's start -------------------------------------------------------------------------------------
+
+
+def _grown(level: _Level) -> Tensor:
+    """Colours grown into the holes from their rims, pixel by pixel: each takes that of the patch which continues what
+    is there already (Efros and Leung, Texture synthesis by non-parametric sampling, ICCV 1999)."""
+    a, b = level.size
+    colour, known = level.colour.clone(), level.known.clone()
+    sources = _patches(colour)[level.sources]
+    squares = (sources * sources).T.contiguous()
+    while not bool(known.all()):
+        around = F.max_pool2d(known.float()[None, None], 3, 1, 1)[0, 0] > 0
+        rim = torch.nonzero((around & ~known).flatten())[:, 0]
+        shown = _patches(known.float().expand(3, a, b))[rim]
+        patches = _patches(colour)[rim] * shown
+        apart = shown @ squares - 2 * patches @ sources.T + (patches * patches).sum(1, keepdim=True)
+        apart = apart / shown.sum(1, keepdim=True) + _asides(level, rim, level.sources)
+        found = level.sources[apart.argmin(1)]
+        colour.view(3, -1)[:, rim] = colour.view(3, -1)[:, found]
+        known.view(-1)[rim] = True
+    return colour
+
+
+def _patches(maps: Float[Tensor, "c a b"]) -> Float[Tensor, "N d"]:
+    half = PATCH // 2
+    return F.unfold(F.pad(maps[None], (half,) * 4, mode="replicate"), PATCH)[0].T.contiguous()
+
+
+def _asides(level: _Level, targets: Tensor, sources: Tensor) -> Float[Tensor, "m s"]:
+    """Cost of every source for every target, colours aside."""
+    place = torch.cdist(level.prior[targets], level.prior[sources]).square()
+    return place + _depth_cost(level.depth[sources][None] - level.depth[targets][:, None])
+
+
+def _depth_cost(nearer: Tensor) -> Tensor:
+    return torch.where(nearer > 0, NEARER, FARTHER) * nearer.abs().clamp(max=1)
+
+
+# --- nearest patches ------------------------------------------------------------------------------------------------
+
+
+def _matched(level: _Level, estimate: Tensor, nearest: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The best source for every target, and its cost."""
+    marks = _marks(level, estimate)
+    worn = _worn(level, nearest)
+    if len(level.targets) * len(level.sources) <= EXHAUSTIVE:
+        return _best_of_all(level, marks, worn)
+    return _handed_on(level, marks, worn, nearest, generator)
+
+
+def _marks(level: _Level, estimate: Tensor) -> Float[Tensor, "N d"]:
+    """Patches of the estimate along their principal directions, by a convolution."""
+    chosen = level.sources[:: max(1, len(level.sources) // 4000)]
+    half, width = PATCH // 2, level.size[1]
+    padded = F.pad(level.colour[None], (half,) * 4, mode="replicate")[0]
+    rows, columns = chosen // width, chosen % width
+    shifts = torch.arange(PATCH)
+    windows = padded[:, (rows[:, None] + shifts)[:, :, None], (columns[:, None] + shifts)[:, None, :]]
+    patches = windows.permute(1, 0, 2, 3).reshape(len(chosen), -1)
+    _, directions = torch.linalg.eigh(patches.T @ patches)
+    filters = directions[:, -DIRECTIONS:].T.reshape(-1, 3, PATCH, PATCH) / (3 * PATCH * PATCH) ** 0.5
+    found = F.conv2d(F.pad(estimate[None], (half,) * 4, mode="replicate"), filters.contiguous())[0]
+    return torch.cat([found.flatten(1).T, level.prior], dim=1).contiguous()
+
+
+def _worn(level: _Level, nearest: Tensor) -> Float[Tensor, " N"]:
+    """Cost of each pixel as a source: by how often it and those around it are used; infinite where it is none."""
+    a, b = level.size
+    uses = torch.bincount(nearest, minlength=a * b).float().view(1, 1, a, b)
+    mean = F.avg_pool2d(uses, PATCH, 1, PATCH // 2).flatten() * len(level.sources) / len(nearest)
+    cost = torch.full((a * b,), torch.inf)
+    cost[level.sources] = WORN * mean[level.sources].clamp(max=8)
+    return cost
+
+
+def _best_of_all(level: _Level, marks: Tensor, worn: Tensor) -> tuple[Tensor, Tensor]:
+    found, costs = [], []
+    sources, extra = marks[level.sources], worn[level.sources]
+    depth = level.depth[level.sources]
+    for targets in level.targets.split(max(1, MEMORY // len(sources))):
+        apart = torch.cdist(marks[targets], sources).square() + extra
+        apart += _depth_cost(depth[None] - level.depth[targets][:, None])
+        cost, place = apart.min(1)
+        found.append(level.sources[place])
+        costs.append(cost)
+    return torch.cat(found), torch.cat(costs)
+
+
+def _handed_on(
+    level: _Level, marks: Tensor, worn: Tensor, nearest: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    a, b = level.size
+    targets, own, depth = level.targets, marks[level.targets], level.depth[level.targets]
+    y, x = targets // b, targets % b
+    cost = _cost(level, (own, depth), marks, worn, nearest)
+    everywhere = torch.full((a * b,), -1)
+    for step in STEPS:
+        for dy, dx in ((0, step), (0, -step), (step, 0), (-step, 0)):
+            everywhere[targets] = nearest
+            neighbour = (y + dy).clamp(0, a - 1) * b + (x + dx).clamp(0, b - 1)
+            theirs = everywhere[neighbour]
+            their_y, their_x = theirs // b - dy, theirs % b - dx
+            valid = (theirs >= 0) & (their_y >= 0) & (their_y < a) & (their_x >= 0) & (their_x < b)
+            candidate = torch.where(valid, their_y * b + their_x, nearest)
+            nearest, cost = _better(level, (own, depth), marks, worn, (nearest, cost), candidate)
+    radius = max(a, b) // 4
+    while radius >= 1:
+        jump = torch.randint(-radius, radius + 1, (2, len(targets)), generator=generator)
+        candidate = (nearest // b + jump[0]).clamp(0, a - 1) * b + (nearest % b + jump[1]).clamp(0, b - 1)
+        nearest, cost = _better(level, (own, depth), marks, worn, (nearest, cost), candidate)
+        radius //= 3
+    return nearest, cost
+
+
+def _better(
+    level: _Level,
+    targets: tuple[Tensor, Tensor],
+    marks: Tensor,
+    worn: Tensor,
+    best: tuple[Tensor, Tensor],
+    candidate: Tensor,
+) -> tuple[Tensor, Tensor]:
+    nearest, cost = best
+    theirs = _cost(level, targets, marks, worn, candidate)
+    better = theirs < cost
+    return torch.where(better, candidate, nearest), torch.where(better, theirs, cost)
+
+
+def _cost(level: _Level, targets: tuple[Tensor, Tensor], marks: Tensor, worn: Tensor, sources: Tensor) -> Tensor:
+    own, depth = targets
+    apart = (marks.index_select(0, sources) - own).square().sum(1)
+    return apart + _depth_cost(level.depth[sources] - depth) + worn[sources]
+
+
+# --- agreement ------------------------------------------------------------------------------------------------------
+
+
+def _agreed(level: _Level, nearest: Tensor, cost: Tensor | None) -> Tensor:
+    """The picture that the sources of all patches make together, each counting more the better it fits."""
+    a, b = level.size
+    half = PATCH // 2
+    weight = torch.ones(len(nearest))
+    if cost is not None:
+        spread = cost[torch.isfinite(cost)].quantile(0.5) if len(cost) < 1 << 24 else cost.median()
+        weight = torch.exp(-cost / (2 * spread.clamp(min=1e-6))) + 1e-6
+    everywhere, weights = torch.full((a * b,), -1), torch.zeros(a * b)
+    everywhere[level.targets], weights[level.targets] = nearest, weight
+    hole = torch.nonzero(~level.known.flatten())[:, 0]
+    y, x = hole // b, hole % b
+    colours = level.colour.flatten(1).T.contiguous()
+    total, mass = torch.zeros(len(hole), 3), torch.zeros(len(hole), 1)
+    for dy in range(-half, half + 1):
+        for dx in range(-half, half + 1):
+            inside = (y + dy >= 0) & (y + dy < a) & (x + dx >= 0) & (x + dx < b)
+            voter = (y + dy).clamp(0, a - 1) * b + (x + dx).clamp(0, b - 1)
+            source = everywhere.index_select(0, voter) - dy * b - dx  # whole patches are known, so this is
+            near = float(np.exp(-(dy * dy + dx * dx) / (2 * (PATCH / 4) ** 2)))
+            share = (weights.index_select(0, voter) * near * inside)[:, None]
+            total += share * colours.index_select(0, source.clamp(0, a * b - 1))
+            mass += share
+    estimate = level.colour.clone()
+    estimate.view(3, -1)[:, hole] = (total / mass.clamp(min=1e-12)).T
+    return estimate
+
+
+def _finer(nearest: Tensor, coarse: _Level, fine: _Level) -> Tensor:
+    """A level's finds, for the pixels of one of twice its size."""
+    (a, b), width = fine.size, coarse.size[1]
+    everywhere = torch.zeros(coarse.known.numel(), dtype=torch.long)
+    everywhere[coarse.targets] = nearest
+    y, x = fine.targets // b, fine.targets % b
+    theirs = everywhere[(y // 2) * width + x // 2]
+    found_y, found_x = 2 * (theirs // width) + y % 2, 2 * (theirs % width) + x % 2
+    half = PATCH // 2
+    return found_y.clamp(half, a - 1 - half) * b + found_x.clamp(half, b - 1 - half)
+
+
+def _rgb(lab: Float[Tensor, "3 a b"]) -> Float[np.ndarray, "a b 3"]:
+    return cv2.cvtColor((lab.permute(1, 2, 0) * 100).contiguous().numpy(), cv2.COLOR_LAB2RGB).clip(0, 1)
