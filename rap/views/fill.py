@@ -11,6 +11,7 @@ source that is used more often than others grows dearer (Kaspar et al., Self tun
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -20,13 +21,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from rap.views.warp import fill_holes
+
 PATCH = 7
 """Side of a patch in px of its level."""
 
 COARSEST = 64
 """Long side in px of the known part from which halving goes on no further."""
 
-ROUNDS = (8, 4, 3, 1)
+ROUNDS = (6, 4, 3, 1)
 """Of matching and agreeing, from the coarsest level on; the last holds for all others."""
 
 DIRECTIONS = 24
@@ -38,15 +41,21 @@ EXHAUSTIVE = 3e7
 STEPS = (8, 4, 2, 1)
 """Px over which a find is handed on."""
 
-ASIDE = (0.02, 0.05)
+ASIDE = (0.002, 0.004)
 """Cost of a source that lies a long side of the known part away from the hole's nearest point there, along x and y.
 In squares of colour (Lab over 100, mean over a patch), as the others."""
 
-FARTHER, NEARER = 0.004, 0.06
+FARTHER, NEARER = 0.0004, 0.02
 """Cost of a source whose depth is e times the hole's, or 1 / e times."""
 
-WORN = 0.002
+WORN = 0.0001
 """Cost of a source that is used as often as all are on average, less that of one which is not."""
+
+TONE = 0.1
+"""Difference of colours at a hole's rim, in Lab over 100, up to which it is one of light; the rest is one of things."""
+
+CENTRED_PX = 1.5
+"""Standard deviation of what a patch counts around its centre."""
 
 MEMORY = 1 << 22
 """Pairs of patches compared at once."""
@@ -89,36 +98,29 @@ def exemplar_fill(
         known: what stays as it is.
         inverse_depth: positive; in holes that of what is to be filled in.
     """
-    if known.all():
+    if known.all() or not known.any():
         return colour
-    size = known.shape
-    rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return colour
-    side = max(np.ptp(rows), np.ptp(columns)) + 1
-    halvings = max(0, int(np.log2(side / COARSEST)))
-    levels = _levels(colour, known, inverse_depth, side, halvings)
+    levels = _levels(colour, known, inverse_depth)
     if not levels:
         return colour
     generator = torch.Generator().manual_seed(SEED)
-    nearest = None
-    estimate = levels[0].colour
+    estimate = _grown(levels[0])
+    nearest, cost = _best_of_all(levels[0], _marks(levels[0], estimate), torch.zeros(levels[0].known.numel()))
     for i, level in enumerate(levels):
-        if nearest is None:
-            estimate = _grown(level)
-            nearest = level.sources[torch.randint(len(level.sources), level.targets.shape, generator=generator)]
-        else:
+        if i:
             nearest = _finer(nearest, levels[i - 1], level)
-            estimate = _agreed(level, nearest, None)
+            estimate = _agreed(level, nearest, torch.zeros(len(nearest)))
         for _ in range(ROUNDS[min(i, len(ROUNDS) - 1)]):
             nearest, cost = _matched(level, estimate, nearest, generator)
             estimate = _agreed(level, nearest, cost)
-    filled = _rgb(estimate)[: size[0], : size[1]]
+    filled = _rgb(_in_tone(levels[-1], nearest, cost))[: known.shape[0], : known.shape[1]]
     return np.where(known[..., None], colour, filled).astype(np.float32)
 
 
-def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray, side: int, halvings: int) -> list[_Level]:
+def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) -> list[_Level]:
     """From the coarsest that has patches to copy from."""
+    side = max(int(np.ptp(np.flatnonzero(known.any(axis=axis)))) + 1 for axis in (0, 1))
+    halvings = max(0, int(np.log2(side / COARSEST)))
     multiple = 1 << halvings
     beyond = [(0, -n % multiple) for n in known.shape]
     lab = np.pad(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2LAB) / 100, [*beyond, (0, 0)], mode="edge")
@@ -298,32 +300,52 @@ def _cost(level: _Level, targets: tuple[Tensor, Tensor], marks: Tensor, worn: Te
 # --- agreement ------------------------------------------------------------------------------------------------------
 
 
-def _agreed(level: _Level, nearest: Tensor, cost: Tensor | None) -> Tensor:
-    """The picture that the sources of all patches make together, each counting more the better it fits."""
+def _agreed(level: _Level, nearest: Tensor, cost: Tensor) -> Tensor:
+    """The known picture, and in its holes what the patch says that fits best of those around: means of many would
+    grow smoother from round to round, and what is smooth then finds only what is smooth."""
+    best = torch.zeros(level.known.numel())
+    chosen = torch.zeros(level.known.numel(), dtype=torch.long)
+    for share, source in _votes(level, nearest, cost):
+        chosen = torch.where(share > best, source, chosen)
+        best = torch.maximum(share, best)
+    a, b = level.size
+    copied = level.colour.flatten(1).index_select(1, chosen).view(3, a, b)
+    return torch.where(level.known, level.colour, copied)
+
+
+def _in_tone(level: _Level, nearest: Tensor, cost: Tensor) -> Tensor:
+    """The mean of what all patches say, and what they say wrong of the known rim taken from the hole, smoothly."""
+    colours, a, b = level.colour.flatten(1).T.contiguous(), *level.size
+    total, mass = torch.zeros(a * b, 3), torch.zeros(a * b, 1)
+    for share, source in _votes(level, nearest, cost):
+        total += share[:, None] * colours.index_select(0, source)
+        mass += share[:, None]
+    said = (total / mass.clamp(min=1e-12)).T.reshape(3, a, b)
+    rim = torch.zeros(a * b, dtype=torch.bool)
+    rim[level.targets] = True
+    rim = rim.view(a, b) & level.known
+    wrong = ((level.colour - said) * rim).clamp(-TONE, TONE)
+    return torch.where(level.known, level.colour, said + fill_holes(wrong[None], rim[None])[0])
+
+
+def _votes(level: _Level, nearest: Tensor, cost: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """For every place in a patch: how much the patch that has each pixel there counts, and what it copies there.
+
+    A patch counts the more the better it fits, and the nearer to its centre the pixel lies.
+    """
     a, b = level.size
     half = PATCH // 2
-    weight = torch.ones(len(nearest))
-    if cost is not None:
-        spread = cost[torch.isfinite(cost)].quantile(0.5) if len(cost) < 1 << 24 else cost.median()
-        weight = torch.exp(-cost / (2 * spread.clamp(min=1e-6))) + 1e-6
-    everywhere, weights = torch.full((a * b,), -1), torch.zeros(a * b)
+    weight = torch.exp(-cost / (2 * cost.median().clamp(1e-6, 1))) + 1e-6
+    everywhere, weights = torch.zeros(a * b, dtype=torch.long), torch.zeros(a * b)
     everywhere[level.targets], weights[level.targets] = nearest, weight
-    hole = torch.nonzero(~level.known.flatten())[:, 0]
-    y, x = hole // b, hole % b
-    colours = level.colour.flatten(1).T.contiguous()
-    total, mass = torch.zeros(len(hole), 3), torch.zeros(len(hole), 1)
+    places = F.pad(everywhere.view(a, b), (half,) * 4)
+    shares = F.pad(weights.view(a, b), (half,) * 4)
     for dy in range(-half, half + 1):
         for dx in range(-half, half + 1):
-            inside = (y + dy >= 0) & (y + dy < a) & (x + dx >= 0) & (x + dx < b)
-            voter = (y + dy).clamp(0, a - 1) * b + (x + dx).clamp(0, b - 1)
-            source = everywhere.index_select(0, voter) - dy * b - dx  # whole patches are known, so this is
-            near = float(np.exp(-(dy * dy + dx * dx) / (2 * (PATCH / 4) ** 2)))
-            share = (weights.index_select(0, voter) * near * inside)[:, None]
-            total += share * colours.index_select(0, source.clamp(0, a * b - 1))
-            mass += share
-    estimate = level.colour.clone()
-    estimate.view(3, -1)[:, hole] = (total / mass.clamp(min=1e-12)).T
-    return estimate
+            rows, columns = slice(half + dy, half + dy + a), slice(half + dx, half + dx + b)
+            near = float(np.exp(-(dy * dy + dx * dx) / (2 * CENTRED_PX**2)))
+            source = places[rows, columns].flatten() - dy * b - dx
+            yield shares[rows, columns].flatten() * near, source.clamp(0, a * b - 1)
 
 
 def _finer(nearest: Tensor, coarse: _Level, fine: _Level) -> Tensor:
