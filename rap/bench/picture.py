@@ -7,6 +7,8 @@
     lens     vertical field of view against that of posed scenes, frames averaged by scene, beside 55 degrees for every
              picture, and beside one focal length for every long side
 
+    sheets   contact sheets of pictures, or of films' first frames, along presets, to be looked at
+
 Means over pictures (depth) and scenes (lens). What is not held out (`rap.train.monocular_data.is_held_out`) was trained
 on and stands in rows of its own, which no goal counts.
 """
@@ -26,6 +28,7 @@ import torch
 from jaxtyping import Float
 
 from rap.bench.measure import Figure, report
+from rap.bench.picture_sheets import write_sheets
 from rap.config import MONOCULAR_NETWORK
 from rap.errors import InputError
 from rap.train.monocular_data import is_held_out, pair_folders, read_pair, read_rgb
@@ -170,6 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         predict = MonocularDepth.from_pretrained(options.network).predict
+        if options.sheets:
+            written = write_sheets(options.pictures, options.sheets, predict)
+            print("\n".join(f"sheet: {path}" for path in written), file=sys.stderr, flush=True)
         found = depth_figures(_depth_rows(options, predict)) + lens_figures(_lens_rows(options, predict))
     except InputError as error:
         print(f"rap bench picture: {error}", file=sys.stderr)
@@ -212,6 +218,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--depth", nargs="*", type=Path, default=[], metavar="FOLDER", help="of pairs, or of such")
     parser.add_argument("--posed", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed scenes")
+    parser.add_argument("--pictures", nargs="*", type=Path, default=[], metavar="FILE", help="of --sheets")
+    parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="write contact sheets of --pictures there")
     parser.add_argument(
         "--network", type=Path, default=MONOCULAR_NETWORK, metavar="FOLDER", help="default: the one of the checkout"
     )

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from rap.views.edges import nearest_of
 from rap.views.warp import fill_holes
 
 PATCH = 7
@@ -53,6 +54,9 @@ WORN = 0.0001
 
 TONE = 0.1
 """Difference of colours at a hole's rim, in Lab over 100, up to which it is one of light; the rest is one of things."""
+
+BEFORE = 0.2
+"""Logarithm of inverse depths from which what is beside a hole stands before it."""
 
 CENTRED_PX = 1.5
 """Standard deviation of what a patch counts around its centre."""
@@ -143,15 +147,14 @@ def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) ->
 
 
 def _level(colour: np.ndarray, known: np.ndarray, depth: np.ndarray, side: float) -> _Level:
+    known, depth = _without_near_rims(known, depth)
     square = np.ones((PATCH, PATCH), np.uint8)
     whole = cv2.erode(known.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     reaching = cv2.dilate((~known).astype(np.uint8), square)
-    _, labels = cv2.distanceTransformWithLabels(
-        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    place = np.zeros(int(labels.max()) + 1, np.int64)
-    place[labels[known]] = np.flatnonzero(known)
-    rows, columns = np.divmod(place[labels], known.shape[1])
+    rows, columns = np.divmod(np.arange(known.size).reshape(known.shape), known.shape[1])
+    if known.any():
+        nearest = nearest_of(known)[1]
+        rows, columns = rows[known][nearest], columns[known][nearest]
     prior = np.stack([columns * np.sqrt(ASIDE[0]), rows * np.sqrt(ASIDE[1])], axis=-1) / side
     return _Level(
         torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1))),
@@ -161,6 +164,16 @@ def _level(colour: np.ndarray, known: np.ndarray, depth: np.ndarray, side: float
         torch.from_numpy(prior.reshape(-1, 2).astype(np.float32)),
         torch.from_numpy(depth.reshape(-1)),
     )
+
+
+def _without_near_rims(known: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Holes made to reach under what stands before them: it must not go on into what lies behind it."""
+    if known.all():
+        return known, depth
+    distance, nearest = nearest_of(~known)
+    behind = depth[~known][nearest]
+    before = known & (distance <= PATCH) & (depth > behind + BEFORE)
+    return known & ~before, np.where(before, behind, depth)
 
 
 # --- the coarsest level's start -------------------------------------------------------------------------------------
