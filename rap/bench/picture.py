@@ -7,6 +7,7 @@
     lens     vertical field of view against that of posed scenes, frames averaged by scene, beside 55 degrees for every
              picture, and beside one focal length for every long side
 
+    frames   one frame of posed clips given, the others along the true path, and fills compared (`picture_frames`)
     sheets   contact sheets of pictures, or of films' first frames, along presets, to be looked at
 
 Means over pictures (depth) and scenes (lens). What is not held out (`rap.train.monocular_data.is_held_out`) was trained
@@ -28,6 +29,7 @@ import torch
 from jaxtyping import Float
 
 from rap.bench.measure import Figure, report
+from rap.bench.picture_frames import fill_figures, fills, frames_figures, measure_frames
 from rap.bench.picture_sheets import write_sheets
 from rap.config import MONOCULAR_NETWORK
 from rap.errors import InputError
@@ -177,6 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             written = write_sheets(options.pictures, options.sheets, predict)
             print("\n".join(f"sheet: {path}" for path in written), file=sys.stderr, flush=True)
         found = depth_figures(_depth_rows(options, predict)) + lens_figures(_lens_rows(options, predict))
+        found += _frames_figures(options, predict)
     except InputError as error:
         print(f"rap bench picture: {error}", file=sys.stderr)
         return 2
@@ -211,6 +214,15 @@ def _lens_rows(options: argparse.Namespace, predict: Predict) -> dict[str, Row]:
     return rows
 
 
+def _frames_figures(options: argparse.Namespace, predict: Predict) -> list[Figure]:
+    rows, invented = {}, {}
+    for folder in options.frames:
+        row, found = measure_frames(folder, predict, options.network, fills())
+        rows[str(folder)], invented[str(folder)] = row, found
+        print(f"frames: {folder.name} {json.dumps(row)} {json.dumps(found)}", file=sys.stderr, flush=True)
+    return frames_figures(rows) + fill_figures(invented)
+
+
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -218,6 +230,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--depth", nargs="*", type=Path, default=[], metavar="FOLDER", help="of pairs, or of such")
     parser.add_argument("--posed", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed scenes")
+    parser.add_argument("--frames", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed clips")
     parser.add_argument("--pictures", nargs="*", type=Path, default=[], metavar="FILE", help="of --sheets")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="write contact sheets of --pictures there")
     parser.add_argument(

@@ -11,6 +11,7 @@ The world of the layers is the picture's camera. Lengths are in the unit of 1 / 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -68,6 +69,9 @@ MIXED = 0.03
 
 MATTE_NOISE = 0.05
 """Variance of colours against which the share of the near side is estimated; where both are alike the depth decides."""
+
+Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Colours (a, b, 3), smooth in holes, known (a, b) and inverse depth (a, b): the colours with holes filled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +138,7 @@ def lift(
     inverse_depth: Float[Tensor, "h w"],
     intrinsics: Float[np.ndarray, "4"],
     margins: tuple[float, float] = MARGINS,
+    fill: Fill = exemplar_fill,
 ) -> Layers:
     """The layers of a picture.
 
@@ -142,6 +147,7 @@ def lift(
         inverse_depth: 1 / z-depth, positive; ramps at edges may be soft.
         intrinsics: fx, fy, cx, cy in px of the picture.
         margins: of the canvas, in heights and widths of the picture.
+        fill: how what is invented is coloured; others are there to be compared with.
 
     Raises:
         ValueError: shapes that do not agree, inverse depth that is not positive.
@@ -165,7 +171,7 @@ def lift(
         near = edges.near_side(sharp, reach_px)
     rim = max(1, round(RIM * side))
     pad = round(margins[0] * h), round(margins[1] * w)
-    canvas = _background(colours, sharp, near, rim, pad)
+    canvas = _background(colours, sharp, near, rim, pad, fill)
     inner = slice(pad[0], pad[0] + h), slice(pad[1], pad[1] + w)
     front, behind = _soft_rims(colours, sharp, near, canvas.colour[inner], rim)
     canvas.colour[inner] = behind
@@ -197,7 +203,9 @@ class _Front:
     inverse_depth: np.ndarray
 
 
-def _background(colours: np.ndarray, sharp: np.ndarray, near: edges.Near, rim: int, pad: tuple[int, int]) -> _Canvas:
+def _background(
+    colours: np.ndarray, sharp: np.ndarray, near: edges.Near, rim: int, pad: tuple[int, int], fill: Fill
+) -> _Canvas:
     """The picture without what stands before something else, continued there and around."""
     known = ~cv2.dilate(near.mask.astype(np.uint8), edges.disc(rim)).astype(bool)
     if not known.any():  # everything is before something: a picture of noise
@@ -218,7 +226,7 @@ def _background(colours: np.ndarray, sharp: np.ndarray, near: edges.Near, rim: i
     limit = np.pad(np.minimum(near.limit, BEHIND * sharp), around, constant_values=np.inf)
     continued = np.minimum(planes[0].numpy().clip(low, high), limit)
     depth = np.where(seen, depth, continued)
-    return _Canvas(exemplar_fill(colour, seen, depth), depth, seen)
+    return _Canvas(fill(colour, seen, depth), depth, seen)
 
 
 def _soft_rims(
