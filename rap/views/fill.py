@@ -42,11 +42,11 @@ EXHAUSTIVE = 3e7
 STEPS = (8, 4, 2, 1)
 """Px over which a find is handed on."""
 
-ASIDE = (0.002, 0.004)
+ASIDE = (0.002, 0.012)
 """Cost of a source that lies a long side of the known part away from the hole's nearest point there, along x and y.
 In squares of colour (Lab over 100, mean over a patch), as the others."""
 
-FARTHER, NEARER = 0.0004, 0.02
+FARTHER, NEARER = 0.002, 0.02
 """Cost of a source whose depth is e times the hole's, or 1 / e times."""
 
 WORN = 0.0001

@@ -39,7 +39,7 @@ from rap.views.warp import (
     fill_holes,
 )
 
-MARGINS = (0.25, 0.35)
+MARGINS = (0.3, 0.4)
 """Of the canvas beyond the picture at each side, in its height and width: about what an arc of 20 degrees sees."""
 
 REACH = 0.6
