@@ -27,8 +27,8 @@ from rap.views.warp import fill_holes
 PATCH = 7
 """Side of a patch in px of its level."""
 
-COARSEST = 64
-"""Long side in px of the known part from which halving goes on no further."""
+COARSEST = 80
+"""Long side in px of the known part at most where all patches are compared."""
 
 ROUNDS = (6, 4, 3, 1)
 """Of matching and agreeing, from the coarsest level on; the last holds for all others."""
@@ -124,7 +124,7 @@ def exemplar_fill(
 def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) -> list[_Level]:
     """From the coarsest that has patches to copy from."""
     side = max(int(np.ptp(np.flatnonzero(known.any(axis=axis)))) + 1 for axis in (0, 1))
-    halvings = max(0, int(np.log2(side / COARSEST)))
+    halvings = max(0, int(np.ceil(np.log2(side / COARSEST))))
     multiple = 1 << halvings
     beyond = [(0, -n % multiple) for n in known.shape]
     lab = np.pad(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2LAB) / 100, [*beyond, (0, 0)], mode="edge")
