@@ -135,16 +135,16 @@ class PreviewClip:
         known_from: as in `Basis`.
         mp4: the file's bytes.
         coverage: share of the pixels that the clip has seen.
-        warning: where the path leads through a surface; empty where it does not, or nobody knows.
         seconds: what it took.
+        warning: where the path leads through a surface; empty where it does not, or nobody knows.
     """
 
     key: tuple[str, ...]
     known_from: str
     mp4: bytes
     coverage: float
-    warning: str = ""
     seconds: float = 0.0
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,16 @@ def cost_line(cost: Cost) -> Html:
     return tag("div", words, class_="rap-fact")
 
 
-def preview_video(preview: PreviewClip | None, take: Take | None = None) -> Html:
-    """The geometry preview, playing; empty before there is one, and where the take on show is the same, only larger."""
-    if preview is None or (take is not None and take.settings.layers and take.trajectory.hash == preview.key[-1]):
+def preview_on_show(preview: PreviewClip | None, take: Take | None) -> PreviewClip | None:
+    """None where the take on show is the same, only larger."""
+    if preview is None or take is None or not take.settings.layers or take.trajectory.hash != preview.key[-1]:
+        return preview
+    return None
+
+
+def preview_video(preview: PreviewClip | None) -> Html:
+    """The geometry preview, playing; empty before there is one."""
+    if preview is None:
         return NOTHING
     return tag(
         "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True, controls=True,

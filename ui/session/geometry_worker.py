@@ -209,7 +209,7 @@ def kept_preview(
         write_video(path / "preview.mp4", preview.frames_u8, fps)
         encoded = (path / "preview.mp4").read_bytes()
     warning = too_near(task.scene, task.trajectory) if task.is_picture else ""
-    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()), warning)
+    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()), warning=warning)
 
 
 def with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
