@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rap import formats
-from rap.config import FOOTAGE_SIDE, NUM_FRAMES, SIZE_BUCKETS
+from rap.config import FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE, SIZE_BUCKETS
 from rap.data.images import (
     FOCAL_35MM,
     crop_and_resize,
@@ -68,9 +68,9 @@ class Clip:
         name: what the upload is called, without suffix.
         notes: sentences on everything that was done to the upload which its owner may not expect.
         upload_size: (h, w) in pixels of the first frame as uploaded, before crop and resize; None for frames made here.
-        footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, long side at most FOOTAGE_SIDE pixels and
-            never enlarged, for what needs resolution rather than the model's sizes (tracks, depth, warping); None
-            where frames_u8 is all there is, or where the pictures have different sizes.
+        footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, never enlarged and long side at most
+            FOOTAGE_SIDE pixels (of a single picture PICTURE_FOOTAGE_SIDE), for what needs resolution rather than the
+            model's sizes (tracks, depth, warping); None where frames_u8 is all there is, or pictures differ in size.
         exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
             35 mm focal length and all agree; None otherwise, and for videos.
     """
@@ -266,7 +266,8 @@ def _loaded(upload: Upload, num_frames: int, start: int, stride: int | None, siz
             count = source.recount()  # before a refusal: metadata may claim too few
             indices = choose_frames(count, num_frames, start, stride, name=source.name)
         wanted = sorted(set(indices))
-        pictures, end = source.read(wanted, Shrink(size), to_end=stride is None)
+        shrink = Shrink(size, PICTURE_FOOTAGE_SIDE if len(wanted) == 1 else FOOTAGE_SIDE)
+        pictures, end = source.read(wanted, shrink, to_end=stride is None)
         if len(pictures) == len(wanted) and end in (None, count):
             return _clip(upload, indices, end, dict(zip(wanted, pictures, strict=True)))
         if not end:
@@ -409,14 +410,16 @@ class Shrunk:
 
 @dataclass
 class Shrink:
-    """Makes the frame and the footage of each picture in the one moment it is held; the first sets the frames' size."""
+    """Makes the frame and the footage, with this longest side, of each picture in the one moment it is held; the first
+    sets the frames' size."""
 
     size: tuple[int, int] | None
+    footage_side: int
 
     def __call__(self, image: Image.Image) -> Shrunk:
         whole = image.height, image.width
         self.size = self.size or fit_size(*whole)
-        footage = reduce_picture(image, reduced_size(whole, FOOTAGE_SIDE))
+        footage = reduce_picture(image, reduced_size(whole, self.footage_side))
         return Shrunk(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
 
 

@@ -70,6 +70,13 @@ def test_footage_is_whole_small_and_never_enlarged(tmp_path: Path, size, kept) -
         clip.footage_u8[0] = 0
 
 
+def test_a_single_picture_keeps_more(tmp_path: Path) -> None:
+    pictures = save(tmp_path / "a", numbered_frames(2, 900, 1200))
+    assert load_clip(pictures / "1.png").footage_size == (768, 1024)
+    assert load_clip(pictures, num_frames=1).footage_size == (768, 1024)
+    assert load_clip(pictures, num_frames=5).footage_size == (336, 448)
+
+
 def test_footage_shows_what_the_frames_cut_off(tmp_path: Path) -> None:
     picture = np.zeros((40, 200, 3), dtype=np.uint8)
     picture[:, :8] = 255  # left of the crop

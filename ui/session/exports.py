@@ -46,7 +46,8 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
     """Two takes in one mp4."""
-    videos = [take_frames(take.video, take.trajectory) for take in (a, b)]
+    size = max((take.size or take.trajectory.image_size for take in (a, b)), key=max)  # neither loses any
+    videos = [take_frames(take.video, take.trajectory, size) for take in (a, b)]
     path = folder / f"take-{a.number}-beside-{b.number}.mp4"
     write_video(path, side_by_side(*videos), playback_fps(a.trajectory.fps))
     return path
@@ -89,7 +90,7 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
         raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
     if kind == "mp4":
         return take.video
-    frames = take_frames(take.video, take.trajectory)
+    frames = take_frames(take.video, take.trajectory, take.size)
     path = folder / f"take-{take.number}.{'gif' if kind == 'gif' else 'zip'}"
     if kind == "gif":
         write_video(path, frames, playback_fps(take.trajectory.fps))
@@ -102,16 +103,20 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
 
 
 def saved_session(
-    folder: Path, document: Document, known_fov_y_rad: float | None, cloud: PointCloud | None = None
+    folder: Path,
+    document: Document,
+    known_fov_y_rad: float | None,
+    cloud: PointCloud | None = None,
+    flat: bool = False,
 ) -> Path:
-    """The session file, named after the clip, with the points of its refinement.
+    """The session file, named after the clip; arguments as `session_file.save`.
 
     Raises:
         InputError: there is nothing to save.
     """
     name = "" if document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", document.clip.name)
     path = folder / f"{name or 'session'}.rap.zip"
-    session_file.save(path, document, known_fov_y_rad, cloud)
+    session_file.save(path, document, known_fov_y_rad, cloud, flat)
     return path
 
 
