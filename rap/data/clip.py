@@ -459,15 +459,22 @@ def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *
 
 
 @dataclass(frozen=True)
-class Shrunk:
-    """What is kept of one picture: the model's frame, the footage, the same for following, its own (h, w), its 35 mm
-    focal length in mm. Of one that lies between the clip's frames only that for following."""
+class Detail:
+    """What is kept of a picture of the clip: the model's frame, the footage, its own (h, w), its 35 mm focal length."""
 
-    frame_u8: UInt8[np.ndarray, "h w 3"] | None
-    footage_u8: UInt8[np.ndarray, "H W 3"] | None
-    film_u8: UInt8[np.ndarray, "H W 3"]
+    frame_u8: UInt8[np.ndarray, "h w 3"]
+    footage_u8: UInt8[np.ndarray, "H W 3"]
     size: tuple[int, int]
     focal_35mm: float | None
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """What is kept of any picture that is read: that for following, its (h, w), and the rest if it is the clip's."""
+
+    film_u8: UInt8[np.ndarray, "H W 3"]
+    size: tuple[int, int]
+    detail: Detail | None
 
 
 @dataclass
@@ -486,13 +493,13 @@ class Shrink:
     def __call__(self, image: Image.Image) -> Shrunk:
         whole = image.height, image.width
         self.size = self.size or fit_size(*whole)
-        between = not self.chosen[self.done]
+        film, mine = reduce_picture(image, reduced_size(whole, FILM_SIDE)), self.chosen[self.done]
         self.done += 1
-        film = reduce_picture(image, reduced_size(whole, FILM_SIDE))
-        if between:
-            return Shrunk(None, None, film, whole, None)
+        if not mine:
+            return Shrunk(film, whole, None)
         footage = reduce_picture(image, reduced_size(whole, FOOTAGE_SIDE))
-        return Shrunk(crop_and_resize(image, self.size), footage, film, whole, image.info.get(FOCAL_35MM))
+        detail = Detail(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
+        return Shrunk(film, whole, detail)
 
 
 def _clip(
@@ -502,7 +509,7 @@ def _clip(
     kept: dict[int, Shrunk],
 ) -> Clip:
     source = upload.source
-    pictures = [kept[i] for i in indices]
+    pictures = [detail for i in indices if (detail := kept[i].detail) is not None]
     frames_u8 = np.stack([picture.frame_u8 for picture in pictures])
     sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
@@ -534,7 +541,7 @@ def _film(kept: dict[int, Shrunk]) -> Film | None:
     return Film(np.stack([picture.film_u8 for picture in kept.values()]), tuple(kept))
 
 
-def _exif_fov_y_rad(pictures: Sequence[Shrunk], size: tuple[int, int]) -> float | None:
+def _exif_fov_y_rad(pictures: Sequence[Detail], size: tuple[int, int]) -> float | None:
     """The one vertical field of view that all pictures' EXIF gives for the cropped frames; None without such a one."""
     found = []
     for picture in pictures:

@@ -49,7 +49,8 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
     PATH_FRAMES.check(len(frames), "the clip has", "take fewer")
     size, fov_y_rad = values["upload_size"], values["exif_fov_y_rad"]
     return Clip(
-        **pictures,
+        frames_u8=frames,
+        footage_u8=pictures.get("footage_u8"),
         fps=number(values["fps"], "fps", 1e-3, 1e6),
         trajectory=trajectory,
         frame_indices=tuple(whole(index, "frame_indices") for index in listed(values["frame_indices"], PATH_FRAMES)),

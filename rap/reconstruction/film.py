@@ -31,6 +31,7 @@ from rap.reconstruction.refine import (
     lens_of,
     report_of,
     source_depth,
+    too_few_reason,
     turned_bundle,
     turning_reason,
 )
@@ -81,9 +82,10 @@ def refine_film(
     start = trajectory.relative_to(trajectory.source)
     flow = follow_film(film_u8)
     keys = _on_keys(film_u8, flow, start, lens_of(start, known_fov_y_rad, trust_focal))
-    if keys is None:
-        reason = f"No camera path was found in the film's {len(film_u8)} frames; the given trajectory is kept."
-        return finished(kept(trajectory, flow, "too_few_tracks", reason), started)
+    if keys.best.tied.sum() < 2:
+        return finished(
+            kept(trajectory, keys.best.tracks, "too_few_tracks", too_few_reason(flow, len(film_u8))), started
+        )
     if keys.best.score < MIN_SHARE:
         reason = (
             f"Only {keys.best.score:.0%} of the tracks agree with one moving camera and a scene at rest; "
@@ -97,7 +99,7 @@ def _checked(film_u8: np.ndarray, at: np.ndarray, trajectory: Trajectory) -> tup
     film_u8 = check_frames(film_u8)
     if at.shape != (len(trajectory),) or (np.diff(at) < 0).any() or not 0 <= at[0] <= at[-1] < len(film_u8):
         raise ValueError(
-            f"at must have one frame of the {len(film_u8)} for each of the {len(trajectory)} cameras, ascending, got {at}"
+            f"at must have one frame of the {len(film_u8)} for each of the {len(trajectory)} cameras, got {at}"
         )
     if film_u8.shape[1:3] != trajectory.image_size:
         raise ValueError(
@@ -107,8 +109,8 @@ def _checked(film_u8: np.ndarray, at: np.ndarray, trajectory: Trajectory) -> tup
     return film_u8, at
 
 
-def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -> _Keys | None:
-    """The path of the key frames, adjusted; None where they show none."""
+def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -> _Keys:
+    """The path of the key frames, adjusted; from a camera at rest where they show no other start."""
     frames = key_frames(flow)
     features = detect_features(film_u8[frames], FEATURES)
     known = lens.intrinsics[start.source] if lens.focal == "fixed" else None
@@ -117,16 +119,16 @@ def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -
     matched = join_matches(features, pairs, flow.image_size)
     tracks = Tracks.concatenate([thinned(matched, MATCHED_A_FRAME), thinned(flow.at(frames), TRACKS_A_FRAME)])
     found = start_from_tracks(tracks, known)[0]
+    rows = np.tile(lens.intrinsics[start.source], (len(frames), 1))
     if found is None:
-        return None
-    rows = found.intrinsics
-    lens = lens.found(rows, flow.image_size[0]) if found.parallax else lens
-    lens = replace(
-        lens, intrinsics=rows if found.parallax else np.tile(lens.intrinsics[start.source], (len(frames), 1))
-    )
-    placed = found.registered
-    tracks = tracks.where(placed[tracks.frame])
-    best = adjusted_candidate("frames", tracks, found.Ts_world_camera, rows, lens, int(np.flatnonzero(placed)[0]))
+        lens, still = replace(lens, intrinsics=rows), np.tile(np.eye(4), (len(frames), 1, 1))
+        return _Keys(frames, adjusted_candidate("prediction", tracks, still, rows, lens, 0), lens, matched)
+    if found.parallax:
+        rows = found.intrinsics
+        lens = lens.found(rows, flow.image_size[0])
+    lens, placed = replace(lens, intrinsics=rows), found.registered
+    tracks, fixed = tracks.where(placed[tracks.frame]), int(np.flatnonzero(placed)[0])
+    best = adjusted_candidate("frames", tracks, found.Ts_world_camera, found.intrinsics, lens, fixed, placed)
     return _Keys(frames, best, lens, matched)
 
 

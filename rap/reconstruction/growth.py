@@ -46,6 +46,7 @@ GROWTH_ITERATIONS, GROWN_ITERATIONS, LOCAL_ITERATIONS = 9, 10, 5
 GROWTH_SCALE_PX = 3.0  # of the robust kernel while growing: new frames are a few pixels off and must be heard
 SMALL = 12  # frames that are always adjusted together
 MUCH_MORE = 1.25  # times the frames of the last time that all were
+MIN_PIECE = 5  # frames that nothing ties to the others, but which are tied to each other
 MIN_FREE_FOCAL = 5  # frames that tell a focal length
 MOVED_NEIGHBOURS, STILL_NEIGHBOURS = 5, 10  # of a new frame, by shared points
 
@@ -335,7 +336,45 @@ def grown(sightings: Sightings, model: Model, prior: tuple[float, float] | None,
 def reconstructed(
     sightings: Sightings, intrinsics: Float[np.ndarray, "4"], prior: tuple[float, float] | None
 ) -> Model | None:
-    """The model of the seed that does best when it is grown a little, grown to its end; None without a seed."""
+    """The model of all frames that can be located, in pieces where nothing ties them; None without a seed.
+
+    The pieces stand as `_set_beside` leaves them: nobody knows how they lie to each other.
+    """
+    model = _piece(sightings, intrinsics, prior)
+    while model is not None and (~model.registered).sum() >= MIN_PIECE:
+        rest = np.flatnonzero(~model.registered)
+        other = _piece(Sightings.of(sightings.tracks.at(rest)), model.intrinsics, None)
+        if other is None or other.registered.sum() < MIN_PIECE:
+            break
+        theirs, ours = rest[other.registered], np.flatnonzero(model.registered)
+        if theirs.max() > ours.min() and theirs.min() < ours.max():
+            break  # between frames that are located: these tell more of where it is
+        model = _set_beside(model, other, rest)
+    return model
+
+
+def _set_beside(model: Model, other: Model, rest: Int[np.ndarray, " r"]) -> Model:
+    """With another piece, of frames `rest`, as if the camera had stood still between the nearest frames of the two."""
+    theirs = rest[other.registered]
+    ours = np.flatnonzero(model.registered)
+    i, j = np.unravel_index(np.abs(ours[:, None] - theirs).argmin(), (len(ours), len(theirs)))
+    near, begin = model.Ts[ours[i]], other.Ts[other.registered][j]
+    depths = [_median_depth(some.points, T) for some, T in ((model, near), (other, begin))]
+    steps = se3.inverse(begin) @ other.Ts[other.registered]
+    steps[:, :3, 3] *= depths[0] / depths[1]
+    Ts, registered = model.Ts.copy(), model.registered.copy()
+    Ts[theirs], registered[theirs] = near @ steps, True
+    return replace(model, Ts=Ts, registered=registered)
+
+
+def _median_depth(points: Float[np.ndarray, "p 3"], T_world_camera: Float[np.ndarray, "4 4"]) -> float:
+    depths = (points - T_world_camera[:3, 3]) @ T_world_camera[:3, 2]
+    depths = depths[depths > 0]  # unknown ones are NaN
+    return float(np.median(depths)) if len(depths) else 1.0
+
+
+def _piece(sightings: Sightings, intrinsics: Float[np.ndarray, "4"], prior: tuple[float, float] | None) -> Model | None:
+    """The model of the seed that does best when it is grown a little, grown to its end."""
     seeds = find_seeds(sightings, intrinsics, seed_pairs(sightings))
     trials = [grown(sightings, planted(sightings, seed, intrinsics), prior, TRIAL_FRAMES) for seed in seeds]
     if not trials:

@@ -202,7 +202,7 @@ def refine_trajectory(
         best = _against_frames(best, flow, frames_u8, start, lens)
     best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
-        return finished(kept(trajectory, best.tracks, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
+        return finished(kept(trajectory, best.tracks, "too_few_tracks", too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
     turned = turned_bundle(best, lens, start.source)
     if turned is not None:
@@ -252,7 +252,8 @@ def _tied_frames(tracks: Tracks, source: int) -> np.ndarray:
     return tied
 
 
-def _too_few_reason(tracks: Tracks, num_frames: int) -> str:
+def too_few_reason(tracks: Tracks, num_frames: int) -> str:
+    """Why nothing could be done with what was followed."""
     if num_frames == 1:
         return "One frame shows no motion; the given trajectory is kept."
     return (
@@ -266,10 +267,19 @@ def _fits_px(tracks: Tracks) -> float:
 
 
 def adjusted_candidate(
-    name: StartName, tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, lens: Lens, source: int
+    name: StartName,
+    tracks: Tracks,
+    Ts: np.ndarray,
+    intrinsics: np.ndarray,
+    lens: Lens,
+    source: int,
+    placed: np.ndarray | None = None,
 ) -> Candidate:
-    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame."""
-    tied = _tied_frames(tracks, source)
+    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame.
+
+    Of the frames `placed` in the start, or else of those tied to the source.
+    """
+    tied = _tied_frames(tracks, source) if placed is None else placed
     tracks = tracks.where(tied[tracks.frame])
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
