@@ -19,6 +19,7 @@ from torch import Tensor
 from rap.data import Clip
 from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
+from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
@@ -205,7 +206,7 @@ class Scene:
 
 
 def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None) -> Refinement:
-    """Fit a predicted path to the tracks of the clip's whole frames.
+    """Fit a predicted path to points tracked through the clip's whole frames and the film between them.
 
     Args:
         trajectory: one camera for each of the clip's frames, as predicted.
@@ -220,8 +221,14 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
         intrinsics = np.tile(intrinsics_from_fov(known_fov_y_rad, clip.image_size), (len(clip), 1))
         on_footage = clip.on_footage(replace(trajectory, intrinsics=intrinsics))
         known = float(fov_y_from_intrinsics(on_footage.intrinsics[0], on_footage.image_size[0]))
-    found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
-    return replace(found, trajectory=clip.on_frames(found.trajectory))
+    if clip.film is None:
+        found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
+        return replace(found, trajectory=clip.on_frames(found.trajectory))
+    on_film = on_footage.resized(clip.film.image_size)
+    found = refine_film(clip.film.frames_u8, clip.film.places(clip.frame_indices), on_film, known_fov_y_rad=known)
+    if found.points is None and found.report.verdict != "no_parallax":
+        return replace(found, trajectory=trajectory)
+    return replace(found, trajectory=clip.on_frames(found.trajectory.resized(clip.footage_size)))
 
 
 MEASURED = ("refined", "no_parallax")

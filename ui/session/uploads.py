@@ -66,7 +66,7 @@ def packed_upload(paths: list[str], num_frames: int) -> Packed:
     if films:
         others = [path for path in footage if path not in films]
         raise InputError(f"{_names(films + others)}: {len(footage)} files at once; give one video, or several images")
-    clip = load_clip(footage[0] if len(footage) == 1 else footage, num_frames=num_frames)
+    clip = load_clip(footage[0] if len(footage) == 1 else footage, num_frames=num_frames, film=True)
     if not cameras:
         return packed_clip(clip)
     with reading(_names(cameras)):
