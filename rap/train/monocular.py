@@ -34,8 +34,8 @@ SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 SMALLER = ((0.6, 64), (0.85, 32), (math.inf, 0))
 """Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
-SHARES = {"clips": 0.40, "permissive": 0.15, "labels": 0.25, "nyuv2_labeled": 0.35, "research_only": 0.05}
-"""Of the cut-outs, of the sources that there are. Folders of a kind share its own by the roots of their sizes."""
+SHARES = {"clips": 0.45, "permissive": 0.20, "labels": 0.35, "nyuv2_labeled": 0.35, "research_only": 0.05}
+"""Of the cut-outs, of the sources that there are. Parts of a kind share its own by the roots of their sizes."""
 
 EVERY, JUDGED = 300, 48
 SQUEEZE = 0.3
@@ -131,7 +131,8 @@ def monocular_loss(
     ratio, true_ratio = over_median(inverse_depth, cuts.known), over_median(truth, cuts.known)
     squeezed = (ratio + SQUEEZE).log() - (true_ratio + SQUEEZE).log()
     freed = freed_of_scale_and_shift(inverse_depth, cuts.known) - freed_of_scale_and_shift(truth, cuts.known)
-    by_ratio = _mean(_bounded(squeezed.abs(), BOUNDED), cuts.known) + GRADIENT_WEIGHT * gradients(squeezed, cuts.known)
+    by_ratio = _mean(_bounded(squeezed.abs(), BOUNDED), cuts.known)
+    by_ratio = by_ratio + GRADIENT_WEIGHT * cuts.edges * gradients(squeezed, cuts.known)
     by_shape = _mean(_bounded(freed.abs(), RELATIVE_BOUNDED), cuts.known)
     depth = torch.where(cuts.is_relative, RELATIVE_WEIGHT * by_shape, by_ratio + FREED_WEIGHT * by_shape)
     depth = depth + ANCHOR_WEIGHT * _median(inverse_depth, cuts.known).clamp(min=1e-6).log().abs().flatten()
@@ -302,8 +303,7 @@ def read_sources(settings: MonocularTraining) -> tuple[list[data.Source], list[d
         if settings.pairs:
             sources += pair_sources(Path(settings.pairs) / kind)
     if settings.labels:
-        pictures = data.read_labelled(Path(settings.labels), Path(settings.textures))
-        sources.append(data.Source("labels", SHARES["labels"], pictures))
+        sources += shared_out("labels", data.read_labelled(Path(settings.labels), Path(settings.textures)))
     for source in sources:
         print(f"{source.name}: {len(source.pictures)} pictures, share {source.share:.3f}", flush=True)
     rng = np.random.default_rng(0)
@@ -314,11 +314,16 @@ def read_sources(settings: MonocularTraining) -> tuple[list[data.Source], list[d
 def pair_sources(kind: Path) -> list[data.Source]:
     """The folders of pairs of one kind that are not held out: large ones of their own, the others share."""
     read = {folder.name: data.read_pairs(folder) for folder in data.pair_folders(kind)}
-    read = {name: pictures for name, pictures in read.items() if pictures}
-    roots = {name: len(pictures) ** 0.5 for name, pictures in read.items() if name not in SHARES}
+    large = [data.Source(name, SHARES[name], read.pop(name)) for name in list(read) if name in SHARES and read[name]]
+    return large + shared_out(kind.name, {name: pictures for name, pictures in read.items() if pictures})
+
+
+def shared_out(kind: str, parts: dict[str, tuple[data.Picture, ...]]) -> list[data.Source]:
+    """Sources that share their kind's part of the cut-outs by the roots of their sizes."""
+    roots = {name: len(pictures) ** 0.5 for name, pictures in parts.items()}
     return [
-        data.Source(name, SHARES.get(name) or SHARES[kind.name] * roots[name] / sum(roots.values()), pictures)
-        for name, pictures in read.items()
+        data.Source(name, SHARES[kind] * roots[name] / sum(roots.values()), pictures)
+        for name, pictures in parts.items()
     ]
 
 
@@ -330,7 +335,7 @@ def label_photographs(settings: MonocularLabelling) -> None:
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     teacher = MonocularDepth.from_pretrained(Path(settings.teacher))
-    names = data.photograph_names(Path(settings.textures))[:: settings.every]
+    names = list(data.photograph_kinds(Path(settings.textures)))[:: settings.every]
     inverse_depth, focal = [], []
     for name in tqdm(names, desc="labels", mininterval=15):
         frame_u8 = data.read_rgb(Path(settings.textures) / name)
