@@ -62,7 +62,7 @@ def test_nothing_is_right_before_the_lens_and_nothing_fills_the_picture() -> Non
     for seed in range(20):
         plan = plan_still(np.random.default_rng(seed), (32, 48), texture_bank(None, 16))
         assert plan.scene.is_free(plan.views.Ts_scene_camera[:, :3, 3], 0.0)
-        assert stills.is_telling(plan.scene, plan.views)
+        assert stills.is_telling(plan.scene, plan.views, stills.MOST_OF_A_WALL)
 
 
 def test_close_ups_of_walls_show_a_wall_at_a_slant() -> None:
