@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from rap.errors import InputError
 from rap.train import monocular_data as data
-from rap.train.clock import Interruption, seconds
-from rap.train.networks import rate
+from rap.train.clock import Clock, Interruption
+from rap.train.networks import rate, train_step
 from rap.train.optimizers import set_rate
-from rap.train.state import CsvLog, resume_model, save_model, saved_seconds
+from rap.train.state import CsvLog, resume_model, running_mean, save_model, saved_seconds
 from rap.views.guided import guided_upsample
 from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwork, load_network, save_network
 
@@ -189,32 +189,27 @@ def train_monocular(settings: MonocularTraining) -> None:
     optimizer = _optimizer(network, settings)
     ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=2 / 3, foreach=True)
     start = resume_model(out, network, [optimizer], ema) if settings.resume else 0
-    before_s = saved_seconds(out) if start else 0.0
+    clock, recent = Clock(settings, saved_seconds(out) if start else 0.0), []
     log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start and start + 1)
-    began, recent = seconds(settings.cpu_time), []
     with Interruption() as interruption:
         for step in tqdm(itertools.count(start), desc="monocular", mininterval=30):
-            elapsed_s = before_s + seconds(settings.cpu_time) - began
-            progress = elapsed_s / (60 * settings.minutes) if settings.minutes else step / settings.steps
+            progress = clock.progress(step)
             last = progress >= 1 or interruption.signal is not None
             if (step % EVERY == 0 and step > start) or last:
-                _record(out, network, [optimizer], ema, log, judged, (step, recent, elapsed_s))
+                _record(out, network, [optimizer], ema, log, judged, (step, recent, clock.elapsed_s()))
                 recent.clear()
             if last:
                 break
             set_rate(optimizer, rate(step, progress))
-            recent.append(_train_step(network, optimizer, sources, settings, (step, progress)))
+            loss = _loss_of_a_step(network, sources, settings, (step, progress))
+            recent.append(train_step(network, optimizer, loss))
             ema.step(network.parameters())
         interruption.raise_if_told()
 
 
-def _train_step(
-    network: MonocularNetwork,
-    optimizer: torch.optim.Optimizer,
-    sources: list[data.Source],
-    settings: MonocularTraining,
-    where: tuple[int, float],
-) -> float:
+def _loss_of_a_step(
+    network: MonocularNetwork, sources: list[data.Source], settings: MonocularTraining, where: tuple[int, float]
+) -> Float[Tensor, ""]:
     step, progress = where
     rng = np.random.default_rng([settings.seed, step])
     h, w = SIZES[rng.integers(len(SIZES))]
@@ -222,12 +217,7 @@ def _train_step(
     cuts = data.draw_cuts(sources, rng, settings.batch, (h - less, w - less))
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
         inverse_depth, log_focal = network(cuts.picture)
-    loss = monocular_loss(inverse_depth.float(), log_focal.float(), cuts)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
-    return loss.item()
+    return monocular_loss(inverse_depth.float(), log_focal.float(), cuts)
 
 
 def _record(
@@ -241,11 +231,9 @@ def _record(
 ) -> None:
     """A row of the log, the running mean as it would be used, and all that a resumed run needs."""
     step, recent, elapsed_s = state
-    ema.store(network.parameters())
-    ema.copy_to(network.parameters())
-    log.write(step, float(np.mean(recent)) if recent else float("nan"), *_judge(network, judged), elapsed_s)
-    save_network(network, out / "network")
-    ema.restore(network.parameters())
+    with running_mean(ema, network):
+        log.write(step, float(np.mean(recent)) if recent else float("nan"), *_judge(network, judged), elapsed_s)
+        save_network(network, out / "network")
     save_model(out, network, optimizers, ema, step, elapsed_s)
 
 
