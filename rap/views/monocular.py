@@ -49,6 +49,9 @@ DETAIL_SIDE = 1280
 SHARPNESS = 8.0
 """Of the softplus that keeps inverse depths positive: linear from a quarter of the median on."""
 
+LEAK = 0.1
+"""Of the last ReLU: where all features fell silent, in skies, the inverse depth could not fall below 0.6."""
+
 USUAL_FOCAL = 0.85
 """Focal length over the long side that an untrained network says: a phone's."""
 
@@ -141,7 +144,8 @@ class MonocularNetwork(nn.Module):
             coarse = self.ups[k](x)  # fewer channels are cheaper to enlarge
             fine = self.laterals[k](features[k])
             x = self.units[k](fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False))
-        return F.softplus(self.head(F.relu(x)), beta=SHARPNESS)[:, 0], self.lens(summary)[:, 0]
+        x = self.head(F.leaky_relu(x, LEAK))  # without the leak nothing is farther than the head's offset
+        return F.softplus(x, beta=SHARPNESS)[:, 0], self.lens(summary)[:, 0]
 
 
 class _Unit(nn.Module):
