@@ -55,6 +55,18 @@ def tiny() -> MonocularDepth:
     return MonocularDepth(tiny_network())
 
 
+def test_silent_features_can_still_be_pushed_farther():
+    """Skies: where every feature is negative, the head still learns, and what it says is not its offset alone."""
+    network = tiny_network()
+    with torch.no_grad():
+        for lateral in network.laterals:
+            assert lateral.bias is not None
+            lateral.bias.fill_(-50.0)
+    inverse_depth, _ = network(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+    inverse_depth.sum().backward()
+    assert network.head.weight.grad is not None and network.head.weight.grad.abs().sum() > 0
+
+
 # --- encoder ----------------------------------------------------------------------------------------------------------
 
 
