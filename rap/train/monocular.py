@@ -319,20 +319,19 @@ def shared_out(kind: str, parts: dict[str, tuple[data.Picture, ...]]) -> list[da
 
 
 def label_photographs(settings: MonocularLabelling) -> None:
-    """Write `labels.npz`: names, inverse depth with median 1, focal lengths over the long side."""
+    """Write `labels.npz`: names, and inverse depth with median 1."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     teacher = MonocularDepth.from_pretrained(Path(settings.teacher))
     names = list(data.photograph_kinds(Path(settings.textures)))[:: settings.every]
-    inverse_depth, focal = [], []
+    inverse_depth = []
     for name in tqdm(names, desc="labels", mininterval=15):
         frame_u8 = data.read_rgb(Path(settings.textures) / name)
-        coarse, found = teacher.coarse(frame_u8)
+        coarse, _ = teacher.coarse(frame_u8)
         inverse_depth.append(guided_upsample(coarse, frame_u8.astype(np.float32) / 255).astype(np.float16))
-        focal.append(found)
     partial = out / (data.LABELS + ".part")
     with partial.open("wb") as file:
-        np.savez(file, names=np.array(names), inverse_depth=np.stack(inverse_depth), focal=np.array(focal))
+        np.savez(file, names=np.array(names), inverse_depth=np.stack(inverse_depth))
     partial.replace(out / data.LABELS)
 
 

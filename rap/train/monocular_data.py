@@ -65,11 +65,8 @@ FOCAL_LENGTHS = {
 """Focal length over the long side, where the data set's camera is published."""
 
 LABELS = "labels.npz"
-TRUSTED_LENS, LABELLED_LENS = 1.0, 0.3
-"""How much a lens counts that is known, and one that a teacher guessed."""
-
-EXACT_EDGES, MEASURED_EDGES = 1.0, 0.25
-"""How much edges count that were rendered, and those of sensors, which are ragged or filled in."""
+EXACT_EDGES, MEASURED_EDGES, LABELLED_EDGES = 1.0, 0.25, 0.0
+"""How much edges count that were rendered, those of sensors, which are ragged or filled in, and a teacher's: soft."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +77,6 @@ class Picture:
         frame_u8: (h, w, 3) RGB.
         inverse_depth: (h, w) float16 of any scale; 0 where it is not known.
         focal: focal length over the long side; NaN where it is not known.
-        lens_weight: how much that counts.
         is_relative: whether the inverse depth's shift is unknown, too.
         edges: how much the gradients of its depth count.
     """
@@ -88,7 +84,6 @@ class Picture:
     frame_u8: np.ndarray
     inverse_depth: np.ndarray
     focal: float = math.nan
-    lens_weight: float = TRUSTED_LENS
     is_relative: bool = False
     edges: float = EXACT_EDGES
 
@@ -189,18 +184,15 @@ def photograph_kinds(textures: Path) -> dict[str, str]:
 
 
 def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]]:
-    """Photographs with the depth and the lens that a teacher says, by their kinds.
-
-    Their depth counts as relative: the pairs that taught the teacher are of rooms; out of doors its shift is wrong.
-    """
+    """Photographs with the depth that a teacher says, by their kinds."""
     path = Path(labels) / LABELS
     if not path.is_file():
         raise InputError(f"--labels {labels}: holds no {LABELS}; make it with rap train monocular-labels")
     with np.load(path, allow_pickle=False) as file:
-        names, inverse, focal = file["names"], file["inverse_depth"], file["focal"]
+        names, inverse = file["names"], file["inverse_depth"]
     kinds, found = photograph_kinds(textures), {}
     for k, name in enumerate(map(str, names)):
-        picture = Picture(read_rgb(Path(textures) / name), inverse[k], float(focal[k]), LABELLED_LENS, is_relative=True)
+        picture = Picture(read_rgb(Path(textures) / name), inverse[k], edges=LABELLED_EDGES)
         found[kinds[name]] = (*found.get(kinds[name], ()), picture)
     return found
 
@@ -209,6 +201,9 @@ def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]
 
 FOCAL_MEDIAN, FOCAL_SPREAD = 0.85, 0.3
 """Lenses wanted: median of the focal length over the long side, and the standard deviation of its log."""
+
+WEIGHED_FOCAL = 0.65
+"""Where lenses count most: cutting makes long ones commoner, and so the median of what counts is the one wanted."""
 
 MIN_CUT, MIN_KNOWN_SHARE, ATTEMPTS = 0.5, 0.08, 8
 LEAST_MEDIAN = 0.1
@@ -267,13 +262,12 @@ def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cut
     inverse_depth = torch.from_numpy(np.stack(inverse).astype(np.float32))
     focal = torch.tensor(focals, dtype=torch.float32)
     is_known = torch.isfinite(focal)
-    weight = torch.tensor([p.lens_weight for p in pictures]) * usual(focal)
     return Cuts(
         picture.contiguous(memory_format=torch.channels_last),
         inverse_depth,
         (inverse_depth > 0) & torch.tensor([has_unit(values) for values in inverse])[:, None, None],
         torch.where(is_known, focal, 1.0).log(),
-        torch.where(is_known, weight, 0.0),
+        torch.where(is_known, usual(focal), 0.0),
         torch.tensor([p.is_relative for p in pictures]),
         torch.tensor([p.edges for p in pictures]),
     )
@@ -286,8 +280,8 @@ def has_unit(inverse: Float[np.ndarray, "h w"]) -> bool:
 
 
 def usual(focal: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """How much a lens counts, by how far it is from the usual one: cutting makes long ones commoner than they are."""
-    return torch.exp(-0.5 * ((focal / FOCAL_MEDIAN).log() / FOCAL_SPREAD) ** 2)
+    """How much a lens counts, by how far it is from WEIGHED_FOCAL."""
+    return torch.exp(-0.5 * ((focal / WEIGHED_FOCAL).log() / FOCAL_SPREAD) ** 2)
 
 
 def cut_out(

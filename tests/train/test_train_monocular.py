@@ -150,8 +150,20 @@ def test_a_cut_out_of_the_sky_has_no_unit():
 
 
 def test_the_usual_lens_counts_most():
-    weights = data.usual(torch.tensor([0.85, 0.6, 1.2, 3.0])).tolist()
+    weights = data.usual(torch.tensor([0.65, 0.45, 0.95, 2.5])).tolist()
     assert weights[0] == pytest.approx(1) and max(weights[1:3]) < 0.8 and weights[3] < 0.01
+
+
+def test_what_counts_of_lenses_after_cutting_is_about_the_one_wanted():
+    rng, found = np.random.default_rng(5), []
+    for _ in range(800):
+        own = float(np.clip(0.8 * math.exp(0.32 * rng.normal()), 0.42, 2.5))  # as stills are rendered
+        part = data._drawn_part(picture_of_a_gradient(own), rng, (96, 128), False)
+        found.append(own * 160 / (part.scale * 128))
+    focal = np.sort(found)
+    counted = np.cumsum(data.usual(torch.tensor(focal)).numpy())
+    median = focal[np.searchsorted(counted, counted[-1] / 2)]
+    assert median == pytest.approx(data.FOCAL_MEDIAN, rel=0.08) and np.median(focal) > 1.05 * data.FOCAL_MEDIAN
 
 
 def test_cut_outs_are_of_pictures_held_alike():
@@ -291,7 +303,7 @@ def test_a_teacher_labels_and_a_student_learns_and_goes_on(materials: Path):
     assert main(["monocular-labels", "--teacher", f"{teacher}/network", "--textures", textures, "--out", labels]) == 0
     labelled = data.read_labelled(Path(labels), Path(textures))["photo (flowers)"]
     assert len(labelled) == 1 and labelled[0].inverse_depth.shape == (64, 96)
-    assert labelled[0].lens_weight < 1 and labelled[0].is_relative
+    assert math.isnan(labelled[0].focal) and labelled[0].edges == 0 and not labelled[0].is_relative
     more = ("--out", student, "--labels", labels, "--textures", textures)
     assert train(materials, *more, "--steps", "4") == 0
     assert train(materials, *more, "--steps", "6", "--resume") == 0
