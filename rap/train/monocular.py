@@ -319,7 +319,7 @@ def shared_out(kind: str, parts: dict[str, tuple[data.Picture, ...]]) -> list[da
 
 
 def label_photographs(settings: MonocularLabelling) -> None:
-    """Write `labels.npz`: names, and inverse depth with median 1."""
+    """Write `labels.npz`: names, and inverse depth in its unit."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     teacher = MonocularDepth.from_pretrained(Path(settings.teacher))

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rap.errors import InputError
+from rap.views.monocular import SKY
 
 # --- what no training may see -----------------------------------------------------------------------------------------
 
@@ -206,9 +207,6 @@ WEIGHED_FOCAL = 0.65
 """Where lenses count most: cutting makes long ones commoner, and so the median of what counts is the one wanted."""
 
 MIN_CUT, MIN_KNOWN_SHARE, ATTEMPTS = 0.5, 0.08, 8
-LEAST_MEDIAN = 0.1
-"""Of the mean inverse depth: where the median is less it lies in the sky, and is no unit of anything."""
-
 BY_LENS_SHARE = 0.7  # of the cut-outs of pictures whose lens is known
 
 ROLLS_RAD, ROLLED_SHARE = (math.radians(3.0), math.radians(18.0)), 0.25
@@ -276,7 +274,7 @@ def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cut
 def has_unit(inverse: Float[np.ndarray, "h w"]) -> bool:
     """Whether the median inverse depth of what is known is that of something, and not of the sky."""
     known = inverse[inverse > 0].astype(np.float32)
-    return len(known) > 0 and bool(np.median(known) > LEAST_MEDIAN * known.mean())
+    return len(known) > 0 and bool(np.median(known) > SKY * known.mean())
 
 
 def usual(focal: Float[Tensor, " B"]) -> Float[Tensor, " B"]:

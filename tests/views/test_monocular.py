@@ -164,6 +164,32 @@ def test_every_picture_gets_depth_with_median_1_at_its_own_size(tiny: MonocularD
     assert 0 < found.fov_y_rad < math.pi
 
 
+class Seen(torch.nn.Module):
+    """Says the same depth of every picture."""
+
+    def __init__(self, inverse_depth: torch.Tensor) -> None:
+        super().__init__()
+        self.inverse_depth = torch.nn.Parameter(inverse_depth)
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.inverse_depth.expand(len(picture), -1, -1), torch.zeros(len(picture))
+
+
+@pytest.mark.parametrize("sky_rows", [0, 30, 90])
+def test_a_sky_is_no_unit(sky_rows: int):
+    """Ground from 0.5 to 2; of a picture that is mostly sky the ground's median is 1, and the sky stays far."""
+    rows = torch.cat([torch.full((sky_rows,), 0.004), torch.linspace(0.5, 2, 120 - sky_rows)])
+    network = Seen(rows[:, None].expand(120, 160).contiguous())
+    depth = MonocularDepth(network).predict(np.zeros((240, 320, 3), np.uint8)).depth  # type: ignore[arg-type]
+    ground = depth[2 * sky_rows + 10 :]
+    if sky_rows != 30:
+        assert np.median(ground) == pytest.approx(1, rel=0.2)
+    else:
+        assert np.median(depth) == pytest.approx(1, rel=0.02)
+    assert ground.max() / ground.min() == pytest.approx(4, rel=0.15)
+    assert sky_rows == 0 or depth[0].min() > 50
+
+
 def test_flat_pictures_have_depth_too(tiny: MonocularDepth):
     for value in (0, 255):
         assert np.isfinite(tiny.predict(np.full((40, 60, 3), value, np.uint8)).depth).all()
