@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from rap.data import Clip
 from rap.geometry import preset, scale_motion
@@ -81,6 +82,9 @@ class FakeScene:
     gate: threading.Semaphore | None = None
     previewed: list = field(default_factory=list)
     wall: float = 5.0  # what stands across the way of the source camera, at this depth
+
+    intrinsics = np.array([[40.0, 40.0, 32.0, 16.0]])
+    depth = SimpleNamespace(inverse_depth=torch.linspace(0.5, 2.0, 32)[None, :, None].expand(1, 32, 64))
 
     def centre_depth(self):
         return 0.8

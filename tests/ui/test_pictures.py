@@ -11,9 +11,10 @@ from fakes import moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
+from rap.errors import InputError
 from ui.document import messages as msg
 from ui.document.document import Settings
-from ui.page import input_words, path_words, result_words
+from ui.page import input_words, keep_words, path_words, result_words
 from ui.session.uploads import take_frames
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
@@ -210,3 +211,21 @@ def test_the_flat_switch_is_kept_with_the_session(session, app, still):
     other.dispatch(msg.OpenSession(str(session.save())))
     assert other.state.geometry.flat_on
     assert at_rest(other).geometry.scene.basis.known_from == "flat image"
+
+
+def test_the_depth_of_a_picture_is_shown_and_exported(session, app, still):
+    assert not keep_words.depth_button(None).enabled
+    give(session, still)
+    scene = depth_found(session).scene
+    assert keep_words.depth_button(scene).enabled and "data:image/jpeg" in keep_words.depth_picture(scene)
+    with Image.open(session.export_depth()) as picture:
+        values, text = np.asarray(picture), picture.text
+    assert values.dtype == np.uint16 and values.shape == (32, 64)
+    np.testing.assert_allclose(values[[0, -1], 0] / 2000, [2.5, 0.625], rtol=0.02, err_msg="the median is 0.8")
+    lens = float(text["Vertical field of view"].split()[0])
+    assert lens == pytest.approx(np.degrees(2 * np.arctan(16 / 40)), abs=0.01)
+    session.dispatch(msg.SetFlat(True))
+    wait_until(lambda: session.state.geometry.scene is not scene and session.state.geometry.job is None)
+    with pytest.raises(InputError, match="leave Flat picture off"):
+        session.export_depth()
+    assert "unless it is taken for flat" in keep_words.depth_picture(session.state.geometry.scene)

@@ -99,6 +99,21 @@ class Basis:
 
 
 @dataclass(frozen=True, eq=False)
+class DepthMap:
+    """The depth of a picture, as it can be looked at and kept.
+
+    Args:
+        inverse_depth: 1 / z-depth of the whole picture, in the unit of the paths.
+        fov_y_rad: the vertical field of view that the picture was lifted with.
+        jpeg: the map as a picture, near is bright.
+    """
+
+    inverse_depth: Float[np.ndarray, "h w"]
+    fov_y_rad: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True, eq=False)
 class BuiltScene:
     """The space that the clip shows, ready to be seen from elsewhere.
 
@@ -106,6 +121,7 @@ class BuiltScene:
         dense: points of its depth maps that are sure, if any.
         picture: nearly all of them, for who looks through a camera: wrong depth hardly shows there, holes do.
         centre_depth: of what is in the middle of a picture.
+        depth_map: of a picture that is no plane.
     """
 
     basis: Basis
@@ -113,6 +129,7 @@ class BuiltScene:
     dense: Points | None = None
     picture: Points | None = None
     centre_depth: float = 1.0
+    depth_map: DepthMap | None = None
 
 
 @dataclass(frozen=True, eq=False)

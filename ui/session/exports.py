@@ -19,6 +19,7 @@ from rap.geometry import Trajectory
 from rap.writing import NoRoom, room_for, whole_file
 from ui.document.comparison import side_by_side
 from ui.document.document import Document, Take
+from ui.document.state import BuiltScene
 from ui.session import session_file
 from ui.session.uploads import take_frames
 
@@ -72,6 +73,22 @@ def figure_file(folder: Path, document: Document, kind: str) -> Path:
             Image.fromarray(pictures[len(pictures) // 2]).save(partial)
     else:
         write_video(path, pictures, playback_fps(clip.fps))
+    return path
+
+
+def depth_file(folder: Path, scene: BuiltScene | None) -> Path:
+    """The depth map of a picture, 16 bits a pixel, as `rap.views.depth_map.write_depth_png` writes it.
+
+    Raises:
+        InputError: the scene is not that of a picture with depth.
+    """
+    depth = None if scene is None else scene.depth_map
+    if depth is None:
+        raise InputError("there is no depth map to export; give one picture, and leave Flat picture off")
+    from rap.views.depth_map import write_depth_png
+
+    path = folder / "depth.png"
+    write_depth_png(path, depth.inverse_depth, depth.fov_y_rad)
     return path
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rap.data import Clip, playback_fps, write_video
-from rap.geometry import Trajectory
+from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
 from ui.document.geometry import near_points, shown_points
-from ui.document.state import Basis, BuiltScene, Points, PreviewClip
+from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
 from ui.session.folder import SessionFolder
+from ui.session.pictures import strip_jpeg
 
 if TYPE_CHECKING:
     from rap.reconstruction.refine import Refinement, RefinementReport
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 DENSE_POINTS = 60_000
 PREVIEW_SIDE, TAKE_SIDE = 448, 640  # long side in pixels of a picture's preview, and of the takes made of its layers
+DEPTH_HEIGHT_PX = 240  # of the depth map on the page
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
 
@@ -194,8 +196,19 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     if basis.known_from == "flat image":
         return BuiltScene(basis, scene)
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
-    centre = scene.centre_depth() if basis.is_picture else 1.0
-    return BuiltScene(basis, scene, *(near_points(*cloud) for cloud in clouds), centre_depth=centre)
+    points = [near_points(*cloud) for cloud in clouds]
+    if not basis.is_picture:
+        return BuiltScene(basis, scene, *points)
+    return BuiltScene(basis, scene, *points, centre_depth=scene.centre_depth(), depth_map=_depth_map(scene))
+
+
+def _depth_map(scene: Scene) -> DepthMap:
+    from rap.views.depth_map import depth_picture
+
+    inverse_depth = scene.depth.inverse_depth[0].cpu().numpy()
+    jpeg = strip_jpeg(depth_picture(inverse_depth)[None], 1, DEPTH_HEIGHT_PX)
+    fov_y_rad = float(fov_y_from_intrinsics(scene.intrinsics[0], inverse_depth.shape[0]))
+    return DepthMap(inverse_depth, fov_y_rad, jpeg)
 
 
 def kept_preview(

@@ -273,6 +273,11 @@ class Session:
         with self._folder.writing() as folder:
             return exports.figure_file(folder / EXPORTS, self._state.document, kind)
 
+    def export_depth(self) -> Path:
+        """Write the picture's depth map as `exports.depth_file` does."""
+        with self._folder.writing() as folder:
+            return exports.depth_file(folder / EXPORTS, self._state.geometry.scene)
+
     def export_take(self, kind: str) -> Path:
         """Write the take on show as `exports.take_file` does."""
         with self._folder.writing() as folder:
