@@ -49,6 +49,12 @@ SIZE_BUCKETS = ((128, 128), (96, 128), (128, 96), (96, 160), (160, 96))
 FOOTAGE_SIDE = 448
 """Pixels: longest side of a clip's footage, the uncropped frames in which points are tracked and depth is found."""
 
+PICTURE_FOOTAGE_SIDE = 1024
+"""The same of a single picture, which is shown at full size: no larger than a take may be."""
+
+FILM_SIDE = 384
+"""Pixels: longest side of the frames between those of a clip, through which points are followed."""
+
 
 def checkpoint_path(name_or_path: str | Path | None = None) -> Path:
     """Folder of a checkpoint in diffusers layout; `None` is the embedded one.

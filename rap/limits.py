@@ -76,6 +76,7 @@ PICTURE_SIDE = Limit(32_768, "pixels on a side", "one picture", "a side of a pan
 FILM_PIXELS = Limit(36_000_000, "pixels a frame", "a film", "8K has 33 million")
 FILM_FRAMES = Limit(20_000, "frames", "how far into a film is searched", "eleven minutes at 30 frames a second")
 FILM_WORK = Limit(50_000_000_000, "pixels in all", "a film, pixels times frames", "a minute of 4K at 60 has 30 billion")
+FOLLOWED_FRAMES = Limit(300, "frames", "a film whose points are followed", "thinned to it: ten seconds at 30, 100 MB")
 ANIMATION_WORK = Limit(
     2_000_000_000, "pixels in all", "an animated picture, pixels times frames", "Pillow decodes 50 million a second"
 )

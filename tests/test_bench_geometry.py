@@ -122,32 +122,29 @@ def test_colmap_is_compared_on_its_own_windows():
     assert run.figures_of({"colmap": rows["colmap"]}) == []
 
 
-def test_whole_clips_are_told_beside_the_demand_they_belong_to():
-    def poses(known, unknown):
-        return row(known_auc=known, unknown_auc=unknown, unknown_in_pieces=1, model_unknown_auc=0.6)
+def test_films_are_judged_by_the_unknown_focal_length():
+    def film(known, unknown):
+        return row(film_known_auc=known, film_unknown_auc=unknown, film_unknown_in_pieces=1)
 
-    rows = {"poses": {"toy/1/0": poses(0.9, 0.8)}, "whole": {"toy/whole/0": poses(0.5, 0.4), "b/whole/0": poses(1, 1)}}
-    known, unknown = run.figures_of(rows)
-    assert (known.value, unknown.value) == (0.9, 0.8), "the demand is not about them"
-    assert known.figures["AUC@30 17 frames over the whole clip, intrinsics known"] == 0.75
-    assert unknown.figures["AUC@30 17 frames over the whole clip, focal length unknown, toy"] == 0.4
-    assert unknown.figures["AUC@30 17 frames over the whole clip, from the model, its focal length"] == 0.6
-    assert unknown.figures["17 frames over the whole clip, focal length unknown: share with a weak joint"] == 1
-    assert not any("whole" in name for name in run.figures_of({"poses": rows["poses"]})[0].figures)
+    (found,) = run.figures_of({"film": {"toy/whole/0": film(0.5, 0.4), "b/whole/0": film(1, 0.9)}})
+    assert math.isclose(found.value, 0.65) and not found.reached
+    assert found.figures["AUC@30 focal length known"] == 0.75
+    assert found.figures["AUC@30 focal length unknown, toy"] == 0.4
+    assert found.figures["focal length unknown: clips above 0.85"] == 1
+    assert found.figures["focal length unknown: share with a weak joint"] == 1
 
 
-def test_whole_clips_are_measured_once_a_folder(folder, monkeypatch, capsys):
+def test_films_are_measured_once_a_folder(folder, monkeypatch, capsys):
     read = []
     monkeypatch.setitem(run.PARTS, "poses", lambda footage, options: row(known_auc=1, unknown_auc=1))
-    whole = lambda footage, options: read.append(footage.clip.frame_indices) or row(known_auc=0.5)  # noqa: E731
-    monkeypatch.setitem(run.PARTS, "whole", whole)
-    argv = ["--clips", str(folder), "--stride", "1", "--parts", "poses,whole", "--json"]
+    film = lambda footage, options: read.append(footage.clip.frame_indices) or row(film_known_auc=1, film_unknown_auc=1)  # noqa: E731
+    monkeypatch.setitem(run.PARTS, "film", film)
+    argv = ["--clips", str(folder), "--stride", "1", "2", "--parts", "poses,film", "--json"]
     assert run.main(argv) == 0 and read == [tuple(range(17))]
-    printed = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert printed["windows"] == {"poses": 1, "whole": 1}
-    assert (
-        printed["benchmarks"]["poses known"]["figures"]["AUC@30 17 frames over the whole clip, intrinsics known"] == 0.5
-    )
+    printed = capsys.readouterr()
+    assert "skipped at stride 2" in printed.err and "17 frames, but a window at stride 2 needs 33" in printed.err
+    counts = json.loads(printed.out.splitlines()[-1])["windows"]
+    assert counts == {"poses": 1, "film": 1}
 
 
 def test_speed_is_a_median():
@@ -185,7 +182,7 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
         (
             ["--clips", "x", "--parts", "psnr,fly"],
-            "must be some of psnr, bound, adjusted, refine, poses, whole, colmap, speed.*got 'fly'",
+            "must be some of psnr, bound, adjusted, refine, poses, film, colmap, speed.*got 'fly'",
         ),
     ],
 )

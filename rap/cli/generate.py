@@ -76,7 +76,12 @@ def add_path(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--trajectory", type=Path, metavar="FILE", help="camera file in any format that `rap check` reads"
     )
     path.add_argument("--preset", metavar="NAME", help="static, arc-left, zoom-in, orbit-right ...")
-    parser.add_argument("--amplitude", type=options.amplitude, metavar="A", help="size of a preset (default: 1)")
+    parser.add_argument(
+        "--amplitude",
+        type=options.amplitude,
+        metavar="A",
+        help="size of a preset (default: 1; in a picture, what fits)",
+    )
     parser.add_argument("--flat", action="store_true", help="take one picture for a plane at unit depth")
 
 
@@ -208,15 +213,25 @@ def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:
 def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tuple[Trajectory, list[str]]:
     """The path of the options, a preset about what is in the middle of the picture, and notes.
 
-    A path that comes to pass a surface is told of, not changed: it is what was asked for.
+    A path from a file that comes to pass a surface is told of, not changed: it is what was asked for.
     """
-    trajectory, notes = chosen_trajectory(chosen, clip, pivot_distance=scene.centre_depth())
-    passed = np.flatnonzero(scene.clearance(trajectory) == 0)
-    if len(passed):
-        notes.append(
-            f"from frame {passed[0]} on the path leads through what the picture shows; try a smaller --amplitude"
-        )
-    return trajectory, notes
+    from rap.views.fitting import fitted_preset, too_near
+
+    trajectory, notes = chosen_trajectory(chosen, clip)
+    if chosen.preset is not None and cameras.known_fov_y_rad(chosen, clip) is None:
+        fov_y_deg = np.degrees(trajectory.fov_y_rad[0])
+        notes.append(f"the lens is not known: {fov_y_deg:.0f} degrees from top to bottom are assumed; see --fov-y-deg")
+    if chosen.preset is None or chosen.flat:
+        return trajectory, [*notes, *filter(None, [too_near(scene, trajectory)])]
+    fitted = fitted_preset(
+        scene,
+        chosen.preset,
+        num_frames=chosen.frames,
+        image_size=clip.image_size,
+        fov_y_rad=float(trajectory.fov_y_rad[0]),
+        amplitude=1.0 if chosen.amplitude is None else chosen.amplitude,
+    )
+    return fitted.trajectory, [*notes, *filter(None, [fitted.note])]
 
 
 def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple[int, ...]:
@@ -238,13 +253,12 @@ def source_frames(pictures: int, at: list[int] | None, num_frames: int) -> tuple
 
 
 def chosen_trajectory(
-    chosen: argparse.Namespace, clip: Clip, found_fov_y_rad: float | None = None, pivot_distance: float = 1.0
+    chosen: argparse.Namespace, clip: Clip, found_fov_y_rad: float | None = None
 ) -> tuple[Trajectory, list[str]]:
     """The path of the options, for frames of the clip's size, and notes on what was done to it.
 
     Args:
         found_fov_y_rad: vertical field of view of the clip's frames, for want of the user's.
-        pivot_distance: what a preset turns about, in the unit of the path.
 
     Raises:
         InputError: no such preset, or a camera file that cannot be used.
@@ -257,8 +271,10 @@ def chosen_trajectory(
         if chosen.preset not in geometry.PRESETS:
             raise InputError(f"--preset {chosen.preset}: no such preset; choose from {', '.join(geometry.PRESETS)}")
         if fov_y_rad is None and len(clip) == 1:
+            from rap.views.scene import usual_fov_y_rad
+
             fov_y_rad = usual_fov_y_rad(clip)
-        given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad, "pivot_distance": pivot_distance}
+        given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad}
         values = {key: value for key, value in given.items() if value is not None}
         return geometry.preset(chosen.preset, num_frames=chosen.frames, image_size=clip.image_size, **values), []
     trajectory, notes = _read(chosen, clip.image_size, fov_y_rad)
@@ -267,13 +283,6 @@ def chosen_trajectory(
         trajectory = geometry.resample(trajectory, chosen.frames)
     trajectory = dataclasses.replace(fit_trajectory(trajectory, clip.image_size), source=0)
     return trajectory.relative_to(0), notes
-
-
-def usual_fov_y_rad(clip: Clip) -> float:
-    """Vertical field of view of the frames of a picture of which nothing is known."""
-    from rap.views.monocular import USUAL_FOCAL, fov_y_of
-
-    return clip.cropped_fov_y_rad(fov_y_of(USUAL_FOCAL, clip.upload_size or clip.image_size))
 
 
 def _read(

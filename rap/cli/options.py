@@ -32,7 +32,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
 
 
-def add_frames(parser: argparse.ArgumentParser) -> None:
+def add_frames(parser: argparse._ActionsContainer) -> None:
     """--frames"""
     parser.add_argument(
         "--frames", type=frame_count, default=NUM_FRAMES, metavar="N", help=f"1 + 4 k frames (default: {NUM_FRAMES})"

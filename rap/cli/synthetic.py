@@ -90,7 +90,11 @@ def _add_look(parser: argparse.ArgumentParser, *, several_sizes: bool) -> None:
     else:
         parser.add_argument("--size", type=frame_size, default=(128, 128), metavar="HxW", help="default: 128x128")
     parser.add_argument("--seed", type=options.natural, default=0, metavar="N", help="of the clips (default: 0)")
-    options.add_frames(parser)
+    kind = parser.add_mutually_exclusive_group()
+    options.add_frames(kind)
+    kind.add_argument(
+        "--stills", action="store_true", help="single pictures instead, with a scene, a lens and a tilt of its own each"
+    )
     parser.add_argument(
         "--textures", type=Path, metavar="DIR", help="folder of photographs (default: procedural patterns)"
     )
@@ -287,7 +291,8 @@ def _config(chosen: argparse.Namespace, size: Size) -> SyntheticConfig:
 
     return SyntheticConfig(
         size=size,
-        num_frames=chosen.frames,
+        num_frames=1 if chosen.stills else chosen.frames,
+        stills=chosen.stills,
         textures=chosen.textures,
         texture_size=chosen.texture_size,
         supersample_share=chosen.supersample,

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rap import formats
-from rap.config import FOOTAGE_SIDE, NUM_FRAMES, SIZE_BUCKETS
+from rap.config import FILM_SIDE, FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE, SIZE_BUCKETS
 from rap.data.images import (
     FOCAL_35MM,
     crop_and_resize,
@@ -42,7 +42,7 @@ from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
-from rap.limits import LISTED_FILES, PATH_FRAMES, TAKE_PIXELS
+from rap.limits import FOLLOWED_FRAMES, LISTED_FILES, PATH_FRAMES, TAKE_PIXELS
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
@@ -52,6 +52,41 @@ LITTLE_USED = 0.4
 
 SAME_FOCAL = 0.02
 """Focal lengths that EXIF gives as whole numbers agree up to this ratio."""
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """What lies between the frames of a clip, and these: neighbours in time, through which points can be followed.
+
+    Attributes:
+        frames_u8: (F, H, W, 3) RGB, read-only, uncropped, long side at most FILM_SIDE pixels and never enlarged.
+        frame_indices: for each its number in the upload, ascending.
+    """
+
+    frames_u8: UInt8[np.ndarray, "F H W 3"]
+    frame_indices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        frames = _checked(self.frames_u8, "film.frames_u8")
+        if len(self.frame_indices) != len(frames) or list(self.frame_indices) != sorted(set(self.frame_indices)):
+            raise ValueError(f"frame_indices must ascend, one for each of the {len(frames)} frames of the film")
+        object.__setattr__(self, "frames_u8", frames)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.frames_u8.shape[1], self.frames_u8.shape[2]
+
+    def places(self, frame_indices: Sequence[int]) -> np.ndarray:
+        """Where frames of the upload stand in the film.
+
+        Raises:
+            ValueError: one of them is not in it.
+        """
+        places = np.searchsorted(self.frame_indices, frame_indices)
+        if not np.array_equal(np.take(self.frame_indices, places, mode="clip"), frame_indices):
+            raise ValueError(f"the film must hold the frames {list(frame_indices)}, got {list(self.frame_indices)}")
+        return places
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +103,12 @@ class Clip:
         name: what the upload is called, without suffix.
         notes: sentences on everything that was done to the upload which its owner may not expect.
         upload_size: (h, w) in pixels of the first frame as uploaded, before crop and resize; None for frames made here.
-        footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, long side at most FOOTAGE_SIDE pixels and
-            never enlarged, for what needs resolution rather than the model's sizes (tracks, depth, warping); None
-            where frames_u8 is all there is, or where the pictures have different sizes.
+        footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, never enlarged and long side at most
+            FOOTAGE_SIDE pixels (of a single picture PICTURE_FOOTAGE_SIDE), for what needs resolution rather than the
+            model's sizes (tracks, depth, warping); None where frames_u8 is all there is, or pictures differ in size.
         exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
             35 mm focal length and all agree; None otherwise, and for videos.
+        film: the frames with those between them, where they were asked for and there are any.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -85,6 +121,7 @@ class Clip:
     upload_size: tuple[int, int] | None = None
     footage_u8: UInt8[np.ndarray, "T H W 3"] | None = None
     exif_fov_y_rad: float | None = None
+    film: Film | None = None
 
     def __post_init__(self) -> None:
         frames = _checked(self.frames_u8, "frames_u8")
@@ -231,6 +268,7 @@ def load_clip(
     start: int = 0,
     stride: int | None = None,
     size: tuple[int, int] | None = None,
+    film: bool = False,
 ) -> Clip:
     """Read a video, a folder of pictures in name order, or picture(s), as frames of one size.
 
@@ -247,6 +285,7 @@ def load_clip(
         start: first frame used, from 0.
         stride: take every stride-th frame; None covers the whole upload.
         size: (h, w) of the clip; None takes the nearest of the model's sizes.
+        film: keep what lies between the frames as well, thinned to FOLLOWED_FRAMES.
 
     Raises:
         InputError: missing, unreadable, too small, too large, too short; the sentence says what would do.
@@ -254,19 +293,42 @@ def load_clip(
     """
     _check_arguments(num_frames, start, stride, size)
     with reading(_title(path)):
-        return _loaded(open_upload(path), num_frames, start, stride, size)
+        return _loaded(open_upload(path), _Choice(num_frames, start, stride, film), size)
 
 
-def _loaded(upload: Upload, num_frames: int, start: int, stride: int | None, size: tuple[int, int] | None) -> Clip:
+@dataclass(frozen=True)
+class _Choice:
+    """Which frames of an upload are wanted: as `load_clip` takes them."""
+
+    num_frames: int
+    start: int
+    stride: int | None
+    film: bool
+
+    def of(self, count: int, name: str) -> tuple[int, ...]:
+        """The clip's."""
+        return choose_frames(count, self.num_frames, self.start, self.stride, name=name)
+
+    def read(self, chosen: tuple[int, ...]) -> list[int]:
+        """All that are read for these: with a film those between them as well."""
+        if not self.film:
+            return sorted(set(chosen))
+        step = -(-(chosen[-1] - chosen[0] + 1) // (FOLLOWED_FRAMES.value - len(set(chosen))))
+        return sorted({*chosen, *range(chosen[0], chosen[-1] + 1, max(step, 1))})
+
+
+def _loaded(upload: Upload, choice: _Choice, size: tuple[int, int] | None) -> Clip:
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
-            indices = choose_frames(count, num_frames, start, stride, name=source.name)
+            indices = choice.of(count, source.name)
         except InputError:
             count = source.recount()  # before a refusal: metadata may claim too few
-            indices = choose_frames(count, num_frames, start, stride, name=source.name)
-        wanted = sorted(set(indices))
-        pictures, end = source.read(wanted, Shrink(size), to_end=stride is None)
+            indices = choice.of(count, source.name)
+        wanted, chosen = choice.read(indices), set(indices)
+        side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
+        shrink = Shrink(size, side, [i in chosen for i in wanted])
+        pictures, end = source.read(wanted, shrink, to_end=choice.stride is None)
         if len(pictures) == len(wanted) and end in (None, count):
             return _clip(upload, indices, end, dict(zip(wanted, pictures, strict=True)))
         if not end:
@@ -398,8 +460,8 @@ def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *
 
 
 @dataclass(frozen=True)
-class Shrunk:
-    """What is kept of one picture: the model's frame, the footage, its own (h, w), its 35 mm focal length in mm."""
+class Detail:
+    """What is kept of a picture of the clip: the model's frame, the footage, its own (h, w), its 35 mm focal length."""
 
     frame_u8: UInt8[np.ndarray, "h w 3"]
     footage_u8: UInt8[np.ndarray, "H W 3"]
@@ -407,17 +469,40 @@ class Shrunk:
     focal_35mm: float | None
 
 
+@dataclass(frozen=True)
+class Shrunk:
+    """What is kept of any picture that is read: that for following, its (h, w), and the rest if it is the clip's."""
+
+    film_u8: UInt8[np.ndarray, "H W 3"]
+    size: tuple[int, int]
+    detail: Detail | None
+
+
 @dataclass
 class Shrink:
-    """Makes the frame and the footage of each picture in the one moment it is held; the first sets the frames' size."""
+    """Makes what is kept of each picture in the one moment it is held; the first sets the frames' size.
+
+    Attributes:
+        size: (h, w) of the frames.
+        footage_side: longest side of the footage.
+        chosen: for each picture in turn, whether it is one of the clip's.
+    """
 
     size: tuple[int, int] | None
+    footage_side: int
+    chosen: Sequence[bool]
+    done: int = 0
 
     def __call__(self, image: Image.Image) -> Shrunk:
         whole = image.height, image.width
         self.size = self.size or fit_size(*whole)
-        footage = reduce_picture(image, reduced_size(whole, FOOTAGE_SIDE))
-        return Shrunk(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
+        film, mine = reduce_picture(image, reduced_size(whole, FILM_SIDE)), self.chosen[self.done]
+        self.done += 1
+        if not mine:
+            return Shrunk(film, whole, None)
+        footage = reduce_picture(image, reduced_size(whole, self.footage_side))
+        detail = Detail(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
+        return Shrunk(film, whole, detail)
 
 
 def _clip(
@@ -427,7 +512,7 @@ def _clip(
     kept: dict[int, Shrunk],
 ) -> Clip:
     source = upload.source
-    pictures = [kept[i] for i in indices]
+    pictures = [detail for i in indices if (detail := kept[i].detail) is not None]
     frames_u8 = np.stack([picture.frame_u8 for picture in pictures])
     sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
@@ -448,10 +533,18 @@ def _clip(
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
+        film=_film(kept) if len(kept) > len(set(indices)) else None,
     )
 
 
-def _exif_fov_y_rad(pictures: Sequence[Shrunk], size: tuple[int, int]) -> float | None:
+def _film(kept: dict[int, Shrunk]) -> Film | None:
+    """All pictures that were read; None where they differ in size: points cannot be followed from one to another."""
+    if len({picture.size for picture in kept.values()}) > 1:
+        return None
+    return Film(np.stack([picture.film_u8 for picture in kept.values()]), tuple(kept))
+
+
+def _exif_fov_y_rad(pictures: Sequence[Detail], size: tuple[int, int]) -> float | None:
     """The one vertical field of view that all pictures' EXIF gives for the cropped frames; None without such a one."""
     found = []
     for picture in pictures:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rap.data.clip import Clip
+from rap.data.clip import Clip, Film
 from rap.errors import InputError
 from rap.formats.values import listed, number, size_of, text, whole
 from rap.geometry import Trajectory
-from rap.limits import NOTES, PATH_FRAMES, SENTENCE_CHARACTERS
+from rap.limits import FOLLOWED_FRAMES, NOTES, PATH_FRAMES, SENTENCE_CHARACTERS
 from rap.sandbox import Packed
 
 PICTURES = ("frames_u8", "footage_u8")
 REFERENCE = "reference"
+FILM = "film"
 
 
 def clip_values(clip: Clip) -> dict[str, Any]:
@@ -47,7 +49,8 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
     PATH_FRAMES.check(len(frames), "the clip has", "take fewer")
     size, fov_y_rad = values["upload_size"], values["exif_fov_y_rad"]
     return Clip(
-        **pictures,
+        frames_u8=frames,
+        footage_u8=pictures.get("footage_u8"),
         fps=number(values["fps"], "fps", 1e-3, 1e6),
         trajectory=trajectory,
         frame_indices=tuple(whole(index, "frame_indices") for index in listed(values["frame_indices"], PATH_FRAMES)),
@@ -62,7 +65,9 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
 def packed_clip(clip: Clip) -> Packed:
     """A clip on its way to another process."""
     path, arrays = clip.trajectory, clip_pictures(clip)
-    values = {"clip": clip_values(clip), REFERENCE: None}
+    values: dict[str, Any] = {"clip": clip_values(clip), REFERENCE: None, FILM: None}
+    if clip.film is not None:
+        values[FILM], arrays = list(clip.film.frame_indices), {**arrays, FILM: clip.film.frames_u8}
     if path is not None:
         values[REFERENCE], cameras = packed_path(path)
         arrays |= cameras
@@ -74,7 +79,11 @@ def unpacked_clip(packed: Packed) -> Clip:
     values, arrays = packed
     pictures = {name: arrays[name] for name in PICTURES if name in arrays}
     path = None if values[REFERENCE] is None else unpacked_path((values[REFERENCE], arrays))
-    return clip_of(values["clip"], pictures, path)
+    clip = clip_of(values["clip"], pictures, path)
+    if values[FILM] is None:
+        return clip
+    numbers = tuple(whole(index, "film") for index in listed(values[FILM], FOLLOWED_FRAMES))
+    return replace(clip, film=Film(arrays[FILM], numbers))
 
 
 def packed_path(path: Trajectory) -> Packed:

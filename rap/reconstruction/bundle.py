@@ -8,7 +8,9 @@ residual down, so that the adjustment starts nearly quadratic and ends deaf to o
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -28,6 +30,8 @@ START_ROUNDS = 3  # of the triangulation that the adjustment starts from
 MIN_NOISE_PX = 0.05  # no tracks are better
 # Observations that a prior of one sigma outweighs: errors along a track, and of neighbours, are not independent
 PRIOR_OBSERVATIONS = 50.0
+GROUP_POINTS = 256  # eliminated together: few enough that they are seen by few frames, enough for a fast product
+FAR_SPAN = 16  # frames from a point's first to its last, above which it is eliminated among others of the kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,54 @@ class _State:
 
 
 @dataclass(frozen=True, eq=False)
+class _Groups:
+    """Points that are eliminated together, and where in one array the coupling of every observation stands.
+
+    Coupling is dense between the points of a group and the frames that see any of them, and zero elsewhere: points of
+    the same part of a film share few frames of it, so that memory and time grow with its length, not with its square.
+
+    Attributes:
+        points: (Q,) indices of each group.
+        frames: (F,) ascending indices of the frames that see them.
+        begin: where each group's block (F, 6, 3, Q) begins, and the size of all.
+        cell: (N,) place of an observation's first entry.
+        step: (N,) from there to the next of its 18 entries: the group's Q.
+    """
+
+    points: list[np.ndarray]
+    frames: list[np.ndarray]
+    begin: np.ndarray
+    cell: np.ndarray
+    step: np.ndarray
+
+    @staticmethod
+    def of(tracks: Tracks) -> _Groups:
+        first = tracks.frame[tracks.starts]
+        last = tracks.frame[np.append(tracks.starts[1:], len(tracks)) - 1]
+        order = np.lexsort((last, first, last - first > FAR_SPAN))
+        points = [order[k : k + GROUP_POINTS] for k in range(0, len(order), GROUP_POINTS)]
+        group, place = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+        group[order], place[order] = np.divmod(np.arange(len(order)), GROUP_POINTS)
+        seen = np.zeros((len(points), tracks.num_frames), dtype=bool)
+        seen[group[tracks.point], tracks.frame] = True
+        widths = np.array([len(some) for some in points])
+        begin = np.concatenate([[0], np.cumsum(18 * seen.sum(axis=1) * widths)])
+        row = np.cumsum(seen, axis=1) - 1
+        mine = group[tracks.point]
+        step = widths[mine]
+        cell = begin[mine] + 18 * row[mine, tracks.frame] * step + place[tracks.point]
+        return _Groups(points, [np.flatnonzero(frames) for frames in seen], begin, cell, step)
+
+    def parts(self, blocks: _Blocks) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each group: (6 F + 1,) camera parameters, (Q,) points and their coupling (6 F + 1, 3, Q)."""
+        focal = len(blocks.camera_gradient) - 1
+        for i, (points, frames) in enumerate(zip(self.points, self.frames, strict=True)):
+            rows = np.append((6 * frames[:, None] + np.arange(6)).ravel(), focal)
+            block = blocks.coupling[self.begin[i] : self.begin[i + 1]].reshape(-1, 3, len(points))
+            yield rows, points, np.concatenate([block, blocks.focal_coupling[None, :, points]])
+
+
+@dataclass(frozen=True, eq=False)
 class _Problem:
     """What stays: observations, lenses, which parameters are free. Arrays by observation have N last: it is fastest."""
 
@@ -89,6 +141,10 @@ class _Problem:
     prior: tuple[float, float] | None  # mean and sigma of log_focal
     at_infinity: bool
     min_scale_px: float = MIN_SCALE_PX
+
+    @cached_property
+    def groups(self) -> _Groups:
+        return _Groups.of(self.tracks)
 
     def lenses(self, log_focal: float) -> np.ndarray:
         return self.intrinsics * np.array([np.exp(log_focal), np.exp(log_focal), 1, 1])
@@ -107,7 +163,7 @@ def bundle_adjust(
     Ts_world_camera: Float[ArrayLike, "t 4 4"],
     intrinsics: Float[ArrayLike, "*t 4"],
     *,
-    fixed: int = 0,
+    fixed: int | Sequence[int] = 0,
     focal: Literal["fixed", "shared"] = "fixed",
     focal_prior: tuple[float, float] | None = None,
     iterations: int = 20,
@@ -123,7 +179,7 @@ def bundle_adjust(
         tracks: observations in pixels of the intrinsics.
         Ts_world_camera: start of the poses.
         intrinsics: (4,) or (T, 4) start of the lenses.
-        fixed: the frame whose pose stays.
+        fixed: the frame whose pose stays, or all that stay.
         focal: "shared" multiplies all focal lengths by one free factor.
         focal_prior: (vertical field of view in radians, sigma of the logarithm of the focal length); None: no prior.
         iterations: at most this many steps.
@@ -136,9 +192,10 @@ def bundle_adjust(
         ValueError: shapes that do not agree, a fixed frame out of range.
     """
     Ts, rows = camera_rows(tracks, Ts_world_camera, intrinsics)
-    if not 0 <= fixed < tracks.num_frames:
+    frames = np.atleast_1d(fixed)
+    if not (len(frames) and 0 <= frames.min() <= frames.max() < tracks.num_frames):
         raise ValueError(f"fixed must be one of the {tracks.num_frames} frames, got {fixed}")
-    problem = replace(_problem(tracks, rows, fixed, focal, focal_prior, at_infinity), min_scale_px=min_scale_px)
+    problem = replace(_problem(tracks, rows, frames, focal, focal_prior, at_infinity), min_scale_px=min_scale_px)
     if len(tracks) == 0:
         none = np.zeros(0)
         return Bundle(Ts, rows, np.zeros((0, 3)), none, none, none, MIN_SCALE_PX, 0.0, 0)
@@ -250,13 +307,15 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    """Normal equations: cameras (C, C) and (C,), points (P, 3, 3) and (3, P), and what couples them (C, 3, P)."""
+    """Normal equations: cameras (C, C) and (C,), points (P, 3, 3) and (3, P), and what couples them, as `_Groups` says;
+    `focal_coupling` (3, P) is the last row of it, which all points share."""
 
     cameras: np.ndarray
     camera_gradient: np.ndarray
     points: np.ndarray
     point_gradient: np.ndarray
     coupling: np.ndarray
+    focal_coupling: np.ndarray
 
 
 def _blocks(problem: _Problem, state: _State, kernel: _Kernel) -> _Blocks:
@@ -300,16 +359,16 @@ def _assemble(problem: _Problem, by_camera: np.ndarray, by_point: np.ndarray, er
     cameras[-1, -1] = per_frame[6, 6].sum()
     camera_gradient = np.append(gradients[:6].T.ravel(), gradients[6].sum())
     points, point_gradient = np.zeros((P, 3, 3)), np.zeros((3, P))
-    coupling = np.zeros((6 * T + 1, 3, P))
-    cells = (problem.tracks.frame * 18) * P + problem.tracks.point
+    groups = problem.groups
+    coupling, focal_coupling = np.zeros(groups.begin[-1]), np.zeros((3, P))
     for k in range(3):
         point_gradient[k] = problem.per_point(_dot(by_point[k], error))
-        coupling[-1, k] = problem.per_point(_dot(by_camera[6], by_point[k]))
+        focal_coupling[k] = problem.per_point(_dot(by_camera[6], by_point[k]))
         for j in range(k, 3):
             points[:, k, j] = points[:, j, k] = problem.per_point(_dot(by_point[k], by_point[j]))
         for i in range(6):
-            coupling.reshape(-1)[cells + (3 * i + k) * P] = _dot(by_camera[i], by_point[k])
-    return _Blocks(cameras, camera_gradient, points, point_gradient, coupling)
+            coupling[groups.cell + (3 * i + k) * groups.step] = _dot(by_camera[i], by_point[k])
+    return _Blocks(cameras, camera_gradient, points, point_gradient, coupling, focal_coupling)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -329,13 +388,18 @@ def _step(problem: _Problem, state: _State, blocks: _Blocks, kernel: _Kernel, da
     diagonal += damping * diagonal + 1e-9 + ~problem.free
     inverse = _damped_inverse(blocks.points, damping)
     root = np.linalg.cholesky(inverse)
-    scaled = np.empty_like(blocks.coupling)
-    for k in range(3):  # coupling @ root, lower triangular
-        scaled[:, k] = sum(blocks.coupling[:, i] * root[:, i, k] for i in range(k, 3))
-    flat = scaled.reshape(len(gradient), -1)
-    gradient -= flat @ np.einsum("pik,ip->kp", root, blocks.point_gradient).ravel()
-    moved = -np.linalg.solve(cameras - flat @ flat.T, gradient)
-    rest = blocks.point_gradient + (moved @ blocks.coupling.reshape(len(moved), -1)).reshape(3, -1)
+    pulled = np.einsum("pik,ip->kp", root, blocks.point_gradient)
+    for rows, points, coupling in problem.groups.parts(blocks):
+        scaled, factor = np.empty_like(coupling), root[points]
+        for k in range(3):  # coupling @ root, lower triangular
+            scaled[:, k] = sum(coupling[:, i] * factor[:, i, k] for i in range(k, 3))
+        flat = scaled.reshape(len(rows), -1)
+        gradient[rows] -= flat @ pulled[:, points].ravel()
+        cameras[np.ix_(rows, rows)] -= flat @ flat.T
+    moved = -np.linalg.solve(cameras, gradient)
+    rest = blocks.point_gradient.copy()
+    for rows, points, coupling in problem.groups.parts(blocks):
+        rest[:, points] += (moved[rows] @ coupling.reshape(len(rows), -1)).reshape(3, -1)
     uvr = state.charts.uvr - np.einsum("pij,jp->pi", inverse, rest)
     uvr[:, 2] = 0 if problem.at_infinity else np.maximum(uvr[:, 2], MIN_INVERSE_DEPTH)
     Ts = state.Ts.copy()

@@ -24,6 +24,10 @@ MAX_FEATURES = 600  # a frame: more cost time and add little at 320 px
 CONTRAST = 0.01  # of SIFT, a quarter of its default: rooms have walls
 RATIO = 0.85  # Lowe's test; the mutual test and the epipolar one follow, so it may be mild
 GAPS = (1, 2, 3, 4, 6, 8, 12, 16)  # frames apart; neighbours for accuracy, far ones against drift
+NEAR_GAPS = (1, 2, 3, 4)  # key frames apart that are matched whatever they look like
+COARSE_FEATURES = 200  # the strongest of a frame: they tell which far frames show the same
+COARSE_MATCHES = 8  # of them
+FAR_PAIRS_A_FRAME = 6  # at most
 MAX_SIDE_PX = 640  # larger frames are matched at this size
 MIN_INLIERS = 12  # of a verified pair: five points always agree on a motion, and seven more by chance hardly ever
 MIN_INLIER_SHARE = 0.3  # of the matches of a pair; mutual nearest neighbours of true pairs reach 0.6 and more
@@ -114,6 +118,24 @@ def _features_of(sift: cv2.SIFT, frame_u8: np.ndarray, size: tuple[int, int]) ->
 def frame_pairs(num_frames: int, gaps: Iterable[int] = GAPS) -> list[tuple[int, int]]:
     """Pairs (i, i + gap) of frames, by gap."""
     return [(i, i + gap) for gap in gaps for i in range(num_frames - gap)]
+
+
+def far_and_near_pairs(features: Sequence[Features]) -> list[tuple[int, int]]:
+    """Pairs of frames to be matched: neighbours, and of all others those whose strongest features are alike.
+
+    The loops of a path, and what was out of view for a while, are found so at a twentieth of the price of matching all.
+    """
+    count = len(features)
+    near = {(i, i + gap) for gap in NEAR_GAPS for i in range(count - gap)}
+    strongest = [some.descriptors[:COARSE_FEATURES] for some in features]
+    alike = {
+        (i, j): len(nearest_both_ways(strongest[i], strongest[j], RATIO))
+        for i in range(count)
+        for j in range(i + 1, count)
+        if (i, j) not in near
+    }
+    far = [pair for pair in sorted(alike, key=lambda pair: -alike[pair]) if alike[pair] >= COARSE_MATCHES]
+    return sorted(near | set(far[: FAR_PAIRS_A_FRAME * count]))
 
 
 def match_frames(

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from rap.geometry import se3
-from rap.geometry.camera import intrinsics_from_fov
+from rap.geometry.camera import fov_y_from_intrinsics, intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.bundle import Bundle, bundle_adjust
-from rap.reconstruction.initialise import TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
+from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, matched_tracks, start_from_tracks
 from rap.reconstruction.joints import Joints
 from rap.reconstruction.mend import frame_shares, mend
 from rap.reconstruction.rejoin import rejoin, worth
@@ -57,9 +57,6 @@ STATIC_PX = 0.5
 MIN_ANGLE_RAD = np.deg2rad(1.0)  # between the rays to a point whose depth counts
 PRIOR_SIGMA = 0.35  # of the log focal length around the model's, which has seen few lenses
 MAX_FOCAL_CHANGE = 2.5  # a factor beyond it is an adjustment that ran away
-NARROWER = 1.4  # times the model's focal length: one sigma
-FAR_TURN_RAD, LITTLE_SHIFT = np.deg2rad(35.0), 0.6  # of depth, for a radian: then the focal length may go astray
-SAME_LENS = 0.03  # of the log focal length
 ITERATIONS = 30
 
 
@@ -114,7 +111,7 @@ class Refinement:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lens:
+class Lens:
     """Start of the intrinsics, whether the focal length is free, and what is known of it."""
 
     intrinsics: Float[np.ndarray, "t 4"]
@@ -122,9 +119,16 @@ class _Lens:
     prior: tuple[float, float] | None
     source: FocalSource
 
+    def found(self, intrinsics: Float[np.ndarray, "t 4"], height_px: int) -> Lens:
+        """The same with a free focal length expected where the frames showed it."""
+        if self.focal == "fixed":
+            return self
+        fov_y_rad = float(np.mean(fov_y_from_intrinsics(intrinsics, height_px)))
+        return replace(self, intrinsics=intrinsics, prior=(fov_y_rad, FOUND_SIGMA))
+
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
+class Candidate:
     """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source.
 
     `tracks` are as many as poses need; `evidence` are all there are, for the points.
@@ -136,6 +140,7 @@ class _Candidate:
     shares: Float[np.ndarray, " t"]
     tied: np.ndarray
     evidence: Tracks
+    fixed: int
     before_px: float = float("nan")
 
     @property
@@ -189,26 +194,26 @@ def refine_trajectory(
     started = time.perf_counter()
     frames_u8 = _check(frames_u8, trajectory)
     start = trajectory.relative_to(trajectory.source)
-    lens = _lens(start, known_fov_y_rad, trust_focal)
+    lens = lens_of(start, known_fov_y_rad, trust_focal)
     flow = track_points(frames_u8)
     tracks = flow.at_least(min(MIN_VIEWS, len(start)))
     best = None if initialise and _rests(start) else _from_prediction(tracks, start, lens)
-    if initialise and len(start) > 1 and not (best and best.convinces and not _may_be_astray(best, lens)):
+    if initialise and len(start) > 1 and not (best and best.convinces and lens.focal == "fixed"):
         best = _against_frames(best, flow, frames_u8, start, lens)
     best = best or _from_prediction(tracks, start, lens)
     if best.tied.sum() < 2:
-        return _finish(_kept(trajectory, best, "too_few_tracks", _too_few_reason(tracks, len(start))), started)
+        return finished(kept(trajectory, best.tracks, "too_few_tracks", too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
-    turned = _turned(best, start, lens)
+    turned = turned_bundle(best, lens, start.source)
     if turned is not None:
-        return _finish(_turning(start, lens, best, turned), started)
+        return finished(_turning(start, lens, best, turned), started)
     if best.score < MIN_SHARE or not np.isfinite(best.bundle.Ts_world_camera).all():
         reason = (
             f"Only {best.score:.0%} of the tracks agree with one moving camera and a scene at rest; "
             "the given trajectory is kept."
         )
-        return _finish(_kept(trajectory, best, "diverged", reason), started)
-    return _finish(_refined(frames_u8, start, lens, best), started)
+        return finished(kept(trajectory, best.tracks, "diverged", reason, best.before_px), started)
+    return finished(_refined(frames_u8, start, lens, best), started)
 
 
 def _check(frames_u8: np.ndarray, trajectory: Trajectory) -> np.ndarray:
@@ -223,16 +228,16 @@ def _check(frames_u8: np.ndarray, trajectory: Trajectory) -> np.ndarray:
     return frames_u8
 
 
-def _lens(trajectory: Trajectory, known_fov_y_rad: float | None, trust_focal: bool) -> _Lens:
+def lens_of(trajectory: Trajectory, known_fov_y_rad: float | None, trust_focal: bool) -> Lens:
     """Given beats trusted beats the model's, which is only a start for self-calibration."""
     rows = trajectory.intrinsics
     if known_fov_y_rad is not None:
         focal_px = intrinsics_from_fov(known_fov_y_rad, trajectory.image_size)[1]
         ratio = (focal_px / rows[:, 1:2]) * np.array([1, 1, 0, 0]) + np.array([0, 0, 1, 1])
-        return _Lens(rows * ratio, "fixed", None, "given")
+        return Lens(rows * ratio, "fixed", None, "given")
     if trust_focal or len(trajectory) < 3:  # two views hold no focal length worth the name
-        return _Lens(rows, "fixed", None, "model")
-    return _Lens(rows, "shared", (float(np.mean(trajectory.fov_y_rad)), PRIOR_SIGMA), "self-calibrated")
+        return Lens(rows, "fixed", None, "model")
+    return Lens(rows, "shared", (float(np.mean(trajectory.fov_y_rad)), PRIOR_SIGMA), "self-calibrated")
 
 
 def _tied_frames(tracks: Tracks, source: int) -> np.ndarray:
@@ -247,7 +252,8 @@ def _tied_frames(tracks: Tracks, source: int) -> np.ndarray:
     return tied
 
 
-def _too_few_reason(tracks: Tracks, num_frames: int) -> str:
+def too_few_reason(tracks: Tracks, num_frames: int) -> str:
+    """Why nothing could be done with what was followed."""
     if num_frames == 1:
         return "One frame shows no motion; the given trajectory is kept."
     return (
@@ -260,17 +266,26 @@ def _fits_px(tracks: Tracks) -> float:
     return FITS_PX * max(1.0, max(tracks.image_size) / 224)
 
 
-def _candidate(
-    name: StartName, tracks: Tracks, Ts: np.ndarray, intrinsics: np.ndarray, lens: _Lens, source: int
-) -> _Candidate:
-    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame."""
-    tied = _tied_frames(tracks, source)
+def adjusted_candidate(
+    name: StartName,
+    tracks: Tracks,
+    Ts: np.ndarray,
+    intrinsics: np.ndarray,
+    lens: Lens,
+    source: int,
+    placed: np.ndarray | None = None,
+) -> Candidate:
+    """Adjust from one start, find lost frames again, join pieces that fell apart, and judge the outcome by frame.
+
+    Of the frames `placed` in the start, or else of those tied to the source.
+    """
+    tied = _tied_frames(tracks, source) if placed is None else placed
     tracks = tracks.where(tied[tracks.frame])
     adjuster = _Adjuster(tracks, lens)
     bundle = adjuster.from_poses(Ts, intrinsics, source)
     bundle = mend(tracks, bundle, _fits_px(tracks), adjuster.again)
     bundle = rejoin(tracks, bundle, tied, _fits_px(tracks), adjuster.again)
-    return _Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks)
+    return Candidate(name, tracks, bundle, frame_shares(tracks, bundle, _fits_px(tracks)), tied, tracks, source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +293,7 @@ class _Adjuster:
     """Bundle adjustment of one set of tracks with what is known of the lens."""
 
     tracks: Tracks
-    lens: _Lens
+    lens: Lens
 
     def from_poses(self, Ts: np.ndarray, intrinsics: np.ndarray, fixed: int, at_infinity: bool = False) -> Bundle:
         adjust = partial(bundle_adjust, self.tracks, Ts, fixed=fixed, iterations=ITERATIONS, at_infinity=at_infinity)
@@ -290,8 +305,8 @@ class _Adjuster:
         return self.from_poses(bundle.Ts_world_camera, bundle.intrinsics, fixed)
 
 
-def _from_prediction(tracks: Tracks, start: Trajectory, lens: _Lens) -> _Candidate:
-    return _candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
+def _from_prediction(tracks: Tracks, start: Trajectory, lens: Lens) -> Candidate:
+    return adjusted_candidate("prediction", tracks, start.Ts_world_camera, lens.intrinsics, lens, start.source)
 
 
 def _rests(start: Trajectory) -> bool:
@@ -300,79 +315,35 @@ def _rests(start: Trajectory) -> bool:
 
 
 def _against_frames(
-    predicted: _Candidate | None, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: _Lens
-) -> _Candidate | None:
+    predicted: Candidate | None, flow: Tracks, frames_u8: np.ndarray, start: Trajectory, lens: Lens
+) -> Candidate | None:
     """The best of the adjusted prediction and poses found without it, all judged on the same tracks.
 
-    Without a known focal length the frames are asked again where the first answer does not convince, because what they
-    take for a camera depends on it: narrower than the model believes is the common mistake. They are also asked again,
-    with the focal length that was found, where the camera turns much and shifts little. There a wrong one is made up
-    for by small translations the wrong way; the answer fits nearly as well, and adjustment alone never leaves it.
+    A focal length that is not known is that of the frames from then on: what the model believed pulls no more.
     """
     free, source = lens.focal == "shared", start.source
     known = None if free else lens.intrinsics[source]
     matched = matched_tracks(frames_u8, flow, known)
-    together = Tracks.concatenate([matched, thinned(flow, TRACKS_A_FRAME)])
+    together = Tracks.concatenate([matched, flow.longest(TRACKS_A_FRAME)])
     found = start_from_tracks(together, known, source)[0]
     if found is None:
         return predicted
     tracks = found.tracks
-    rows = found.intrinsics if free else lens.intrinsics
-    best = _candidate("frames", tracks, found.Ts_world_camera, rows, lens, source)
-    if free and found.parallax:
-        if _may_be_astray(best, lens):
-            best = _started_again(best, together, best.bundle.intrinsics, lens, source)
-            if predicted is not None and not _same_lens(predicted.bundle, best.bundle):
-                best = _started_again(best, together, predicted.bundle.intrinsics, lens, source)
-        if not best.convinces:
-            narrow = lens.intrinsics * np.array([NARROWER, NARROWER, 1, 1])
-            best = _started_again(best, together, narrow, lens, source)
+    if found.parallax:
+        lens = lens.found(found.intrinsics, tracks.image_size[0])
+    best = adjusted_candidate("frames", tracks, found.Ts_world_camera, found.intrinsics, lens, source)
     best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
     rivals = predicted is not None and predicted.convinces
     if (best.convinces and not rivals) or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
-    again = _candidate("prediction", tracks, Ts, rows, lens, source)
+    again = adjusted_candidate("prediction", tracks, Ts, rows, lens, source)
     needed = again.worth + (0.0 if rivals else BETTER_SHARE)
     return best if best.worth > needed else again
 
 
-def _may_be_astray(candidate: _Candidate, lens: _Lens) -> bool:
-    """Whether, with the focal length free, the camera turns far and shifts little for it.
-
-    A camera that circles something shifts by the distance to it for every radian it turns.
-    """
-    bundle, tracks = candidate.bundle, candidate.tracks
-    fits = bundle.residual_px < _fits_px(tracks)
-    if lens.focal == "fixed" or not fits.any():
-        return False
-    centres, R = bundle.Ts_world_camera[:, :3, 3], bundle.Ts_world_camera[:, :3, :3]
-    away = np.linalg.norm(bundle.xyz[tracks.point[fits]] - centres[tracks.frame[fits]], axis=1)
-    shifted = np.linalg.norm(centres - centres[0], axis=1).max() / np.median(away)
-    turned_rad = float(se3.rotation_angle(R[0].T @ R).max())
-    return turned_rad > FAR_TURN_RAD and bool(shifted < LITTLE_SHIFT * turned_rad)
-
-
-def _same_lens(a: Bundle, b: Bundle) -> bool:
-    return bool(np.abs(np.log(a.intrinsics[:, 0] / b.intrinsics[:, 0])).max() < SAME_LENS)
-
-
-def _started_again(
-    best: _Candidate, tracks: Tracks, intrinsics: Float[np.ndarray, "t 4"], lens: _Lens, source: int
-) -> _Candidate:
-    """The better of a candidate and of what is found from nothing with other intrinsics taken for known."""
-    found = start_from_tracks(tracks, intrinsics[source], source)[0]
-    if found is None:
-        return best
-    return max(best, _candidate("frames", found.tracks, found.Ts_world_camera, intrinsics, lens, source), key=_worth)
-
-
 def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     return bundle.Ts_world_camera, bundle.intrinsics
-
-
-def _worth(candidate: _Candidate) -> float:
-    return candidate.worth
 
 
 def _residual_before(tracks: Tracks, start: Trajectory) -> float:
@@ -381,7 +352,7 @@ def _residual_before(tracks: Tracks, start: Trajectory) -> float:
     return float(np.median(residual_px))
 
 
-def _turned(best: _Candidate, start: Trajectory, lens: _Lens) -> Bundle | None:
+def turned_bundle(best: Candidate, lens: Lens, source: int) -> Bundle | None:
     """Rotations alone, where they explain nearly all that poses explain, or most of the picture rests; else None."""
     tracks, fits = best.tracks, _fits_px(best.tracks)
     first = tracks.xy[tracks.starts][tracks.point]
@@ -390,46 +361,53 @@ def _turned(best: _Candidate, start: Trajectory, lens: _Lens) -> Bundle | None:
     angles = widest_angles(tracks, bundle.Ts_world_camera, bundle.xyz)[tracks.point[explained]]
     if not rests and explained.any() and np.median(angles) > CLEAR_PARALLAX_RAD:
         return None
-    turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, start.source, True)
+    turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, source, True)
     if lens.focal == "shared" and se3.rotation_angle(turned.Ts_world_camera[:, :3, :3]).max() < LENS_TURN_RAD:
         lens = _without_calibration(lens)
-        turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, start.source, True)
+        turned = _Adjuster(tracks, lens).from_poses(bundle.Ts_world_camera, lens.intrinsics, source, True)
     if rests or (turned.residual_px < fits).sum() >= TURNING_SHARE * explained.sum():
         return turned
     return None
 
 
-def _without_calibration(lens: _Lens) -> _Lens:
+def _without_calibration(lens: Lens) -> Lens:
     return replace(lens, focal="fixed", prior=None, source="model") if lens.focal == "shared" else lens
 
 
-def _kept(trajectory: Trajectory, best: _Candidate, verdict: Verdict, reason: str) -> Refinement:
+def kept(
+    trajectory: Trajectory, tracks: Tracks, verdict: Verdict, reason: str, before_px: float = float("nan")
+) -> Refinement:
     """The given trajectory, bit for bit."""
-    tracks, before = best.tracks, best.before_px
     report = RefinementReport(
-        verdict, reason, "prediction", "model", before, before, len(tracks), tracks.num_points, 1.0, 0.0
+        verdict, reason, "prediction", "model", before_px, before_px, len(tracks), tracks.num_points, 1.0, 0.0
     )
     return Refinement(trajectory, report, None, tracks if len(tracks) else None)
 
 
-def _turning(start: Trajectory, lens: _Lens, best: _Candidate, turned: Bundle) -> Refinement:
+def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle) -> Refinement:
     """Rotations from the frames, no translation: what frames without parallax can tell."""
     poses = turned.Ts_world_camera.copy()
     poses[:, :3, 3] = 0
     poses = se3.inverse(poses[start.source]) @ poses
-    degrees = np.rad2deg(se3.rotation_angle(poses[:, :3, :3]).max())
-    what = f"turns by up to {degrees:.1f} degrees" if degrees > 0.3 else "rests"
-    reason = (
-        f"The frames show no parallax to speak of: the camera {what} in place. Rotations were refined, translations "
-        "set to zero; depth cannot be seen."
-    )
     trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
     if np.array_equal(turned.intrinsics, lens.intrinsics):
         lens = _without_calibration(lens)
-    return Refinement(trajectory, _report("no_parallax", reason, best, lens, start, turned), None, best.tracks)
+    return Refinement(
+        trajectory, report_of("no_parallax", turning_reason(trajectory), best, lens, start, turned), None, best.tracks
+    )
 
 
-def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candidate) -> Refinement:
+def turning_reason(trajectory: Trajectory) -> str:
+    """What is said of a path without translations."""
+    degrees = np.rad2deg(se3.rotation_angle(trajectory.Ts_world_camera[:, :3, :3]).max())
+    what = f"turns by up to {degrees:.1f} degrees" if degrees > 0.3 else "rests"
+    return (
+        f"The frames show no parallax to speak of: the camera {what} in place. Rotations were refined, translations "
+        "set to zero; depth cannot be seen."
+    )
+
+
+def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candidate) -> Refinement:
     """Gauge, points and report of a successful adjustment."""
     bundle, source, tracks = best.bundle, start.source, best.evidence
     poses = _at_source(bundle.Ts_world_camera, start)
@@ -447,23 +425,29 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: _Lens, best: _Candi
         missing = np.flatnonzero(~placed).tolist()
         reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."
     joints = best.joints_of(placed)
-    report = _report("refined", reason + _weak_words(joints), best, lens, start, bundle)
+    report = report_of("refined", reason + _weak_words(joints), best, lens, start, bundle)
     report = replace(report, weak_joints=joints.weak_frames)
     return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
 
 
 def _weak_words(joints: Joints) -> str:
     """A sentence on where the path may be two paths, with what to do about it; empty where it holds everywhere."""
-    if not joints.weak.any():
-        return ""
     places = [
-        f"between frames {before} and {after} ({holding} of {spanning})"
+        f"{before} and {after} ({holding} of {spanning})"
         for (before, after), holding, spanning in zip(
             joints.weak_frames, joints.holding[joints.weak], joints.spanning[joints.weak], strict=True
         )
     ]
+    return joint_words(places)
+
+
+def joint_words(places: list[str]) -> str:
+    """The sentence, of the places "i and j" in frames."""
+    if not places:
+        return ""
+    between = _listed([f"between frames {place}" for place in places])
     return (
-        f" Too few of the points seen on both sides fit on both {_listed(places)}: there the path may be pieces joined "
+        f" Too few of the points seen on both sides fit on both {between}: there the path may be pieces joined "
         "wrongly. The field of view, if it is known, or frames closer together help."
     )
 
@@ -479,10 +463,10 @@ def _at_source(poses: np.ndarray, start: Trajectory) -> np.ndarray:
     return poses
 
 
-def _report(
-    verdict: Verdict, reason: str, best: _Candidate, lens: _Lens, start: Trajectory, bundle: Bundle
+def report_of(
+    verdict: Verdict, reason: str, best: Candidate, lens: Lens, start: Trajectory, bundle: Bundle
 ) -> RefinementReport:
-    change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1] / start.intrinsics[:, 1]))))
+    change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1])) - np.mean(np.log(start.intrinsics[:, 1]))))
     after_px = float(np.median(bundle.residual_px))
     tracks = best.tracks
     return RefinementReport(
@@ -519,5 +503,5 @@ def _carry_along(poses: np.ndarray, given: np.ndarray, tied: np.ndarray) -> np.n
     return poses
 
 
-def _finish(refinement: Refinement, started: float) -> Refinement:
+def finished(refinement: Refinement, started: float) -> Refinement:
     return replace(refinement, report=replace(refinement.report, seconds=time.perf_counter() - started))

@@ -106,6 +106,23 @@ class Tracks:
         mask[np.asarray(points)] = True
         return self.where(mask[self.point])
 
+    def longest(self, per_frame: int) -> Tracks:
+        """Every point that is among the `per_frame` longest in some frame that sees it."""
+        length = np.bincount(self.point, minlength=self.num_points)[self.point]
+        order = np.lexsort((self.point * 2654435761 % 1000003, -length, self.frame))  # ties: as good as at random
+        begin = np.searchsorted(self.frame[order], np.arange(self.num_frames))
+        rank = np.empty(len(self), dtype=np.int64)
+        rank[order] = np.arange(len(self)) - begin[self.frame[order]]
+        return self.subset(np.unique(self.point[rank < per_frame]))
+
+    def at(self, frames: Int[ArrayLike, " f"]) -> Tracks:
+        """The observations in some frames (ascending), which are numbered anew; points left with one go."""
+        number = np.full(self.num_frames, -1)
+        number[np.asarray(frames)] = np.arange(len(np.asarray(frames)))
+        keep = number[self.frame] >= 0
+        frame, count = number[self.frame[keep]], int((number >= 0).sum())
+        return Tracks.build(frame, self.point[keep], self.xy[keep], count, self.image_size)
+
     def where(self, observations: ArrayLike) -> Tracks:
         """Some observations only, by (N,) mask; points left with one observation go."""
         keep = np.asarray(observations, dtype=bool)
@@ -204,7 +221,7 @@ def track_points(
     first = dict(zip(anchors, np.cumsum([0] + [len(seeds[a]) for a in anchors]), strict=False))
     found = [(np.full(len(seeds[a]), a), first[a] + np.arange(len(seeds[a])), seeds[a]) for a in anchors]
     for step in (1, -1):
-        found += _follow(greys, seeds, first, step, reach, max_forward_backward_px)
+        found += follow_seeds(greys, seeds, first, step, reach, max_forward_backward_px)
     frame, point, xy = (np.concatenate(column) for column in zip(*found, strict=True))
     return Tracks.build(frame, point, xy + 0.5, num_frames, (h, w))
 
@@ -217,7 +234,7 @@ def find_corners(grey: UInt8[np.ndarray, "h w"], count: int) -> Float[np.ndarray
     return np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2)
 
 
-def _follow(greys: list, seeds: dict, first: dict, step: int, reach: int, limit_px: float) -> list[tuple]:
+def follow_seeds(greys: list, seeds: dict, first: dict, step: int, reach: int, limit_px: float) -> list[tuple]:
     """Follow all anchors' points in one direction (step +1 or -1); one call a pair of frames, whatever the anchors."""
     order = range(len(greys)) if step > 0 else range(len(greys) - 1, -1, -1)
     ids, origin, xy = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
@@ -232,14 +249,18 @@ def _follow(greys: list, seeds: dict, first: dict, step: int, reach: int, limit_
         ids, origin, xy = ids[alive], origin[alive], xy[alive]
         if not 0 <= j < len(greys) or len(ids) == 0:
             continue
-        xy, good = _step(greys[i], greys[j], xy, limit_px)
+        xy, good = followed_step(greys[i], greys[j], xy, limit_px)
         ids, origin, xy = ids[good], origin[good], xy[good]
         found.append((np.full(len(ids), j), ids, xy))
     return found
 
 
-def _step(before: np.ndarray, after: np.ndarray, xy: np.ndarray, limit_px: float) -> tuple[np.ndarray, np.ndarray]:
+def followed_step(
+    before: np.ndarray, after: np.ndarray, xy: np.ndarray, limit_px: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, 2) in the next frame, and (N,) whether they can be trusted."""
+    if len(xy) == 0:
+        return xy, np.zeros(0, dtype=bool)
     window = dict(winSize=(WINDOW_PX, WINDOW_PX), maxLevel=LEVELS - 1)
     there, seen, _ = cv2.calcOpticalFlowPyrLK(before, after, xy, None, **window)  # pyright: ignore
     back, seen_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, **window)  # pyright: ignore

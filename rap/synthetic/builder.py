@@ -9,6 +9,15 @@ import numpy as np
 from rap.synthetic.scene import ELLIPSOID, FLOOR, ROUND, Scene
 from rap.synthetic.textures import TextureBank
 
+SKIES = (
+    ((150, 155, 165), (245, 245, 250)),
+    ((90, 140, 190), (165, 200, 250)),
+    ((150, 110, 90), (250, 200, 180)),
+    ((5, 5, 10), (45, 45, 60)),
+)
+"""Colours (0..255) between which a sky is drawn: overcast, blue, dusk, night."""
+SKY_SHARES = (0.4, 0.4, 0.13, 0.07)
+
 DISC_HALF_HEIGHT = 0.002  # of what closes a cup or a column
 
 
@@ -102,6 +111,14 @@ class SceneBuilder:
     def photo(self, tile: float = 0.0) -> Look:
         """A photograph, stretched over the surface or repeated (mirrored) every `tile` metres."""
         return self._look(self.bank.photos, tile, self.rng.uniform(0.85, 1.15))
+
+    def sky(self) -> Look:
+        """Overcast, blue, at dusk or at night: nearly one colour, with what little a photograph adds."""
+        texture = int(self.bank.photos[self.rng.integers(len(self.bank.photos))])
+        low, high = SKIES[int(self.rng.choice(len(SKIES), p=SKY_SHARES))]
+        colour = np.array(low) + self.rng.random() * np.subtract(high, low) + self.rng.normal(0, 5, 3)
+        gain = np.full(3, 0.3 * self.rng.random() ** 2)
+        return Look(texture, 0.0, gain, colour - gain * self.bank.means[texture])
 
     def any_look(self, tile: float) -> Look:
         """A photograph or a material, for the sides of things."""

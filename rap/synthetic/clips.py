@@ -19,7 +19,7 @@ from rap.synthetic import motion
 from rap.synthetic.families import sample_scene
 from rap.synthetic.lighting import bake
 from rap.synthetic.render import ID_MASK, Views, cast, render, resolve
-from rap.synthetic.scene import Scene
+from rap.synthetic.stills import Plan, plan_still
 from rap.synthetic.textures import TextureBank, texture_bank
 
 PROBE_SIZE = 16  # rays per side of the cheap rendering that judges a path before it is rendered
@@ -42,6 +42,7 @@ class SyntheticConfig:
         textures: folder of photographs; None for procedural patterns.
         texture_size: side of the stored textures, a power of two.
         photometric: exposure, white balance, gamma and noise drawn per clip.
+        stills: single pictures of many scenes for the depth of one picture (`rap.synthetic.stills`); one frame each.
         supersample_share: share of clips rendered at twice the size and averaged (smooth edges, four times the cost).
         device: where pixels are computed; scenes and paths are always drawn on the CPU.
     """
@@ -51,6 +52,7 @@ class SyntheticConfig:
     textures: Path | None = None
     texture_size: int = 256
     photometric: bool = True
+    stills: bool = False
     supersample_share: float = 0.0
     device: str = "cpu"
 
@@ -59,6 +61,8 @@ class SyntheticConfig:
             raise ValueError(f"size must be at least 8 pixels each way, got {self.size}")
         if self.num_frames < 1:
             raise ValueError(f"num_frames must be at least 1, got {self.num_frames}")
+        if self.stills and self.num_frames != 1:
+            raise ValueError(f"num_frames must be 1 of stills, got {self.num_frames}")
         if not 0 <= self.supersample_share <= 1:
             raise ValueError(f"supersample_share must lie in [0, 1], got {self.supersample_share}")
 
@@ -83,15 +87,6 @@ class SyntheticBatch:
     median_depth: Float[Tensor, "n t"]
     kinds: tuple[str, ...]
     depth: Float[Tensor, "n t h w"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A clip before it is rendered."""
-
-    scene: Scene
-    views: Views
-    kind: str
 
 
 def render_clips(
@@ -183,7 +178,8 @@ def is_clear(plan: Plan) -> bool:
 
 def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:
     rng = np.random.default_rng((seed, index))
-    return render_plan(plan_clip(rng, config, bank), rng, config, bank)
+    plan = plan_still(rng, config.size, bank) if config.stills else plan_clip(rng, config, bank)
+    return render_plan(plan, rng, config, bank)
 
 
 def render_plan(plan: Plan, rng: np.random.Generator, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:

@@ -98,6 +98,7 @@ def _refuse_others(out_dir: Path, description: dict[str, Any]) -> None:
     if not path.exists():
         return
     found = json.loads(path.read_text(encoding="utf-8"))
+    found = {"stills": False, **found}  # folders from before there were any
     for name, value in description.items():
         if found.get(name) != value:
             raise InputError(

@@ -11,7 +11,7 @@ import numpy as np
 from rap.synthetic.builder import SceneBuilder, yaw_matrix
 from rap.synthetic.furniture import along_walls, bookshelf, chair, framed_pictures, on_walls, rug, skirting, table
 from rap.synthetic.objects import any_object, plain_object, scatter
-from rap.synthetic.outdoors import car, facades, hills, lamp_post, tree
+from rap.synthetic.outdoors import car, facades, hills, house, lamp_post, tree, wide_open
 from rap.synthetic.scene import MAX_SURFACES, Scene
 from rap.synthetic.textures import TextureBank
 
@@ -56,13 +56,20 @@ def table_top(b: SceneBuilder, thing: Callable[[SceneBuilder, np.ndarray, float]
     return b.finish(pivot, eye, _lamp(b, low, high), 2.5)
 
 
-def open_ground(b: SceneBuilder, hilly: bool = False) -> Scene:
-    """Blocks, poles and boulders on open ground, flat or with low hills, before photographed horizons and sky."""
+def open_ground(b: SceneBuilder, hilly: bool = False, *, far: bool = False) -> Scene:
+    """Blocks, poles and boulders on open ground, flat or with low hills, before photographed horizons and sky.
+
+    Args:
+        far: the ground goes on to its own horizon, and the sky is where a sky is.
+    """
     reach = b.rng.uniform(9, 30)
     low, high = np.array([-reach, -reach * b.rng.uniform(0.5, 0.9), -reach]), np.array([reach, 0.0, reach])
-    backdrop = b.photo()
-    walls = [backdrop if b.rng.random() < 0.4 else b.photo() for _ in range(4)]
-    b.hull(low, high, [*walls, b.material(3.5), b.material(20.0, (0.05, 0.3))], horizon=True)
+    if far:
+        wide_open(b)
+    else:
+        backdrop = b.photo()
+        walls = [backdrop if b.rng.random() < 0.4 else b.photo() for _ in range(4)]
+        b.hull(low, high, [*walls, b.material(3.5), b.material(20.0, (0.05, 0.3))], horizon=True)
     scatter(b, np.zeros(3), (5.0, 5.0), int(b.rng.integers(10, 20)), (0.6, 2.6))
     if hilly:
         hills(b, reach, b.material(3.5))
@@ -71,6 +78,39 @@ def open_ground(b: SceneBuilder, hilly: bool = False) -> Scene:
         b.shell(foot, b.rng.uniform(2, 4), 0.1, b.rng.uniform(0.05, 0.1), b.material(0.4))
     pivot = np.array([b.rng.uniform(-1, 1), -b.rng.uniform(0.4, 1.5), b.rng.uniform(-1, 1)])
     return b.finish(pivot, _around(b, pivot, b.rng.uniform(2.5, 6.0), (0.02, 0.5)), _sun(b), 7.5)
+
+
+def landscape(b: SceneBuilder) -> Scene:
+    """Ground to the horizon with hills and groves far away, houses, trees, cars and things near, under a sky.
+
+    At times one thing stands in the middle, as one photographs a statue or a flower.
+    """
+    wide_open(b)
+    for _ in range(int(b.rng.integers(0, 7))):
+        away, side = 10 ** b.rng.uniform(1.7, 2.3), b.rng.uniform(0, 2 * np.pi)
+        radii = away * b.rng.uniform([0.2, 0.03, 0.2], [0.5, 0.25, 0.5])
+        b.ball(away * np.array([np.cos(side), 0.0, np.sin(side)]), radii, side, b.material(2.0, (0.1, 0.9)))
+    _strewn(b, int(b.rng.integers(0, 4)), (10.0, 50.0), house)
+    _strewn(b, int(b.rng.integers(0, 9)), (4.0, 30.0), tree)
+    _strewn(b, int(b.rng.integers(0, 3)), (4.0, 15.0), car)
+    _strewn(b, int(b.rng.integers(0, 3)), (4.0, 20.0), lamp_post)
+    subject = b.rng.random() < 0.4
+    pivot = np.array([0.0, -b.rng.uniform(0.3, 1.8), 0.0])
+    if subject:
+        any_object(b, np.zeros(3), b.rng.uniform(0.5, 2.2))
+    scatter(b, np.zeros(3), (7.0, 7.0), int(b.rng.integers(0, 10)), (0.3, 1.8), any_object)
+    eye = _around(b, pivot, b.rng.uniform(1.5, 4.0) if subject else b.rng.uniform(2.5, 7.0), (0.0, 0.4))
+    eye[1] = min(eye[1], -0.25)
+    return b.finish(pivot, eye, _sun(b), 9.0)
+
+
+def _strewn(
+    b: SceneBuilder, count: int, away: tuple[float, float], thing: Callable[[SceneBuilder, np.ndarray], None]
+) -> None:
+    """Things on the ground in all directions, so far from the middle."""
+    for _ in range(count):
+        distance, side = np.exp(b.rng.uniform(*np.log(away))), b.rng.uniform(0, 2 * np.pi)
+        thing(b, distance * np.array([np.cos(side), 0.0, np.sin(side)]))
 
 
 def layered_panels(b: SceneBuilder) -> Scene:
@@ -120,12 +160,19 @@ def _bumps(b: SceneBuilder, columns: int, rows: int) -> np.ndarray:
     return out - out.min() + 0.1
 
 
-def street(b: SceneBuilder) -> Scene:
-    """A road between facades with windows: kerbs, lamp posts, cars, trees, before a photographed end and sky."""
+def street(b: SceneBuilder, *, far: bool = False) -> Scene:
+    """A road between facades with windows: kerbs, lamp posts, cars, trees, before a photographed end and sky.
+
+    Args:
+        far: the road leads into the open, and the sky is where a sky is.
+    """
     width, length, tall = b.rng.uniform(8, 14), b.rng.uniform(22, 40), b.rng.uniform(9, 16)
     low, high = np.array([-width / 2 - 0.2, -tall - 6, -length / 2]), np.array([width / 2 + 0.2, 0.0, length / 2])
-    ends = [b.photo(), b.photo()]
-    b.hull(low, high, [*ends, b.photo(), b.photo(), b.material(3.0), b.photo()], horizon=True)
+    if far:
+        wide_open(b)
+    else:
+        ends = [b.photo(), b.photo()]
+        b.hull(low, high, [*ends, b.photo(), b.photo(), b.material(3.0), b.photo()], horizon=True)
     road = width * b.rng.uniform(0.24, 0.32)
     for side in (-1.0, 1.0):
         facades(b, side, width / 2, length, tall)
@@ -201,20 +248,34 @@ FAMILIES = {
     "street": street,
     "furnished": furnished_room,
     "relief": photo_relief,
+    "landscape": landscape,
+    "plain": partial(open_ground, hilly=True, far=True),
+    "avenue": partial(street, far=True),
 }
+STILL_WEIGHTS = {
+    "room": 0.13, "table": 0.1, "soft": 0.09, "ground": 0.03, "hills": 0.03, "panels": 0.07, "street": 0.06,
+    "furnished": 0.19, "relief": 0.05, "landscape": 0.13, "plain": 0.05, "avenue": 0.07,
+}  # fmt: skip
+"""Shares of the families among single pictures (`rap.synthetic.stills`); FAMILY_WEIGHTS: among clips."""
+
 FAMILY_WEIGHTS = {
     "room": 0.18, "table": 0.16, "soft": 0.1, "ground": 0.08, "hills": 0.06, "panels": 0.06, "street": 0.12,
     "furnished": 0.14, "relief": 0.1,
 }  # fmt: skip
 
 
-def sample_scene(rng: np.random.Generator, bank: TextureBank, family: str | None = None) -> tuple[str, Scene]:
-    """A random scene, of a given family or of any, and the name of its family.
+def sample_scene(
+    rng: np.random.Generator,
+    bank: TextureBank,
+    family: str | None = None,
+    weights: dict[str, float] = FAMILY_WEIGHTS,
+) -> tuple[str, Scene]:
+    """A random scene, of a given family or of any by their weights, and the name of its family.
 
     The families count as they build; the rare scene that still has more than MAX_SURFACES is drawn again.
     """
-    names = list(FAMILIES)
-    name = family or names[int(rng.choice(len(names), p=[FAMILY_WEIGHTS[n] for n in names]))]
+    names = list(weights)
+    name = family or names[int(rng.choice(len(names), p=list(weights.values())))]
     while True:
         scene = FAMILIES[name](SceneBuilder(rng, bank))
         if len(scene.textures) <= MAX_SURFACES:

@@ -78,3 +78,20 @@ def car(b: SceneBuilder, at: np.ndarray) -> None:
     for x, z in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
         hub = at + np.array([0.0, -wheel, 0.0]) + turn @ np.array([x * (wide / 2 - 0.06), 0.0, z * 0.31 * long])
         b.ball(hub, np.array([0.12, wheel, wheel]), yaw, tyre)
+
+
+def house(b: SceneBuilder, foot: np.ndarray) -> None:
+    """Four walls of one material or photograph, and a flat roof that stands out."""
+    size, yaw = b.rng.uniform([5.0, 2.8, 5.0], [14.0, 9.0, 12.0]), b.rng.uniform(0, np.pi)
+    front = b.photo(b.rng.uniform(3.0, 6.0)) if b.rng.random() < 0.6 else b.material(2.5, (0.4, 1.3))
+    roof = b.material(1.5, (0.3, 1.0))
+    b.box(foot, size, yaw, [front] * 4 + [roof])
+    top = foot - np.array([0.0, size[1], 0.0])
+    b.box(top, size * np.array([1.06, 0.0, 1.06]) + np.array([0.0, b.rng.uniform(0.2, 0.8), 0.0]), yaw, [roof] * 5)
+
+
+def wide_open(b: SceneBuilder) -> None:
+    """A hull so wide that the floor ends at the horizon, with one sky for its walls and its ceiling."""
+    far = 10 ** b.rng.uniform(2.6, 3.1)
+    sky, ground = b.sky(), b.material(4.0, (0.3, 1.4))
+    b.hull(np.array([-far, -far, -far]), np.array([far, 0.0, far]), [*[sky] * 4, ground, sky], horizon=True)

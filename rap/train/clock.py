@@ -7,8 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
-
-from rap.train.settings import ModelTraining
+from typing import Protocol
 
 SIGTERM_STATUS = 128 + signal.SIGTERM
 """Exit status of a training that was told to end."""
@@ -19,6 +18,19 @@ def seconds(cpu_time: bool) -> float:
     return time.process_time() if cpu_time else time.monotonic()
 
 
+class Timed(Protocol):
+    """Settings of a training that ends after `steps`, or after `minutes` where there are any."""
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def minutes(self) -> float: ...
+
+    @property
+    def cpu_time(self) -> bool: ...
+
+
 @dataclass
 class Clock:
     """From 0 to 1, by steps or by the seconds of all parts of a run that was resumed.
@@ -27,7 +39,7 @@ class Clock:
         before_s: seconds that earlier parts of the run took.
     """
 
-    settings: ModelTraining
+    settings: Timed
     before_s: float = 0.0
     began: float = field(init=False)
 

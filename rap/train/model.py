@@ -32,7 +32,7 @@ from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
 from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.replay import Replay
 from rap.train.settings import ModelTraining
-from rap.train.state import CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
+from rap.train.state import CsvLog, replace_folder, resume_model, running_mean, save_model, saved_seconds, write_json
 from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
 from rap.train.validate import SCORE_NOISE, Validation, score
 
@@ -226,12 +226,8 @@ class ModelRun:
     @contextmanager
     def averaged(self) -> Iterator[RaPPipeline]:
         """The pipeline in memory, its weights the averaged ones while the context is open."""
-        self.ema.store(self.model.parameters())
-        self.ema.copy_to(self.model.parameters())
-        try:
+        with running_mean(self.ema, self.model):
             yield as_pipeline(self.settings, self.model, self.codec, self.ray_std)
-        finally:
-            self.ema.restore(self.model.parameters())
 
     def _is_to_save(self, step: int) -> bool:
         if self.settings.minutes:

@@ -21,21 +21,21 @@ from tqdm import tqdm
 
 from rap.errors import InputError
 from rap.train import monocular_data as data
-from rap.train.clock import Interruption, seconds
-from rap.train.networks import rate
+from rap.train.clock import Clock, Interruption
+from rap.train.networks import rate, train_step
 from rap.train.optimizers import set_rate
-from rap.train.state import CsvLog, resume_model, save_model, saved_seconds
+from rap.train.state import CsvLog, resume_model, running_mean, save_model, saved_seconds
 from rap.views.guided import guided_upsample
 from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwork, load_network, save_network
 
 SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 """(h, w) of cut-outs; one of them for every step."""
 
-SMALLER = ((0.6, 64), (0.85, 32), (math.inf, 0))
+SMALLER = ((0.65, 64), (0.9, 32), (math.inf, 0))
 """Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
-SHARES = {"clips": 0.40, "permissive": 0.15, "labels": 0.25, "nyuv2_labeled": 0.35, "research_only": 0.05}
-"""Of the cut-outs, of the sources that there are. Folders of a kind share its own by the roots of their sizes."""
+SHARES = {"clips": 0.45, "permissive": 0.20, "labels": 0.35, "nyuv2_labeled": 0.35, "research_only": 0.05}
+"""Of the cut-outs, of the sources that there are. Parts of a kind share its own by the roots of their sizes."""
 
 EVERY, JUDGED = 300, 48
 SQUEEZE = 0.3
@@ -131,7 +131,8 @@ def monocular_loss(
     ratio, true_ratio = over_median(inverse_depth, cuts.known), over_median(truth, cuts.known)
     squeezed = (ratio + SQUEEZE).log() - (true_ratio + SQUEEZE).log()
     freed = freed_of_scale_and_shift(inverse_depth, cuts.known) - freed_of_scale_and_shift(truth, cuts.known)
-    by_ratio = _mean(_bounded(squeezed.abs(), BOUNDED), cuts.known) + GRADIENT_WEIGHT * gradients(squeezed, cuts.known)
+    by_ratio = _mean(_bounded(squeezed.abs(), BOUNDED), cuts.known)
+    by_ratio = by_ratio + GRADIENT_WEIGHT * cuts.edges * gradients(squeezed, cuts.known)
     by_shape = _mean(_bounded(freed.abs(), RELATIVE_BOUNDED), cuts.known)
     depth = torch.where(cuts.is_relative, RELATIVE_WEIGHT * by_shape, by_ratio + FREED_WEIGHT * by_shape)
     depth = depth + ANCHOR_WEIGHT * _median(inverse_depth, cuts.known).clamp(min=1e-6).log().abs().flatten()
@@ -188,32 +189,27 @@ def train_monocular(settings: MonocularTraining) -> None:
     optimizer = _optimizer(network, settings)
     ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=2 / 3, foreach=True)
     start = resume_model(out, network, [optimizer], ema) if settings.resume else 0
-    before_s = saved_seconds(out) if start else 0.0
+    clock, recent = Clock(settings, saved_seconds(out) if start else 0.0), []
     log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start and start + 1)
-    began, recent = seconds(settings.cpu_time), []
     with Interruption() as interruption:
         for step in tqdm(itertools.count(start), desc="monocular", mininterval=30):
-            elapsed_s = before_s + seconds(settings.cpu_time) - began
-            progress = elapsed_s / (60 * settings.minutes) if settings.minutes else step / settings.steps
+            progress = clock.progress(step)
             last = progress >= 1 or interruption.signal is not None
             if (step % EVERY == 0 and step > start) or last:
-                _record(out, network, [optimizer], ema, log, judged, (step, recent, elapsed_s))
+                _record(out, network, [optimizer], ema, log, judged, (step, recent, clock.elapsed_s()))
                 recent.clear()
             if last:
                 break
             set_rate(optimizer, rate(step, progress))
-            recent.append(_train_step(network, optimizer, sources, settings, (step, progress)))
+            loss = _loss_of_a_step(network, sources, settings, (step, progress))
+            recent.append(train_step(network, optimizer, loss))
             ema.step(network.parameters())
         interruption.raise_if_told()
 
 
-def _train_step(
-    network: MonocularNetwork,
-    optimizer: torch.optim.Optimizer,
-    sources: list[data.Source],
-    settings: MonocularTraining,
-    where: tuple[int, float],
-) -> float:
+def _loss_of_a_step(
+    network: MonocularNetwork, sources: list[data.Source], settings: MonocularTraining, where: tuple[int, float]
+) -> Float[Tensor, ""]:
     step, progress = where
     rng = np.random.default_rng([settings.seed, step])
     h, w = SIZES[rng.integers(len(SIZES))]
@@ -221,12 +217,7 @@ def _train_step(
     cuts = data.draw_cuts(sources, rng, settings.batch, (h - less, w - less))
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
         inverse_depth, log_focal = network(cuts.picture)
-    loss = monocular_loss(inverse_depth.float(), log_focal.float(), cuts)
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimizer.step()
-    return loss.item()
+    return monocular_loss(inverse_depth.float(), log_focal.float(), cuts)
 
 
 def _record(
@@ -240,11 +231,9 @@ def _record(
 ) -> None:
     """A row of the log, the running mean as it would be used, and all that a resumed run needs."""
     step, recent, elapsed_s = state
-    ema.store(network.parameters())
-    ema.copy_to(network.parameters())
-    log.write(step, float(np.mean(recent)) if recent else float("nan"), *_judge(network, judged), elapsed_s)
-    save_network(network, out / "network")
-    ema.restore(network.parameters())
+    with running_mean(ema, network):
+        log.write(step, float(np.mean(recent)) if recent else float("nan"), *_judge(network, judged), elapsed_s)
+        save_network(network, out / "network")
     save_model(out, network, optimizers, ema, step, elapsed_s)
 
 
@@ -302,8 +291,7 @@ def read_sources(settings: MonocularTraining) -> tuple[list[data.Source], list[d
         if settings.pairs:
             sources += pair_sources(Path(settings.pairs) / kind)
     if settings.labels:
-        pictures = data.read_labelled(Path(settings.labels), Path(settings.textures))
-        sources.append(data.Source("labels", SHARES["labels"], pictures))
+        sources += shared_out("labels", data.read_labelled(Path(settings.labels), Path(settings.textures)))
     for source in sources:
         print(f"{source.name}: {len(source.pictures)} pictures, share {source.share:.3f}", flush=True)
     rng = np.random.default_rng(0)
@@ -314,11 +302,16 @@ def read_sources(settings: MonocularTraining) -> tuple[list[data.Source], list[d
 def pair_sources(kind: Path) -> list[data.Source]:
     """The folders of pairs of one kind that are not held out: large ones of their own, the others share."""
     read = {folder.name: data.read_pairs(folder) for folder in data.pair_folders(kind)}
-    read = {name: pictures for name, pictures in read.items() if pictures}
-    roots = {name: len(pictures) ** 0.5 for name, pictures in read.items() if name not in SHARES}
+    large = [data.Source(name, SHARES[name], read.pop(name)) for name in list(read) if name in SHARES and read[name]]
+    return large + shared_out(kind.name, {name: pictures for name, pictures in read.items() if pictures})
+
+
+def shared_out(kind: str, parts: dict[str, tuple[data.Picture, ...]]) -> list[data.Source]:
+    """Sources that share their kind's part of the cut-outs by the roots of their sizes."""
+    roots = {name: len(pictures) ** 0.5 for name, pictures in parts.items()}
     return [
-        data.Source(name, SHARES.get(name) or SHARES[kind.name] * roots[name] / sum(roots.values()), pictures)
-        for name, pictures in read.items()
+        data.Source(name, SHARES[kind] * roots[name] / sum(roots.values()), pictures)
+        for name, pictures in parts.items()
     ]
 
 
@@ -326,20 +319,19 @@ def pair_sources(kind: Path) -> list[data.Source]:
 
 
 def label_photographs(settings: MonocularLabelling) -> None:
-    """Write `labels.npz`: names, inverse depth with median 1, focal lengths over the long side."""
+    """Write `labels.npz`: names, and inverse depth in its unit."""
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     teacher = MonocularDepth.from_pretrained(Path(settings.teacher))
-    names = data.photograph_names(Path(settings.textures))[:: settings.every]
-    inverse_depth, focal = [], []
+    names = list(data.photograph_kinds(Path(settings.textures)))[:: settings.every]
+    inverse_depth = []
     for name in tqdm(names, desc="labels", mininterval=15):
         frame_u8 = data.read_rgb(Path(settings.textures) / name)
-        coarse, found = teacher.coarse(frame_u8)
+        coarse, _ = teacher.coarse(frame_u8)
         inverse_depth.append(guided_upsample(coarse, frame_u8.astype(np.float32) / 255).astype(np.float16))
-        focal.append(found)
     partial = out / (data.LABELS + ".part")
     with partial.open("wb") as file:
-        np.savez(file, names=np.array(names), inverse_depth=np.stack(inverse_depth), focal=np.array(focal))
+        np.savez(file, names=np.array(names), inverse_depth=np.stack(inverse_depth))
     partial.replace(out / data.LABELS)
 
 

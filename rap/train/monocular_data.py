@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from rap.errors import InputError
+from rap.views.monocular import SKY
 
 # --- what no training may see -----------------------------------------------------------------------------------------
 
@@ -65,8 +66,8 @@ FOCAL_LENGTHS = {
 """Focal length over the long side, where the data set's camera is published."""
 
 LABELS = "labels.npz"
-TRUSTED_LENS, LABELLED_LENS = 1.0, 0.3
-"""How much a lens counts that is known, and one that a teacher guessed."""
+EXACT_EDGES, MEASURED_EDGES, LABELLED_EDGES = 1.0, 0.25, 0.0
+"""How much edges count that were rendered, those of sensors, which are ragged or filled in, and a teacher's: soft."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +78,15 @@ class Picture:
         frame_u8: (h, w, 3) RGB.
         inverse_depth: (h, w) float16 of any scale; 0 where it is not known.
         focal: focal length over the long side; NaN where it is not known.
-        lens_weight: how much that counts.
         is_relative: whether the inverse depth's shift is unknown, too.
+        edges: how much the gradients of its depth count.
     """
 
     frame_u8: np.ndarray
     inverse_depth: np.ndarray
     focal: float = math.nan
-    lens_weight: float = TRUSTED_LENS
     is_relative: bool = False
+    edges: float = EXACT_EDGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,8 @@ def read_pair(image: Path) -> Picture:
     meta = _meta(image.parent)
     inverse = _inverse_depth(image.with_suffix(".png"), meta, int(image.stem))
     focal = FOCAL_LENGTHS.get(image.parent.name, math.nan)
-    return Picture(read_rgb(image), inverse, focal, is_relative="relative" in meta["unit"])
+    is_relative = "relative" in meta["unit"]
+    return Picture(read_rgb(image), inverse, focal, is_relative=is_relative, edges=MEASURED_EDGES)
 
 
 @lru_cache(maxsize=4)
@@ -173,35 +175,36 @@ def pair_folders(folder: Path) -> list[Path]:
     return sorted(path.parent for path in Path(folder).glob("*/meta.json"))
 
 
-def photograph_names(textures: Path) -> list[str]:
-    """Files of the photographs among the textures: rows of `manifest.csv` whose kind contains "photo"."""
+def photograph_kinds(textures: Path) -> dict[str, str]:
+    """Kinds of the photographs among the textures, by file: rows of `manifest.csv` whose kind contains "photo"."""
     path = Path(textures) / "manifest.csv"
     if not path.is_file():
         raise InputError(f"--textures {textures}: has no manifest.csv, which says what is a photograph")
     with path.open(newline="", encoding="utf-8") as file:
-        return [row["file"] for row in csv.DictReader(file) if "photo" in row["kind"]]
+        return {row["file"]: row["kind"] for row in csv.DictReader(file) if "photo" in row["kind"]}
 
 
-def read_labelled(labels: Path, textures: Path) -> tuple[Picture, ...]:
-    """Photographs with the depth and the lens that a teacher says.
-
-    Their depth counts as relative: the pairs that taught the teacher are of rooms; out of doors its shift is wrong.
-    """
+def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]]:
+    """Photographs with the depth that a teacher says, by their kinds."""
     path = Path(labels) / LABELS
     if not path.is_file():
         raise InputError(f"--labels {labels}: holds no {LABELS}; make it with rap train monocular-labels")
     with np.load(path, allow_pickle=False) as file:
-        names, inverse, focal = file["names"], file["inverse_depth"], file["focal"]
-    return tuple(
-        Picture(read_rgb(Path(textures) / str(name)), inverse[k], float(focal[k]), LABELLED_LENS, is_relative=True)
-        for k, name in enumerate(names)
-    )
+        names, inverse = file["names"], file["inverse_depth"]
+    kinds, found = photograph_kinds(textures), {}
+    for k, name in enumerate(map(str, names)):
+        picture = Picture(read_rgb(Path(textures) / name), inverse[k], edges=LABELLED_EDGES)
+        found[kinds[name]] = (*found.get(kinds[name], ()), picture)
+    return found
 
 
 # --- cut-outs ---------------------------------------------------------------------------------------------------------
 
 FOCAL_MEDIAN, FOCAL_SPREAD = 0.85, 0.3
 """Lenses wanted: median of the focal length over the long side, and the standard deviation of its log."""
+
+WEIGHED_FOCAL = 0.65
+"""Where lenses count most: cutting makes long ones commoner, and so the median of what counts is the one wanted."""
 
 MIN_CUT, MIN_KNOWN_SHARE, ATTEMPTS = 0.5, 0.08, 8
 BY_LENS_SHARE = 0.7  # of the cut-outs of pictures whose lens is known
@@ -219,6 +222,7 @@ class Cuts:
         inverse_depth: (B, h/2, w/2) of any scale. known: where it is.
         log_focal: (B,) log of the focal length over the long side. lens_weight: (B,) 0 where it is not known.
         is_relative: (B,) whether the shift of the inverse depth is unknown, too.
+        edges: (B,) how much its gradients count.
     """
 
     picture: Float[Tensor, "B 3 H W"]
@@ -227,6 +231,7 @@ class Cuts:
     log_focal: Float[Tensor, " B"]
     lens_weight: Float[Tensor, " B"]
     is_relative: Bool[Tensor, " B"]
+    edges: Float[Tensor, " B"]
 
 
 def draw_cuts(sources: list[Source], rng: np.random.Generator, count: int, size: tuple[int, int]) -> Cuts:
@@ -255,20 +260,26 @@ def stack_cuts(rows: list[tuple[np.ndarray, np.ndarray, float, Picture]]) -> Cut
     inverse_depth = torch.from_numpy(np.stack(inverse).astype(np.float32))
     focal = torch.tensor(focals, dtype=torch.float32)
     is_known = torch.isfinite(focal)
-    weight = torch.tensor([p.lens_weight for p in pictures]) * usual(focal)
     return Cuts(
         picture.contiguous(memory_format=torch.channels_last),
         inverse_depth,
-        inverse_depth > 0,
+        (inverse_depth > 0) & torch.tensor([has_unit(values) for values in inverse])[:, None, None],
         torch.where(is_known, focal, 1.0).log(),
-        torch.where(is_known, weight, 0.0),
+        torch.where(is_known, usual(focal), 0.0),
         torch.tensor([p.is_relative for p in pictures]),
+        torch.tensor([p.edges for p in pictures]),
     )
 
 
+def has_unit(inverse: Float[np.ndarray, "h w"]) -> bool:
+    """Whether the median inverse depth of what is known is that of something, and not of the sky."""
+    known = inverse[inverse > 0].astype(np.float32)
+    return len(known) > 0 and bool(np.median(known) > SKY * known.mean())
+
+
 def usual(focal: Float[Tensor, " B"]) -> Float[Tensor, " B"]:
-    """How much a lens counts, by how far it is from the usual one: cutting makes long ones commoner than they are."""
-    return torch.exp(-0.5 * ((focal / FOCAL_MEDIAN).log() / FOCAL_SPREAD) ** 2)
+    """How much a lens counts, by how far it is from WEIGHED_FOCAL."""
+    return torch.exp(-0.5 * ((focal / WEIGHED_FOCAL).log() / FOCAL_SPREAD) ** 2)
 
 
 def cut_out(
@@ -282,7 +293,7 @@ def cut_out(
     for _ in range(ATTEMPTS):
         part = _drawn_part(picture, rng, size, plain)
         inverse = _warped(picture.inverse_depth, part, (size[0] // 2, size[1] // 2), 2.0, cv2.INTER_NEAREST)
-        if (inverse > 0).mean() >= MIN_KNOWN_SHARE:
+        if (inverse > 0).mean() >= MIN_KNOWN_SHARE and has_unit(inverse):
             break
     frame = _warped(picture.frame_u8, part, size, 1.0, cv2.INTER_LINEAR)
     focal = picture.focal * max(picture.frame_u8.shape[:2]) / (part.scale * max(size))

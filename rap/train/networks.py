@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from rap.errors import InputError
-from rap.train.clock import seconds
+from rap.train.clock import Clock
 from rap.train.optimizers import set_rate
-from rap.train.state import CsvLog
+from rap.train.state import CsvLog, running_mean
 from rap.views.unet import UNet
 
 WARMUP_STEPS, STABLE_SHARE = 100, 0.4
@@ -86,22 +86,20 @@ def train_network(settings: NetworkTraining, lesson: Lesson) -> None:
     )
     ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=1.0)
     log = CsvLog(out / "log.csv", ("step", "loss", *lesson.columns, "seconds"))
-    began, recent = seconds(settings.cpu_time), []
+    clock, recent = Clock(settings), []
     steps = itertools.count() if settings.minutes else range(settings.steps)
     for step in tqdm(steps, desc=lesson.network.NAME, mininterval=5):
-        elapsed = seconds(settings.cpu_time) - began
-        progress = elapsed / (60 * settings.minutes) if settings.minutes else step / settings.steps
+        progress = clock.progress(step)
         set_rate(optimizer, rate(step, progress))
         rng = np.random.default_rng([settings.seed, step])
-        recent.append(_train_step(network, optimizer, lesson.loss(network, samples, rng, settings.batch)))
+        recent.append(train_step(network, optimizer, lesson.loss(network, samples, rng, settings.batch)))
         ema.step(network.parameters())
         last = progress >= 1 if settings.minutes else step + 1 == settings.steps
         if (step + 1) % VALIDATE_EVERY == 0 or last:
-            ema.store(network.parameters())
-            ema.copy_to(network.parameters())
-            log.write(step + 1, float(np.mean(recent)), *_judged(lesson, network, held_out, settings.batch), elapsed)
-            network.save(out / lesson.file)
-            ema.restore(network.parameters())
+            with running_mean(ema, network):
+                figures = _judged(lesson, network, held_out, settings.batch)
+                log.write(step + 1, float(np.mean(recent)), *figures, clock.elapsed_s())
+                network.save(out / lesson.file)
             recent.clear()
         if last:
             return
@@ -126,7 +124,8 @@ def _judged(lesson: Lesson, network: UNet, held_out: Any, count: int) -> list[fl
     return np.mean([lesson.judge(network, held_out, rng, count) for rng in batches], axis=0).tolist()
 
 
-def _train_step(network: UNet, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+def train_step(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    """Go down the gradient, which is cut to length 1; returns the loss."""
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

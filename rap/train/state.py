@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -99,6 +101,17 @@ def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, step: int) -> N
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+@contextmanager
+def running_mean(ema: EMAModel, network: nn.Module) -> Iterator[None]:
+    """While open, the network's parameters are their running mean."""
+    ema.store(network.parameters())
+    ema.copy_to(network.parameters())
+    try:
+        yield
+    finally:
+        ema.restore(network.parameters())
 
 
 def save_model(out: Path, model: nn.Module, optimizers: list, ema: EMAModel, step: int, elapsed_s: float) -> None:

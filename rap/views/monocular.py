@@ -4,8 +4,9 @@ An encoder with ImageNet features (`rap.views.efficientnet`) and a light decoder
 monocular depth estimation, TPAMI 2022, section 4: features are added from the coarsest to the finest resolution. The
 network says inverse depth at half the size that it sees, and the focal length from the coarsest features.
 
-Conventions. Depth is z-depth with median 1 over the picture, so inverse depth has median 1 as well. The shift belongs
-to it: how near to 0 the inverse depth of far things is, was learned where depth was exact or measured. Focal lengths
+Conventions. Depth is z-depth with median 1 over the picture, so inverse depth has median 1 as well; where most of the
+picture is sky, whose depth is no unit of anything, it is the median of the rest. The shift belongs to it: how near to 0
+the inverse depth of far things is, was learned where depth was exact or measured. Focal lengths
 are in units of the picture's long side, which real cameras share whichever way they are held; the field of view follows
 from the picture's own sizes.
 """
@@ -49,12 +50,18 @@ DETAIL_SIDE = 1280
 SHARPNESS = 8.0
 """Of the softplus that keeps inverse depths positive: linear from a quarter of the median on."""
 
+LEAK = 0.1
+"""Of the last ReLU: where all features fell silent, in skies, the inverse depth could not fall below 0.6."""
+
 USUAL_FOCAL = 0.85
 """Focal length over the long side that an untrained network says: a phone's."""
 
 FOV_LIMITS_RAD = (math.radians(5.0), math.radians(150.0))
 NEAREST, FARTHEST = 50.0, 0.01
-"""Inverse depths over their median are kept between these."""
+"""Inverse depths in their unit are kept between these."""
+
+SKY = 0.1
+"""Of the mean inverse depth: what has less is as far as a sky."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +69,7 @@ class PictureDepth:
     """What one picture tells.
 
     Attributes:
-        depth: (h, w) z-depth of every pixel; its median is 1.
+        depth: (h, w) z-depth of every pixel; its median is 1, of a picture that is mostly sky the rest's.
         fov_y_rad: vertical field of view.
     """
 
@@ -141,7 +148,8 @@ class MonocularNetwork(nn.Module):
             coarse = self.ups[k](x)  # fewer channels are cheaper to enlarge
             fine = self.laterals[k](features[k])
             x = self.units[k](fine + F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False))
-        return F.softplus(self.head(F.relu(x)), beta=SHARPNESS)[:, 0], self.lens(summary)[:, 0]
+        x = self.head(F.leaky_relu(x, LEAK))  # without the leak nothing is farther than the head's offset
+        return F.softplus(x, beta=SHARPNESS)[:, 0], self.lens(summary)[:, 0]
 
 
 class _Unit(nn.Module):
@@ -205,12 +213,12 @@ class MonocularDepth:
         inverse_depth = guided_upsample(coarse, guide.astype(np.float32) / 255)
         if guide.shape[:2] != (h, w):
             inverse_depth = cv2.resize(inverse_depth, (w, h), interpolation=cv2.INTER_LINEAR)
-        depth = 1 / inverse_depth.clip(FARTHEST, NEAREST)
-        return PictureDepth((depth / np.median(depth)).astype(np.float32), fov_y_of(focal, (h, w)))
+        depth = unit_of(inverse_depth) / inverse_depth.clip(FARTHEST, NEAREST)
+        return PictureDepth(depth.astype(np.float32), fov_y_of(focal, (h, w)))
 
     @torch.inference_mode()
     def coarse(self, frame_u8: UInt8[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "a b"], float]:
-        """What the network says before it is enlarged: inverse depth with median 1, and focal length over long side."""
+        """What the network says before it is enlarged: inverse depth in its unit, and focal length over long side."""
         seen = _resized(frame_u8, working_size(frame_u8.shape[:2]))
         picture = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255
         if self._mirrored:
@@ -219,8 +227,8 @@ class MonocularDepth:
         inverse_depth, log_focal = self._network(picture.to(device).contiguous(memory_format=torch.channels_last))
         if self._mirrored:
             inverse_depth = torch.stack([inverse_depth[0], inverse_depth[1].flip(-1)])
-        inverse_depth = inverse_depth / inverse_depth.flatten(1).median(dim=1).values[:, None, None]
-        return inverse_depth.mean(dim=0).cpu().numpy(), math.exp(log_focal.mean().item())
+        found = inverse_depth.mean(dim=0).cpu().numpy()
+        return found / unit_of(found), math.exp(log_focal.mean().item())
 
 
 @lru_cache(maxsize=1)
@@ -251,6 +259,12 @@ def as_rgb(frame_u8: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     if h * w > MOST_PIXELS:
         raise InputError(f"picture: must have {MOST_PIXELS} pixels or fewer, got {h} x {w}; make it smaller first")
     return np.repeat(frame_u8, 3, axis=2) if channels == 1 else frame_u8[..., :3]
+
+
+def unit_of(inverse_depth: Float[np.ndarray, "h w"]) -> float:
+    """The inverse depth that counts as 1: the median, or, where that lies in the sky, the median of what is nearer."""
+    median, far = np.median(inverse_depth), SKY * inverse_depth.mean()
+    return float(median if median > far else np.median(inverse_depth[inverse_depth > far]))
 
 
 def working_size(size: tuple[int, int]) -> tuple[int, int]:

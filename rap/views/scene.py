@@ -7,6 +7,7 @@ Yu et al., 2024). All lengths are in the trajectory's unit, the median depth of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -18,6 +19,7 @@ from torch import Tensor
 from rap.data import Clip
 from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
+from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
@@ -25,14 +27,14 @@ from rap.views.depth import DepthMaps, plane_sweep
 from rap.views.depth_network import embedded_depth_network
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
-from rap.views.monocular import SMALLEST_PX, embedded_monocular_depth
+from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, embedded_monocular_depth, fov_y_of
 from rap.views.warp import Warp, warp
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
 
-PICTURE_SIDE = 448
-"""The same of a single picture, whose layers are made once."""
+LAYERS_SIDE = 640
+"""The same of a single picture, whose layers are made once, and of the videos they give."""
 
 SOURCE_STRIDE = 2
 """Of a clip every other frame is lifted: nine of seventeen."""
@@ -103,9 +105,8 @@ class Scene:
         Ts_world_camera = self._in_world(path)
         Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
         if self.layers is not None:
-            return self.layers.render(
-                se3.inverse(Ts_world_source[0]) @ Ts_world_camera, path.intrinsics, path.image_size
-            )
+            Ts_picture_camera = se3.inverse(Ts_world_source[0]) @ Ts_world_camera
+            return self.layers.render(Ts_picture_camera, path.intrinsics, path.image_size)
         return warp(
             self.frames,
             self.depth.inverse_depth,
@@ -136,6 +137,20 @@ class Scene:
             return shown_with_holes(self.render(trajectory, size))
         rendered = self.render(trajectory, size or preview_size(trajectory.image_size, max(self.frames.shape[-2:])))
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
+
+    def walk(self, trajectory: Trajectory, side: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The frames of `preview` one after the other, as they are made; only of layers.
+
+        Args:
+            side: long side of the frames in pixels.
+        """
+        if self.layers is None:
+            raise ValueError("only layers are walked through; this scene has none")
+        path = trajectory.relative_to(trajectory.source).resized(preview_size(trajectory.image_size, side))
+        T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
+        for T_world_camera, intrinsics in zip(self._in_world(path), path.intrinsics, strict=True):
+            rendered = self.layers.render((T_picture_world @ T_world_camera)[None], intrinsics[None], path.image_size)
+            yield to_u8(rendered.filled)[0]
 
     def hints(self, trajectory: Trajectory) -> VideoHints:
         """What the sources show along a path, at the size of the clip's frames."""
@@ -191,7 +206,7 @@ class Scene:
 
 
 def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None) -> Refinement:
-    """Fit a predicted path to the tracks of the clip's whole frames.
+    """Fit a predicted path to points tracked through the clip's whole frames and the film between them.
 
     Args:
         trajectory: one camera for each of the clip's frames, as predicted.
@@ -206,8 +221,14 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
         intrinsics = np.tile(intrinsics_from_fov(known_fov_y_rad, clip.image_size), (len(clip), 1))
         on_footage = clip.on_footage(replace(trajectory, intrinsics=intrinsics))
         known = float(fov_y_from_intrinsics(on_footage.intrinsics[0], on_footage.image_size[0]))
-    found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
-    return replace(found, trajectory=clip.on_frames(found.trajectory))
+    if clip.film is None:
+        found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
+        return replace(found, trajectory=clip.on_frames(found.trajectory))
+    on_film = on_footage.resized(clip.film.image_size)
+    found = refine_film(clip.film.frames_u8, clip.film.places(clip.frame_indices), on_film, known_fov_y_rad=known)
+    if found.points is None and found.report.verdict != "no_parallax":
+        return replace(found, trajectory=trajectory)
+    return replace(found, trajectory=clip.on_frames(found.trajectory.resized(clip.footage_size)))
 
 
 MEASURED = ("refined", "no_parallax")
@@ -288,7 +309,7 @@ def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> 
     )
     if flat or min(clip.footage_size) < SMALLEST_PX:
         return build_scene(clip, still, source_indices=(index,))
-    size = _fitted(clip.footage_size, PICTURE_SIDE)
+    size = _fitted(clip.footage_size, LAYERS_SIDE)
     picture_u8 = cv2.resize(clip.footage[index], size[::-1], interpolation=cv2.INTER_AREA)
     lens = clip.on_footage(still).resized(size).intrinsics[[index]]
     inverse_depth = torch.from_numpy(1 / embedded_monocular_depth().predict(picture_u8).depth)
@@ -296,6 +317,11 @@ def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> 
     front = layers.layers[0]
     depth = DepthMaps(front.inverse_depth[None], (front.alpha[None] > 0.5).float())
     return Scene(clip, still, None, (index,), front.colour[None], lens, depth, layers)
+
+
+def usual_fov_y_rad(clip: Clip) -> float:
+    """Vertical field of view of the frames of a picture of whose lens nothing is known: a phone's is assumed."""
+    return clip.cropped_fov_y_rad(fov_y_of(USUAL_FOCAL, clip.upload_size or clip.image_size))
 
 
 def preview_size(image_size: tuple[int, int], side: int = SCENE_SIDE) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from rap.formats import FORMATS
 from rap.geometry import preset
 from rap.writing import NO_ROOM, NoRoom, room_for, whole_file, write_text
 from ui.document.document import Document, Settings, Take, with_clip, with_prediction, with_take
+from ui.document.state import Basis, BuiltScene, DepthMap
 from ui.session import exports, session_file
 
 ROOM = 6000  # bytes: of every file's size, as a disk that is nearly full
@@ -54,6 +55,13 @@ def take(folder: Path) -> Take:
 def document(folder: Path) -> Document:
     made = with_prediction(with_clip(Document(), Clip(NOISE, fps=8.0, name="noise")), PATH)
     return with_take(made, take(folder))
+
+
+def with_depth() -> BuiltScene:
+    path = preset("static", num_frames=1, image_size=(96, 128))
+    basis = Basis(Clip(NOISE[:1], fps=8.0, name="noise"), path, "one image")
+    depth = DepthMap(1 / (1 + NOISE[0, :, :, 0].astype(np.float32)), 0.9, b"")
+    return BuiltScene(basis, None, depth_map=depth)
 
 
 def gif(folder: Path) -> None:
@@ -102,6 +110,7 @@ EXPORTS = {
     "frames": lambda folder, made: exports.take_file(folder, made.take, "png"),
     "figure": lambda folder, made: exports.figure_file(folder, made, "mp4"),
     "picture": lambda folder, made: exports.figure_file(folder, made, "png"),
+    "depth": lambda folder, made: exports.depth_file(folder, with_depth()),
     "side by side": lambda folder, made: exports.side_by_side_file(folder, made.take, made.take),
 }
 

@@ -164,8 +164,11 @@ def test_hints_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: P
         assert run_json(capsys, *arguments, *blind)["hints"] is None and len(geometry.made) == 1
     assert "of a video or folder" in refused(capsys, *arguments, "--refine")
     monkeypatch.setattr(geometry, "clearance", lambda self, path: np.array([1.0, 0.5, 0, *[0] * 14]))
-    (note,) = run_json(capsys, *arguments)["notes"]
-    assert note.startswith("from frame 2 on the path leads through what the picture shows")
+    lens, note = run_json(capsys, *arguments, "--amplitude", 2)["notes"]
+    assert "48 degrees from top to bottom are assumed" in lens
+    assert note.startswith("From frame 2 on the path leads through what the picture shows")
+    (note,) = run_json(capsys, *arguments, "--fov-y-deg", 40)["notes"]
+    assert note.startswith("arc-left is made 17% of its usual size")
 
 
 def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> None:

@@ -17,6 +17,7 @@ from rap.data.dataset import ClipStore, read_shard
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.examples import CONFIG, EXAMPLES, plan_example
+from rap.train.monocular_data import read_clips
 
 SMALL = ("--frames", "5", "--texture-size", "16")
 
@@ -109,6 +110,18 @@ def test_preview(capsys, tmp_path: Path) -> None:
         assert np.asarray(sheet)[: 32 + 6, : 5 * 64].std() > 10
 
 
+def test_stills_are_pictures_of_their_own_that_teach_depth(capsys, tmp_path: Path) -> None:
+    small = ("--stills", "--size", "32x64", "--texture-size", 16, "--seed", 3)
+    run_json(capsys, "build", "--out", tmp_path / "stills", "--count", 3, "--depth", *small)
+    (file,) = tmp_path.glob("stills/32x64/*.npz")
+    config = SyntheticConfig(size=(32, 64), num_frames=1, stills=True, texture_size=16, supersample_share=0.1)
+    whole = render_clips(synthetic.clip_seed(3, (32, 64)), 3, config)
+    assert np.array_equal(np.load(file)["frames_u8"], whole.frames_u8.numpy())
+    assert len(read_clips(tmp_path / "stills")) == 3
+    result = run_json(capsys, "preview", "--out", tmp_path / "sheet.png", "--count", 2, *small)
+    assert result["kinds"] == list(whole.kinds[:2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -123,6 +136,7 @@ def test_preview(capsys, tmp_path: Path) -> None:
         (("build", "--out", "x", "--count", "3", "--size", "32x32", "--buckets"), "not allowed with argument --size"),
         (("build", "--out", "x", "--count", "3", "--supersample", "2"), "share from 0 to 1, got 2"),
         (("build", "--out", "x", "--count", "3", "--textures", "nowhere"), "nowhere holds no image"),
+        (("build", "--out", "x", "--count", "3", "--stills", "--frames", "5"), "not allowed with argument"),
         (("build", "--out", "taken", "--count", "3"), "--out taken: is a file; name a folder"),
         (("preview", "--out", "x.txt"), "x.txt: must end in .png"),
         (("preview", "--out", "x.png", "--texture-size", "100"), "power of two from 16 to 1024, got 100"),

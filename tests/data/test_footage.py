@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from PIL import Image
 
 from rap.config import FOOTAGE_SIDE
 from rap.data import Clip, load_clip
+from rap.data import clip as clips
 from rap.data.images import fov_y_from_focal_35mm, reduce_picture, reduced_size
+from rap.data.packed import packed_clip, unpacked_clip
 from rap.geometry import Trajectory, preset, se3
+from rap.limits import FOLLOWED_FRAMES
 
 
 def cameras(size: tuple[int, int], count: int = 3) -> Trajectory:
@@ -68,6 +72,13 @@ def test_footage_is_whole_small_and_never_enlarged(tmp_path: Path, size, kept) -
     assert (clip.footage_u8.mean(axis=(1, 2, 3)).round() == levels).all() and len(set(levels)) == 3
     with pytest.raises(ValueError, match="read-only"):
         clip.footage_u8[0] = 0
+
+
+def test_a_single_picture_keeps_more(tmp_path: Path) -> None:
+    pictures = save(tmp_path / "a", numbered_frames(2, 900, 1200))
+    assert load_clip(pictures / "1.png").footage_size == (768, 1024)
+    assert load_clip(pictures, num_frames=1).footage_size == (768, 1024)
+    assert load_clip(pictures, num_frames=5).footage_size == (336, 448)
 
 
 def test_footage_shows_what_the_frames_cut_off(tmp_path: Path) -> None:
@@ -257,3 +268,43 @@ def test_detailed_frames_show_what_the_frames_show(size: tuple[int, int], tmp_pa
 def test_frames_without_footage_are_their_own_detail() -> None:
     clip = Clip(numbered_frames(3), 8.0)
     assert clip.detailed_u8 is clip.frames_u8
+
+
+# --- the film between the frames --------------------------------------------------------------------------------------
+
+
+def test_a_film_holds_the_frames_and_those_between(tmp_path: Path) -> None:
+    folder = save(tmp_path / "a", numbered_frames(40, 240, 480))
+    clip = load_clip(folder, num_frames=5, film=True)
+    assert clip.film is not None and clip.film.frame_indices == tuple(range(40))
+    assert clip.film.image_size == (192, 384) and clip.film.places(clip.frame_indices).tolist() == [0, 10, 20, 29, 39]
+    same = clip.film.frames_u8[list(clip.frame_indices)].mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(same, clip.footage.mean(axis=(1, 2, 3)), atol=1)
+    with pytest.raises(ValueError, match=r"the film must hold the frames \[40\]"):
+        clip.film.places([40])
+    part = load_clip(folder, num_frames=5, start=3, stride=2, film=True)
+    assert part.film is not None and part.film.frame_indices == tuple(range(3, 12))
+    assert load_clip(folder, num_frames=5).film is None
+    assert load_clip(folder, num_frames=5, stride=1, film=True).film is None  # nothing lies between
+
+
+def test_a_long_film_is_thinned_and_keeps_the_frames_that_were_asked_for(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(clips, "FOLLOWED_FRAMES", replace(FOLLOWED_FRAMES, value=20))
+    clip = load_clip(save(tmp_path / "a", numbered_frames(60, 32, 48)), num_frames=9, film=True)
+    assert clip.film is not None and len(clip.film.frame_indices) <= 20
+    assert set(clip.frame_indices) <= set(clip.film.frame_indices)
+    assert max(np.diff(clip.film.frame_indices)) <= 6
+
+
+def test_pictures_of_several_sizes_are_no_film(tmp_path: Path) -> None:
+    folder = save(tmp_path / "a", numbered_frames(6, 240, 320))
+    Image.fromarray(numbered_frames(1, 120, 160)[0]).save(folder / "3.png")
+    assert load_clip(folder, num_frames=5, film=True).film is None
+
+
+def test_a_film_goes_from_process_to_process(tmp_path: Path) -> None:
+    clip = load_clip(save(tmp_path / "a", numbered_frames(12, 240, 320)), num_frames=5, film=True)
+    again = unpacked_clip(packed_clip(clip))
+    assert clip.film is not None and again.film is not None
+    assert again.film.frame_indices == clip.film.frame_indices
+    np.testing.assert_array_equal(again.film.frames_u8, clip.film.frames_u8)

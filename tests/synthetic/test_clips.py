@@ -12,7 +12,7 @@ import torch
 from rap.geometry.se3 import check_rigid, rotation_angle
 from rap.synthetic import SyntheticBatch, SyntheticConfig, render_clips, stream
 from rap.synthetic.clips import _blurred, _compressed, _vignette
-from rap.synthetic.families import FAMILIES
+from rap.synthetic.families import FAMILY_WEIGHTS
 from rap.synthetic.motion import (
     KINDS,
     PURE_ROTATION,
@@ -67,7 +67,7 @@ def test_motion_statistics() -> None:
     assert step.max() < 20
     travel = np.linalg.norm(Ts[:, -1, :3, 3], axis=-1)
     assert 0.15 < np.median(travel) < 1.5
-    assert len({kind.split("/")[0] for kind in batch.kinds}) == len(FAMILIES)
+    assert len({kind.split("/")[0] for kind in batch.kinds}) == len(FAMILY_WEIGHTS)
     assert len(Counter(kind.split("/")[1] for kind in batch.kinds)) > 6
     fov = np.rad2deg(2 * np.arctan(16 / (2 * batch.intrinsics[:, 0, 1].numpy())))
     assert fov.min() >= 29.9 and fov.max() <= 85.1 and 45 < fov.mean() < 65

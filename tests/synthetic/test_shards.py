@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_processes_make_the_same_clips(tmp_path: Path) -> None:
     assert list(build_shards(tmp_path, 4, 9, CONFIG, workers=2, shard_size=2))[-1] == 4
     frames = torch.cat([frames_in(f) for f in shard_files(tmp_path)])
     assert torch.equal(frames, render_clips(9, 4, CONFIG).frames_u8)
+
+
+def test_stills_go_into_folders_of_their_own(tmp_path: Path) -> None:
+    """Folders from before there were stills hold clips."""
+    one = replace(CONFIG, num_frames=1)
+    list(build_shards(tmp_path, 1, 9, one))
+    index = tmp_path / "index.json"
+    before = json.loads(index.read_text())
+    index.write_text(json.dumps({name: value for name, value in before.items() if name != "stills"}))
+    assert list(build_shards(tmp_path, 1, 9, one)) == [1]
+    with pytest.raises(InputError, match="was made with stills = False, not True"):
+        list(build_shards(tmp_path, 1, 9, replace(one, stills=True)))
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:

@@ -134,9 +134,36 @@ def test_unknown_lenses_do_not_count():
     assert cuts.picture.shape == (2, 3, 64, 96) and cuts.picture.min() >= 0 and cuts.picture.max() <= 1
 
 
+def test_a_cut_out_of_the_sky_has_no_unit():
+    """More than half of the picture is sky: cut-outs keep to where the median is of something, or count for nothing."""
+    inverse = np.full((120, 160), 0.004, np.float16)
+    assert data.has_unit(inverse) and not data.has_unit(np.zeros_like(inverse)), "a plane has one"
+    inverse[66:] = 1.0
+    assert not data.has_unit(inverse) and data.has_unit(inverse[60:])
+    picture = replace(picture_of_a_gradient(), inverse_depth=inverse)
+    rng = np.random.default_rng(3)
+    cuts = data.stack_cuts([data.cut_out(picture, rng, (64, 96)) for _ in range(40)])
+    telling = torch.tensor([data.has_unit(row.numpy()) for row in cuts.inverse_depth])
+    assert torch.equal(cuts.known.flatten(1).any(1), telling)
+    drawn = [data.has_unit(data.cut_out(picture, rng, (64, 96), plain=True)[1]) for _ in range(5)]
+    assert telling.float().mean() > np.mean(drawn) + 0.2, "they were looked for"
+
+
 def test_the_usual_lens_counts_most():
-    weights = data.usual(torch.tensor([0.85, 0.6, 1.2, 3.0])).tolist()
+    weights = data.usual(torch.tensor([0.65, 0.45, 0.95, 2.5])).tolist()
     assert weights[0] == pytest.approx(1) and max(weights[1:3]) < 0.8 and weights[3] < 0.01
+
+
+def test_what_counts_of_lenses_after_cutting_is_about_the_one_wanted():
+    rng, found = np.random.default_rng(5), []
+    for _ in range(800):
+        own = float(np.clip(0.8 * math.exp(0.32 * rng.normal()), 0.42, 2.5))  # as stills are rendered
+        part = data._drawn_part(picture_of_a_gradient(own), rng, (96, 128), False)
+        found.append(own * 160 / (part.scale * 128))
+    focal = np.sort(found)
+    counted = np.cumsum(data.usual(torch.tensor(focal)).numpy())
+    median = focal[np.searchsorted(counted, counted[-1] / 2)]
+    assert median == pytest.approx(data.FOCAL_MEDIAN, rel=0.08) and np.median(focal) > 1.05 * data.FOCAL_MEDIAN
 
 
 def test_cut_outs_are_of_pictures_held_alike():
@@ -157,8 +184,8 @@ def some_cuts(is_relative: bool = False) -> tuple[torch.Tensor, data.Cuts]:
     found = 0.2 + 2 * torch.rand(2, 24, 32, generator=generator)
     known = torch.rand(2, 24, 32, generator=generator) < 0.7
     zeros = torch.zeros(2)
-    cuts = data.Cuts(torch.zeros(2, 3, 48, 64), truth * known, known, zeros, zeros, torch.tensor([is_relative] * 2))
-    return found, cuts
+    relative, picture = torch.tensor([is_relative] * 2), torch.zeros(2, 3, 48, 64)
+    return found, data.Cuts(picture, truth * known, known, zeros, zeros, relative, torch.ones(2))
 
 
 def without_scale(found: torch.Tensor, cuts: data.Cuts) -> torch.Tensor:
@@ -189,6 +216,13 @@ def test_a_shift_counts_where_depth_is_metric_and_only_there():
     shifted = over_median(torch.where(metric.known, metric.inverse_depth, 1.0), metric.known) + 0.5
     assert without_scale(shifted, relative) == pytest.approx(0, abs=1e-5)
     assert without_scale(shifted, metric) > 0.05
+
+
+def test_edges_of_sensors_count_less_than_rendered_ones():
+    found, cuts = some_cuts()
+    losses = [without_scale(found, replace(cuts, edges=torch.full((2,), edges))) for edges in (0.0, 0.25, 1.0)]
+    assert losses[0] < losses[1] < losses[2]
+    torch.testing.assert_close(losses[1] - losses[0], (losses[2] - losses[0]) / 4, rtol=1e-3, atol=1e-5)
 
 
 def test_pictures_without_known_depth_teach_nothing_but_the_lens():
@@ -267,9 +301,9 @@ def test_a_teacher_labels_and_a_student_learns_and_goes_on(materials: Path):
     assert train(materials, "--research", "--out", teacher, "--steps", "2") == 0
     textures = str(materials / "textures")
     assert main(["monocular-labels", "--teacher", f"{teacher}/network", "--textures", textures, "--out", labels]) == 0
-    labelled = data.read_labelled(Path(labels), Path(textures))
+    labelled = data.read_labelled(Path(labels), Path(textures))["photo (flowers)"]
     assert len(labelled) == 1 and labelled[0].inverse_depth.shape == (64, 96)
-    assert labelled[0].lens_weight < 1 and labelled[0].is_relative
+    assert math.isnan(labelled[0].focal) and labelled[0].edges == 0 and not labelled[0].is_relative
     more = ("--out", student, "--labels", labels, "--textures", textures)
     assert train(materials, *more, "--steps", "4") == 0
     assert train(materials, *more, "--steps", "6", "--resume") == 0
@@ -299,6 +333,14 @@ def test_the_mean_of_networks_is_that_of_their_weights(tmp_path: Path):
         main(["monocular-mean", "--runs", f"{tmp_path}/0,{tmp_path}/2", "--out", str(tmp_path / "mean")])
 
 
+def test_parts_of_a_kind_share_by_the_roots_of_their_sizes():
+    picture = picture_of_a_gradient()
+    sources = monocular.shared_out("labels", {"few": (picture,) * 4, "many": (picture,) * 36})
+    assert [source.name for source in sources] == ["few", "many"]
+    assert sources[1].share == pytest.approx(3 * sources[0].share)
+    assert sum(source.share for source in sources) == pytest.approx(monocular.SHARES["labels"])
+
+
 def test_students_do_not_see_pairs_without_a_licence(materials: Path):
     settings = MonocularTraining(data=str(materials / "data"), pairs=str(materials / "pairs"))
     names = [source.name for source in monocular.read_sources(settings)[0]]
@@ -311,7 +353,7 @@ def test_missing_materials_are_named(tmp_path: Path):
     with pytest.raises(InputError, match="holds no clips"):
         data.read_clips(tmp_path)
     with pytest.raises(InputError, match="has no manifest.csv"):
-        data.photograph_names(tmp_path)
+        data.photograph_kinds(tmp_path)
     with pytest.raises(InputError, match="holds no labels.npz"):
         data.read_labelled(tmp_path, tmp_path)
     with pytest.raises(InputError, match="--encoder .* is missing"):

@@ -56,3 +56,29 @@ def made(session, count=2):
         session.dispatch(msg.Regenerate(steps=1, seed=seed))
         finish(session)
     return session.state.document
+
+
+def at_rest(session):
+    """Once no geometry is at work and the preview is that of the path."""
+
+    def rests():
+        state, geometry = session.state, session.state.geometry
+        if state.document.edited is None or geometry.job is not None or geometry.preview is None:
+            return False
+        return geometry.preview.key[-1] == state.document.edited.hash
+
+    wait_until(rests)
+    return session.state
+
+
+def bent(session, index=8, by=0.2):
+    T = session.state.document.edited.Ts_world_camera[index].copy()
+    T[1, 3] += by
+    session.dispatch(msg.DragEnd(index, T))
+    return session.state.document.edited
+
+
+def depth_found(session):
+    """Once the picture's depth is there."""
+    wait_until(lambda: session.state.geometry.scene is not None and session.state.geometry.job is None)
+    return session.state.geometry

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from rap.data import Clip
 from rap.geometry import preset, scale_motion
@@ -80,8 +81,26 @@ class FakeScene:
     points: PointCloud | None
     gate: threading.Semaphore | None = None
     previewed: list = field(default_factory=list)
+    wall: float = 5.0  # what stands across the way of the source camera, at this depth
 
-    def preview(self, trajectory):
+    intrinsics = np.array([[40.0, 40.0, 32.0, 16.0]])
+    depth = SimpleNamespace(inverse_depth=torch.linspace(0.5, 2.0, 32)[None, :, None].expand(1, 32, 64))
+
+    def centre_depth(self):
+        return 0.8
+
+    def clearance(self, trajectory):
+        return np.maximum(0.0, self.wall - trajectory.centres[:, 2])
+
+    def walk(self, trajectory, side):
+        h, w = trajectory.image_size
+        size = (side * h // max(h, w), side * w // max(h, w))
+        for i in range(len(trajectory)):
+            if self.gate is not None:
+                assert self.gate.acquire(timeout=20)
+            yield np.full((*size, 3), 10 * i, np.uint8)
+
+    def preview(self, trajectory, size=None):
         if self.gate is not None:
             assert self.gate.acquire(timeout=20)
         self.previewed.append(trajectory)
@@ -129,8 +148,8 @@ class FakeGeometry:
         self._answer("build_scene", points)
         return self._scene(clip, points)
 
-    def picture_scene(self, clip, trajectory):
-        self._answer("picture_scene", None)
+    def picture_scene(self, clip, trajectory, *, flat=False):
+        self._answer("picture_scene", "flat" if flat else None)
         return self._scene(clip, None)
 
     def _answer(self, name, detail):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from editing import App
+from editing import App, at_rest, bent
 from fakes import clip, cloud, moving_frames, wait_until
 from PIL import Image
 
@@ -60,26 +60,6 @@ def give(session, path):
 def predict(session, path):
     give(session, path)
     session.dispatch(msg.Predict())
-
-
-def at_rest(session):
-    """Once no geometry is at work and the preview is that of the path."""
-
-    def rests():
-        state, geometry = session.state, session.state.geometry
-        if state.document.edited is None or geometry.job is not None or geometry.preview is None:
-            return False
-        return geometry.preview.key[-1] == state.document.edited.hash
-
-    wait_until(rests)
-    return session.state
-
-
-def bent(session, index=8, by=0.2):
-    T = session.state.document.edited.Ts_world_camera[index].copy()
-    T[1, 3] += by
-    session.dispatch(msg.DragEnd(index, T))
-    return session.state.document.edited
 
 
 def test_a_path_in_pieces_is_said_at_once():
@@ -225,7 +205,7 @@ def test_a_refinement_of_an_older_clip_is_dropped(session, app, video, still):
     wait_until(lambda: session.state.geometry.job is not None and session.state.geometry.job.phase == "running")
     stale = session.state.geometry.job.number
     give(session, still)
-    assert session.state.geometry.job is None
+    assert session.state.geometry.job.kind == "depth" and session.state.geometry.job.number != stale
     before = session.state
     session.dispatch(msg.FromGeometry(msg.JobDone(stale, None, 1.0)))
     assert session.state is before, "whatever it may bring"
@@ -305,24 +285,6 @@ def test_a_drag_asks_for_one_preview_when_it_rests(session, app, video):
     assert len(app.backend.scenes) == 1, "edits do not build the scene anew"
 
 
-def test_a_picture_is_a_plane_and_its_preview_says_so(session, app, still):
-    give(session, still)
-    assert session.state.geometry.use_on
-    session.dispatch(msg.ApplyPreset("truck-left"))
-    state = at_rest(session)
-    assert app.backend.calls == [("picture_scene", None)]
-    assert "its depth by a network" in result_words.preview_line(state.geometry, True)
-    assert "75% of the pixels" in result_words.preview_line(state.geometry, True)
-    session.dispatch(msg.ApplyPreset("truck-right"))
-    at_rest(session)
-    assert len(app.backend.scenes) == 1, "the same lens, the same scene"
-    for on in (True, False):
-        session.dispatch(msg.SetUseGeometry(on))
-        session.dispatch(msg.Regenerate())
-        wait_until(lambda: session.state.job is None)
-        assert (app.pipeline.tasks[-1].hints is not None) == on
-
-
 def test_takes_are_made_with_geometry_or_without(session, app, video):
     predict(session, video)
     at_rest(session)
@@ -360,6 +322,7 @@ def test_cameras_that_are_not_borne_out_give_no_hints(session, app, video, still
     assert "press Predict path first" in session.state.notice.text
     give(session, still)
     session.dispatch(msg.SetUseGeometry(True))
+    session.dispatch(msg.SetFlat(True))
     session.dispatch(msg.ApplyPreset("arc-left"))
     session.dispatch(msg.Regenerate())
     app.pipeline.gate.release(9)

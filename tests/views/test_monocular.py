@@ -55,6 +55,18 @@ def tiny() -> MonocularDepth:
     return MonocularDepth(tiny_network())
 
 
+def test_silent_features_can_still_be_pushed_farther():
+    """Skies: where every feature is negative, the head still learns, and what it says is not its offset alone."""
+    network = tiny_network()
+    with torch.no_grad():
+        for lateral in network.laterals:
+            assert lateral.bias is not None
+            lateral.bias.fill_(-50.0)
+    inverse_depth, _ = network(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+    inverse_depth.sum().backward()
+    assert network.head.weight.grad is not None and network.head.weight.grad.abs().sum() > 0
+
+
 # --- encoder ----------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +162,33 @@ def test_every_picture_gets_depth_with_median_1_at_its_own_size(tiny: MonocularD
     assert np.isfinite(found.depth).all() and (found.depth > 0).all()
     assert float(np.median(found.depth)) == pytest.approx(1, abs=1e-5)
     assert 0 < found.fov_y_rad < math.pi
+
+
+class Seen(torch.nn.Module):
+    """Says the same depth of every picture."""
+
+    def __init__(self, inverse_depth: torch.Tensor) -> None:
+        super().__init__()
+        self.inverse_depth = torch.nn.Parameter(inverse_depth)
+
+    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.inverse_depth.expand(len(picture), -1, -1), torch.zeros(len(picture))
+
+
+@pytest.mark.parametrize("sky_rows", [0, 30, 90])
+def test_a_sky_is_no_unit(sky_rows: int):
+    """Ground from 0.5 to 2; of a picture that is mostly sky the ground's median is 1, and the sky stays far."""
+    rows = torch.cat([torch.full((sky_rows,), 0.004), torch.linspace(0.5, 2, 120 - sky_rows)])
+    network = Seen(rows[:, None].expand(120, 160).contiguous())
+    depth = MonocularDepth(network).predict(np.zeros((240, 320, 3), np.uint8)).depth  # type: ignore[arg-type]
+    ground = depth[2 * sky_rows + 10 :]
+    if sky_rows != 30:
+        assert np.median(ground) == pytest.approx(1, rel=0.2)
+    else:
+        assert np.median(depth) == pytest.approx(1, rel=0.02)
+    middle = depth[sky_rows + 120]  # half way down the ground
+    assert middle[0] / depth[-1, 0] == pytest.approx(2 / 1.25, rel=0.1)
+    assert sky_rows == 0 or depth[0].min() > 50
 
 
 def test_flat_pictures_have_depth_too(tiny: MonocularDepth):

@@ -133,8 +133,16 @@ def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
     assert shown.mask[0].mean() > 0.995 and 0.5 < shown.mask[-1].mean() < 0.98
     holes = shown.frames_u8[~shown.mask]
     assert len(np.unique(holes)) > 50, "what no camera saw is filled"
+    size = preview_size(clip.image_size, 200)
+    np.testing.assert_array_equal(np.stack(list(picture.walk(path, 200))), picture.preview(path, size).frames_u8)
     hints = picture.hints(path)
     assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
+
+
+def test_planes_are_not_walked_through(clip):
+    path = preset("static", image_size=clip.image_size)
+    with pytest.raises(ValueError, match="only layers"):
+        next(picture_scene(clip, path, flat=True).walk(path, 200))
 
 
 def test_presets_turn_about_what_is_in_the_middle(picture):

@@ -55,6 +55,7 @@ class Settings:
 
     Args:
         with_geometry: the model was handed what the clip shows along the path.
+        layers: it was rendered from the picture's layers, and the model was not asked.
         sources: frames of the clip that it starts from; none named: the path's source frame alone.
     """
 
@@ -64,6 +65,7 @@ class Settings:
     sources: tuple[int, ...] = ()
     guidance: float | None = None
     temperature: float | None = None
+    layers: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ class Take:
         clip_hash, trajectory: what it was made from.
         seconds: what it cost.
         thumbnail: JPEG of a few of its frames side by side.
+        size: (h, w) of the video in pixels; None: of the path's images.
         name: given by the person; empty until then.
         starred: marked by the person.
     """
@@ -93,6 +96,7 @@ class Take:
     thumbnail: bytes = b""
     name: str = ""
     starred: bool = False
+    size: tuple[int, int] | None = None
 
     @property
     def title(self) -> str:
@@ -114,6 +118,8 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
         parts = (*parts, f"guidance {settings.guidance}")
     if settings.temperature is not None:
         parts = (*parts, f"temperature {settings.temperature}")
+    if settings.layers:
+        parts = (*parts, "layers")
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
@@ -259,7 +265,22 @@ def _with_lens_changed(document: Document, before: Trajectory | None) -> Documen
     after, path = document.best, document.edited
     if before is None or after is None or path is None:
         return document
-    gain = after.intrinsics[after.source, :2] / before.intrinsics[before.source, :2]
+    return _with_focal_gain(document, after.intrinsics[after.source, :2] / before.intrinsics[before.source, :2])
+
+
+def seen_through(document: Document, fov_y_rad: float) -> Document:
+    """The edited path with this vertical field of view at its source, and focal lengths in their relations: the lens of
+    a picture is known now, or another one is assumed. Nothing where there is no path."""
+    path = document.edited
+    if path is None:
+        return document
+    gain = np.tan(path.fov_y_rad[path.source] / 2) / np.tan(fov_y_rad / 2)
+    return _with_focal_gain(document, np.array([gain, gain]))
+
+
+def _with_focal_gain(document: Document, gain: Float64[np.ndarray, "2"]) -> Document:
+    path = document.edited
+    assert path is not None
     if np.allclose(gain, 1, rtol=1e-3, atol=0):
         return document
     keys = None if document.keys is None else _seen_through(document.keys, gain)
@@ -307,12 +328,18 @@ def with_keys(document: Document, keys: KeyPath, name: str, follows_clip: bool |
 
 
 def with_preset(
-    document: Document, name: str, amplitude: float, num_frames: int, pivot_distance: float = 1.0
+    document: Document,
+    name: str,
+    amplitude: float,
+    num_frames: int,
+    pivot_distance: float = 1.0,
+    fov_y_rad: float | None = None,
 ) -> Document:
-    """The path becomes a preset, seen through the predicted camera where there is one.
+    """The path becomes a preset.
 
     Args:
         pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+        fov_y_rad: vertical field of view; None: as predicted, where that was done.
 
     Raises:
         ValueError: unknown name, amplitude or distance out of range, or no clip yet.
@@ -320,22 +347,26 @@ def with_preset(
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
     clip = clip_of(document)
-    fov_y_rad = DEFAULT_FOV_Y_RAD
-    if document.best is not None:
-        fov_y_rad = float(document.best.fov_y_rad[document.best.source])
-    image_size = (clip.frames_u8.shape[1], clip.frames_u8.shape[2])
+    if fov_y_rad is None:
+        best = document.best
+        fov_y_rad = DEFAULT_FOV_Y_RAD if best is None else float(best.fov_y_rad[best.source])
     path = preset(
         name,
         num_frames=num_frames,
-        image_size=image_size,
+        image_size=clip.image_size,
         fov_y_rad=fov_y_rad,
         amplitude=amplitude,
         pivot_distance=pivot_distance,
         fps=clip.fps,
     )
+    return with_preset_path(document, name, path)
+
+
+def with_preset_path(document: Document, name: str, path: Trajectory) -> Document:
+    """The path becomes that of a preset, made elsewhere; a path that is held by keys stays so."""
     if document.keys is None:
         return with_path(document, path, follows_clip=False, name=f"preset {name}")
-    keys = simplify(path, min(max(len(document.keys.times), 3), len(path)))  # a path that is held by keys stays so
+    keys = simplify(path, min(max(len(document.keys.times), 3), len(path)))
     return with_keys(document, keys, f"preset {name}", follows_clip=False)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from rap.data import Clip
 from rap.errors import InputError
-from ui.document.document import Document
+from rap.geometry import preset
+from ui.document.document import DEFAULT_FOV_Y_RAD, Document, clip_of
 from ui.document.state import Basis, Geometry, Points
 
 if TYPE_CHECKING:
@@ -19,23 +20,59 @@ if TYPE_CHECKING:
 FAR = 30.0  # points farther off than this, in median depths of the source view, only make the view jump
 
 
-def basis_of(document: Document) -> Basis | None:
-    """What the document's scene is made from: the clip's cameras where they are known, else the source frame alone."""
-    clip, path = document.clip, document.edited
-    if clip is None or path is None:
+def basis_of(document: Document, geometry: Geometry) -> Basis | None:
+    """What the document's scene is made from: the clip's cameras where they are known, else the source frame alone.
+
+    A picture has a scene before there is a path: only its lens must be known, or is assumed.
+    """
+    clip, path, best = document.clip, document.edited, document.best
+    if clip is None or (path is None and len(clip) > 1):
         return None
-    best = document.best
-    if best is not None and document.prediction_follows_clip and len(best) == len(clip):
+    shows_more = path is None or document.follows_clip or not turns_only(document)
+    if best is not None and document.prediction_follows_clip and len(best) == len(clip) and shows_more:
         return Basis(clip, best, "predicted" if document.refined is None else "refined")
-    return Basis(clip, path, "one image")
+    if path is None:
+        path = preset("static", num_frames=1, image_size=clip.image_size, fov_y_rad=lens_fov_y_rad(document, geometry))
+    return Basis(clip, path, "flat image" if geometry.flat_on else "one image")
 
 
-def why_unusable(document: Document) -> str:
+def turns_only(document: Document) -> bool:
+    """Whether the clip's camera was found to turn on the spot, so that its frames tell no depth."""
+    return document.report is not None and document.report.verdict == "no_parallax"
+
+
+def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:
+    """Vertical field of view of a preset: as predicted, as known, of a picture the usual one.
+
+    Raises:
+        InputError: there is no clip yet.
+    """
+    clip, best = clip_of(document), document.best
+    if best is not None:
+        return float(best.fov_y_rad[best.source])
+    if geometry.known_fov_y_rad is not None:
+        return geometry.known_fov_y_rad
+    if len(clip) > 1:
+        return DEFAULT_FOV_Y_RAD
+    from rap.views.scene import usual_fov_y_rad
+
+    return usual_fov_y_rad(clip)
+
+
+def is_walk(document: Document, geometry: Geometry) -> bool:
+    """Whether takes are made of a picture's own layers, at full size, and the model is not asked."""
+    basis = basis_of(document, geometry)
+    if not geometry.use_on or basis is None or basis.known_from != "one image":
+        return False
+    return not why_unusable(document, geometry)
+
+
+def why_unusable(document: Document, geometry: Geometry) -> str:
     """Why the clip cannot help the model along a path; empty where it can."""
-    clip, basis, report = document.clip, basis_of(document), document.report
-    if clip is None or basis is None:
+    clip, basis, report = document.clip, basis_of(document, geometry), document.report
+    if clip is None or document.edited is None or basis is None:
         return "there is no path yet"
-    if basis.known_from == "one image" and len(clip) > 1:
+    if basis.is_picture and len(clip) > 1 and not turns_only(document):
         return "the clip's own cameras are not known; press Predict path first"
     if basis.known_from == "predicted" and report is not None:
         remedy = "Refine again with the field of view, if you know it, or take a slower, sharper piece of the clip."
@@ -72,7 +109,7 @@ def upload_fov_y_deg(clip: Clip | None, fov_y_rad: float | None) -> float | None
 def points_on_show(geometry: Geometry, through: bool) -> Points | None:
     """Sparse ones, or those of the depth maps: on demand, and for who looks through a camera, as its picture."""
     scene = geometry.scene
-    if scene is None or not (geometry.dense_on or through):
+    if scene is None or not (geometry.shows_dense or through):
         return geometry.sparse
     points = scene.picture if through else scene.dense
     return geometry.sparse if points is None else points
@@ -80,7 +117,7 @@ def points_on_show(geometry: Geometry, through: bool) -> Points | None:
 
 def of_another_path(geometry: Geometry) -> Geometry:
     """What remains when a new prediction makes points, scene and preview those of another path."""
-    return replace(geometry, cloud=None, sparse=None, scene=None, job=None, preview=None, wanted=None)
+    return replace(geometry, cloud=None, sparse=None, scene=None, job=None, preview=None, wanted=None, unfitted=None)
 
 
 def shown_points(cloud: PointCloud | None) -> Points | None:

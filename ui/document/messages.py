@@ -128,12 +128,14 @@ class OpenSession:
 
 @dataclass(frozen=True, eq=False)
 class SessionRead:
-    """A session file has been read: its `ui.document.document.Document` and the points of its refinement."""
+    """A session file has been read: its `ui.document.document.Document`, the points of its refinement, and whether its
+    picture was to be flat."""
 
     document: Any
     known_fov_y_rad: float | None
     name: str
     cloud: Any = None
+    flat: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,14 @@ class ApplyPreset:
     """Replace the edited path by a preset of `rap.geometry.PRESETS`.
 
     Args:
-        amplitude: 1 is the preset's own size.
-        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+        amplitude: 1 is the preset's own size, and what fits where a picture's own depth is known.
+        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view; None: what is
+            in the middle of such a picture, else 1.
     """
 
     name: str
     amplitude: float = 1.0
-    pivot_distance: float = 1.0
+    pivot_distance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,13 @@ class SetDensePoints:
 @dataclass(frozen=True)
 class SetUseGeometry:
     """Whether takes are generated with what the clip shows along the path, or by the model alone."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class SetFlat:
+    """Whether a single picture is a plane at unit depth, or what its own depth says."""
 
     on: bool
 
@@ -490,6 +500,7 @@ Message = (
     | SetFieldOfView
     | SetDensePoints
     | SetUseGeometry
+    | SetFlat
     | ShowPreview
     | SetSoftDrag
     | Regenerate

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
     from rap.views.scene import Scene
     from ui.document.importing import Import
-    from ui.document.messages import GizmoMode
+    from ui.document.messages import ApplyPreset, GizmoMode
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
 GeometryKind = Literal["refine", "depth"]
@@ -76,21 +76,41 @@ class Basis:
     Args:
         clip: its frames.
         trajectory: the cameras of these frames; for "one image" the path whose source camera sees the one frame.
-        known_from: where the cameras come from: "refined", "predicted", or "one image" where no path of the clip's own
-            frames is known, so that its source frame alone is used.
+        known_from: where the cameras come from: "refined", "predicted", or where no path of the clip's own frames is
+            known, so that its source frame alone is used, "one image": by its own depth, "flat image": as a plane.
     """
 
     clip: Clip
     trajectory: Trajectory
-    known_from: Literal["refined", "predicted", "one image"]
+    known_from: Literal["refined", "predicted", "one image", "flat image"]
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a single frame is all it is made from."""
+        return self.known_from in ("one image", "flat image")
 
     @property
     def key(self) -> tuple[str, ...]:
         """Two bases with one key give one scene: of a single frame only its own camera's lens counts."""
-        if self.known_from != "one image":
+        if not self.is_picture:
             return self.clip.hash, self.trajectory.hash
         source = self.trajectory.source
-        return self.clip.hash, f"frame {source}", self.trajectory.intrinsics[source].tobytes().hex()
+        return self.clip.hash, f"{self.known_from} {source}", self.trajectory.intrinsics[source].tobytes().hex()
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """The depth of a picture, as it can be looked at and kept.
+
+    Args:
+        inverse_depth: 1 / z-depth of the whole picture, in the unit of the paths.
+        fov_y_rad: the vertical field of view that the picture was lifted with.
+        jpeg: the map as a picture, near is bright.
+    """
+
+    inverse_depth: Float[np.ndarray, "h w"]
+    fov_y_rad: float
+    jpeg: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +120,16 @@ class BuiltScene:
     Args:
         dense: points of its depth maps that are sure, if any.
         picture: nearly all of them, for who looks through a camera: wrong depth hardly shows there, holes do.
+        centre_depth: of what is in the middle of a picture.
+        depth_map: of a picture that is no plane.
     """
 
     basis: Basis
     scene: Scene
     dense: Points | None = None
     picture: Points | None = None
+    centre_depth: float = 1.0
+    depth_map: DepthMap | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +153,7 @@ class PreviewClip:
         mp4: the file's bytes.
         coverage: share of the pixels that the clip has seen.
         seconds: what it took.
+        warning: where the path leads through a surface; empty where it does not, or nobody knows.
     """
 
     key: tuple[str, ...]
@@ -136,6 +161,7 @@ class PreviewClip:
     mp4: bytes
     coverage: float
     seconds: float = 0.0
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,13 +173,27 @@ class PreviewRequest:
 
 
 @dataclass(frozen=True, eq=False)
+class Unfitted:
+    """A preset that was applied before the picture's depth was there: it is fitted to it if the path is still that.
+
+    Args:
+        asked: the message.
+        path_hash: of the path that came of it.
+    """
+
+    asked: ApplyPreset
+    path_hash: str
+
+
+@dataclass(frozen=True, eq=False)
 class Geometry:
     """What is known of the clip's space, and how the person wants it used.
 
     Args:
         refine_on: refine a path as soon as it has been predicted.
         use_on: regenerate with what the clip shows along the path; off: the model alone.
-        dense_on: show the points of the depth maps.
+        flat_on: a single picture is a plane instead of what its depth says.
+        dense_on: show the points of the depth maps; None: where there are no others, as of a picture.
         known_fov_y_rad: vertical field of view of the clip's frames, from the file or the person; None: not known.
         cloud: triangulated points of the refinement, as the scene is made from them.
         sparse: those of them that are shown.
@@ -162,7 +202,8 @@ class Geometry:
 
     refine_on: bool = True
     use_on: bool = True
-    dense_on: bool = False
+    flat_on: bool = False
+    dense_on: bool | None = None
     known_fov_y_rad: float | None = None
     cloud: PointCloud | None = None
     sparse: Points | None = None
@@ -170,6 +211,14 @@ class Geometry:
     job: GeometryJob | None = None
     preview: PreviewClip | None = None
     wanted: PreviewRequest | None = None
+    unfitted: Unfitted | None = None
+
+    @property
+    def shows_dense(self) -> bool:
+        """Whether the points of the depth maps are shown."""
+        if self.dense_on is not None:
+            return self.dense_on
+        return self.scene is not None and self.scene.basis.is_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,13 +262,15 @@ class Cost:
     """What a take costs.
 
     Args:
-        steps: the checkpoint's own number of them.
+        steps: how many it takes: the checkpoint's own number, or the frames of a walk through a picture.
         seconds_per_step, memory_bytes: measured on this machine; None before the first take.
+        unit: what a step is called.
     """
 
     steps: int | None
     seconds_per_step: float | None = None
     memory_bytes: int | None = None
+    unit: str = "step"
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,6 +83,7 @@ class Api:
         guidance: float | None = None,
         source_frames: list[int] | None = None,
         temperature: float | None = None,
+        flat_picture: bool = False,
     ) -> tuple[str, dict[str, Any]]:
         """A video along a path, from the first frame of what is given or from several.
 
@@ -90,18 +91,21 @@ class Api:
             files: one video, one image, or images in the order of their names.
             trajectory: a path as `estimate_trajectory` answers; empty: the preset.
             preset: name of a camera move.
-            amplitude: of the preset.
-            with_geometry: hand the model what the input shows along the path; of a video its cameras are found first.
+            amplitude: of the preset; 1 is its own size, and in a single picture what fits.
+            with_geometry: hand the model what the input shows along the path; of a video its cameras are found first. A
+                single picture is walked through at full size instead, by its own depth, and the model is not asked.
             steps, seed: as in `estimate_trajectory`.
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
             source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is
                 put through their cameras. They need `with_geometry`, which finds these. Empty: the path's own source.
             temperature: share of the noise the video starts from, 0 to 1; empty: the model's own.
+            flat_picture: a single picture is a plane at unit depth, shown to the model, instead.
 
         Returns:
             The mp4 and the path it was made along.
         """
         number, geometry = _whole(seed, "seed") or 0, _switch(with_geometry, "with_geometry")
+        flat = _switch(flat_picture, "flat_picture")
         noise = _number_or_none(temperature, "temperature")
         asked = msg.Regenerate(_whole(_own(steps), "steps"), number, _number_or_none(_own(guidance), "guidance"), noise)
         along = msg.ApplyPreset(preset, _number(1.0 if amplitude is None else amplitude, "amplitude"))
@@ -112,6 +116,7 @@ class Api:
         await self._calls.do(_check, asked, along)  # before anything is predicted for it
         async with self._calls.call() as call:
             await call.tell(NO_VERIFICATION, _given(files), msg.SetUseGeometry(geometry))
+            await call.finish(msg.SetFlat(flat))  # a picture's depth is there before a preset is fitted to it
             clip = call.session.state.document.clip
             if geometry and clip is not None and len(clip) > 1:
                 await call.finish(msg.Predict(None, number))
@@ -169,7 +174,7 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         steps, seed = gr.Number(None, label="steps"), gr.Number(0, label="seed")
         guidance = gr.Number(None, label="guidance")
         source_frames = gr.JSON(label="source_frames")
-        temperature = gr.Number(None, label="temperature")
+        temperature, flat = gr.Number(None, label="temperature"), gr.Checkbox(False, label="flat_picture")
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
     for number in (fov, amplitude, steps, seed, guidance, temperature):
@@ -178,7 +183,7 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
         "generate_video": (
-            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames, temperature],
+            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames, temperature, flat],
             [video, path],
         ),
         "generate_joint": ([files, steps, seed], [video, path]),

@@ -18,7 +18,7 @@ from ui.page.parts import Events, Part, button_part, html_box, maybe_button, pic
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
-    from ui.document.state import FileBox
+    from ui.document.state import BuiltScene, FileBox
     from ui.session.session import Session
 
 EXAMPLES = ASSETS / "examples"
@@ -45,6 +45,7 @@ class InputPanel:
     auto_refine: gr.Checkbox
     refine: gr.Button
     fov: gr.Number
+    flat: gr.Checkbox
     progress: gr.HTML
     verdict: gr.HTML
     imagine: gr.Button
@@ -69,11 +70,12 @@ class InputPanel:
             Part(self.auto_refine, lambda s: (s.state.geometry.refine_on,), gr.Checkbox),
             button_part(self.refine, lambda s: words.refine_button(s.state.document, s.state.geometry)),
             Part(self.fov, _fov_values, _fov_field),
+            Part(self.flat, _flat_values, _flat_box),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
             Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
             button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
-            Part(self.pivot, lambda s: (s.state.document.target,), _pivot_distance),
+            Part(self.pivot, _pivot_values, _pivot_distance),
             button_part(self.apply, lambda s: words.preset_button(s.state.document)),
         )
 
@@ -91,6 +93,7 @@ class InputPanel:
         events.on(self.apply.click, apply_preset, [self.preset, self.amplitude, self.pivot])
         for event in (self.fov.submit, self.fov.blur):
             events.switch(event, msg.SetFieldOfView, self.fov)
+        events.switch(self.flat.input, msg.SetFlat, self.flat)
         events.switch(self.auto_refine.input, msg.SetRefine, self.auto_refine)
         events.send(self.refine.click, msg.Refine())
         events.send(self.cancel.click, msg.Cancel("input"))
@@ -123,6 +126,7 @@ def input_panel() -> InputPanel:
     fov = gr.Number(
         None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
     )  # no limits: the session has them, and says so in this column
+    flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
     progress = html_box(elem_id="rap-input-progress")
     verdict = html_box(elem_id="rap-verdict")
     known = html_box(elem_id="rap-known")
@@ -135,8 +139,8 @@ def input_panel() -> InputPanel:
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
     apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
     return InputPanel(
-        files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, progress, verdict,
-        imagine, preset, amplitude, pivot, apply,
+        files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, flat, progress,
+        verdict, imagine, preset, amplitude, pivot, apply,
     )  # fmt: skip
 
 
@@ -206,8 +210,10 @@ def imagine(session: Session, steps: float | None, seed: float | None) -> None:
 
 
 def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
-    """A preset becomes the path."""
-    session.dispatch(msg.ApplyPreset(name, amplitude, pivot_distance))
+    """A preset becomes the path, about the middle of a picture where the slider says so."""
+    target, built = _pivot_values(session)
+    is_own = target is None and pivot_distance == _shown_distance(None, built)  # not rounded, and of what is there then
+    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance))
 
 
 def _file_box(box: FileBox) -> Any:
@@ -219,9 +225,31 @@ def _choices(names: Sequence[str]) -> Any:
     return gr.Dropdown(choices=list(names))
 
 
-def _pivot_distance(target: tuple[float, float, float] | None) -> Any:
-    """A picked point brings its depth; the person may still say another."""
-    return gr.Slider(value=1.0 if target is None else min(max(round(target[2], 2), 0.1), 5.0))
+def _pivot_values(session: Session) -> tuple[Any, ...]:
+    return session.state.document.target, session.state.geometry.scene
+
+
+def _pivot_distance(target: tuple[float, float, float] | None, built: BuiltScene | None) -> Any:
+    """A picked point brings its depth, a picture that of its middle; the person may still say another."""
+    return gr.Slider(value=_shown_distance(target, built))
+
+
+def _shown_distance(target: tuple[float, float, float] | None, built: BuiltScene | None) -> float:
+    distance = 1.0
+    if target is not None:
+        distance = target[2]
+    elif built is not None and built.basis.is_picture:
+        distance = built.centre_depth
+    return min(max(round(distance, 2), 0.1), 5.0)
+
+
+def _flat_values(session: Session) -> tuple[bool, bool]:
+    clip = session.state.document.clip
+    return session.state.geometry.flat_on, clip is not None and len(clip) == 1
+
+
+def _flat_box(on: bool, is_picture: bool) -> Any:
+    return gr.Checkbox(on, visible=is_picture)
 
 
 def _fov_values(session: Session) -> tuple[Any, ...]:

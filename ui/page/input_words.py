@@ -32,7 +32,10 @@ def clip_card(clip: Clip | None) -> Html:
         return tag("div", "No clip yet. One image, several images or a video.", class_="rap-empty")
     h, w = clip.image_size
     count = len(clip)
-    facts = f"{count} frames · {w} × {h} px" if count > 1 else f"1 image · {w} × {h} px"
+    facts = f"{count} frames · {w} × {h} px"
+    if count == 1:
+        h, w = clip.upload_size or clip.image_size
+        facts = f"1 image · {w} × {h} px"
     if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     lines = [fact(clip.name or "clip", facts), *map(note, clip.notes)]
@@ -46,8 +49,11 @@ def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> H
 
 
 def geometry_progress(job: GeometryJob | None) -> Html:
-    """The refinement or the depth at work: too short to be counted, so the bar only says that it moves."""
-    if job is None:
+    """The refinement or the depth at work: too short to be counted, so the bar only says that it moves.
+
+    Of a picture's depth the viewport tells: here it would push the buttons under it away from the pointer.
+    """
+    if job is None or job.basis.is_picture:
         return NOTHING
     if job.kind == "refine":
         title, detail = "Refining the path", "tracks, then cameras and points together"
@@ -122,7 +128,7 @@ def imagine_button(document: Document, job: JobStatus | None) -> ButtonLook:
 
 def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None) -> ButtonLook | None:
     """Only there while something is at work on the path."""
-    if geometry_job is not None:
+    if geometry_job is not None and not geometry_job.basis.is_picture:
         return ButtonLook("Cancel", True)
     if job is None or job.panel != "input":
         return None

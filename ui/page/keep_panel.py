@@ -28,6 +28,8 @@ class KeepPanel:
     export_take: gr.Button
     figure_kind: gr.Dropdown
     figure: gr.Button
+    depth: gr.Button
+    depth_picture: gr.HTML
     download: gr.DownloadButton
     save: gr.Button
     open: gr.UploadButton
@@ -40,6 +42,8 @@ class KeepPanel:
             button_part(self.save, lambda s: words.save_button(s.state.document)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
+            button_part(self.depth, lambda s: words.depth_button(s.state.geometry.scene)),
+            Part(self.depth_picture, lambda s: (s.state.geometry.scene,), words.depth_picture),
             button_part(self.export_take, lambda s: words.export_take_button(s.state.document)),
             button_part(self.export, lambda s: words.export_button(s.state.document)),
         )
@@ -50,6 +54,7 @@ class KeepPanel:
             (self.export.click, export, [self.format]),
             (self.export_take.click, export_take, [self.kind]),
             (self.figure.click, export_figure, [self.figure_kind]),
+            (self.depth.click, export_depth, []),
             (self.save.click, save, []),
         ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
@@ -88,8 +93,14 @@ def keep_panel() -> KeepPanel:
             container=False, min_width=140, elem_id="rap-figure-kind",
         )  # fmt: skip
         figure = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-figure")
+    with gr.Accordion("Depth map", open=False, elem_id="rap-depth-map"):
+        depth_picture = html_box(elem_id="rap-depth-picture")
+        depth = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-export-depth")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
-    return KeepPanel(file_format, export, kind, export_take, figure_kind, figure, download, save, open_, notice)
+    return KeepPanel(
+        file_format, export, kind, export_take, figure_kind, figure, depth, depth_picture, download, save, open_,
+        notice,
+    )  # fmt: skip
 
 
 def export_take(session: Session, kind: str) -> str:
@@ -100,6 +111,11 @@ def export_take(session: Session, kind: str) -> str:
 def export_figure(session: Session, kind: str) -> str:
     """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
     return written(session.export_figure, kind)
+
+
+def export_depth(session: Session) -> str:
+    """Write the depth map; the browser then downloads it."""
+    return written(session.export_depth)
 
 
 def save(session: Session) -> str:

@@ -1,13 +1,16 @@
-"""What the buttons of the Keep tab say."""
+"""What the Keep tab says."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ui.page.common_words import ButtonLook
+from ui.page.html import Html, note, tag, together
+from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from ui.document.document import Document
+    from ui.document.state import BuiltScene
 
 
 def save_button(document: Document) -> ButtonLook:
@@ -34,3 +37,21 @@ def export_button(document: Document) -> ButtonLook:
     if document.edited is None:
         return ButtonLook("Export (needs a path)", False)
     return ButtonLook("Export cameras", True)
+
+
+def depth_button(scene: BuiltScene | None) -> ButtonLook:
+    """Needs a picture whose depth has been found."""
+    ready = scene is not None and scene.depth_map is not None
+    return ButtonLook("Export depth, 16-bit PNG" if ready else "Export depth (needs a picture)", ready)
+
+
+def depth_picture(scene: BuiltScene | None) -> Html:
+    """The depth map of the picture, or why there is none."""
+    if scene is None or scene.depth_map is None:
+        return note("One picture has a depth map, unless it is taken for flat; it is there as soon as it is found.")
+    return together(
+        tag(
+            "img", class_="rap-depth", alt="depth of the picture, near is bright", src=inline_jpeg(scene.depth_map.jpeg)
+        ),
+        note("Near is bright. By a network from this one picture: relative, in units of its median depth."),
+    )

@@ -53,7 +53,7 @@ class PathPanel:
             Part(self.to_refined, lambda s: (words.refined_button(s.state.document),), maybe_button),
             button_part(self.move, lambda s: words.gizmo_button("Move only", "move", s.state.gizmo)),
             button_part(self.turn, lambda s: words.gizmo_button("Turn only", "turn", s.state.gizmo)),
-            Part(self.dense, lambda s: (s.state.geometry.dense_on, _has_dense(s)), _dense_box),
+            Part(self.dense, lambda s: (s.state.geometry.shows_dense, _has_dense(s)), _dense_box),
             Part(self.soft, lambda s: (s.state.document.soft.on,), gr.Checkbox),
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
             Part(self.viewport, lambda s: (s.id,), markup),
@@ -164,8 +164,8 @@ def _path_values(session: Session) -> tuple[Any, ...]:
 
 
 def _hint_values(session: Session) -> tuple[str]:
-    document = session.state.document
-    return (words.viewport_hint(document.clip, document.edited is not None),)
+    document, geometry = session.state.document, session.state.geometry
+    return (words.viewport_hint(document.clip, document.edited is not None, geometry.job, geometry.scene is not None),)
 
 
 def _path_figure(*values: Any) -> Any:

@@ -14,16 +14,22 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from rap.data import Clip
     from ui.document.document import Document
     from ui.document.messages import GizmoMode
-    from ui.document.state import Work
+    from ui.document.state import GeometryJob, Work
 
 SHORT_NAME = 20  # letters of a clip's name on a button
 NO_PATH = note("No path yet")
 
 
-def viewport_hint(clip: Clip | None, has_path: bool) -> Html:
-    """What to do so that the viewport shows a path; empty once it does."""
+def viewport_hint(clip: Clip | None, has_path: bool, job: GeometryJob | None = None, has_depth: bool = False) -> Html:
+    """What to do so that the viewport shows a path, or what is at work on a picture; empty once there is a path."""
+    if job is not None and job.basis.is_picture:
+        return tag("div", tag("span", "Finding the depth of the picture …"), class_="rap-hint rap-aside", role="status")
     if has_path:
         return NOTHING
+    if has_depth:
+        words = "Apply a preset", " to walk into the picture, or press ", "Imagine path and video"
+        text = together(tag("b", words[0]), words[1], tag("b", words[2]), ".")
+        return tag("div", tag("span", text), class_="rap-hint rap-aside")
     if clip is None:
         text = together("Give a video or an image on the left, or take one of the examples.")
     elif len(clip) > 1:

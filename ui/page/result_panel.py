@@ -18,6 +18,7 @@ from ui.page.html import markup
 from ui.page.parts import Events, Part, button_part, html_box, picked
 
 if TYPE_CHECKING:
+    from ui.document.state import PreviewClip
     from ui.session.session import Session
 
 
@@ -71,7 +72,7 @@ class ResultPanel:
             button_part(self.reload, lambda s: words.take_button("Use its path", s.state.document)),
             button_part(self.delete, lambda s: words.delete_button(s.state.document, s.state.doomed)),
             button_part(self.vary, lambda s: words.variations_button(s.state.document, s.state.job)),
-            Part(self.preview, lambda s: (s.state.geometry.preview,), words.preview_video),
+            Part(self.preview, _preview_values, words.preview_video),
             Part(self.preview_line, _preview_words, markup),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
@@ -216,8 +217,14 @@ def _no_number() -> Any:
     return gr.Number(value=None)  # as with the steps
 
 
+def _preview_values(session: Session) -> tuple[PreviewClip | None]:
+    return (words.preview_on_show(session.state.geometry.preview, session.state.document.take),)
+
+
 def _preview_words(session: Session) -> tuple[str]:
-    return (words.preview_line(session.state.geometry, session.state.document.edited is not None),)
+    document, geometry = session.state.document, session.state.geometry
+    lens = words.lens_words(document, geometry)
+    return (words.preview_line(geometry, document.edited is not None, lens),)
 
 
 def _video(take: Any) -> Any:

@@ -16,7 +16,9 @@ KNOWN_FROM = {
     "refined": "refined cameras",
     "predicted": "cameras as predicted, not refined",
     "one image": "one image, its depth by a network",
+    "flat image": "one image, as a plane at unit depth",
 }
+LAYERS = "from the photograph's layers; the model was not asked"
 
 
 def result_progress(job: JobStatus | None, waiting: int = 0) -> Html:
@@ -52,11 +54,19 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
 
 def cost_line(cost: Cost) -> Html:
     """What a take costs on this machine, measured; or that it is not known yet."""
-    steps = "" if cost.steps is None else f"{_steps(cost.steps)}, "
+    steps = "" if cost.steps is None else f"{_steps(cost.steps, cost.unit)}, "
     if cost.seconds_per_step is None:
         return tag("div", f"Cost: {steps}the first take will tell.", class_="rap-fact")
     memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
-    return tag("div", f"Cost: {steps}{cost.seconds_per_step:.2g} s a step{memory}, measured here.", class_="rap-fact")
+    words = f"Cost: {steps}{cost.seconds_per_step:.2g} s a {cost.unit}{memory}, measured here."
+    return tag("div", words, class_="rap-fact")
+
+
+def preview_on_show(preview: PreviewClip | None, take: Take | None) -> PreviewClip | None:
+    """None where the take on show is the same, only larger."""
+    if preview is None or take is None or not take.settings.layers or take.trajectory.hash != preview.key[-1]:
+        return preview
+    return None
 
 
 def preview_video(preview: PreviewClip | None) -> Html:
@@ -69,8 +79,12 @@ def preview_video(preview: PreviewClip | None) -> Html:
     )  # fmt: skip
 
 
-def preview_line(geometry: Geometry, has_path: bool) -> Html:
-    """What the geometry preview shows, or what it waits for."""
+def preview_line(geometry: Geometry, has_path: bool, lens: str = "") -> Html:
+    """What the geometry preview shows, or what it waits for.
+
+    Args:
+        lens: of a picture, where it is from.
+    """
     preview = geometry.preview
     if not has_path:
         facts = "the path by warping the clip alone; it needs a path"
@@ -80,10 +94,29 @@ def preview_line(geometry: Geometry, has_path: bool) -> Html:
         facts = "on its way" if geometry.wanted is not None else "comes when the path has come to rest after an edit"
     else:
         seen = f"{preview.coverage:.0%} of the pixels were seen by the clip"
-        facts = f"{seen} · {KNOWN_FROM[preview.known_from]} · {duration(preview.seconds)}"
+        source = KNOWN_FROM[preview.known_from]
+        if preview.known_from == "one image":
+            seen, source = f"{1 - preview.coverage:.0%} of the pixels are invented: no camera saw them", lens or source
+        facts = f"{seen} · {source} · {duration(preview.seconds)}"
         if geometry.wanted is not None:
             facts += " · updating"
+        if preview.warning:
+            facts += f". {preview.warning}"
     return fact("Geometry preview", facts)
+
+
+def lens_words(document: Document, geometry: Geometry) -> str:
+    """The lens of a picture: as assumed, as known, or as its path has it."""
+    path, clip = document.edited, document.clip
+    if path is None or clip is None:
+        return ""
+    from ui.document.geometry import lens_fov_y_rad, upload_fov_y_deg
+
+    fov_y_rad = float(path.fov_y_rad[path.source])
+    degrees = f"{upload_fov_y_deg(clip, fov_y_rad):.0f}° lens"
+    if abs(fov_y_rad - lens_fov_y_rad(document, geometry)) > 1e-6:
+        return f"{degrees} of the path"
+    return f"{degrees} assumed" if geometry.known_fov_y_rad is None else f"{degrees} as given"
 
 
 def take_caption(document: Document) -> Html:
@@ -92,7 +125,11 @@ def take_caption(document: Document) -> Html:
     if take is None:
         return NOTHING
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
-    facts = [f"Take {take.number}{origin}", f"seed {take.settings.seed}", steps_words(take)]
+    facts = [f"Take {take.number}{origin}"]
+    if take.size is not None and take.settings.layers:
+        facts.append(f"{take.size[1]} × {take.size[0]} px")
+    if not take.settings.layers:
+        facts += [f"seed {take.settings.seed}", steps_words(take)]
     facts += [
         *guidance_words(take),
         *temperature_words(take),
@@ -109,7 +146,8 @@ def take_caption(document: Document) -> Html:
 
 def take_label(document: Document, take: Take) -> str:
     """A take's name in a list of takes."""
-    words = [take.title, *geometry_words(take), *(["stale"] if document.is_stale(take) else [])]
+    made = ["photograph"] if take.settings.layers else geometry_words(take)
+    words = [take.title, *made, *(["stale"] if document.is_stale(take) else [])]
     return " · ".join(words)
 
 
@@ -119,7 +157,8 @@ def take_strip(document: Document) -> Html:
     for take in document.takes:
         stale = badge("stale", "stale") if document.is_stale(take) else None
         chosen = "true" if take.number == document.shown_take else "false"
-        facts = " · ".join([f"seed {take.settings.seed}", *geometry_words(take), duration(take.seconds)])
+        made = ["photograph"] if take.settings.layers else [f"seed {take.settings.seed}", *geometry_words(take)]
+        facts = " · ".join([*made, duration(take.seconds)])
         picture = tag("img", alt="", src=inline_jpeg(take.thumbnail)) if take.thumbnail else None
         title = tag("span", "★ " if take.starred else "", take.title)
         cards.append(
@@ -160,6 +199,8 @@ def delete_button(document: Document, doomed: int | None) -> ButtonLook:
 
 def geometry_words(take: Take) -> list[str]:
     """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
+    if take.settings.layers:
+        return [LAYERS]
     if take.origin != "regenerated":
         return []
     return ["geometry" if take.settings.with_geometry else "model only"]
@@ -186,5 +227,5 @@ def steps_words(take: Take) -> str:
     return "default steps" if take.settings.steps is None else _steps(take.settings.steps)
 
 
-def _steps(count: int) -> str:
-    return f"{count} step{'s' * (count != 1)}"
+def _steps(count: int, unit: str = "step") -> str:
+    return f"{count} {unit}{'s' * (count != 1)}"

@@ -19,6 +19,7 @@ from rap.geometry import Trajectory
 from rap.writing import NoRoom, room_for, whole_file
 from ui.document.comparison import side_by_side
 from ui.document.document import Document, Take
+from ui.document.state import BuiltScene
 from ui.session import session_file
 from ui.session.uploads import take_frames
 
@@ -46,7 +47,8 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
     """Two takes in one mp4."""
-    videos = [take_frames(take.video, take.trajectory) for take in (a, b)]
+    size = max((take.size or take.trajectory.image_size for take in (a, b)), key=max)  # neither loses any
+    videos = [take_frames(take.video, take.trajectory, size) for take in (a, b)]
     path = folder / f"take-{a.number}-beside-{b.number}.mp4"
     write_video(path, side_by_side(*videos), playback_fps(a.trajectory.fps))
     return path
@@ -74,6 +76,22 @@ def figure_file(folder: Path, document: Document, kind: str) -> Path:
     return path
 
 
+def depth_file(folder: Path, scene: BuiltScene | None) -> Path:
+    """The depth map of a picture, 16 bits a pixel, as `rap.views.depth_map.write_depth_png` writes it.
+
+    Raises:
+        InputError: the scene is not that of a picture with depth.
+    """
+    depth = None if scene is None else scene.depth_map
+    if depth is None:
+        raise InputError("there is no depth map to export; give one picture, and leave Flat picture off")
+    from rap.views.depth_map import write_depth_png
+
+    path = folder / "depth.png"
+    write_depth_png(path, depth.inverse_depth, depth.fov_y_rad)
+    return path
+
+
 def take_file(folder: Path, take: Take | None, kind: str) -> Path:
     """A take for other programs.
 
@@ -89,7 +107,7 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
         raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
     if kind == "mp4":
         return take.video
-    frames = take_frames(take.video, take.trajectory)
+    frames = take_frames(take.video, take.trajectory, take.size)
     path = folder / f"take-{take.number}.{'gif' if kind == 'gif' else 'zip'}"
     if kind == "gif":
         write_video(path, frames, playback_fps(take.trajectory.fps))
@@ -102,16 +120,20 @@ def take_file(folder: Path, take: Take | None, kind: str) -> Path:
 
 
 def saved_session(
-    folder: Path, document: Document, known_fov_y_rad: float | None, cloud: PointCloud | None = None
+    folder: Path,
+    document: Document,
+    known_fov_y_rad: float | None,
+    cloud: PointCloud | None = None,
+    flat: bool = False,
 ) -> Path:
-    """The session file, named after the clip, with the points of its refinement.
+    """The session file, named after the clip; arguments as `session_file.save`.
 
     Raises:
         InputError: there is nothing to save.
     """
     name = "" if document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", document.clip.name)
     path = folder / f"{name or 'session'}.rap.zip"
-    session_file.save(path, document, known_fov_y_rad, cloud)
+    session_file.save(path, document, known_fov_y_rad, cloud, flat)
     return path
 
 

@@ -11,13 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rap.data import Clip, write_video
-from rap.geometry import Trajectory
+import numpy as np
+from jaxtyping import UInt8
+
+from rap.data import Clip, playback_fps, write_video
+from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
 from ui.document.geometry import near_points, shown_points
-from ui.document.state import Basis, BuiltScene, Points, PreviewClip
+from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
 from ui.session.folder import SessionFolder
+from ui.session.pictures import strip_jpeg
 
 if TYPE_CHECKING:
     from rap.reconstruction.refine import Refinement, RefinementReport
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
 
 DENSE_POINTS = 60_000
+PREVIEW_SIDE, TAKE_SIDE = 448, 640  # long side in pixels of a picture's preview, and of the takes made of its layers
+DEPTH_HEIGHT_PX = 240  # of the depth map on the page
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
 
@@ -35,7 +41,7 @@ class Backend(Protocol):
 
     def build_scene(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None) -> Scene: ...
 
-    def picture_scene(self, clip: Clip, trajectory: Trajectory) -> Scene: ...
+    def picture_scene(self, clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> Scene: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +67,30 @@ class PreviewTask:
 
     scene: Scene
     trajectory: Trajectory
+    is_picture: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class WalkTask:
+    """Render a path through the layers of a picture at full size.
+
+    Args:
+        scene: as `SceneTask` builds it; None where that has not been done yet.
+    """
+
+    scene_task: SceneTask
+    scene: Scene | None
+    trajectory: Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """What comes of a `WalkTask`."""
+
+    frames_u8: UInt8[np.ndarray, "T H W 3"]
+
+
+Task = RefineTask | SceneTask | PreviewTask | WalkTask
 
 
 @dataclass(frozen=True)
@@ -101,16 +131,19 @@ class GeometryPipeline:
         _ = self.backend
         return self
 
-    def stream(self, task: RefineTask | SceneTask | PreviewTask) -> Generator[Step, None, None]:
-        """One word when the work begins, one with what came of it."""
+    def stream(self, task: Task) -> Generator[Step, None, None]:
+        """One word when the work begins, one with what came of it; of a walk one for each frame."""
+        if isinstance(task, WalkTask):
+            yield from self._walk(task)
+            return
         yield Step(0)
         yield Step(1, done=True, output=self._done(task))
 
     def scene(self, task: SceneTask) -> Scene:
         """The scene of a basis: depth of the clip's frames, or a plane for a single one."""
         basis = task.basis
-        if basis.known_from == "one image":
-            return self.backend.picture_scene(basis.clip, basis.trajectory)
+        if basis.is_picture:
+            return self.backend.picture_scene(basis.clip, basis.trajectory, flat=basis.known_from == "flat image")
         return self.backend.build_scene(basis.clip, basis.trajectory, task.points)
 
     def _done(self, task: RefineTask | SceneTask | PreviewTask) -> Any:
@@ -118,7 +151,21 @@ class GeometryPipeline:
             return self.backend.refine(task.clip, task.trajectory, task.known_fov_y_rad)
         if isinstance(task, SceneTask):
             return self.scene(task)
-        return task.scene.preview(task.trajectory)
+        if not task.is_picture:
+            return task.scene.preview(task.trajectory)
+        from rap.views.scene import preview_size
+
+        return task.scene.preview(task.trajectory, preview_size(task.trajectory.image_size, PREVIEW_SIDE))
+
+    def _walk(self, task: WalkTask) -> Generator[Step, None, None]:
+        count, frames = len(task.trajectory), []
+        yield Step(0, count)
+        scene = task.scene or self.scene(task.scene_task)
+        for frame in scene.walk(task.trajectory, TAKE_SIDE):
+            frames.append(frame)
+            if len(frames) < count:
+                yield Step(len(frames), count)
+        yield Step(count, count, done=True, output=Walked(np.stack(frames)))
 
 
 class GeometryWorker(Worker):
@@ -146,18 +193,36 @@ def kept_refinement(found: Refinement) -> Found:
 
 def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     """Called in the worker's thread: the points are made there, too."""
-    if basis.known_from == "one image":
+    if basis.known_from == "flat image":
         return BuiltScene(basis, scene)
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
-    return BuiltScene(basis, scene, *(near_points(*cloud) for cloud in clouds))
+    points = [near_points(*cloud) for cloud in clouds]
+    if not basis.is_picture:
+        return BuiltScene(basis, scene, *points)
+    return BuiltScene(basis, scene, *points, centre_depth=scene.centre_depth(), depth_map=_depth_map(scene))
 
 
-def kept_preview(folder: SessionFolder, key: tuple[str, ...], known_from: str, fps: float, preview: Any) -> PreviewClip:
+def _depth_map(scene: Scene) -> DepthMap:
+    from rap.views.depth_map import depth_picture
+
+    inverse_depth = scene.depth.inverse_depth[0].cpu().numpy()
+    jpeg = strip_jpeg(depth_picture(inverse_depth)[None], 1, DEPTH_HEIGHT_PX)
+    fov_y_rad = float(fov_y_from_intrinsics(scene.intrinsics[0], inverse_depth.shape[0]))
+    return DepthMap(inverse_depth, fov_y_rad, jpeg)
+
+
+def kept_preview(
+    folder: SessionFolder, key: tuple[str, ...], known_from: str, task: PreviewTask, preview: Any
+) -> PreviewClip:
     """Called in the worker's thread, one at a time: encodes the preview."""
+    from rap.views.fitting import too_near
+
+    fps = playback_fps(task.trajectory.fps)
     with folder.writing(is_counted=False) as path:
         write_video(path / "preview.mp4", preview.frames_u8, fps)
         encoded = (path / "preview.mp4").read_bytes()
-    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()))
+    warning = too_near(task.scene, task.trajectory) if task.is_picture else ""
+    return PreviewClip(key, known_from, encoded, float(preview.mask.mean()), warning=warning)
 
 
 def with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:

@@ -67,7 +67,9 @@ class KeptSession:
             self._rows = {entry: (value, self._row(folder / PARTS, entry, value)) for entry, value in found.items()}
             files = {entry: row for entry, (_, row) in self._rows.items()}
             KEPT_BYTES.check(sum(row["bytes"] for row in files.values()), "this page's work has", "delete takes")
-            manifest = manifest_text(document, document.clip, state.geometry.known_fov_y_rad, files)
+            manifest = manifest_text(
+                document, document.clip, state.geometry.known_fov_y_rad, files, state.geometry.flat_on
+            )
             if manifest != self._manifest:
                 write_text(folder / MANIFEST, manifest)
                 self._manifest = manifest
@@ -122,4 +124,4 @@ class KeptSession:
 
 
 def _matters(state: State) -> tuple[Any, ...]:
-    return state.document, state.geometry.cloud, state.geometry.known_fov_y_rad
+    return state.document, state.geometry.cloud, state.geometry.known_fov_y_rad, state.geometry.flat_on

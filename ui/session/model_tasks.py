@@ -72,4 +72,5 @@ def kept_take(
     with folder.writing() as at:
         video, cameras = exports.take_files(at / "takes" / name, output.frames_u8, trajectory)
     thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
-    return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail)
+    h, w = output.frames_u8.shape[1:3]
+    return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail, size=(h, w))

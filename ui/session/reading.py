@@ -44,7 +44,7 @@ def read_session(message: msg.OpenSession, state: State, context: Context) -> It
     except ValueError as error:
         yield msg.Refused("keep", str(error))
         return
-    yield msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name, opened.cloud)
+    yield msg.SessionRead(opened.document, opened.known_fov_y_rad, path.name, opened.cloud, opened.flat)
 
 
 def read_cameras(message: msg.ImportCameras, state: State, context: Context) -> Iterator[AnyMessage]:

@@ -22,7 +22,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.document import Document
 from ui.document.edits import AnyMessage
-from ui.document.geometry import upload_fov_y_deg
+from ui.document.geometry import is_walk, upload_fov_y_deg
 from ui.document.state import Cost, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
@@ -33,7 +33,7 @@ from ui.session.commands import COMMANDS
 from ui.session.debounce import REST_S, Debounce
 from ui.session.drawing import Drawing
 from ui.session.folder import SessionFolder
-from ui.session.geometry_worker import GeometryWorker
+from ui.session.geometry_worker import GeometryWorker, WalkTask
 from ui.session.kept_session import KeptSession
 from ui.session.model_tasks import TASK_TYPES
 from ui.session.options import Options
@@ -212,6 +212,10 @@ class Session:
     @property
     def cost(self) -> Cost:
         """What a take costs on this machine, as far as that has been measured."""
+        document, geometry = self._state.document, self._state.geometry
+        if document.edited is not None and is_walk(document, geometry):
+            seconds = self._context.geometry.seconds_per_step(WalkTask)
+            return Cost(len(document.edited), seconds, unit="frame")
         seconds = self.seconds_per_step("regenerate")
         return Cost(self._options.default_steps, seconds, None if seconds is None else self._worker.memory_bytes)
 
@@ -269,6 +273,11 @@ class Session:
         with self._folder.writing() as folder:
             return exports.figure_file(folder / EXPORTS, self._state.document, kind)
 
+    def export_depth(self) -> Path:
+        """Write the picture's depth map as `exports.depth_file` does."""
+        with self._folder.writing() as folder:
+            return exports.depth_file(folder / EXPORTS, self._state.geometry.scene)
+
     def export_take(self, kind: str) -> Path:
         """Write the take on show as `exports.take_file` does."""
         with self._folder.writing() as folder:
@@ -282,7 +291,9 @@ class Session:
         """
         document, geometry = self._state.document, self._state.geometry
         with self._folder.writing() as folder:
-            return exports.saved_session(folder / EXPORTS, document, geometry.known_fov_y_rad, geometry.cloud)
+            return exports.saved_session(
+                folder / EXPORTS, document, geometry.known_fov_y_rad, geometry.cloud, geometry.flat_on
+            )
 
 
 def _tell(listeners: list[Callable[[], None]]) -> None:

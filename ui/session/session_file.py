@@ -25,7 +25,7 @@ from rap.data import Clip
 from rap.data.packed import PICTURES, clip_of, clip_pictures, clip_values
 from rap.errors import InputError
 from rap.formats import archive
-from rap.formats.values import flag, listed, number, text, whole
+from rap.formats.values import flag, listed, number, size_of, text, whole
 from rap.geometry import Trajectory
 from rap.geometry.keys import KeyPath
 from rap.geometry.spread import PathSpread
@@ -65,21 +65,29 @@ class Opened:
         document: without history.
         known_fov_y_rad: vertical field of view of the clip where it was known.
         cloud: points of the refinement, where there was one; a file of before they were kept has none.
+        flat: the picture was to be a plane.
     """
 
     document: Document
     known_fov_y_rad: float | None
     cloud: PointCloud | None
+    flat: bool = False
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def save(path: Path, document: Document, known_fov_y_rad: float | None = None, cloud: PointCloud | None = None) -> None:
+def save(
+    path: Path,
+    document: Document,
+    known_fov_y_rad: float | None = None,
+    cloud: PointCloud | None = None,
+    flat: bool = False,
+) -> None:
     """Write a session file.
 
     Args:
-        cloud: points of the refinement.
+        known_fov_y_rad, cloud, flat: as in `Opened`.
 
     Raises:
         InputError: there is no clip yet.
@@ -92,7 +100,7 @@ def save(path: Path, document: Document, known_fov_y_rad: float | None = None, c
         for entry, value in contents(document, document.clip, cloud).items():
             write_content(Path(made, entry), value)
             told[entry] = fingerprint(Path(made, entry))
-        manifest = manifest_text(document, document.clip, known_fov_y_rad, told)
+        manifest = manifest_text(document, document.clip, known_fov_y_rad, told, flat)
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as packed:  # all of it is compressed already
             packed.writestr(MANIFEST, manifest, zipfile.ZIP_DEFLATED)
             for entry in told:
@@ -141,10 +149,14 @@ def write_content(file: Path, value: Any) -> None:
 
 
 def manifest_text(
-    document: Document, clip: Clip, known_fov_y_rad: float | None, files: dict[str, dict[str, Any]]
+    document: Document,
+    clip: Clip,
+    known_fov_y_rad: float | None,
+    files: dict[str, dict[str, Any]],
+    flat: bool = False,
 ) -> str:
     """The manifest; `files` as `fingerprint` tells of each."""
-    manifest = {**_values(document, clip, known_fov_y_rad), "files": files}
+    manifest = {**_values(document, clip, known_fov_y_rad), "flat_picture": flat, "files": files}
     return json.dumps(manifest, indent=1, allow_nan=True)
 
 
@@ -172,6 +184,7 @@ def _values(document: Document, clip: Clip, known_fov_y_rad: float | None) -> di
                 "seconds": take.seconds,
                 "name": take.name,
                 "starred": take.starred,
+                "size": None if take.size is None else list(take.size),
             }
             for take in document.takes
         ],
@@ -266,7 +279,8 @@ def _restored(manifest: dict[str, Any], folder: Path, name: str) -> Opened:
             document = doc.show_take(document, whole(manifest["shown_take"], "shown_take"))
         known = manifest["known_fov_y_rad"]
         known = None if known is None else number(known, "known_fov_y_rad", 1e-6, np.pi - 1e-6)
-        return Opened(document, known, _cloud(folder / CLOUD_FILE))
+        flat = flag(manifest.get("flat_picture", False), "flat_picture")  # none before there was a choice
+        return Opened(document, known, _cloud(folder / CLOUD_FILE), flat)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -355,6 +369,7 @@ def _take(row: dict[str, Any], folder: Path) -> Take:
         thumbnail=thumbnail.read_bytes() if thumbnail.is_file() else b"",
         name=text(row["name"], "name"),
         starred=flag(row["starred"], "starred"),
+        size=None if row.get("size") is None else _take_size(row["size"]),  # none before takes had sizes of their own
     )
 
 
@@ -365,3 +380,9 @@ def _path(file: Path) -> Trajectory | None:
     PATH_FRAMES.check(len(path), f"{file.name} has", "keep fewer frames")
     TAKE_PIXELS.check(path.image_size[0] * path.image_size[1], f"{file.name} has", "make it smaller")
     return path
+
+
+def _take_size(row: Any) -> tuple[int, int]:
+    h, w = size_of(row)
+    TAKE_PIXELS.check(h * w, "a take has", "make it smaller")
+    return h, w

@@ -38,6 +38,7 @@ def settings(row: dict[str, Any]) -> Settings:
         sources=frames(row.get("sources", [])),
         guidance=None if guidance is None else number(guidance, "guidance", 0, 1000),
         temperature=None if temperature is None else number(temperature, "temperature", 0, 1000),
+        layers=flag(row.get("layers", False), "layers"),
     )
 
 

@@ -124,7 +124,9 @@ class Sessions:
                 raise
             logger.warning("a session that was kept could not be opened: %s", error)
             return None, explained(error)
-        session.dispatch(msg.SessionRead(opened.document, opened.known_fov_y_rad, FOUND_AGAIN, opened.cloud))
+        session.dispatch(
+            msg.SessionRead(opened.document, opened.known_fov_y_rad, FOUND_AGAIN, opened.cloud, opened.flat)
+        )
         return session, ""
 
     @contextmanager

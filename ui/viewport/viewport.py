@@ -77,7 +77,8 @@ class Viewport:
         """Show `scene`. Idempotent: what has not changed is not sent again. After `close` it does nothing.
 
         The gizmo stands on the selected frame unless that is the source. The first trajectory to appear is brought
-        into view, and each new `home` unless the user has moved the camera (`orbit_view` brings it back).
+        into view, and so are points before there is one, and each new `home` unless the user has moved the camera
+        (`orbit_view` brings it back).
 
         Raises:
             ValueError: `selected` or `source` is no frame of the trajectory, or the thumbnails are too few.
@@ -86,7 +87,9 @@ class Viewport:
         with self._lock:
             if self._closed:
                 return
-            is_first = self._scene.trajectory is None and scene.trajectory is not None
+            is_first = self._scene.trajectory is None and (
+                scene.trajectory is not None or (scene.dense is not None and self._scene.dense is None)
+            )
             is_new = scene.home is not None and scene.home is not self._scene.home
             is_moved = is_new and self._is_moved()
             was_through, self._scene = self._scene.through, scene

@@ -1,11 +1,11 @@
-"""The parts poses and whole: cameras from nothing and from the model's prediction, against the true ones."""
+"""The part poses: cameras from nothing and from the model's prediction, against the true ones."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -36,17 +36,10 @@ STARTS = {
 
 def poses_row(footage: Footage, options: argparse.Namespace) -> Row:
     """Errors and CPU seconds from every start; the prefixes are those of `STARTS`."""
-    return _still_row(footage, ("known", "unknown", "identity")) | (
-        _model_row(footage, options) if options.model else {}
-    )
+    return _still_row(footage) | (_model_row(footage, options) if options.model else {})
 
 
-def whole_row(footage: Footage, options: argparse.Namespace) -> Row:
-    """The same without identity poses that are only adjusted: that is no way anybody goes."""
-    return _still_row(footage, ("known", "unknown")) | (_model_row(footage, options) if options.model else {})
-
-
-def _still_row(footage: Footage, names: Sequence[str]) -> Row:
+def _still_row(footage: Footage) -> Row:
     """From identity poses, which say nothing."""
     frames, truth = footage.frames_u8, footage.cameras
     fov_y_rad = float(truth.fov_y_rad[0])
@@ -59,11 +52,10 @@ def _still_row(footage: Footage, names: Sequence[str]) -> Row:
         "identity": (still, fov_y_rad, False),
     }
     row = {}
-    for name in names:
-        start, fov, initialise = starts[name]
+    for name, (start, fov, initialise) in starts.items():
         with timed(row, f"{name}_s"):
             found = refine_trajectory(frames, start, known_fov_y_rad=fov, initialise=initialise)
-        row |= pose_errors(found.trajectory, truth, name) | _outcome(found, truth, name)
+        row |= pose_errors(found.trajectory, truth, name) | outcome(found, truth, name)
     return row
 
 
@@ -84,7 +76,7 @@ def _model_row(footage: Footage, options: argparse.Namespace) -> Row:
     ):
         with timed(row, f"{name}_s"):
             refined = refine_trajectory(footage.frames_u8, start, known_fov_y_rad=known, initialise=initialise)
-        row |= pose_errors(refined.trajectory, footage.cameras, name) | _outcome(refined, footage.cameras, name)
+        row |= pose_errors(refined.trajectory, footage.cameras, name) | outcome(refined, footage.cameras, name)
     return row
 
 
@@ -97,7 +89,8 @@ def pose_errors(found: Trajectory, truth: Trajectory, name: str) -> Row:
     }
 
 
-def _outcome(found: Refinement, truth: Trajectory, name: str) -> Row:
+def outcome(found: Refinement, truth: Trajectory, name: str) -> Row:
+    """What the report says, and how far off the focal length is."""
     focal = float(found.trajectory.intrinsics[0, 1] / truth.intrinsics[0, 1])
     return {
         f"{name}_refined": float(found.report.verdict == "refined"),
@@ -126,18 +119,6 @@ def poses_figures(rows: Mapping[str, Row]) -> list[Figure]:
         what = f"AUC@30 of poses from nothing, {STARTS[demanded]}"
         found.append(Figure(f"poses {demanded}", what, value, ">=", limit, figures))
     return found
-
-
-def with_whole(found: Sequence[Figure], whole: Mapping[str, Row]) -> list[Figure]:
-    """The figures of poses with those of whole clips beside them: focal length known beside known."""
-    beside = []
-    for figure in found:
-        figures = dict(figure.figures)
-        demanded = figure.name.removeprefix("poses ")
-        for name in (demanded, f"model_{demanded}"):
-            figures |= start_figures(whole, name, f"17 frames over the whole clip, {STARTS[name]}")
-        beside.append(replace(figure, figures=figures))
-    return beside
 
 
 def start_figures(rows: Mapping[str, Row], name: str, label: str) -> dict[str, float]:

@@ -16,8 +16,8 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
              not centred in real clips); focal length unknown, principal point taken as centred as for any upload;
              from identity without a search for a start; from the model's prediction with and without that search.
              AUC@30 over all pairs of a window
-    whole    poses again, from nothing and from the model's prediction, of 17 frames spread evenly over each whole clip:
-             what the app takes of an upload; such frames lie further apart. Told with poses
+    film     poses of 17 frames spread evenly over each whole clip, found in all of its frames: what the app and
+             `rap estimate` do with an upload; focal length known and unknown
     colmap   pycolmap's incremental mapping with the same known intrinsics; skipped where it is not installed
     speed    tracks and refinement of 17 frames, depth of 9 sources, warp of 17 targets
 """
@@ -34,12 +34,13 @@ import cv2
 import torch
 
 from rap.bench.geometry import colmap
-from rap.bench.geometry.poses import poses_figures, poses_row, whole_row, with_whole
+from rap.bench.geometry.film import film_figures, film_row
+from rap.bench.geometry.poses import poses_figures, poses_row
 from rap.bench.geometry.psnr import adjusted_row, bound_row, psnr_figures, psnr_row
 from rap.bench.geometry.refine import refine_figures, refine_row
 from rap.bench.geometry.rows import Row
 from rap.bench.geometry.speed import speed_figures, speed_row
-from rap.bench.geometry.windows import Footage, Window, evenly, whole_clips, windows_of
+from rap.bench.geometry.windows import Footage, TooShort, Window, evenly, whole_clips, windows_of
 from rap.bench.measure import Figure, report
 
 PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
@@ -48,7 +49,7 @@ PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "adjusted": adjusted_row,
     "refine": refine_row,
     "poses": poses_row,
-    "whole": whole_row,
+    "film": film_row,
     "colmap": colmap.colmap_row,
     "speed": speed_row,
 }
@@ -57,13 +58,14 @@ FIGURES: dict[str, Callable[[Mapping[str, Row]], list[Figure]]] = {
     "psnr": psnr_figures,
     "refine": refine_figures,
     "poses": poses_figures,
+    "film": film_figures,
     "colmap": colmap.colmap_figures,
     "speed": speed_figures,
 }
 
 
 def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
-    """Of rows by part and window; colmap is compared with poses; bound, adjusted and whole stand beside others."""
+    """Of rows by part and window; colmap is compared with poses; bound and adjusted stand beside psnr."""
     found = []
     for part, make in FIGURES.items():
         chosen = rows.get(part, {})
@@ -72,8 +74,7 @@ def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
             chosen = {key: {**row, **bound.get(key, {}), **adjusted.get(key, {})} for key, row in chosen.items()}
         if part == "colmap":
             chosen = {key: {**rows.get("poses", {}).get(key, {}), **row} for key, row in chosen.items()}
-        figures = make(chosen) if chosen else []
-        found += with_whole(figures, rows.get("whole", {})) if part == "poses" else figures
+        found += make(chosen) if chosen else []
     return found
 
 
@@ -82,14 +83,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    windows = [w for folder in options.clips for stride in options.stride for w in windows_of(folder, stride)]
-    windows = evenly(windows, options.windows)
+    windows = evenly(_windows(options.clips, options.stride), options.windows)
     parts = [part for part in options.parts if part != "colmap" or colmap.is_installed()]
     if len(parts) < len(options.parts):
         print("colmap: skipped, pycolmap is not installed; pip install 'rays-as-pixels[eval]'", file=sys.stderr)
-    rows = measure(windows, [part for part in parts if part != "whole"], options)
-    if "whole" in parts:
-        rows |= measure(whole_clips(options.clips), ["whole"], options)
+    rows = measure(windows, [part for part in parts if part != "film"], options)
+    if "film" in parts:
+        rows |= measure(whole_clips(options.clips), ["film"], options)
     found = figures_of(rows)
     if options.json:
         counts = {part: len(chosen) for part, chosen in rows.items()}
@@ -97,6 +97,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         print("\n".join(line for figure in found for line in figure.lines()))
     return 0 if all(figure.reached for figure in found) else 1
+
+
+def _windows(folders: Sequence[Path], strides: Sequence[int]) -> list[Window]:
+    """All windows at all strides; a folder that is too short for a stride is named and left out of it."""
+    found = []
+    for folder in folders:
+        for stride in strides:
+            try:
+                found += windows_of(folder, stride)
+            except TooShort as refusal:
+                print(f"skipped at stride {stride}: {refusal}", file=sys.stderr)
+    return found
 
 
 def measure(windows: Sequence[Window], parts: Sequence[str], options: argparse.Namespace) -> dict[str, dict[str, Row]]:

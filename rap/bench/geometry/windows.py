@@ -54,6 +54,10 @@ class Footage:
         return replace(self, cameras=cameras, points=triangulated(self.frames_u8, cameras))
 
 
+class TooShort(InputError):
+    """A folder with fewer frames than a window needs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Window:
     """17 frames of a folder: every stride-th from `start`; with no stride spread evenly from there to the end."""
@@ -73,7 +77,7 @@ class Window:
         Raises:
             InputError: the folder has no known cameras for its pictures.
         """
-        clip = load_clip(self.folder, start=self.start, stride=self.stride)
+        clip = load_clip(self.folder, start=self.start, stride=self.stride, film=self.stride is None)
         if clip.trajectory is None:
             notes = "; ".join(clip.notes)
             raise InputError(f"{self.folder}: no known cameras ({notes}); give folders with a transforms.json")
@@ -89,13 +93,14 @@ def windows_of(folder: Path, stride: int) -> list[Window]:
     """Every window of the folder at a stride, one for each first frame.
 
     Raises:
-        InputError: no folder of pictures, or too few for one window.
+        InputError: no folder of pictures.
+        TooShort: too few for one window.
     """
     count = open_upload(folder).source.count
     starts = range(count - stride * (NUM_FRAMES - 1))
     if not starts:
         needed = stride * (NUM_FRAMES - 1) + 1
-        raise InputError(f"{folder}: {count} frames, but a window at stride {stride} needs {needed}; lower --stride")
+        raise TooShort(f"{folder}: {count} frames, but a window at stride {stride} needs {needed}; lower --stride")
     return [Window(folder, start, stride) for start in starts]
 
 

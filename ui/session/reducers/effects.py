@@ -19,13 +19,18 @@ Effect = Callable[[], None]
 
 @dataclass(frozen=True, eq=False)
 class ModelJob:
-    """A job for the model; `keep` and `prepare` as in `ui.serve.jobs.Job`."""
+    """A job for the model; `keep` and `prepare` as in `ui.serve.jobs.Job`.
+
+    Args:
+        by_geometry: the geometry's worker does it, and the model is not waited for.
+    """
 
     kind: JobKind
     task: Any
     settings: Settings
     keep: Callable[[Any], Any]
     prepare: Callable[[Any], Any] | None = None
+    by_geometry: bool = False
 
 
 def start_model(wanted: ModelJob, state: State, context: Context) -> Change:
@@ -41,12 +46,16 @@ def start_model(wanted: ModelJob, state: State, context: Context) -> Change:
         stop = stop_model(state, context)
     job = Job(wanted.task, wanted.keep, context.dispatch, wanted.prepare)
     status = JobStatus(job.number, wanted.kind, wanted.settings)
-    return replace(state, job=status, notice=None), together(stop, partial(context.worker.submit, job))
+    worker = context.geometry if wanted.by_geometry else context.worker
+    return replace(state, job=status, notice=None), together(stop, partial(worker.submit, job))
 
 
 def stop_model(state: State, context: Context) -> Effect | None:
-    """Ends the model's job, if there is one."""
-    return None if state.job is None else partial(context.worker.cancel, state.job.number)
+    """Ends the model's job, if there is one; numbers are unique, whichever worker does it."""
+    if state.job is None:
+        return None
+    number = state.job.number
+    return together(partial(context.worker.cancel, number), partial(context.geometry.cancel, number))
 
 
 def stop_geometry(state: State, context: Context) -> Effect:

@@ -10,12 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rap.data import playback_fps
 from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.edits import AnyMessage
-from ui.document.geometry import basis_of, why_unusable, with_known_fov
+from ui.document.geometry import basis_of, lens_fov_y_rad, why_unusable, with_known_fov
 from ui.document.state import (
     Basis,
     BuiltScene,
@@ -26,6 +25,7 @@ from ui.document.state import (
     Notice,
     PreviewRequest,
     State,
+    Unfitted,
 )
 from ui.serve.jobs import Job
 from ui.session.geometry_worker import (
@@ -84,7 +84,16 @@ def set_dense_points(message: msg.SetDensePoints, state: State, context: Context
 def set_field_of_view(message: msg.SetFieldOfView, state: State, context: Context) -> Change:
     """Of predictions and refinements to come."""
     geometry = with_known_fov(state.geometry, state.document.clip, message.fov_y_deg)
-    return replace(state, geometry=geometry, notice=None), None
+    state = replace(state, geometry=geometry, notice=None)
+    if state.document.clip is None or len(state.document.clip) > 1 or state.document.best is not None:
+        return state, None
+    document = doc.seen_through(state.document, lens_fov_y_rad(state.document, geometry))
+    return start_preview(replace(state, document=document), context)
+
+
+def set_flat(message: msg.SetFlat, state: State, context: Context) -> Change:
+    """Of a picture: its scene is another, and so are previews and takes to come."""
+    return start_preview(replace(state, geometry=replace(state.geometry, flat_on=message.on)), context)
 
 
 REDUCERS: Entries = (
@@ -93,6 +102,7 @@ REDUCERS: Entries = (
     (msg.FromGeometry, hear),
     (msg.SetRefine, set_refine),
     (msg.SetUseGeometry, set_use_geometry),
+    (msg.SetFlat, set_flat),
     (msg.SetDensePoints, set_dense_points),
     (msg.SetFieldOfView, set_field_of_view),
 )
@@ -127,13 +137,18 @@ def cancel_geometry(state: State, context: Context) -> Change:
 
 
 def start_preview(state: State, context: Context) -> Change:
-    """Render the path as it is now, unless that is shown or on its way; find depth first where there is none."""
+    """Render the path as it is now, unless that is shown or on its way; find depth first where there is none.
+
+    Of a picture depth is found before there is a path.
+    """
     document, geometry = state.document, state.geometry
-    basis = basis_of(document)
-    if basis is None or document.edited is None or geometry.job is not None:
+    basis = basis_of(document, geometry)
+    if basis is None or geometry.job is not None:
         return state, None  # a job's end asks again
     if geometry.scene is None or geometry.scene.basis.key != basis.key:
-        return _start("depth", basis, _scene_task(basis, geometry), state, context)
+        return _start("depth", basis, scene_task(basis, geometry), state, context)
+    if document.edited is None:
+        return state, None
     key = (*basis.key, document.edited.hash)
     wanted = geometry.wanted
     if wanted is not None and wanted.key == key:
@@ -141,21 +156,21 @@ def start_preview(state: State, context: Context) -> Change:
     outdated = () if wanted is None else (wanted.number,)
     if geometry.preview is not None and geometry.preview.key == key:
         return replace(state, geometry=replace(geometry, wanted=None)), stop_jobs(context.geometry, outdated)
-    fps = playback_fps(document.edited.fps)
-    keep = partial(kept_preview, context.folder, key, basis.known_from, fps)
-    job = Job(PreviewTask(geometry.scene.scene, document.edited), keep, partial(_report, context.dispatch))
+    task = PreviewTask(geometry.scene.scene, document.edited, basis.is_picture)
+    keep = partial(kept_preview, context.folder, key, basis.known_from, task)
+    job = Job(task, keep, partial(_report, context.dispatch))
     geometry = replace(geometry, wanted=PreviewRequest(job.number, key))
     return replace(state, geometry=geometry), exchange(context.geometry, outdated, job)
 
 
 def with_clip_shown(state: State, context: Context) -> Callable[[Any], Any] | None:
     """Finishes a `GenerateTask` with what the clip shows along its path; None for the model alone."""
-    geometry, basis = state.geometry, basis_of(state.document)
-    if not geometry.use_on or basis is None or why_unusable(state.document):
+    geometry, basis = state.geometry, basis_of(state.document, state.geometry)
+    if not geometry.use_on or basis is None or why_unusable(state.document, geometry):
         return None
     if geometry.scene is not None and geometry.scene.basis.key == basis.key:
         return partial(with_hints, geometry.scene.scene)
-    return partial(with_built_hints, context.geometry.pipeline, _scene_task(basis, geometry))
+    return partial(with_built_hints, context.geometry.pipeline, scene_task(basis, geometry))
 
 
 def _start(kind: GeometryKind, basis: Basis, task: Any, state: State, context: Context) -> Change:
@@ -179,7 +194,49 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
     if job.kind == "refine":
         return _refined(message.result, state, context)
     built: BuiltScene = message.result
-    return start_preview(replace(state, geometry=replace(state.geometry, scene=built, preview=None)), context)
+    state = replace(state, geometry=replace(state.geometry, scene=built, preview=None))
+    return start_preview(_fitted_at_last(state, context), context)
+
+
+def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> tuple[State, str]:
+    """The state with a preset for its path, and what is to be said of that: in a picture whose depth is known it turns
+    about what is in the middle, and is of a size that fits."""
+    from rap.views.fitting import fitted_preset
+
+    document, geometry, count = state.document, state.geometry, context.options.num_frames
+    fov_y_rad, scene = lens_fov_y_rad(document, geometry), geometry.scene
+    unfitted, note = None, ""
+    if document.clip is not None and scene is not None and scene.basis.known_from == "one image":
+        fitted = fitted_preset(
+            scene.scene,
+            message.name,
+            num_frames=count,
+            image_size=document.clip.image_size,
+            fov_y_rad=fov_y_rad,
+            amplitude=message.amplitude,
+            pivot_distance=message.pivot_distance,
+            fps=document.clip.fps,
+        )
+        document, note = doc.with_preset_path(document, message.name, fitted.trajectory), fitted.note
+    else:
+        distance = 1.0 if message.pivot_distance is None else message.pivot_distance
+        document = doc.with_preset(document, message.name, message.amplitude, count, distance, fov_y_rad)
+        if geometry.job is not None and geometry.job.basis.known_from == "one image" and document.edited is not None:
+            unfitted = Unfitted(message, document.edited.hash)
+    return replace(state, document=document, geometry=replace(geometry, unfitted=unfitted)), note
+
+
+def _fitted_at_last(state: State, context: Context) -> State:
+    """A preset that was applied before the picture's depth was there, fitted to it: no edit of its own, and none where
+    the path is another by now or a take is being made along it."""
+    document, unfitted = state.document, state.geometry.unfitted
+    if unfitted is None or document.edited is None:
+        return state
+    if document.edited.hash != unfitted.path_hash or state.job is not None or document.takes:
+        return replace(state, geometry=replace(state.geometry, unfitted=None))
+    state, note = applied_preset(unfitted.asked, state, context)
+    document = replace(state.document, past=document.past, future=document.future)
+    return replace(state, document=document, notice=Notice("path", note) if note else state.notice)
 
 
 def _refined(found: Found, state: State, context: Context) -> Change:
@@ -202,7 +259,8 @@ def _preview_said(message: msg.JobMessage, state: State) -> Change:
     return state, None
 
 
-def _scene_task(basis: Basis, geometry: Geometry) -> SceneTask:
+def scene_task(basis: Basis, geometry: Geometry) -> SceneTask:
+    """What builds the scene of a basis."""
     return SceneTask(basis, geometry.cloud if basis.known_from == "refined" else None)
 
 

@@ -10,7 +10,8 @@ from ui.document.geometry import shown_points
 from ui.document.state import Change, Geometry, Notice, State
 from ui.session import shelf
 from ui.session.reducers.context import Context, Entries
-from ui.session.reducers.effects import stop_all
+from ui.session.reducers.effects import Effect, stop_all, together
+from ui.session.reducers.geometry import start_preview
 
 
 def fill_box(message: msg.BoxFilled, state: State, context: Context) -> Change:
@@ -40,7 +41,8 @@ def take_clip(message: msg.ClipRead, state: State, context: Context) -> Change:
     box = state.box if message.files else state.box.holding(())
     loaded = shelf.with_work(state, doc.with_clip(state.document, clip), geometry)
     words = shelf.brings_back(loaded)
-    return replace(loaded, box=box, notice=Notice("input", words) if words else None), stop_all(state, context)
+    loaded = replace(loaded, box=box, notice=Notice("input", words) if words else None)
+    return _with_depth(loaded, stop_all(state, context), context)
 
 
 def refuse_clip(message: msg.ClipRefused, state: State, context: Context) -> Change:
@@ -59,13 +61,14 @@ def take_session(message: msg.SessionRead, state: State, context: Context) -> Ch
         refine_on=state.geometry.refine_on,
         use_on=state.geometry.use_on,
         dense_on=state.geometry.dense_on,
+        flat_on=message.flat,
         known_fov_y_rad=message.known_fov_y_rad,
         cloud=message.cloud,
         sparse=shown_points(message.cloud),
     )
     opened = shelf.with_work(state, message.document, geometry)
     words = f"{message.name} is open: {shelf.contents(message.document)}. {shelf.brings_back(opened)}"
-    return replace(opened, notice=Notice("keep", words.strip())), stop_all(state, context)
+    return _with_depth(replace(opened, notice=Notice("keep", words.strip())), stop_all(state, context), context)
 
 
 def refuse(message: msg.Refused, state: State, context: Context) -> Change:
@@ -81,3 +84,11 @@ REDUCERS: Entries = (
     (msg.SessionRead, take_session),
     (msg.Refused, refuse),
 )
+
+
+def _with_depth(state: State, stop: Effect, context: Context) -> Change:
+    """A picture's depth is found at once, before there is a path; of all else when there is one to be previewed."""
+    if state.document.edited is not None:
+        return state, stop
+    state, start = start_preview(state, context)
+    return state, together(stop, start)

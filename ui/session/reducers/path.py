@@ -12,6 +12,7 @@ from ui.document.state import Change, Notice, State
 from ui.session import shelf
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import stop_all
+from ui.session.reducers.geometry import applied_preset
 
 
 def select(message: msg.Select, state: State, context: Context) -> Change:
@@ -36,11 +37,9 @@ def end_drag(message: msg.DragEnd, state: State, context: Context) -> Change:
 
 
 def apply_preset(message: msg.ApplyPreset, state: State, context: Context) -> Change:
-    """As long as a clip is to be."""
-    document = doc.with_preset(
-        state.document, message.name, message.amplitude, context.options.num_frames, message.pivot_distance
-    )
-    return replace(state, document=document, notice=None), None
+    """As long as a clip is to be; in a picture, of a size that fits."""
+    state, note = applied_preset(message, state, context)
+    return replace(state, notice=Notice("path", note) if note else None), None
 
 
 def apply_edit(message: PathEdit, state: State, context: Context) -> Change:

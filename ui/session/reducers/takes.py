@@ -12,13 +12,14 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document import sources
 from ui.document.document import Settings, Take
-from ui.document.geometry import why_unusable
+from ui.document.geometry import basis_of, is_walk, why_unusable
 from ui.document.state import Change, Notice, State, Wanted
 from ui.session import shelf
+from ui.session.geometry_worker import WalkTask
 from ui.session.model_tasks import VerifyTask, kept_take, kept_verification
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, delete_files, start_model, stop_model, together
-from ui.session.reducers.geometry import with_clip_shown
+from ui.session.reducers.geometry import scene_task, with_clip_shown
 
 VARIED_AMPLITUDES = (0.5, 1.0, 1.5)
 MAX_TAKE_NAME = 40
@@ -32,6 +33,10 @@ def regenerate(message: msg.Regenerate, state: State, context: Context) -> Chang
 def make_variations(message: msg.Variations, state: State, context: Context) -> Change:
     """The first take at once; the others wait for it."""
     wanted = _wanted(message, state)
+    if message.kind == "seeds" and is_walk(state.document, state.geometry):
+        raise InputError(
+            "the picture's layers are the same for every seed; vary the motion instead, or switch off With geometry"
+        )
     if message.kind == "seeds":
         first, *others = [replace(wanted, seed=wanted.seed + i) for i in range(3)]
     else:
@@ -112,8 +117,10 @@ def start_take(wanted: Wanted, state: State, context: Context) -> Change:
     """Generate along a path, with what the clip shows along it where that is wanted and possible."""
     path, document = wanted.trajectory, state.document
     clip = doc.clip_of(document)
-    hinted = with_clip_shown(state, context)
     frames = sources.used(document, path)
+    if frames == (path.source,) and is_walk(document, state.geometry):
+        return _start_walk(path, state, context)
+    hinted = with_clip_shown(state, context)
     named = () if frames == (path.source,) else frames
     settings = Settings(wanted.seed, wanted.steps, hinted is not None, named, wanted.guidance, wanted.temperature)
     pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
@@ -125,11 +132,24 @@ def start_take(wanted: Wanted, state: State, context: Context) -> Change:
     state, start = start_model(ModelJob("regenerate", task, settings, keep, hinted), state, context)
     left_out = sorted(set(sources.chosen(document)) - set(frames))
     if state.geometry.use_on and hinted is None:
-        text = f"Made by the model alone: {why_unusable(document)}"
+        text = f"Made by the model alone: {why_unusable(document, state.geometry)}"
         state = replace(state, notice=Notice("result", text))
     elif left_out:
         state = replace(state, notice=Notice("result", sources.left_out_words(left_out, frames)))
     return state, start
+
+
+def _start_walk(path: Trajectory, state: State, context: Context) -> Change:
+    """Render the path through the picture's own layers, at full size: the model would show less of it."""
+    document, geometry = state.document, state.geometry
+    basis, clip = basis_of(document, geometry), doc.clip_of(document)
+    assert basis is not None  # of a path there is one
+    built = geometry.scene
+    scene = built.scene if built is not None and built.basis.key == basis.key else None
+    task = WalkTask(scene_task(basis, geometry), scene, path)
+    settings, number = Settings(with_geometry=True, layers=True), doc.next_take_number(document)
+    keep = partial(kept_take, context.folder, "regenerated", clip.hash, settings, number, path)
+    return start_model(ModelJob("regenerate", task, settings, keep, by_geometry=True), state, context)
 
 
 def start_verification(take: Take, state: State, context: Context) -> Change:

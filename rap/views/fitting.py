@@ -1,0 +1,127 @@
+"""Camera moves that fit what one picture shows: about what is in its middle, of a size that it bears, past nothing.
+
+A picture shows one side of its scene. The sizes of `rap.geometry.presets` are made for scenes that go on beyond the
+frame; here amplitude 1 is what fits: of arcs about 20 degrees, of moves to and fro a third of the way to the pivot
+(Jang et al., ICML 2026, show arcs of 17 to 34 degrees and ways of 0.1 to 0.4 median depths), and never so much that
+the camera comes close to a surface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from rap.geometry import Trajectory, preset, scale_motion
+
+USUAL_SHARE = {
+    "arc-left": 2 / 3,  # 20 degrees
+    "arc-right": 2 / 3,
+    "orbit-left": 1 / 9,  # 40 degrees
+    "orbit-right": 1 / 9,
+    "zoom-in": 0.51,  # to 0.7 of the distance to the pivot
+    "zoom-out": 0.38,  # to 1.3 of it
+    "pan-left": 0.5,
+    "pan-right": 0.5,
+    "tilt-up": 0.5,
+    "tilt-down": 0.5,
+    "roll-left": 0.5,
+    "roll-right": 0.5,
+    "spiral": 0.6,
+    "lemniscate": 0.6,
+    "dolly-zoom": 0.5,
+}
+"""What a picture bears of the presets that it does not bear whole."""
+
+ONE_SIDED = ("orbit-left", "orbit-right")
+"""Presets that lead behind what a picture shows, so that whoever asks for one expects more than comes."""
+
+KEPT_CLEAR = 0.3
+"""Distance to the nearest surface that is kept along a path, in parts of that at its source."""
+
+SHRINKING = 0.8 ** np.arange(9)
+"""Shares of a size that are tried, one after the other, until the path is clear."""
+
+
+class Surfaces(Protocol):
+    """What is needed of `rap.views.scene.Scene`."""
+
+    def centre_depth(self) -> float:
+        """Of what is in the middle of the picture."""
+        ...
+
+    def clearance(self, trajectory: Trajectory) -> Float[np.ndarray, " T"]:
+        """Distance of each camera to the nearest surface, 0 behind one."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A path in a scene, and what its owner should know of it; no note where it is as expected."""
+
+    trajectory: Trajectory
+    note: str = ""
+
+
+def fitted_preset(
+    scene: Surfaces,
+    name: str,
+    *,
+    num_frames: int,
+    image_size: tuple[int, int],
+    fov_y_rad: float,
+    amplitude: float = 1.0,
+    pivot_distance: float | None = None,
+    fps: float = 8.0,
+) -> Fitted:
+    """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene of one picture.
+
+    Args:
+        amplitude: 1 is what fits; more is what was asked for, and the note says where it leads through a surface.
+        pivot_distance: None is the depth in the middle of the picture.
+
+    Raises:
+        ValueError: as `rap.geometry.preset`.
+    """
+    distance = scene.centre_depth() if pivot_distance is None else pivot_distance
+    usual = USUAL_SHARE.get(name, 1.0)
+    given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps}
+    for share in SHRINKING:
+        path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
+        if amplitude > 1 or is_clear(scene, path):
+            break
+    if amplitude > 1:
+        return Fitted(path, too_near(scene, path))
+    if share < 1:
+        return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would lead through what stands there.")
+    if name in ONE_SIDED:
+        return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: a picture shows one side.")
+    return Fitted(path)
+
+
+def fitted_path(scene: Surfaces, path: Trajectory) -> Fitted:
+    """A path that nobody has asked for, such as a sampled one: less of its motion where it would pass a surface."""
+    for share in SHRINKING:
+        shorter = scale_motion(path, float(share))
+        if is_clear(scene, shorter):
+            break
+    note = (
+        "" if share == 1 else f"The path is {share:.0%} of what was sampled: more would lead through what stands there."
+    )
+    return Fitted(shorter, note)
+
+
+def is_clear(scene: Surfaces, path: Trajectory) -> bool:
+    """Whether every camera of a path keeps away from surfaces."""
+    clearance = scene.clearance(path)
+    return bool((clearance >= KEPT_CLEAR * clearance[path.source]).all())
+
+
+def too_near(scene: Surfaces, path: Trajectory) -> str:
+    """Where a path leads through a surface, in words; empty where it does not."""
+    passed = np.flatnonzero(scene.clearance(path) == 0)
+    if len(passed) == 0:
+        return ""
+    return f"From frame {passed[0]} on the path leads through what the picture shows; take a smaller amplitude."
