@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.follow import follow_film, key_frames
-from rap.reconstruction.initialise import TRACKS_A_FRAME, start_from_tracks, thinned
+from rap.reconstruction.initialise import TRACKS_A_FRAME, start_from_tracks
 from rap.reconstruction.matching import detect_features, far_and_near_pairs, join_matches, match_features, verify
 from rap.reconstruction.refine import (
     MIN_FRAME_SHARE,
@@ -38,7 +38,7 @@ from rap.reconstruction.refine import (
 from rap.reconstruction.tie import interpolated, tie_frames
 from rap.reconstruction.tracks import Tracks, check_frames, triangulate
 
-FEATURES = 1000  # of a key frame: far views need more than near ones
+FEATURES = 800  # of a key frame: far views need more than near ones
 MATCHED_A_FRAME = 300  # SIFT tracks for the last adjustment
 
 
@@ -117,7 +117,7 @@ def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -
     threshold_px = max(max(flow.image_size) / 320, 0.5)
     pairs = verify(features, match_features(features, far_and_near_pairs(features)), known, threshold_px)
     matched = join_matches(features, pairs, flow.image_size)
-    tracks = Tracks.concatenate([thinned(matched, MATCHED_A_FRAME), thinned(flow.at(frames), TRACKS_A_FRAME)])
+    tracks = Tracks.concatenate([matched.longest(MATCHED_A_FRAME), flow.at(frames).longest(TRACKS_A_FRAME)])
     found = start_from_tracks(tracks, known)[0]
     rows = np.tile(lens.intrinsics[start.source], (len(frames), 1))
     if found is None:

@@ -112,7 +112,7 @@ def find_tracks(
 ) -> Tracks:
     """Verified SIFT tracks and Lucas-Kanade tracks (`flow`) of a clip, together; no more than the start needs."""
     flow = track_points(frames_u8) if flow is None else flow
-    return Tracks.concatenate([matched_tracks(frames_u8, flow, intrinsics), thinned(flow, TRACKS_A_FRAME)])
+    return Tracks.concatenate([matched_tracks(frames_u8, flow, intrinsics), flow.longest(TRACKS_A_FRAME)])
 
 
 def matched_tracks(
@@ -123,7 +123,7 @@ def matched_tracks(
     h, w = frames_u8.shape[1:3]
     threshold_px = max(max(h, w) / 320, 0.5)
     sift = join_matches(features, verify(features, matches, intrinsics, threshold_px), (h, w))
-    return thinned(sift, TRACKS_A_FRAME)
+    return sift.longest(TRACKS_A_FRAME)
 
 
 def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
@@ -142,16 +142,6 @@ def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
         tied = ahead[shared[keys[-1], ahead] >= WELL_TIED_POINTS]
         keys.append(int(tied.max(initial=keys[-1] + 1)))
     return [(keys[i], keys[j]) for i, j in frame_pairs(len(keys))]
-
-
-def thinned(tracks: Tracks, per_frame: int) -> Tracks:
-    """The longest tracks: every point that is among the `per_frame` longest in some frame that sees it."""
-    length = np.bincount(tracks.point, minlength=tracks.num_points)[tracks.point]
-    order = np.lexsort((tracks.point * 2654435761 % 1000003, -length, tracks.frame))  # ties: as good as at random
-    begin = np.searchsorted(tracks.frame[order], np.arange(tracks.num_frames))
-    rank = np.empty(len(tracks), dtype=np.int64)
-    rank[order] = np.arange(len(tracks)) - begin[tracks.frame[order]]
-    return tracks.subset(np.unique(tracks.point[rank < per_frame]))
 
 
 def start_from_tracks(
@@ -186,7 +176,7 @@ def _is_static(sightings: Sightings) -> bool:
 
 def _reconstructed(sightings: Sightings, lens: Float[np.ndarray, "4"] | None) -> Model | None:
     """Grown on few tracks, under the lens that fits best if none is given, and finished on all of them."""
-    few = Sightings.of(thinned(sightings.tracks, GROWTH_TRACKS_A_FRAME))
+    few = Sightings.of(sightings.tracks.longest(GROWTH_TRACKS_A_FRAME))
     prior = None
     if lens is None:
         fov_y_rad = lens_curve(few).best_fov_y_rad

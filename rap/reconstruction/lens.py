@@ -16,6 +16,8 @@ from rap.geometry.camera import intrinsics_from_fov
 from rap.reconstruction.growth import Sightings, find_seeds, grown, misfit, planted, seed_pairs
 
 COARSE_FOV_Y_RAD = np.radians([8.0, 14.0, 24.0, 37.0, 52.0, 70.0, 92.0])
+TRACKS_A_FRAME = 80  # of the frames that are tried
+PAIRS = 10  # of them, whose motion is looked for under each lens
 FRAMES = 10  # that are tried: few enough to be quick, enough to turn
 TRIALS = 2  # seeds for every lens
 LINK_POINTS = 60  # shared points that count when frames are chosen: more say no more
@@ -45,8 +47,8 @@ class LensCurve:
 
 def lens_curve(sightings: Sightings) -> LensCurve:
     """Misfits of a coarse row of lenses, and of one more on either side of the best."""
-    few = Sightings.of(sightings.tracks.at(_chosen_frames(sightings)))
-    pairs = seed_pairs(few)
+    few = Sightings.of(sightings.tracks.at(_chosen_frames(sightings)).longest(TRACKS_A_FRAME))
+    pairs = seed_pairs(few)[:PAIRS]
     found = {float(fov): _misfit(few, pairs, float(fov)) for fov in COARSE_FOV_Y_RAD}
     order = sorted(found)
     best = order.index(min(found, key=found.__getitem__))

@@ -22,7 +22,7 @@ from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics, intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.bundle import Bundle, bundle_adjust
-from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, matched_tracks, start_from_tracks, thinned
+from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, matched_tracks, start_from_tracks
 from rap.reconstruction.joints import Joints
 from rap.reconstruction.mend import frame_shares, mend
 from rap.reconstruction.rejoin import rejoin, worth
@@ -324,7 +324,7 @@ def _against_frames(
     free, source = lens.focal == "shared", start.source
     known = None if free else lens.intrinsics[source]
     matched = matched_tracks(frames_u8, flow, known)
-    together = Tracks.concatenate([matched, thinned(flow, TRACKS_A_FRAME)])
+    together = Tracks.concatenate([matched, flow.longest(TRACKS_A_FRAME)])
     found = start_from_tracks(together, known, source)[0]
     if found is None:
         return predicted

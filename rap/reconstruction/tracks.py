@@ -106,6 +106,15 @@ class Tracks:
         mask[np.asarray(points)] = True
         return self.where(mask[self.point])
 
+    def longest(self, per_frame: int) -> Tracks:
+        """Every point that is among the `per_frame` longest in some frame that sees it."""
+        length = np.bincount(self.point, minlength=self.num_points)[self.point]
+        order = np.lexsort((self.point * 2654435761 % 1000003, -length, self.frame))  # ties: as good as at random
+        begin = np.searchsorted(self.frame[order], np.arange(self.num_frames))
+        rank = np.empty(len(self), dtype=np.int64)
+        rank[order] = np.arange(len(self)) - begin[self.frame[order]]
+        return self.subset(np.unique(self.point[rank < per_frame]))
+
     def at(self, frames: Int[ArrayLike, " f"]) -> Tracks:
         """The observations in some frames (ascending), which are numbered anew; points left with one go."""
         number = np.full(self.num_frames, -1)

@@ -202,11 +202,11 @@ def test_wrong_frames_and_numbers_are_refused():
 
 def test_thinning_keeps_the_longest_and_every_frame_its_share():
     tracks = seen(orbit(), ball(), reach=5)
-    few = initialise.thinned(tracks, 40)
+    few = tracks.longest(40)
     assert few.num_points < tracks.num_points
     assert np.bincount(few.frame).min() >= 40
     assert np.bincount(few.point).mean() > np.bincount(tracks.point).mean()
-    assert initialise.thinned(tracks, 10_000).num_points == tracks.num_points
+    assert tracks.longest(10_000).num_points == tracks.num_points
 
 
 def wall_and_boxes(Ts, lens, size):
