@@ -222,6 +222,7 @@ def test_exif_focal_length_of_a_picture_held_upright(tmp_path: Path) -> None:
 
 def test_exif_focal_length_follows_the_crop(tmp_path: Path) -> None:
     clip = load_clip(photo(tmp_path / "a.jpg", 26), size=(96, 160))  # 38.4 of 48 rows are left
+    assert clip.exif_fov_y_rad is not None
     assert clip.exif_fov_y_rad == pytest.approx(clip.cropped_fov_y_rad(fov_y_from_focal_35mm(26, (48, 64))))
     assert np.tan(clip.exif_fov_y_rad / 2) == pytest.approx(0.8 * 3 / 5 * 43.2666 / 2 / 26, rel=1e-5)
 

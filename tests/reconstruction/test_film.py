@@ -33,6 +33,7 @@ def test_the_asked_frames_get_their_cameras():
     assert errors.auc30 > 0.93 and errors.rotation_deg.mean() < 0.5
     assert (found.trajectory.Ts_world_camera[0] == np.eye(4)).all()
     np.testing.assert_allclose(found.trajectory.fov_y_rad, FOV_Y_RAD)
+    assert found.points is not None
     # the unit of length: the source's median point at 1; spans are numbers of asked frames
     assert 0.7 < np.median(found.points.kept().in_front_depths(np.eye(4))) < 1.4
     assert found.points.span.min() >= 0 and found.points.span[:, 1].max() <= len(AT) - 1
