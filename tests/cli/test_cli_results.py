@@ -111,8 +111,9 @@ def test_estimate_narrows_a_known_field_of_view_with_the_crop(capsys, pipeline: 
 def test_generate_along_a_preset(capsys, pipeline: FakePipeline, picture: Path, tmp_path: Path, name: str) -> None:
     out = tmp_path / "out"
     settings = "--amplitude", 0.5, "--guidance", 2, "--temperature", 0.25
-    result = run_json(capsys, "generate", picture, "--preset", name, *settings, "--out", out)
-    asked = preset(name, num_frames=17, image_size=(96, 128), amplitude=0.5)
+    result = run_json(capsys, "generate", picture, "--flat", "--preset", name, *settings, "--out", out)
+    lens = 2 * np.arctan(48 / (0.85 * 128))  # a phone's, for nothing is known of it
+    asked = preset(name, num_frames=17, image_size=(96, 128), fov_y_rad=lens, amplitude=0.5)
     assert pipeline.tasks[0].trajectory == asked and pipeline.tasks[0].source_indices == (0,)
     assert pipeline.tasks[0].guidance_scale == result["guidance"] == 2
     assert pipeline.tasks[0].temperature == result["temperature"] == 0.25
