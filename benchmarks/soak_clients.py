@@ -140,7 +140,7 @@ class Honest(Client):
             with self.job("api estimate"):
                 path, _ = _answer(stranger, "estimate_trajectory", files, False, None, STEPS, 0)
             with self.job("api generate"):
-                video, _ = _answer(stranger, "generate_video", files, path, "", 1.0, False, STEPS, 0, None, None, None)
+                video, _ = _answer(stranger, "generate_video", files, path, "", 1.0, False, STEPS, 0, None, None, None, False)
                 name = video.get("video", video)["path"]
                 assert b"ftyp" in stranger.get(f"gradio_api/file={name}").raise_for_status().content[:64]
 
@@ -232,7 +232,7 @@ class Hostile(Client):
             for name, data in (
                 ("generate_joint", (picture, 1e308, 0)),
                 ("generate_joint", (picture, 5_000, 0)),
-                ("generate_video", (picture, long, "", 1, False, 2, 0, None, None, None)),
+                ("generate_video", (picture, long, "", 1, False, 2, 0, None, None, None, False)),
                 ("export_cameras", ({**path, "image_size": [20_000, 20_000]}, "nerfstudio")),
                 ("export_cameras", ({**path, "Ts_world_camera": [0] * 20_001}, "nerfstudio")),
             ):

@@ -133,6 +133,7 @@ CALLS = Limit(24, "calls", "what one visitor has waiting", "a page waits for one
 CALLS_IN_ALL = Limit(256, "calls", "what all visitors have waiting", "the last would wait for an hour")
 NEW_STREAMS = Limit(120, "streams", "event streams one visitor opens at once", "Gradio keeps 2,000, drops the oldest")
 NEW_STREAMS_A_MINUTE = Limit(60, "streams", "event streams after that, in a minute", "a call a second")
+ANSWER_SECONDS = Limit(120, "seconds", "how long an answer waits to be fetched", "a closed page is forgotten after 60")
 OPEN_CONNECTIONS = Limit(
     240, "connections", "what one visitor has open", "a page has three; fewer where descriptors are few"
 )

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from ui.serve import descriptors
 from ui.serve.gate import Gate, Rules
 from ui.serve.hub import Hub
+from ui.serve.leftovers import Leftovers
 from ui.serve.storage import PREFIX, Storage
 from ui.serve.visitors import Names
 
@@ -57,7 +58,9 @@ class Front:
     def launch_options(self, demo: gr.Blocks) -> dict[str, Any]:
         """For `demo.launch`, whose queue has been made."""
         waiting = demo._queue.event_ids_to_events
-        rules = Rules(self.storage, self._names, waiting.__contains__, self._room, self._ancestors, self._also)
+        rules = Rules(
+            self.storage, self._names, Leftovers(demo), waiting.__contains__, self._room, self._ancestors, self._also
+        )
         return {
             "app_kwargs": {"routes": self.hub.routes(), "middleware": [Middleware(Gate, rules=rules)]},
             "enable_monitoring": False,

@@ -21,6 +21,7 @@ from rap import limits
 from ui.serve import descriptors, routes
 from ui.serve.calls import Calls, Connections, NewLines
 from ui.serve.headers import Dressed
+from ui.serve.leftovers import Leftovers, stream_name
 from ui.serve.refusals import Refused, send_refusal
 from ui.serve.storage import Storage
 from ui.serve.visitors import Names, visitor
@@ -40,6 +41,7 @@ class Rules:
     Args:
         storage: of the uploads.
         names: under which the app is reached.
+        leftovers: of pages that are gone.
         is_waiting: whether the call of this number has not been answered yet.
         room: what the descriptors allow.
         frame_ancestors: origins that may put the page into a frame.
@@ -48,6 +50,7 @@ class Rules:
 
     storage: Storage
     names: Names
+    leftovers: Leftovers
     is_waiting: Callable[[str], bool]
     room: descriptors.Room
     frame_ancestors: tuple[str, ...] = ()
@@ -99,6 +102,9 @@ class Gate:
             await self._upload(who, scope, receive, send)
         elif kind == "event":
             await self._event(who, scope, receive, send)
+        elif kind == "stream":
+            with self._rules.leftovers.listening(stream_name(scope, _path(scope))):
+                await self._app(scope, receive, send)
         elif kind == "small":
             await self._app(scope, _replay(await _body(receive, limits.SMALL_BYTES.value), receive), send)
         else:
@@ -132,6 +138,7 @@ class Gate:
             raise Refused(400, f"session_hash must be a text of at most {limits.HASH_CHARACTERS.value} characters.")
         with self._calls.one_more(who):
             self._lines.use(who, name)
+            self._rules.leftovers.use(name)
             answer = _Overheard(send)
             await self._app(scope, _replay(body, receive), answer)
             given = answer.json()
