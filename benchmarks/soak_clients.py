@@ -140,7 +140,9 @@ class Honest(Client):
             with self.job("api estimate"):
                 path, _ = _answer(stranger, "estimate_trajectory", files, False, None, STEPS, 0)
             with self.job("api generate"):
-                video, _ = _answer(stranger, "generate_video", files, path, "", 1.0, False, STEPS, 0, None, None, None, False)
+                video, _ = _answer(
+                    stranger, "generate_video", files, path, "", 1.0, False, STEPS, 0, None, None, None, False
+                )
                 name = video.get("video", video)["path"]
                 assert b"ftyp" in stranger.get(f"gradio_api/file={name}").raise_for_status().content[:64]
 
