@@ -23,7 +23,7 @@ EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 def halves(frame_u8):
     """The left half nearer than the right."""
     depth = np.ones(frame_u8.shape[:2], np.float32)
-    depth[:, : depth.shape[1] // 2] = 0.5
+    depth[:, : frame_u8.shape[1] // 2] = 0.5
     return PictureDepth(depth, 0.9)
 
 

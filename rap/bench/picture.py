@@ -8,6 +8,7 @@
              picture, and beside one focal length for every long side
 
     frames   one frame of posed clips given, the others along the true path, and fills compared (`picture_frames`)
+    speed    CPU seconds of depth, layers and 17 frames of the first of --pictures
     sheets   contact sheets of pictures, or of films' first frames, along presets, to be looked at
 
 Means over pictures (depth) and scenes (lens). What is not held out (`rap.train.monocular_data.is_held_out`) was trained
@@ -30,7 +31,8 @@ from jaxtyping import Float
 
 from rap.bench.measure import Figure, report
 from rap.bench.picture_frames import fill_figures, fills, frames_figures, measure_frames
-from rap.bench.picture_sheets import write_sheets
+from rap.bench.picture_sheets import picture_of, write_sheets
+from rap.bench.picture_speed import speed_figures
 from rap.config import MONOCULAR_NETWORK
 from rap.errors import InputError
 from rap.train.monocular_data import is_held_out, pair_folders, read_pair, read_rgb
@@ -180,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(f"sheet: {path}" for path in written), file=sys.stderr, flush=True)
         found = depth_figures(_depth_rows(options, predict)) + lens_figures(_lens_rows(options, predict))
         found += _frames_figures(options, predict)
+        if options.speed and options.pictures:
+            found += speed_figures(picture_of(options.pictures[0]), predict)
     except InputError as error:
         print(f"rap bench picture: {error}", file=sys.stderr)
         return 2
@@ -231,7 +235,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--depth", nargs="*", type=Path, default=[], metavar="FOLDER", help="of pairs, or of such")
     parser.add_argument("--posed", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed scenes")
     parser.add_argument("--frames", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed clips")
-    parser.add_argument("--pictures", nargs="*", type=Path, default=[], metavar="FILE", help="of --sheets")
+    parser.add_argument("--pictures", nargs="*", type=Path, default=[], metavar="FILE", help="of --sheets and --speed")
+    parser.add_argument("--speed", action="store_true", help="CPU seconds of the first of --pictures")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="write contact sheets of --pictures there")
     parser.add_argument(
         "--network", type=Path, default=MONOCULAR_NETWORK, metavar="FOLDER", help="default: the one of the checkout"

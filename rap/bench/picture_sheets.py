@@ -43,6 +43,11 @@ def picture_of(path: Path, side: int = SIDE) -> UInt8[np.ndarray, "h w 3"]:
         picture_u8 = load_clip(path, num_frames=1).footage[0]
     else:
         picture_u8 = np.asarray(to_rgb(read_image(path), path.name))
+    return resized(picture_u8, side)
+
+
+def resized(picture_u8: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "a b 3"]:
+    """With the long side at most `side` px, by area averages; never enlarged."""
     h, w = picture_u8.shape[:2]
     scale = min(1.0, side / max(h, w))
     size = max(1, round(w * scale)), max(1, round(h * scale))

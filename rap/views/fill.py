@@ -27,19 +27,22 @@ from rap.views.warp import fill_holes
 PATCH = 7
 """Side of a patch in px of its level."""
 
-COARSEST = 80
-"""Long side in px of the known part at most where all patches are compared."""
+COARSEST = 64
+"""Long side in px of the known part below which halving does not go; at 56 skies came beside roads."""
 
-ROUNDS = (6, 4, 3, 1)
+SEEDS = 1500
+"""Patches that holes are grown from, of the coarsest level's: evenly chosen where it has more."""
+
+ROUNDS = (6, 4, 2, 1)
 """Of matching and agreeing, from the coarsest level on; the last holds for all others."""
 
-DIRECTIONS = 24
+DIRECTIONS = 16
 """Principal directions of patches in which they are compared above the coarsest level's start."""
 
 EXHAUSTIVE = 3e7
 """Pairs of patches up to which all are compared."""
 
-STEPS = (8, 4, 2, 1)
+STEPS = (4, 2, 1)
 """Px over which a find is handed on."""
 
 ASIDE = (0.002, 0.012)
@@ -48,6 +51,9 @@ In squares of colour (Lab over 100, mean over a patch), as the others."""
 
 FARTHER, NEARER = 0.002, 0.02
 """Cost of a source whose depth is e times the hole's, or 1 / e times."""
+
+EARLY = 3.0
+"""Times these costs where holes are grown into and little colour speaks against a sky beside a road."""
 
 WORN = 0.0001
 """Cost of a source that is used as often as all are on average, less that of one which is not."""
@@ -124,7 +130,7 @@ def exemplar_fill(
 def _levels(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) -> list[_Level]:
     """From the coarsest that has patches to copy from."""
     side = max(int(np.ptp(np.flatnonzero(known.any(axis=axis)))) + 1 for axis in (0, 1))
-    halvings = max(0, int(np.ceil(np.log2(side / COARSEST))))
+    halvings = max(0, int(np.log2(side / COARSEST)))
     multiple = 1 << halvings
     beyond = [(0, -n % multiple) for n in known.shape]
     lab = np.pad(cv2.cvtColor(colour.astype(np.float32), cv2.COLOR_RGB2LAB) / 100, [*beyond, (0, 0)], mode="edge")
@@ -184,7 +190,8 @@ def _grown(level: _Level) -> Tensor:
     is there already (Efros and Leung, Texture synthesis by non-parametric sampling, ICCV 1999)."""
     a, b = level.size
     colour, known = level.colour.clone(), level.known.clone()
-    sources = _patches(colour)[level.sources]
+    seeds = level.sources[:: -(-len(level.sources) // SEEDS)]
+    sources = _patches(colour)[seeds]
     squares = (sources * sources).T.contiguous()
     while not bool(known.all()):
         around = F.max_pool2d(known.float()[None, None], 3, 1, 1)[0, 0] > 0
@@ -192,8 +199,8 @@ def _grown(level: _Level) -> Tensor:
         shown = _patches(known.float().expand(3, a, b))[rim]
         patches = _patches(colour)[rim] * shown
         apart = shown @ squares - 2 * patches @ sources.T + (patches * patches).sum(1, keepdim=True)
-        apart = apart / shown.sum(1, keepdim=True) + _asides(level, rim, level.sources)
-        found = level.sources[apart.argmin(1)]
+        apart = apart / shown.sum(1, keepdim=True) + _asides(level, rim, seeds)
+        found = seeds[apart.argmin(1)]
         colour.view(3, -1)[:, rim] = colour.view(3, -1)[:, found]
         known.view(-1)[rim] = True
     return colour
@@ -207,7 +214,7 @@ def _patches(maps: Float[Tensor, "c a b"]) -> Float[Tensor, "N d"]:
 def _asides(level: _Level, targets: Tensor, sources: Tensor) -> Float[Tensor, "m s"]:
     """Cost of every source for every target, colours aside."""
     place = torch.cdist(level.prior[targets], level.prior[sources]).square()
-    return place + _depth_cost(level.depth[sources][None] - level.depth[targets][:, None])
+    return EARLY * (place + _depth_cost(level.depth[sources][None] - level.depth[targets][:, None]))
 
 
 def _depth_cost(nearer: Tensor) -> Tensor:
