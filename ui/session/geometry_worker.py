@@ -205,10 +205,10 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     if basis.known_from == "flat image":
         return BuiltScene(basis, scene)
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
-    points = [near_points(*cloud) for cloud in clouds]
+    dense, picture = (near_points(*cloud) for cloud in clouds)
     if not basis.is_picture:
-        return BuiltScene(basis, scene, *points)
-    return BuiltScene(basis, scene, *points, centre_depth=scene.centre_depth(), depth_map=_depth_map(scene))
+        return BuiltScene(basis, scene, dense, picture)
+    return BuiltScene(basis, scene, dense, picture, scene.centre_depth(), _depth_map(scene))
 
 
 def _depth_map(scene: Scene) -> DepthMap:
