@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rap.config import VERIFY_STEPS
@@ -15,7 +14,6 @@ from ui.document.state import JobKind
 from ui.document.verification import Verification, tracked
 from ui.session import exports
 from ui.session.folder import SessionFolder
-from ui.session.geometry_worker import Imagined
 from ui.session.pictures import strip_jpeg
 from ui.session.uploads import take_frames
 
@@ -76,13 +74,3 @@ def kept_take(
     thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
     h, w = output.frames_u8.shape[1:3]
     return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail, size=(h, w))
-
-
-def kept_imagined(walked: Callable[[Any], Imagined], keep: Callable[[Any], Take], output: Any) -> Take:
-    """A take of what the model imagined, as a picture's own layers show it.
-
-    Args:
-        walked, keep: `walked_in_picture` and `kept_take` with all but the output.
-    """
-    found = walked(output)
-    return replace(keep(found), note=found.note)

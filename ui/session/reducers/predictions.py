@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from rap.config import VERIFY_STEPS
 from rap.data import Clip
@@ -13,11 +15,11 @@ from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, JointTask
 from ui.document import document as doc
 from ui.document import messages as msg
-from ui.document.document import Settings
+from ui.document.document import Settings, Take
 from ui.document.geometry import imagined_basis, of_another_path, scene_of
 from ui.document.state import Change, Notice, State
-from ui.session.geometry_worker import walked_in_picture
-from ui.session.model_tasks import kept_imagined, kept_take, kept_trajectory
+from ui.session.geometry_worker import Imagined, walked_in_picture
+from ui.session.model_tasks import kept_take, kept_trajectory
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, start_model, stop_geometry, together
 from ui.session.reducers.geometry import scene_task, start_refinement
@@ -49,7 +51,7 @@ def imagine(message: msg.Imagine, state: State, context: Context) -> Change:
         walked = partial(
             walked_in_picture, context.geometry.pipeline, scene_task(basis, geometry), scene_of(basis, geometry)
         )
-        keep = partial(kept_imagined, walked, keep)
+        keep = partial(_kept_imagined, walked, keep)
     return start_model(ModelJob("imagine", task, settings, keep), state, context)
 
 
@@ -110,3 +112,13 @@ def _estimate(clip: Clip, settings: Settings, state: State) -> EstimateTask:
         seed=settings.seed,
         flow_frames_u8=clip.detailed_u8,
     )
+
+
+def _kept_imagined(walked: Callable[[Any], Imagined], keep: Callable[[Any], Take], output: Any) -> Take:
+    """A take of what the model imagined, as a picture's own layers show it.
+
+    Args:
+        walked, keep: `walked_in_picture` and `kept_take` with all but the output.
+    """
+    found = walked(output)
+    return replace(keep(found), note=found.note)
