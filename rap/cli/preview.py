@@ -53,6 +53,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     folder.write_cameras(path.resized(shown.frames_u8.shape[1:3]), folder.write_frames(shown.frames_u8))
     # A plane is a guess everywhere (confidence 0), but it is all there is of a flat picture.
     folder.write_points(*scene.coloured_points(min_confidence=0.0 if chosen.flat else 0.5))
+    if found is None and not chosen.flat:
+        folder.write_depth(scene.depth.inverse_depth[0].cpu().numpy(), scene.intrinsics[0])
     if found is not None:
         cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8, "clip"), "clip_")
     return folder.finish(

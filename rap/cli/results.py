@@ -118,6 +118,19 @@ class ResultFolder:
         with self._writing(Path(name).stem, name) as path, whole_file(path) as partial:
             trimesh.PointCloud(xyz, colours_u8).export(partial)
 
+    def write_depth(self, inverse_depth: np.ndarray, intrinsics: np.ndarray) -> None:
+        """depth.png of a picture, 16 bits, its scale in its text chunks.
+
+        Args:
+            inverse_depth: (h, w).
+            intrinsics: (4,) in px of it.
+        """
+        from rap.geometry import fov_y_from_intrinsics
+        from rap.views.depth_map import write_depth_png
+
+        with self._writing("depth", "depth.png") as path:
+            write_depth_png(path, inverse_depth, float(fov_y_from_intrinsics(intrinsics, inverse_depth.shape[0])))
+
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Add the folder, the files and the time to a result, and write it."""
         result = finite(

@@ -36,6 +36,7 @@ def test_three_clicks_from_a_photograph_to_an_arc(editor, photograph, shot):
     assert "of the pixels are invented" in line and "48° lens assumed" in line
     shot("1-preview")
     editor.press("rap-regenerate")
+    page.wait_for_selector("#rap-caption:has-text('the model was not asked')", timeout=SLOW_MS)
     wait_for_video(page)
     assert page.evaluate("document.querySelector('#rap-video video').videoWidth") == 640
     assert "the model was not asked" in editor.text("rap-caption")

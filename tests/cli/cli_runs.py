@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from rap import cli
 from rap.data import Clip
@@ -14,6 +15,7 @@ from rap.geometry import Trajectory, preset
 from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip
 from rap.reconstruction.refine import Refinement, RefinementReport
 from rap.reconstruction.tracks import PointCloud
+from rap.views.depth import DepthMaps
 from rap.views.hints import VideoHints
 from rap.views.scene import Preview
 
@@ -57,6 +59,8 @@ class FakeScene:
     """Shows the left half of every frame; remembers what it was made of and the paths it was asked for."""
 
     made: list[FakeScene] = []
+    intrinsics = np.array([[90.0, 90.0, 64.0, 48.0]])
+    depth = DepthMaps(torch.full((1, 96, 128), 0.8), torch.ones(1, 96, 128))
 
     def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
         self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []

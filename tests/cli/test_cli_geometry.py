@@ -110,7 +110,10 @@ def test_preview_of_a_picture(
     assert made.paths == [preset("truck-left", **lens, pivot_distance=1.25)], "about what is in the middle"
     assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 50).all()  # what is sure
     assert result["notes"] == []
-    run_json(capsys, *arguments, "--preset", "truck-left", "--flat")
+    with Image.open(tmp_path / "out" / result["files"]["depth"]) as depth:
+        assert depth.size == (128, 96) and depth.getextrema() == (2000, 2000)
+        assert depth.text["Vertical field of view"] == f"{np.degrees(2 * np.arctan(48 / 90)):.2f} degrees"
+    assert "depth" not in run_json(capsys, *arguments, "--preset", "truck-left", "--flat")["files"]
     assert geometry.made[1].options["flat"]
     assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 0).all()  # any confidence
     focal = geometry.made[1].trajectory.intrinsics[0, 0]

@@ -81,6 +81,7 @@ class FakeScene:
     points: PointCloud | None
     gate: threading.Semaphore | None = None
     previewed: list = field(default_factory=list)
+    median: float = 1.0
     wall: float = 5.0  # what stands across the way of the source camera, at this depth
 
     intrinsics = np.array([[40.0, 40.0, 32.0, 16.0]])
@@ -114,7 +115,7 @@ class FakeScene:
         return SimpleNamespace(frames_u8=preview.frames_u8, mask=preview.mask.astype(np.float32))
 
     def median_depth(self, frame):
-        return 1.0 if frame == 0 else 1.25
+        return self.median if frame == 0 else 1.25
 
     def coloured_points(self, max_points=1000, min_confidence=0.5):
         count = 500 if min_confidence >= 0.5 else 900

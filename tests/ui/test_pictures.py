@@ -12,6 +12,7 @@ from PIL import Image
 
 from rap.data import write_video
 from rap.errors import InputError
+from rap.geometry import preset
 from ui.document import messages as msg
 from ui.document.document import Settings
 from ui.page import input_words, keep_words, path_words, result_words
@@ -229,3 +230,42 @@ def test_the_depth_of_a_picture_is_shown_and_exported(session, app, still):
     with pytest.raises(InputError, match="leave Flat picture off"):
         session.export_depth()
     assert "unless it is taken for flat" in keep_words.depth_picture(session.state.geometry.scene)
+
+
+def test_an_imagined_path_is_seen_through_the_pictures_own_layers(session, app, still):
+    give(session, still)
+    built = depth_found(session).scene
+    built.scene.median = 2.0
+    session.dispatch(msg.Imagine(seed=3))
+    wait_until(lambda: session.state.document.take is not None)
+    state, path = at_rest(session), session.state.document.edited
+    sampled = preset("arc-right", num_frames=17, image_size=path.image_size, amplitude=0.8)
+    np.testing.assert_allclose(path.centres, 2.0 * sampled.centres, err_msg="in the unit of the picture's depth")
+    np.testing.assert_array_equal(path.intrinsics[0], built.basis.trajectory.intrinsics[0])
+    assert state.geometry.scene is built and len(app.backend.scenes) == 1, "one lens, one scene"
+    take = state.document.take
+    assert take.trajectory == path and take.size == (480, 640)
+    assert take.settings == Settings(3, with_geometry=True, layers=True)
+    caption = result_words.take_caption(state.document)
+    assert "imagined" in caption and "seed 3" in caption and "its path by the model, its video from" in caption
+    assert state.notice.text.endswith(" s.")
+
+
+def test_an_imagined_path_is_kept_clear_of_what_the_picture_shows(session, app, still):
+    give(session, still)
+    depth_found(session).scene.scene.wall = 0.06
+    session.dispatch(msg.Imagine())
+    wait_until(lambda: session.state.document.take is not None)
+    assert "more would lead through what stands there" in session.state.notice.text
+    path = session.state.document.take.trajectory
+    assert 0 < path.centres[:, 2].max() <= 0.7 * 0.06
+
+
+@pytest.mark.parametrize("message", [msg.SetFlat(True), msg.SetUseGeometry(False)])
+def test_of_a_flat_picture_or_without_geometry_the_model_shows_what_it_imagines(session, app, still, message):
+    give(session, still)
+    session.dispatch(message)
+    session.dispatch(msg.Imagine())
+    wait_until(lambda: session.state.document.take is not None)
+    take = session.state.document.take
+    assert take.settings == Settings() and take.size == session.state.document.clip.image_size

@@ -81,6 +81,7 @@ class Take:
         seconds: what it cost.
         thumbnail: JPEG of a few of its frames side by side.
         size: (h, w) of the video in pixels; None: of the path's images.
+        note: what is to be said when it is ready; not kept in files.
         name: given by the person; empty until then.
         starred: marked by the person.
     """
@@ -97,6 +98,7 @@ class Take:
     name: str = ""
     starred: bool = False
     size: tuple[int, int] | None = None
+    note: str = ""
 
     @property
     def title(self) -> str:

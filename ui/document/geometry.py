@@ -16,6 +16,7 @@ from ui.document.state import Basis, Geometry, Points
 
 if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
+    from rap.views.scene import Scene
 
 FAR = 30.0  # points farther off than this, in median depths of the source view, only make the view jump
 
@@ -34,6 +35,12 @@ def basis_of(document: Document, geometry: Geometry) -> Basis | None:
     if path is None:
         path = preset("static", num_frames=1, image_size=clip.image_size, fov_y_rad=lens_fov_y_rad(document, geometry))
     return Basis(clip, path, "flat image" if geometry.flat_on else "one image")
+
+
+def scene_of(basis: Basis, geometry: Geometry) -> Scene | None:
+    """The scene of a basis, if that is the one which is there."""
+    built = geometry.scene
+    return built.scene if built is not None and built.basis.key == basis.key else None
 
 
 def turns_only(document: Document) -> bool:
@@ -65,6 +72,13 @@ def is_walk(document: Document, geometry: Geometry) -> bool:
     if not geometry.use_on or basis is None or basis.known_from != "one image":
         return False
     return not why_unusable(document, geometry)
+
+
+def imagined_basis(document: Document, geometry: Geometry) -> Basis | None:
+    """The picture whose layers show an imagined path; None where the model's own video does."""
+    if not geometry.use_on or geometry.flat_on or len(clip_of(document)) > 1:
+        return None
+    return basis_of(replace(document, edited=None), geometry)
 
 
 def why_unusable(document: Document, geometry: Geometry) -> str:

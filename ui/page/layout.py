@@ -89,9 +89,9 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
                     inputs = input_panel()
                 with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
                     edits = _edit_panels()
-            with gr.Column(scale=11, min_width=480, elem_classes="rap-column"):
+            with gr.Column(scale=10, min_width=480, elem_classes="rap-column"):
                 path = path_panel()
-            with gr.Column(scale=5, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
+            with gr.Column(scale=6, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
                 with gr.Tab("Take", elem_classes="rap-tab"):
                     result = result_panel(seed, steps)
                 with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):

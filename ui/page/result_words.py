@@ -18,6 +18,7 @@ KNOWN_FROM = {
     "one image": "one image, its depth by a network",
     "flat image": "one image, as a plane at unit depth",
 }
+IMAGINED = "its path by the model, its video from the photograph's layers"
 LAYERS = "from the photograph's layers; the model was not asked"
 
 
@@ -128,7 +129,7 @@ def take_caption(document: Document) -> Html:
     facts = [f"Take {take.number}{origin}"]
     if take.size is not None and take.settings.layers:
         facts.append(f"{take.size[1]} × {take.size[0]} px")
-    if not take.settings.layers:
+    if not take.settings.layers or take.origin == "imagined":
         facts += [f"seed {take.settings.seed}", steps_words(take)]
     facts += [
         *guidance_words(take),
@@ -200,7 +201,7 @@ def delete_button(document: Document, doomed: int | None) -> ButtonLook:
 def geometry_words(take: Take) -> list[str]:
     """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
     if take.settings.layers:
-        return [LAYERS]
+        return [LAYERS if take.origin == "regenerated" else IMAGINED]
     if take.origin != "regenerated":
         return []
     return ["geometry" if take.settings.with_geometry else "model only"]

@@ -90,6 +90,15 @@ class Walked:
     frames_u8: UInt8[np.ndarray, "T H W 3"]
 
 
+@dataclass(frozen=True, eq=False)
+class Imagined:
+    """What comes of a path that was imagined of a picture; `note` says what had to be changed of it."""
+
+    frames_u8: UInt8[np.ndarray, "T H W 3"]
+    trajectory: Trajectory
+    note: str
+
+
 Task = RefineTask | SceneTask | PreviewTask | WalkTask
 
 
@@ -196,10 +205,10 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     if basis.known_from == "flat image":
         return BuiltScene(basis, scene)
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
-    points = [near_points(*cloud) for cloud in clouds]
+    dense, picture = (near_points(*cloud) for cloud in clouds)
     if not basis.is_picture:
-        return BuiltScene(basis, scene, *points)
-    return BuiltScene(basis, scene, *points, centre_depth=scene.centre_depth(), depth_map=_depth_map(scene))
+        return BuiltScene(basis, scene, dense, picture)
+    return BuiltScene(basis, scene, dense, picture, scene.centre_depth(), _depth_map(scene))
 
 
 def _depth_map(scene: Scene) -> DepthMap:
@@ -234,6 +243,25 @@ def with_hints(scene: Scene, task: GenerateTask) -> GenerateTask:
     if first != path.source:
         path = path.scaled(scene.median_depth(path.source) / scene.median_depth(first))
     return replace(task, hints=scene.hints(task.trajectory), trajectory=path)
+
+
+def walked_in_picture(pipeline: GeometryPipeline, task: SceneTask, scene: Scene | None, output: Any) -> Imagined:
+    """A path that the model imagined of a picture, seen through the picture's own layers and lens: in the unit of its
+    depth, and no longer than keeps it clear of what stands there. Called in the model worker's thread.
+
+    Args:
+        task, scene: as in `WalkTask`.
+        output: the model's; its video is left.
+    """
+    from rap.views.fitting import fitted_path
+
+    scene = scene or pipeline.scene(task)
+    path: Trajectory = output.trajectory
+    lens = task.basis.trajectory.resized(path.image_size).intrinsics[0]
+    path = replace(path, intrinsics=np.tile(lens, (len(path), 1)))
+    fitted = fitted_path(scene, path.scaled(scene.median_depth(path.source)))
+    frames_u8 = np.stack(list(scene.walk(fitted.trajectory, TAKE_SIDE)))
+    return Imagined(frames_u8, fitted.trajectory, fitted.note)
 
 
 def with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:

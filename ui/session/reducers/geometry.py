@@ -14,7 +14,7 @@ from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.edits import AnyMessage
-from ui.document.geometry import basis_of, lens_fov_y_rad, why_unusable, with_known_fov
+from ui.document.geometry import basis_of, lens_fov_y_rad, scene_of, why_unusable, with_known_fov
 from ui.document.state import (
     Basis,
     BuiltScene,
@@ -168,8 +168,9 @@ def with_clip_shown(state: State, context: Context) -> Callable[[Any], Any] | No
     geometry, basis = state.geometry, basis_of(state.document, state.geometry)
     if not geometry.use_on or basis is None or why_unusable(state.document, geometry):
         return None
-    if geometry.scene is not None and geometry.scene.basis.key == basis.key:
-        return partial(with_hints, geometry.scene.scene)
+    scene = scene_of(basis, geometry)
+    if scene is not None:
+        return partial(with_hints, scene)
     return partial(with_built_hints, context.geometry.pipeline, scene_task(basis, geometry))
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from ui.document import document as doc
 from ui.document import messages as msg
-from ui.document.document import Take
-from ui.document.geometry import of_another_path
-from ui.document.state import Change, JobKind, Notice, State
+from ui.document.document import Document, Take
+from ui.document.geometry import basis_of, of_another_path
+from ui.document.state import Change, Geometry, JobKind, Notice, State
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import stop_model, together
 from ui.session.reducers.geometry import cancel_geometry
@@ -96,11 +96,19 @@ def _take_made(kind: JobKind, take: Take, state: State, context: Context) -> Cha
     document = state.document
     if kind == "imagine":
         document = doc.with_prediction(document, take.trajectory, follows_clip=False)
-        state = replace(state, geometry=of_another_path(state.geometry))
-    notice = Notice("result", f"Take {take.number} is ready after {take.seconds:.1f} s.")
+        state = replace(state, geometry=_beside_imagined(document, state.geometry))
+    notice = Notice("result", f"Take {take.number} is ready after {take.seconds:.1f} s. {take.note}".strip())
     state = replace(state, document=doc.with_take(document, take), job=None, notice=notice)
     if state.waiting:
         wanted, *others = state.waiting
         state, start = start_take(wanted, replace(state, waiting=()), context)
         return replace(state, waiting=tuple(others), notice=notice), start
     return start_verification(take, state, context) if state.verify_on else (state, None)
+
+
+def _beside_imagined(document: Document, geometry: Geometry) -> Geometry:
+    """A path imagined within a picture's own scene leaves that scene as it is."""
+    built, another = geometry.scene, of_another_path(geometry)
+    basis = basis_of(document, another)
+    stays = built is not None and basis is not None and built.basis.key == basis.key
+    return replace(another, scene=built) if stays else another

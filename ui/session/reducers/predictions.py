@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from rap.config import VERIFY_STEPS
 from rap.data import Clip
@@ -13,13 +15,14 @@ from rap.geometry.spread import path_spread
 from rap.pipeline import EstimateTask, JointTask
 from ui.document import document as doc
 from ui.document import messages as msg
-from ui.document.document import Settings
-from ui.document.geometry import of_another_path
+from ui.document.document import Settings, Take
+from ui.document.geometry import imagined_basis, of_another_path, scene_of
 from ui.document.state import Change, Notice, State
+from ui.session.geometry_worker import Imagined, walked_in_picture
 from ui.session.model_tasks import kept_take, kept_trajectory
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, start_model, stop_geometry, together
-from ui.session.reducers.geometry import start_refinement
+from ui.session.reducers.geometry import scene_task, start_refinement
 
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 
@@ -35,13 +38,20 @@ def predict(message: msg.Predict, state: State, context: Context) -> Change:
 
 
 def imagine(message: msg.Imagine, state: State, context: Context) -> Change:
-    """A take whose path the model finds itself."""
-    clip = doc.clip_of(state.document)
-    settings = Settings(message.seed, message.steps)
+    """A take whose path the model finds itself; of a picture its own layers show it, as any path."""
+    clip, geometry = doc.clip_of(state.document), state.geometry
+    basis = imagined_basis(state.document, geometry)
+    in_picture = basis is not None
+    settings = Settings(message.seed, message.steps, with_geometry=in_picture, layers=in_picture)
     count = context.options.num_frames
     task = JointTask(clip.frames_u8[:1], num_frames=count, fps=clip.fps, steps=message.steps, seed=message.seed)
     number = doc.next_take_number(state.document)
     keep = partial(kept_take, context.folder, "imagined", clip.hash, settings, number, None)
+    if basis is not None:
+        walked = partial(
+            walked_in_picture, context.geometry.pipeline, scene_task(basis, geometry), scene_of(basis, geometry)
+        )
+        keep = partial(_kept_imagined, walked, keep)
     return start_model(ModelJob("imagine", task, settings, keep), state, context)
 
 
@@ -102,3 +112,13 @@ def _estimate(clip: Clip, settings: Settings, state: State) -> EstimateTask:
         seed=settings.seed,
         flow_frames_u8=clip.detailed_u8,
     )
+
+
+def _kept_imagined(walked: Callable[[Any], Imagined], keep: Callable[[Any], Take], output: Any) -> Take:
+    """A take of what the model imagined, as a picture's own layers show it.
+
+    Args:
+        walked, keep: `walked_in_picture` and `kept_take` with all but the output.
+    """
+    found = walked(output)
+    return replace(keep(found), note=found.note)

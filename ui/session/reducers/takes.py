@@ -12,7 +12,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document import sources
 from ui.document.document import Settings, Take
-from ui.document.geometry import basis_of, is_walk, why_unusable
+from ui.document.geometry import basis_of, is_walk, scene_of, why_unusable
 from ui.document.state import Change, Notice, State, Wanted
 from ui.session import shelf
 from ui.session.geometry_worker import WalkTask
@@ -144,9 +144,7 @@ def _start_walk(path: Trajectory, state: State, context: Context) -> Change:
     document, geometry = state.document, state.geometry
     basis, clip = basis_of(document, geometry), doc.clip_of(document)
     assert basis is not None  # of a path there is one
-    built = geometry.scene
-    scene = built.scene if built is not None and built.basis.key == basis.key else None
-    task = WalkTask(scene_task(basis, geometry), scene, path)
+    task = WalkTask(scene_task(basis, geometry), scene_of(basis, geometry), path)
     settings, number = Settings(with_geometry=True, layers=True), doc.next_take_number(document)
     keep = partial(kept_take, context.folder, "regenerated", clip.hash, settings, number, path)
     return start_model(ModelJob("regenerate", task, settings, keep, by_geometry=True), state, context)
