@@ -221,7 +221,7 @@ def _lens_rows(options: argparse.Namespace, predict: Predict) -> dict[str, Row]:
 def _frames_figures(options: argparse.Namespace, predict: Predict) -> list[Figure]:
     rows, invented = {}, {}
     for folder in options.frames:
-        row, found = measure_frames(folder, predict, options.network, fills())
+        row, found = measure_frames(folder, predict, options.network, fills(), options.stride)
         rows[str(folder)], invented[str(folder)] = row, found
         print(f"frames: {folder.name} {json.dumps(row)} {json.dumps(found)}", file=sys.stderr, flush=True)
     return frames_figures(rows) + fill_figures(invented)
@@ -235,6 +235,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--depth", nargs="*", type=Path, default=[], metavar="FOLDER", help="of pairs, or of such")
     parser.add_argument("--posed", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed scenes")
     parser.add_argument("--frames", nargs="*", type=Path, default=[], metavar="FOLDER", help="of posed clips")
+    parser.add_argument("--stride", type=int, metavar="N", help="of --frames (default: 17 over the whole clip)")
     parser.add_argument("--pictures", nargs="*", type=Path, default=[], metavar="FILE", help="of --sheets and --speed")
     parser.add_argument("--speed", action="store_true", help="CPU seconds of the first of --pictures")
     parser.add_argument("--sheets", type=Path, metavar="FOLDER", help="write contact sheets of --pictures there")

@@ -75,14 +75,17 @@ def _shift_map(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray)
 
 
 def measure_frames(
-    folder: Path, predict: Predict, network: Path, chosen: dict[str, Fill]
+    folder: Path, predict: Predict, network: Path, chosen: dict[str, Fill], stride: int | None = None
 ) -> tuple[Row, dict[str, Row]]:
     """Of one clip: PSNR and SSIM of every way to its frames, and of every fill its figures where frame 0 shows nothing.
+
+    Args:
+        stride: from frame to frame; None spreads the 17 over the whole clip.
 
     Raises:
         InputError: the folder has no known cameras.
     """
-    footage = Window(folder, 0, None).read().resized(SIDE)
+    footage = Window(folder, 0, stride).read().resized(SIDE)
     truth = footage.frames_u8[1:]
     given = _given(footage)
     scale = float(given.median())
