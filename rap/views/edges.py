@@ -24,6 +24,9 @@ SMOOTH_PX = 1.0
 JUMP = 1.06
 """Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
 
+SAME = 1.25
+"""Inverse depth over that of the edge up to which it is what ends there; ground that comes nearer from a horizon is not."""
+
 LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
 """Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
 is behind comes into view."""
@@ -86,6 +89,7 @@ def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
         far, high = behind[edge][nearest], height[edge][nearest]
         # An object leans: what belongs to it may be farther than its edge, but not as far as what is behind.
         close = (distance <= reach_px * high + 1) & (inverse_depth > far + 0.5 * high)
+        close &= inverse_depth < SAME * (far + high)
         mask |= close
         limit = np.where(close, np.minimum(limit, far), limit)
     return Near(mask, limit)
