@@ -25,7 +25,7 @@ JUMP = 1.06
 """Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
 
 SAME = 1.25
-"""Inverse depth over that of the edge up to which it is what ends there; ground that comes nearer from a horizon is not."""
+"""Inverse depth over that of the edge up to which it is what ends there; ground that comes nearer is not."""
 
 LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
 """Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
