@@ -10,9 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fakes import FakePipeline, wait_until
+from fakes import FakePipeline, moving_frames, wait_until
 from strangers import PICTURE, Stranger, all_at_once, lowered, raw, running_app
 
+from rap.data import write_video
 from ui.serve import descriptors, leftovers
 from ui.serve.storage import PREFIX, Storage
 
@@ -213,11 +214,13 @@ def test_uploads_that_are_none(running, stranger, headers):
 # --- the line ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_answers_while_two_hundred_calls_wait():
+def test_the_page_answers_while_two_hundred_calls_wait(tmp_path):
+    write_video(tmp_path / "slide.mp4", moving_frames(5), 8.0)  # of a picture each call would make depth and layers
     pipeline = FakePipeline(steps=1, gate=threading.Semaphore(0))
     with running_app(pipeline=pipeline) as running:
         strangers = [Stranger(running, 20 + i) for i in range(10)]
-        files = [stranger.stored("p.png", PICTURE) for stranger in strangers]
+        film = (tmp_path / "slide.mp4").read_bytes()
+        files = [stranger.stored("slide.mp4", film) for stranger in strangers]
         calls = all_at_once(200, lambda i: strangers[i % 10].call("generate_joint", [files[i % 10]], 1, 0))
         assert [call.status_code for call in calls] == [200] * 200
         more = [strangers[0].call("generate_joint", [files[0]], 1, 0) for _ in range(5)][-1]
