@@ -105,4 +105,4 @@ def test_an_example_clip_is_measured(tmp_path, capsys):
     means = found["frames, held out, depth"]["figures"]
     assert means["multi-view"] > means["depth"] > means["repeat"]
     fill = found["fill"]["figures"]
-    assert fill["exemplar, sharpness"] > 2 * fill["push-pull, sharpness"]
+    assert fill["exemplar, sharpness"] > 1.2 * fill["push-pull, sharpness"]
