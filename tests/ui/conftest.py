@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from editing import App
 from fakes import moving_frames
+from PIL import Image
 
 from rap.data import write_video
 from ui.document import messages as msg
@@ -31,4 +32,11 @@ def session(app):
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "slide.mp4"
     write_video(path, moving_frames(40), 20.0)
+    return path
+
+
+@pytest.fixture(scope="session")
+def still(tmp_path_factory):
+    path = tmp_path_factory.mktemp("still") / "one.png"
+    Image.fromarray(moving_frames(1)[0]).save(path)
     return path

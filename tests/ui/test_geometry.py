@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from editing import App, at_rest, bent
 from fakes import clip, cloud, moving_frames, wait_until
-from PIL import Image
 
 from rap.data import write_video
 from rap.reconstruction.refine import RefinementReport
@@ -43,13 +42,6 @@ def session(app):
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "slide.mp4"
     write_video(path, moving_frames(17), 8.0)
-    return path
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory):
-    path = tmp_path_factory.mktemp("still") / "one.png"
-    Image.fromarray(moving_frames(1)[0]).save(path)
     return path
 
 

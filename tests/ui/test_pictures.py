@@ -43,13 +43,6 @@ def video(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def still(tmp_path_factory):
-    path = tmp_path_factory.mktemp("still") / "one.png"
-    Image.fromarray(moving_frames(1)[0]).save(path)
-    return path
-
-
 def test_a_flat_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     give(session, still)
     assert session.state.geometry.use_on and not session.state.geometry.flat_on

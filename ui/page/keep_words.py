@@ -53,5 +53,8 @@ def depth_picture(scene: BuiltScene | None) -> Html:
         tag(
             "img", class_="rap-depth", alt="depth of the picture, near is bright", src=inline_jpeg(scene.depth_map.jpeg)
         ),
-        note("Near is bright. By a network from this one picture: relative, in units of its median depth."),
+        note(
+            "Near is bright. By a network from this one picture: relative, in units of its median depth; what is "
+            "farther than two of them, such as a sky, is put at two."
+        ),
     )
