@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import pytest
 from fakes import FakePipeline, moving_frames, wait_until
@@ -59,6 +60,15 @@ def test_progress_then_result(start):
     assert all(message.seconds_per_step is not None for message in owner.of(JobProgress))
     assert worker.seconds_per_step(EstimateTask) == pytest.approx(done.seconds / 3)
     assert worker.seconds_per_step(JointTask) is None
+
+
+def test_an_idle_worker_holds_nothing_of_its_last_job(start):
+    """The result may be a whole scene."""
+    owner, worker = Owner(), start(FakePipeline())
+    worker.submit(owner.job())
+    job, path = weakref.ref(owner.outcome()), weakref.ref(owner.messages.pop().result)
+    owner.messages.clear()
+    wait_until(lambda: job() is None and path() is None)
 
 
 def test_what_is_kept_is_kept_before_the_job_is_done(start, tmp_path):

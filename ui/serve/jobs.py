@@ -133,17 +133,21 @@ class Worker:
         except Exception:  # the thread must live on; the next job tries again and reports what it meets
             logger.exception("%s: what it works with could not be loaded", self._thread.name)
         while (job := self._next()) is not None:
-            try:
-                message = self._run(job)
-            except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
-                message = None
-                if not job.cancelled.is_set():  # else a session has ended, and taken its folder with it
-                    logger.exception("job %d failed", job.number)
-                    message = JobFailed(job.number, explained(error))
-            with self._changed:
-                self._running, self._is_keeping = None, False
-            if message is not None:
-                _tell(job, message)
+            self._do(job)
+            del job  # it waits for the next one, and the last may hold a whole scene
+
+    def _do(self, job: Job) -> None:
+        try:
+            message = self._run(job)
+        except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
+            message = None
+            if not job.cancelled.is_set():  # else a session has ended, and taken its folder with it
+                logger.exception("job %d failed", job.number)
+                message = JobFailed(job.number, explained(error))
+        with self._changed:
+            self._running, self._is_keeping = None, False
+        if message is not None:
+            _tell(job, message)
 
     def _next(self) -> Job | None:
         """Wait for the next job; None when the worker is closed."""
