@@ -18,6 +18,8 @@
     g: () => press("rap-gizmo-move"),
     r: () => press("rap-gizmo-turn"),
     o: () => press("rap-soft"),
+    x: () => press("rap-swap"),
+    f: () => press("rap-full"),
     "?": toggleHelp,
     escape: () => { if (help()?.open) help().close(); else timeline("orbit"); },
   };

@@ -34,7 +34,14 @@ function show() {
 // at most every PACE_MS, and the last state always: Gradio itself may drop an event while one is on its way
 function tell() {
   show();
+  lead();
   if (!pause) send();
+}
+
+// the stage plays along (assets/stage.js)
+function lead() {
+  const last = Number(part(".rap-timeline").dataset.last);
+  document.dispatchEvent(new CustomEvent("rap-playhead", { detail: { frame: now.frame, last, playing: now.playing } }));
 }
 
 function send() {
@@ -66,7 +73,7 @@ function step(by) {
 function play() {
   const line = part(".rap-timeline");
   if (!line) return;
-  if (timer) { stop(); return show(); }
+  if (timer) { stop(); lead(); return show(); }
   now.playing = true;
   if (!now.loop && now.frame === Number(line.dataset.last)) now.frame = 0;
   timer = setInterval(() => { if (element.isConnected && part(".rap-timeline")) step(1); else stop(); }, Math.max(50, 1000 / Number(line.dataset.fps)));

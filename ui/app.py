@@ -172,7 +172,8 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
-        chosen = Options(options.num_frames, known, limits, _default_steps(Path(checkpoint)))
+        steps = _default_steps(Path(checkpoint))
+        chosen = Options(options.num_frames, known, limits, steps, options.predict == "at-once")
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen, opened(options.state)))

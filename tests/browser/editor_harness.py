@@ -17,11 +17,16 @@ from ui.viewport.overview import overview
 
 def started(load):
     """The app until the fixture that yields from this ends."""
-    running = app.start(app.parse([]), load)
+    running = app.start(app.parse(["--predict", "when-asked"]), load)
     running.sessions.result(timeout=60)
     yield running
     running.close()
     gc.collect()
+
+
+UNFOLD = """['rap-path-settings', 'rap-more-moves', 'rap-take-settings', 'rap-numbers-fold'].forEach(
+    (fold) => document.querySelector(`#${fold} > button`).click()
+)"""
 
 
 @contextmanager
@@ -36,9 +41,9 @@ def closed_tabs_end(running):
 
 
 class Editor:
-    """A page of the app, and the session behind it."""
+    """A page of the app, and the session behind it; with what lies in its folds in view, unless that is not wanted."""
 
-    def __init__(self, page, running):
+    def __init__(self, page, running, unfolded=True):
         self.page, self.sessions = page, running.sessions.result()
         page.set_viewport_size({"width": 1440, "height": 900})
         before = set(self.sessions._sessions)
@@ -46,6 +51,8 @@ class Editor:
         self.wait_enabled("rap-files input[type=file]")
         (session_id,) = set(self.sessions._sessions) - before
         self.session = self.sessions.get(session_id)
+        if unfolded:
+            page.evaluate(UNFOLD)
 
     def wait_enabled(self, place, timeout=60_000):
         self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)

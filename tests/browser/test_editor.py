@@ -60,7 +60,7 @@ def test_the_whole_loop(editor, browser, running, video, shot, tmp_path):
 
     insert_a_key(editor)
     shot("1-keys")
-    open_tab(page, "Input")
+    open_tab(page, "Make")
     before = len(editor.document.keys.times)
     editor.press("rap-apply")
     wait_for_edits(editor, 4)
@@ -125,7 +125,7 @@ def insert_a_key(editor):
 def compare(editor, folder):
     """A second take, both in step under the wipe, and side by side as a file."""
     page = editor.page
-    open_tab(page, "Take")
+    open_tab(page, "Make")
     page.fill("#rap-seed input", "5")
     editor.press("rap-regenerate")
     page.wait_for_selector(".rap-take >> nth=1", timeout=SLOW_MS)
@@ -163,7 +163,7 @@ def reopened_elsewhere(editor, browser, running, folder, shot):
     assert found.edited == saved.edited and found.predicted == saved.predicted and found.refined == saved.refined
     assert found.keys.times == saved.keys.times
     assert [take.stamp for take in found.takes] == [take.stamp for take in saved.takes]
-    open_tab(other.page, "Take")
+    open_tab(other.page, "Make")
     wait_for_video(other.page)
     assert other.page.locator(".rap-take").count() == 2
     shot("4-reopened")

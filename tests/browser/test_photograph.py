@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from editor_harness import wait_for_video
+from editor_harness import Editor, wait_for_video
 from PIL import Image
 
 from rap.synthetic import SyntheticConfig, render_clips
@@ -21,17 +21,20 @@ def photograph(tmp_path_factory):
     return path
 
 
-def test_three_clicks_from_a_photograph_to_an_arc(editor, photograph, shot):
-    page = editor.page
+def test_three_clicks_from_a_photograph_to_an_arc(running, page, photograph, shot):
+    editor = Editor(page, running, unfolded=False)
     page.evaluate(COUNT_CLICKS)
     with page.expect_file_chooser() as chooser:
         page.click("#rap-files button[aria-label='Click to upload or drop files']")  # the first: choose the file
     chooser.value.set_files(str(photograph))
     page.wait_for_selector("#rap-hint .rap-aside:has-text('to walk into the picture')", timeout=SLOW_MS)
-    editor.press("rap-apply")
+    page.click("[data-move='arc-left']")
     page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2", timeout=SLOW_MS)
+    assert page.evaluate(
+        "(video => video.videoWidth / video.videoHeight)(document.querySelector('#rap-preview video'))"
+    ) == (pytest.approx(4 / 3, rel=0.02))
     box = page.locator("#rap-preview video").bounding_box()
-    assert box["width"] / box["height"] == pytest.approx(4 / 3, rel=0.02) and box["height"] > 200
+    assert box["width"] > 600 and box["height"] > 400, "the picture is the page"
     line = editor.text("rap-preview-line")
     assert "of the pixels are invented" in line and "48° lens assumed" in line
     shot("1-preview")

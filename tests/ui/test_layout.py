@@ -32,12 +32,16 @@ from ui.page import (
     keep_words,
     keys_panel,
     layout,
+    move_words,
+    moves_panel,
     path_panel,
     path_words,
     plots,
     result_panel,
     result_words,
     shape_panel,
+    stage_panel,
+    timeline_panel,
     verify_panel,
 )
 from ui.page.api import ENDPOINTS
@@ -80,6 +84,11 @@ def page():
     with gr.Blocks():
         panes = (
             input_panel.input_panel(),
+            moves_panel.moves_panel(),
+            stage_panel.stage_panel(),
+            stage_panel.takes_panel(),
+            timeline_panel.timeline_panel(),
+            timeline_panel.numbers_panel(),
             path_panel.path_panel(),
             result_panel.result_panel(0, None),
             keep_panel.keep_panel(),
@@ -88,7 +97,7 @@ def page():
             shape_panel.shape_panel(),
             shape_panel.text_panel(),
             verify_panel.verify_panel(),
-            compare_panel.compare_panel(),
+            compare_panel.compare_panel(compare_panel.compare_player()),
         )
         page = layout.Page(Events(sessions, gr.State("")), [part for pane in panes for part in pane.parts()])
     yield page
@@ -166,7 +175,8 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert sent(page, page.refresh(session_id, seen)) == set()
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
-    assert shown == {"rap-clip", "rap-hint", "rap-predict", "rap-imagine", "rap-apply", "rap-fov", "rap-save"}
+    given = {"rap-clip", "rap-stage-clip", "rap-moves", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
+    assert shown == given | {"rap-fov", "rap-save"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
     path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
@@ -189,7 +199,7 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     for message in (msg.SetRefine, msg.SetUseGeometry):
         session_of(page, session_id).dispatch(message(False))
     session_of(page, session_id).dispatch(msg.SetFieldOfView(48.5))
-    input_panel.apply_preset(session_of(page, session_id), "arc-left", 0.5, 1.0)
+    moves_panel.apply_preset(session_of(page, session_id), "arc-left", 0.5, 1.0)
     path_panel.soft_drag(session_of(page, session_id), False, 3.0)
     state = session_of(page, session_id).state
     assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on
@@ -224,7 +234,7 @@ def test_a_page_without_a_session_is_told(page):
         (input_words.predict_button(PATH, JOB), ButtonLook("Predict path (job running)", False)),
         (input_words.imagine_button(Document(), None), ButtonLook("Imagine (needs an image)", False)),
         (input_words.imagine_button(Document(clip=clip(1)), None), ButtonLook("Imagine path and video", True)),
-        (input_words.preset_button(Document()), ButtonLook("Apply preset (needs a clip)", False)),
+        (move_words.preset_button(Document()), ButtonLook("Apply preset (needs a clip)", False)),
         (result_words.regenerate_button(Document(), None), ButtonLook("Regenerate (needs a path)", False)),
         (result_words.regenerate_button(PATH, JOB), ButtonLook("Regenerate (job running)", False)),
         (input_words.refine_button(Document(), Geometry()), ButtonLook("Refine (needs Predict)", False)),

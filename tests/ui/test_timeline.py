@@ -14,7 +14,7 @@ from rap.geometry import preset, scale_motion
 from rap.geometry.motion import MotionLimits
 from ui.document import messages as msg
 from ui.document.path_edits import SetKeyTime, ToKeys
-from ui.page.timeline_words import timeline
+from ui.page.timeline_words import health, motion_warning, timeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -22,21 +22,23 @@ LIMITS = MotionLimits(9, (0, 0, 0.02, 0.05, 0.1), (0, 0, 2, 6, 9), (0, 0, 0, 0.0
 
 
 def sentence(path, limits=LIMITS) -> str:
-    return re.search(r'id="rap-health">(.*)</div>', timeline(path, limits)).group(1)
+    return re.search(r'id="rap-health">(.*)</div>', health(path, limits)).group(1)
 
 
 def cells(path, row: int) -> list[str]:
     """Levels of one row of the strip."""
-    rows = re.findall(r"<span>\w+</span><div>(.*?)</div>", timeline(path, LIMITS))
+    rows = re.findall(r"<span>\w+</span><div>(.*?)</div>", health(path, LIMITS))
     return re.findall(r'class="rap-(\w+)"', rows[row])
 
 
 def test_a_path_within_what_is_known_says_so():
-    assert "as the 9 training clips do" in sentence(preset("truck-left", num_frames=17, amplitude=0.5))
+    slow = preset("truck-left", num_frames=17, amplitude=0.5)
+    assert "as the 9 training clips do" in sentence(slow) and motion_warning(slow, LIMITS) == ""
 
 
 def test_what_leaves_it_is_named_with_frames_value_and_limit():
     pan = preset("pan-right", num_frames=6, amplitude=2.0)  # 10 degrees a frame
+    assert motion_warning(pan, LIMITS).startswith("Frames 1–5: fast turns. Expect softer pictures")
     assert sentence(pan) == "Frames 1–5 turn by up to 10 ° a frame; 99 % of what the model was trained on stay below 9."
     assert cells(pan, 1) == ["usual", *["unknown"] * 5] and set(cells(pan, 0)) == {"usual"}
     rare = preset("pan-right", num_frames=6, amplitude=1.5)
@@ -46,7 +48,7 @@ def test_what_leaves_it_is_named_with_frames_value_and_limit():
 
 
 def test_a_checkpoint_without_limits_says_so_and_no_path_says_nothing():
-    assert "not known" in sentence(preset("static"), None) and "rap-health" not in timeline(None, LIMITS)
+    assert "not known" in sentence(preset("static"), None) and health(None, LIMITS) == timeline(None, LIMITS) == ""
 
 
 def test_the_embedded_models_limits_are_there_and_a_damaged_file_is_named(tmp_path):

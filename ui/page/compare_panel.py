@@ -53,17 +53,23 @@ class ComparePanel:
         )
 
 
-def compare_panel() -> ComparePanel:
-    """Which two, the player, the difference."""
+def compare_player() -> gr.HTML:
+    """Both takes in one place; the stage renders it."""
+    return html_box(
+        words.wipe_player(None, None),
+        js_on_load=(ASSETS / "compare.js").read_text(encoding="utf-8"),
+        elem_id="rap-wipe",
+        elem_classes="rap-view",
+        render=False,
+    )
+
+
+def compare_panel(player: gr.HTML) -> ComparePanel:
+    """Which two, and the difference; they play on the stage."""
     with gr.Row(elem_classes="rap-pair"):
         first = gr.Dropdown([], label="A", interactive=False, min_width=110, elem_id="rap-compare-a")
         second = gr.Dropdown([], label="B", interactive=False, min_width=110, elem_id="rap-compare-b")
     compare_ = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-compare")
-    player = html_box(
-        words.wipe_player(None, None),
-        js_on_load=(ASSETS / "compare.js").read_text(encoding="utf-8"),
-        elem_id="rap-wipe",
-    )
     difference = html_box(elem_id="rap-difference")
     side = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-side")
     download = gr.DownloadButton("download", elem_id="rap-side-file", elem_classes="rap-hidden")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from ui.page.html import Html, tag
 
 LOOP = (
-    "Give a video or an image, or take an example.",
-    "Predict the camera path; it is fitted to the clip where the clip allows.",
-    "Bend it: click a frustum and drag its gizmo, or use the Edit tab.",
-    "Regenerate along it, with or without what the clip shows, from the frames chosen on the filmstrip.",
+    "Give a film or a photograph, or take an example.",
+    "The cameras of a film are found at once, a photograph gets its depth.",
+    "Choose a move, or bend the path: click a camera and drag its handles, or use the Edit tab.",
+    "Regenerate: the video is made again along the path, from the frames chosen on the filmstrip.",
     "Verify, compare, keep.",
 )
 SHORTCUTS = (
     ("Ctrl Z · Ctrl Shift Z", "undo · redo"), ("Ctrl Enter", "regenerate"), ("Space", "play the path"),
     (", · .", "a frame back · on"), ("I", "key at the playhead"), ("Delete", "delete the selected key"),
     ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"), ("Esc", "leave the camera view"),
-    ("W A S D · Q E · arrows", "fly the view"), ("?", "this sheet"),
+    ("X · F", "picture and 3D view change places · full screen"), ("W A S D · Q E · arrows", "fly the view"),
+    ("?", "this sheet"),
 )  # fmt: skip
 
 

@@ -15,16 +15,17 @@ from typing import Any
 
 TAGS = frozenset((
     "b", "button", "details", "dialog", "div", "figcaption", "figure", "header", "i", "img", "input", "kbd", "label",
-    "li", "ol", "output", "rect", "span", "summary", "svg", "table", "td", "title", "tr", "video",
+    "li", "ol", "output", "path", "rect", "span", "summary", "svg", "table", "td", "title", "tr", "video",
 ))  # fmt: skip
 VOID_TAGS = frozenset(("img", "input"))
 ATTRIBUTES = frozenset((
-    "alt", "autoplay", "checked", "class", "controls", "height", "id", "loop", "max", "min", "muted", "playsinline",
-    "preload", "preserveAspectRatio", "role", "src", "step", "style", "title", "type", "value", "viewBox", "width", "x",
-    "y",
+    "alt", "autoplay", "checked", "class", "controls", "d", "disabled", "height", "id", "loop", "max", "min", "muted",
+    "playsinline", "preload", "preserveAspectRatio", "role", "src", "step", "style", "title", "type", "value",
+    "viewBox", "width", "x", "y",
 ))  # fmt: skip
 DATA_ADDRESS = re.compile(r"data:(image/jpeg|video/mp4);base64,[A-Za-z0-9+/=]*")
 STYLE = re.compile(r"(width:\d{1,3}%|aspect-ratio: \d{1,6} / \d{1,6})")
+DRAWING = re.compile(r"[MLACQZ0-9 .,-]+")
 FAMILY = re.compile(r"(aria|data)-[a-z]+")
 
 
@@ -96,7 +97,7 @@ def _attribute(key: str, value: Any) -> str:
     if value is True:
         return f" {name}"
     text = str(value)
-    shape = {"src": DATA_ADDRESS, "style": STYLE}.get(name)
+    shape = {"src": DATA_ADDRESS, "style": STYLE, "d": DRAWING}.get(name)
     if shape is not None and not shape.fullmatch(text):
         raise ValueError(f"{name} must be as {shape.pattern}, got {text[:40]!r}")
     return f' {name}="{escape(text)}"'

@@ -1,4 +1,4 @@
-"""The left column: what comes in, and the three ways to a path."""
+"""The first step: what comes in, and its path."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ui.document import messages as msg
 from ui.page import input_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import Html, markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
-    from ui.document.state import BuiltScene, FileBox
+    from ui.document.state import FileBox
     from ui.session.session import Session
 
 EXAMPLES = ASSETS / "examples"
@@ -32,7 +32,7 @@ element.addEventListener("click", (event) => {
 
 @dataclass(frozen=True)
 class InputPanel:
-    """Left column: what comes in and how a path comes out of it."""
+    """What comes in and how a path comes out of it."""
 
     files: gr.File
     camera: gr.Video
@@ -49,16 +49,11 @@ class InputPanel:
     progress: gr.HTML
     verdict: gr.HTML
     imagine: gr.Button
-    preset: gr.Dropdown
-    amplitude: gr.Slider
-    pivot: gr.Slider
-    apply: gr.Button
 
     def parts(self) -> Sequence[Part]:
-        """What the left column shows."""
+        """What the panel shows."""
         return (
             Part(self.files, lambda s: (s.state.box,), _file_box),
-            Part(self.preset, lambda s: (tuple(s.presets),), _choices),
             Part(self.clip, lambda s: (s.state.document.clip,), words.clip_card),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "input"),), markup),
             button_part(self.predict, lambda s: words.predict_button(s.state.document, s.state.job)),
@@ -75,8 +70,6 @@ class InputPanel:
             Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
             Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
             button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
-            Part(self.pivot, _pivot_values, _pivot_distance),
-            button_part(self.apply, lambda s: words.preset_button(s.state.document)),
         )
 
     def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
@@ -90,7 +83,6 @@ class InputPanel:
         events.on_pick(self.examples.select, give_example, **reading)
         events.on(self.predict.click, predict, [seed])
         events.on(self.imagine.click, imagine, [steps, seed])
-        events.on(self.apply.click, apply_preset, [self.preset, self.amplitude, self.pivot])
         for event in (self.fov.submit, self.fov.blur):
             events.switch(event, msg.SetFieldOfView, self.fov)
         events.switch(self.flat.input, msg.SetFlat, self.flat)
@@ -100,7 +92,7 @@ class InputPanel:
 
 
 def input_panel() -> InputPanel:
-    """Upload, what was read of it, and the three ways to a path."""
+    """Upload, what was read of it, its path; what that is found with lies in a fold."""
     files = gr.File(
         label="Video, image, or several images", file_count="multiple", height=88, interactive=False,
         elem_id="rap-files",
@@ -115,32 +107,28 @@ def input_panel() -> InputPanel:
     examples = html_box(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples")
     clip = html_box(words.clip_card(None), elem_id="rap-clip")
     notice = html_box(elem_id="rap-input-notice")
-    with gr.Row(elem_classes="rap-pair"):
+    with gr.Row(elem_classes=["rap-pair", "rap-predict-row"]):
         predict = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
         )
         cancel = gr.Button("Cancel", variant="stop", visible=False, scale=3, min_width=80, elem_id="rap-cancel-input")
-    with gr.Row(elem_classes="rap-pair"):
-        auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
-        refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
-    fov = gr.Number(
-        None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov", elem_classes="rap-inline"
-    )  # no limits: the session has them, and says so in this column
-    flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
     progress = html_box(elem_id="rap-input-progress")
     verdict = html_box(elem_id="rap-verdict")
     known = html_box(elem_id="rap-known")
-    imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
-    with gr.Group():
-        preset = gr.Dropdown(
-            ["arc-left"], value="arc-left", label="Preset path", allow_custom_value=True, elem_id="rap-preset"
-        )
-        amplitude = small_slider("Amplitude", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
-        pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
-    apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
+    with gr.Accordion("Lens, depth and path", open=False, elem_id="rap-path-settings"):
+        with gr.Row(elem_classes="rap-pair"):
+            auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
+            refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
+        fov = gr.Number(
+            None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov",
+            elem_classes="rap-inline",
+        )  # fmt: skip
+        # no limits: the session has them, and says so in this column
+        flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
+        imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
     return InputPanel(
         files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, flat, progress,
-        verdict, imagine, preset, amplitude, pivot, apply,
+        verdict, imagine,
     )  # fmt: skip
 
 
@@ -209,38 +197,9 @@ def imagine(session: Session, steps: float | None, seed: float | None) -> None:
     session.dispatch(msg.Imagine(int(steps) if steps else None, int(seed or 0)))
 
 
-def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
-    """A preset becomes the path, about the middle of a picture where the slider says so."""
-    target, built = _pivot_values(session)
-    is_own = target is None and pivot_distance == _shown_distance(None, built)  # not rounded, and of what is there then
-    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance))
-
-
 def _file_box(box: FileBox) -> Any:
     """Gradio clears its copies of uploads now and then; what is gone cannot be listed."""
     return gr.update(value=[file for file in box.files if Path(file).is_file()] or None, interactive=True)
-
-
-def _choices(names: Sequence[str]) -> Any:
-    return gr.Dropdown(choices=list(names))
-
-
-def _pivot_values(session: Session) -> tuple[Any, ...]:
-    return session.state.document.target, session.state.geometry.scene
-
-
-def _pivot_distance(target: tuple[float, float, float] | None, built: BuiltScene | None) -> Any:
-    """A picked point brings its depth, a picture that of its middle; the person may still say another."""
-    return gr.Slider(value=_shown_distance(target, built))
-
-
-def _shown_distance(target: tuple[float, float, float] | None, built: BuiltScene | None) -> float:
-    distance = 1.0
-    if target is not None:
-        distance = target[2]
-    elif built is not None and built.basis.is_picture:
-        distance = built.centre_depth
-    return min(max(round(distance, 2), 0.1), 5.0)
 
 
 def _flat_values(session: Session) -> tuple[bool, bool]:

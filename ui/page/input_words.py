@@ -133,10 +133,3 @@ def input_cancel_button(job: JobStatus | None, geometry_job: GeometryJob | None)
     if job is None or job.panel != "input":
         return None
     return ButtonLook("Stopping …", False) if job.phase == "cancelling" else ButtonLook("Cancel", True)
-
-
-def preset_button(document: Document) -> ButtonLook:
-    """Needs a clip, whose size and camera the preset takes."""
-    if document.clip is None:
-        return ButtonLook("Apply preset (needs a clip)", False)
-    return ButtonLook("Apply preset", True)

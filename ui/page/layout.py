@@ -22,18 +22,21 @@ from rap.config import ASSETS
 from rap.limits import FILE_BYTES
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
-from ui.page.compare_panel import compare_panel
+from ui.page.compare_panel import compare_panel, compare_player
 from ui.page.frame_panel import FramePanel, frame_panel
 from ui.page.help_words import help_sheet
 from ui.page.html import Html, tag, together
 from ui.page.import_panel import import_panel
-from ui.page.input_panel import input_panel
+from ui.page.input_panel import InputPanel, input_panel
 from ui.page.keep_panel import keep_panel
 from ui.page.keys_panel import KeysPanel, keys_panel
-from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Part, Seen, html_box, refusal
-from ui.page.path_panel import path_panel
-from ui.page.result_panel import result_panel
+from ui.page.moves_panel import moves_panel
+from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Panel, Part, Seen, html_box, refusal
+from ui.page.path_panel import PathPanel, path_panel
+from ui.page.result_panel import ResultPanel, result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
+from ui.page.stage_panel import stage_panel, takes_panel
+from ui.page.timeline_panel import numbers_panel, timeline_panel
 from ui.page.verify_panel import verify_panel
 from ui.serve.visitors import visitor
 
@@ -83,40 +86,59 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
         html_box(together(_header(), help_sheet()))
+        player = compare_player()
         with gr.Row(elem_id="rap-columns"):
-            with gr.Column(scale=4, min_width=260, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
-                with gr.Tab("Input", elem_classes="rap-tab"):
-                    inputs = input_panel()
-                with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
-                    edits = _edit_panels()
-            with gr.Column(scale=10, min_width=480, elem_classes="rap-column"):
-                path = path_panel()
-            with gr.Column(scale=6, min_width=300, elem_classes="rap-column"), gr.Tabs(elem_classes="rap-tabs"):
-                with gr.Tab("Take", elem_classes="rap-tab"):
-                    result = result_panel(seed, steps)
-                with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):
-                    verify = verify_panel()
-                with gr.Tab("Compare", elem_id="rap-compare-tab", elem_classes="rap-tab", render_children=True):
-                    compare = compare_panel()
-                with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
-                    keep = keep_panel()
-                    imports = import_panel()
+            with gr.Column(scale=3, min_width=300, elem_id="rap-rail", elem_classes="rap-column"):
+                inputs, result, others = _rail(seed, steps, player)
+            with gr.Column(scale=11, min_width=480, elem_id="rap-main", elem_classes="rap-column"):
+                path, shown = _stage(player)
         inputs.wire(events, result.steps, result.seed)
-        for panel in (path, *edits, result, verify, compare, keep, imports):
+        panels = (result, path, *others, *shown)
+        for panel in panels:
             panel.wire(events)
-        parts = [
-            part for panel in (inputs, path, *edits, result, verify, compare, keep, imports) for part in panel.parts()
-        ]
+        parts = [part for panel in (inputs, *panels) for part in panel.parts()]
         Page(events, parts).wire(demo, path.viewport, seen)
         add_endpoints(sessions)
     return demo
+
+
+def _rail(seed: int, steps: int | None, player: gr.HTML) -> tuple[InputPanel, ResultPanel, list[Panel]]:
+    """What is done, step by step: give, move, make; and the tabs of what comes after."""
+    with gr.Tabs(elem_classes="rap-tabs"):
+        with gr.Tab("Make", elem_classes="rap-tab"):
+            inputs = input_panel()
+            moves = moves_panel()
+            result = result_panel(seed, steps)
+        with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
+            edits = _edit_panels()
+        with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):
+            verify = verify_panel()
+        with gr.Tab("Compare", elem_id="rap-compare-tab", elem_classes="rap-tab", render_children=True):
+            compare = compare_panel(player)
+        with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
+            keep = keep_panel()
+            imports = import_panel()
+    return inputs, result, [moves, *edits, verify, compare, keep, imports]
+
+
+def _stage(player: gr.HTML) -> tuple[PathPanel, list[Panel]]:
+    """What is looked at: the picture and the 3D view side by side, one time axis under both."""
+    with gr.Row(elem_id="rap-panes"):
+        with gr.Column(elem_id="rap-picture", elem_classes="rap-pane", min_width=200):
+            stage = stage_panel()
+            player.render()
+        with gr.Column(elem_id="rap-space", elem_classes="rap-pane", min_width=200):
+            path = path_panel()
+    timeline = timeline_panel()
+    takes = takes_panel()
+    return path, [stage, timeline, takes, numbers_panel()]
 
 
 def _header() -> Html:
     return tag(
         "header",
         tag("b", TITLE),
-        tag("span", "predict a camera path, bend it, generate along it"),
+        tag("span", "give a film or a photograph, move its camera, make the video again"),
         tag("button", "◐", type="button", id="rap-theme", title="light or dark", aria_label="light or dark"),
         tag("button", "?", type="button", id="rap-help-open", title="shortcuts (?)"),
         class_="rap-header",

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import gradio as gr
 from gradio.components import Component
@@ -104,6 +104,14 @@ def small_slider(label: str, low: float, high: float, value: float, **options: A
     return gr.Slider(low, high, value, label=label, buttons=[], elem_classes="rap-slider", **options)
 
 
+class Panel(Protocol):
+    """What the page is made of."""
+
+    def parts(self) -> Sequence[Part]: ...
+
+    def wire(self, events: Events) -> None: ...
+
+
 @dataclass(frozen=True)
 class Events:
     """Binds the page's events to a session.
@@ -142,9 +150,17 @@ class Events:
             listener, options = partial(_call_within_limits, listener, tuple(inputs)), {**options, "preprocess": False}
         return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
 
-    def on_pick(self, event: Callable[..., Any], listener: Callable[[Session, Any], None], **options: Any) -> Any:
-        """Call `listener(session, data)` at an event of an HTML component, with what its `trigger` was given."""
-        return event(_Picked(self, listener), [self.session_id], None, **{**QUIET, **options})
+    def on_pick(
+        self,
+        event: Callable[..., Any],
+        listener: Callable[..., None],
+        inputs: Sequence[Component] = (),
+        **options: Any,
+    ) -> Any:
+        """Call `listener(session, data, *values of the inputs)` at an event of an HTML component, with what its
+        `trigger` was given."""
+        told = {**QUIET, **({"preprocess": False} if inputs else {}), **options}  # numbers are checked as by `on`
+        return event(_Picked(self, listener, inputs), [self.session_id, *inputs], None, **told)
 
     def send(self, event: Callable[..., Any], message: AnyMessage, **options: Any) -> Any:
         """Dispatch a message that needs no value of the page."""
@@ -174,12 +190,13 @@ def written(make: Callable[..., Path], *values: Any) -> str:
 class _Picked:
     """A listener that Gradio hands an event's data: it looks for the annotation, which a `partial` does not have."""
 
-    def __init__(self, events: Events, listener: Callable[[Session, Any], None]) -> None:
-        self._events, self._listener = events, listener
+    def __init__(self, events: Events, listener: Callable[..., None], inputs: Sequence[Component] = ()) -> None:
+        self._events, self._listener, self._inputs = events, listener, tuple(inputs)
         self.__name__ = getattr(listener, "__name__", "picked")
 
-    def __call__(self, session_id: str, data: gr.EventData) -> None:
-        self._listener(self._events.session(session_id), data._data)
+    def __call__(self, session_id: str, data: gr.EventData, *values: Any) -> None:
+        _check_limits(self._inputs, values)
+        self._listener(self._events.session(session_id), data._data, *values)
 
 
 def picked(data: Any, name: str, kind: type[Value]) -> Value:
@@ -207,10 +224,14 @@ def out_of_limits(component: Component, value: Any) -> str | None:
 def _call_within_limits(
     listener: Callable[..., Any], inputs: Sequence[Component], session: Session, *values: Any
 ) -> Any:
+    _check_limits(inputs, values)
+    return listener(session, *values)
+
+
+def _check_limits(inputs: Sequence[Component], values: Sequence[Any]) -> None:
     for component, value in zip(inputs, values, strict=True):
         if words := out_of_limits(component, value):
             raise refusal(words)
-    return listener(session, *values)
 
 
 def _dispatch(message: AnyMessage, session: Session) -> None:

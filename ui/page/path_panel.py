@@ -1,4 +1,4 @@
-"""The middle column: the path in 3D and over time, and its history."""
+"""The path in 3D, and its history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ui.page import path_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import NOTHING, markup, tag
 from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, small_slider
-from ui.page.timeline_panel import TimelinePanel, timeline_panel
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PathPanel:
-    """Middle column: the path in 3D and over time, and its history."""
+    """The path in 3D, and its history."""
 
     undo: gr.Button
     redo: gr.Button
@@ -38,14 +37,11 @@ class PathPanel:
     hint: gr.HTML
     figure: gr.Plot
     table: gr.Dataframe
-    line: gr.HTML
     legend: gr.HTML
     notice: gr.HTML
-    motion: gr.Plot
-    timeline: TimelinePanel
 
     def parts(self) -> Sequence[Part]:
-        """What the middle column shows."""
+        """What the panel shows."""
         return (
             button_part(self.undo, lambda s: words.undo_button(s.state.document, s.state.earlier)),
             button_part(self.redo, lambda s: words.redo_button(s.state.document, s.state.later)),
@@ -60,15 +56,12 @@ class PathPanel:
             Part(self.hint, _hint_values, markup),
             Part(self.figure, _path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
-            Part(self.line, lambda s: (words.path_line(s.state.document),), markup),
             Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), markup),
-            Part(self.motion, _path_values, _motion_figure),
-            *self.timeline.parts(),
         )
 
     def wire(self, events: Events) -> None:
-        """Every listener of the column but the viewport's, which are the page's own."""
+        """Every listener of the panel but the viewport's, which are the page's own."""
         for button, message in (
             (self.undo, msg.Undo()),
             (self.redo, msg.Redo()),
@@ -83,18 +76,15 @@ class PathPanel:
         events.on(self.radius.release, soft_drag, [self.soft, self.radius])
         events.on(self.overview.click, show_overview)
         events.on_pick(self.viewport.select, set_dark)
-        self.timeline.wire(events)
 
 
 def path_panel() -> PathPanel:
-    """History and drag settings over the viewport; looking through a camera and the plots under it."""
+    """History and drag settings over the viewport, its own switches under it."""
     with gr.Row(elem_classes="rap-toolbar"):
         undo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-undo")
         redo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-redo")
         reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
         to_refined = gr.Button("Reset to refined", size="sm", visible=False, min_width=110, elem_id="rap-to-refined")
-        soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
-        radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     with gr.Column(elem_id="rap-stage"):  # what is said lies over the picture, so that nothing moves when it comes
         viewport = html_box(
             NOTHING,
@@ -121,12 +111,12 @@ def path_panel() -> PathPanel:
         move = gr.Button("Move only", size="sm", min_width=90, elem_id="rap-gizmo-move")
         turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
         dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
-    timeline = timeline_panel()
-    line = html_box(words.NO_PATH, elem_id="rap-path-line")
-    motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
+    with gr.Row(elem_classes="rap-toolbar"):
+        soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
+        radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     return PathPanel(
-        undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, line,
-        legend, notice, motion, timeline,
+        undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, legend,
+        notice,
     )  # fmt: skip
 
 
@@ -172,12 +162,6 @@ def _path_figure(*values: Any) -> Any:
     from ui.page import plots
 
     return plots.path_figure(*values)
-
-
-def _motion_figure(*values: Any) -> Any:
-    from ui.page import plots
-
-    return plots.motion_figure(*values)
 
 
 def _path_table(path: Any) -> Any:

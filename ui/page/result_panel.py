@@ -1,4 +1,4 @@
-"""The right column: the video and the job that makes it."""
+"""The third step: make the video again along the path."""
 
 from __future__ import annotations
 
@@ -7,47 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 
 from rap.limits import GUIDANCE, SEED, STEPS, TEMPERATURE
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup
-from ui.page.parts import Events, Part, button_part, html_box, picked
+from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
-    from ui.document.state import PreviewClip
     from ui.session.session import Session
-
-
-PICK_TAKE = """
-element.addEventListener("click", (event) => {
-  const card = event.target.closest("[data-take]");
-  if (card) trigger("select", { take: Number(card.dataset.take) });
-});
-// the take on show is in view, also when it is a new one at the end of a long strip
-new MutationObserver(() => {
-  const strip = element.querySelector(".rap-take-strip"), shown = strip?.querySelector("[aria-pressed=true]");
-  if (shown) strip.scrollLeft = shown.offsetLeft - strip.offsetLeft - (strip.clientWidth - shown.clientWidth) / 2;
-}).observe(element, { childList: true, subtree: true });
-"""
 
 
 @dataclass(frozen=True)
 class ResultPanel:
-    """Right column: the video, the job that makes it, and what is kept."""
+    """The button, the job that makes a take, and what it is made with."""
 
-    video: gr.Video
-    caption: gr.HTML
-    preview: gr.HTML
-    preview_line: gr.HTML
-    takes: gr.HTML
-    name: gr.Textbox
-    star: gr.Button
-    reload: gr.Button
-    delete: gr.Button
     vary: gr.Button
     vary_by: gr.Dropdown
     progress: gr.HTML
@@ -64,16 +39,7 @@ class ResultPanel:
     def parts(self) -> Sequence[Part]:
         """What the right column shows."""
         return (
-            Part(self.video, lambda s: (s.state.document.take,), _video),
-            Part(self.caption, lambda s: (words.take_caption(s.state.document),), markup),
-            Part(self.takes, lambda s: (words.take_strip(s.state.document),), markup),
-            Part(self.name, _name_values, _name_field),
-            button_part(self.star, lambda s: words.star_button(s.state.document)),
-            button_part(self.reload, lambda s: words.take_button("Use its path", s.state.document)),
-            button_part(self.delete, lambda s: words.delete_button(s.state.document, s.state.doomed)),
             button_part(self.vary, lambda s: words.variations_button(s.state.document, s.state.job)),
-            Part(self.preview, _preview_values, words.preview_video),
-            Part(self.preview_line, _preview_words, markup),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), markup),
@@ -89,12 +55,6 @@ class ResultPanel:
         """Every listener of the column."""
         settings = [self.steps, self.seed, self.guidance, self.temperature]
         events.on(self.regenerate.click, regenerate, settings)
-        events.on_pick(self.takes.select, show_take)
-        for event in (self.name.submit, self.name.blur):
-            events.on(event, rename_take, [self.name])
-        events.on(self.star.click, star_take)
-        events.on(self.reload.click, reload_path)
-        events.on(self.delete.click, delete_take)
         events.on(self.vary.click, vary, [self.vary_by, *settings])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
         events.send(self.cancel.click, msg.Cancel("result"))
@@ -104,59 +64,43 @@ class ResultPanel:
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
-    """What a take is made with comes first, so that it stays in its place; then the preview, then the takes."""
-    with gr.Row(elem_classes="rap-pair"):
-        steps_box = gr.Number(
-            steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
-            elem_id="rap-steps", elem_classes="rap-inline",
-        )  # fmt: skip
-        seed_box = gr.Number(
-            seed, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
-            elem_classes="rap-inline",
-        )  # fmt: skip
-        guidance = gr.Number(
-            None, label="Guidance", placeholder="off", minimum=0, maximum=GUIDANCE.value, step=0.5, min_width=70,
-            elem_id="rap-guidance", elem_classes="rap-inline",
-        )  # fmt: skip
-    with gr.Row(elem_classes="rap-pair"):
-        temperature = gr.Number(
-            None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
-            elem_id="rap-temperature", elem_classes="rap-inline",
-        )  # fmt: skip
-        use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
-    cost = html_box(elem_id="rap-cost")
-    with gr.Row(elem_classes="rap-pair"):
+    """The button first, then how far it is; what a take is made with lies in a fold."""
+    with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):
         regenerate = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
         )
         cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
-    with gr.Row(elem_classes="rap-pair"):
-        vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
-        vary_by = gr.Dropdown(
-            [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="seeds", show_label=False,
-            container=False, min_width=150, elem_id="rap-vary-by",
-        )  # fmt: skip
+    cost = html_box(elem_id="rap-cost")
     progress = html_box(elem_id="rap-progress")
     notice = html_box(elem_id="rap-result-notice")
-    preview = html_box(elem_id="rap-preview")
-    preview_line = html_box(elem_id="rap-preview-line")
-    video = gr.Video(
-        label="Result", autoplay=True, loop=True, interactive=False, height=180, buttons=["download"],
-        elem_id="rap-video",
-    )  # fmt: skip
-    caption = html_box(elem_id="rap-caption")
-    takes = html_box(js_on_load=PICK_TAKE, elem_id="rap-takes")
-    with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
-        name = gr.Textbox(
-            show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,
-            elem_id="rap-take-name",
-        )  # fmt: skip
-        star = gr.Button("Star (no take)", size="sm", interactive=False, min_width=50, elem_id="rap-star")
-        reload = gr.Button("Use its path (no take)", size="sm", interactive=False, min_width=80, elem_id="rap-reload")
-        delete = gr.Button("Delete (no take)", size="sm", interactive=False, min_width=60, elem_id="rap-delete")
+    with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
+        with gr.Row(elem_classes="rap-pair"):
+            steps_box = gr.Number(
+                steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
+                elem_id="rap-steps", elem_classes="rap-inline",
+            )  # fmt: skip
+            seed_box = gr.Number(
+                seed, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
+                elem_classes="rap-inline",
+            )  # fmt: skip
+        with gr.Row(elem_classes="rap-pair"):
+            guidance = gr.Number(
+                None, label="Guidance", placeholder="off", minimum=0, maximum=GUIDANCE.value, step=0.5, min_width=70,
+                elem_id="rap-guidance", elem_classes="rap-inline",
+            )  # fmt: skip
+            temperature = gr.Number(
+                None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
+                elem_id="rap-temperature", elem_classes="rap-inline",
+            )  # fmt: skip
+        use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
+        with gr.Row(elem_classes="rap-pair"):
+            vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
+            vary_by = gr.Dropdown(
+                [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="amplitudes",
+                show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
+            )  # fmt: skip
     return ResultPanel(
-        video, caption, preview, preview_line, takes, name, star, reload, delete, vary_button, vary_by, progress,
-        notice, steps_box, seed_box, guidance, temperature, use_geometry, cost,
+        vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
@@ -178,64 +122,5 @@ def _settings(
     return int(steps) if steps else None, int(seed or 0), guidance or None, temperature
 
 
-def show_take(session: Session, data: Any) -> None:
-    """A thumbnail was clicked."""
-    session.dispatch(msg.ShowTake(picked(data, "take", int)))
-
-
-def rename_take(session: Session, name: str | None) -> None:
-    """The take on show got a name; a field that was only visited changes nothing."""
-    take = session.state.document.take
-    if take is not None and (name or "") != take.name:
-        session.dispatch(msg.RenameTake(take.number, name or ""))
-
-
-def star_take(session: Session) -> None:
-    """Mark the take on show, or no longer."""
-    take = session.state.document.take
-    if take is not None:
-        session.dispatch(msg.StarTake(take.number, not take.starred))
-
-
-def reload_path(session: Session) -> None:
-    """The path of the take on show becomes the edited one."""
-    from ui.document.edits import SetPath
-
-    take = session.state.document.take
-    if take is not None:
-        session.dispatch(SetPath(take.trajectory, False, f"path of {take.title}"))
-
-
-def delete_take(session: Session) -> None:
-    """Delete the take on show; the session asks back."""
-    take = session.state.document.take
-    if take is not None:
-        session.dispatch(msg.DeleteTake(take.number))
-
-
 def _no_number() -> Any:
     return gr.Number(value=None)  # as with the steps
-
-
-def _preview_values(session: Session) -> tuple[PreviewClip | None]:
-    return (words.preview_on_show(session.state.geometry.preview, session.state.document.take),)
-
-
-def _preview_words(session: Session) -> tuple[str]:
-    document, geometry = session.state.document, session.state.geometry
-    lens = words.lens_words(document, geometry)
-    return (words.preview_line(geometry, document.edited is not None, lens),)
-
-
-def _video(take: Any) -> Any:
-    """A copy in the folder that Gradio serves: it takes none from the state folder."""
-    return None if take is None else save_file_to_cache(take.video, get_upload_folder())
-
-
-def _name_values(session: Session) -> tuple[Any, ...]:
-    take = session.state.document.take
-    return (None, False) if take is None else (take.name, True)
-
-
-def _name_field(name: str | None, enabled: bool) -> Any:
-    return gr.Textbox(name or "", interactive=enabled)

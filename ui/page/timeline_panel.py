@@ -1,4 +1,4 @@
-"""Under the viewport: scrub, play, look through the camera at the playhead, and the path's health."""
+"""Under the stage: scrub, play, look through the camera at the playhead; in a fold, how the path moves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import gradio as gr
 
 from rap.config import ASSETS
 from ui.document import messages as msg
+from ui.page import path_words
 from ui.page import timeline_words as words
+from ui.page.html import markup
 from ui.page.parts import Events, Part, html_box, picked
 from ui.session.pictures import frame_jpegs
 
@@ -34,10 +36,15 @@ class TimelinePanel:
 
     timeline: gr.HTML
     filmstrip: gr.HTML
+    line: gr.HTML
 
     def parts(self) -> Sequence[Part]:
         """What the timeline shows."""
-        return (Part(self.timeline, _values, words.timeline), Part(self.filmstrip, _film_values, _film))
+        return (
+            Part(self.timeline, _values, words.timeline),
+            Part(self.filmstrip, _film_values, _film),
+            Part(self.line, lambda s: (path_words.path_line(s.state.document),), markup),
+        )
 
     def wire(self, events: Events) -> None:
         """Scrubbing and playing; the page keeps the pace, and the last frame always comes through."""
@@ -49,7 +56,46 @@ def timeline_panel() -> TimelinePanel:
     """One component; its own script plays it."""
     script = (ASSETS / "timeline.js").read_text(encoding="utf-8")
     timeline = html_box(js_on_load=script, elem_id="rap-timeline")
-    return TimelinePanel(timeline, html_box(js_on_load=PICK_SOURCE, elem_id="rap-sources"))
+    filmstrip = html_box(js_on_load=PICK_SOURCE, elem_id="rap-sources")
+    return TimelinePanel(timeline, filmstrip, html_box(path_words.NO_PATH, elem_id="rap-path-line"))
+
+
+@dataclass(frozen=True)
+class NumbersPanel:
+    """How the path moves, in figures: for those who want to know."""
+
+    health: gr.HTML
+    motion: gr.Plot
+
+    def parts(self) -> Sequence[Part]:
+        """What the fold shows."""
+        return (Part(self.health, _health_values, words.health), Part(self.motion, _motion_values, _motion_figure))
+
+    def wire(self, events: Events) -> None:
+        """Nothing can be pressed here."""
+
+
+def numbers_panel() -> NumbersPanel:
+    """Folded until it is asked for."""
+    with gr.Accordion("Numbers", open=False, elem_id="rap-numbers-fold"):
+        health = html_box(elem_id="rap-health-strip")
+        motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
+    return NumbersPanel(health, motion)
+
+
+def _health_values(session: Session) -> tuple[Any, ...]:
+    return session.state.document.edited, session.motion_limits
+
+
+def _motion_values(session: Session) -> tuple[Any, ...]:
+    state = session.state
+    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
+
+
+def _motion_figure(*values: Any) -> Any:
+    from ui.page import plots
+
+    return plots.motion_figure(*values)
 
 
 def _values(session: Session) -> tuple[Any, ...]:

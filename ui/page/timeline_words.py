@@ -1,5 +1,5 @@
-"""The timeline under the viewport: playhead, health strip, and the sentence that says where a path leaves what the
-model knows. Pure functions to HTML; no Gradio, no session."""
+"""The timeline under the stage: playhead and a warning, and in a fold where a path leaves what the model knows.
+Pure functions to HTML; no Gradio, no session."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ SOURCE_WORDS = {
     "on": "takes start from it; click to leave it out",
     "away": "chosen, but the path is elsewhere now; click to put it through this frame's camera",
 }
+PLAIN: dict[Measure, str] = {
+    "speed": "fast motion", "turn": "fast turns", "jerk": "shaky motion", "fov": "an unusual lens",
+}  # fmt: skip
 VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
 
 
@@ -58,7 +61,7 @@ def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence
 
 
 def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int | None = None) -> Html:
-    """Controls and strip; `assets/timeline.js` plays them. Empty without a path.
+    """Controls and at most one warning; `assets/timeline.js` plays them. Empty without a path.
 
     Args:
         selected: frame that the playhead goes to when it is another one than before.
@@ -66,12 +69,25 @@ def timeline(path: Trajectory | None, limits: MotionLimits | None, selected: int
     if path is None:
         return NOTHING
     last = len(path) - 1
-    strip, sentence = _health(path, limits)
     line = tag(
-        "div", _controls(last), strip, class_="rap-timeline", data_fps=f"{path.fps:g}", data_last=last,
+        "div", _controls(last), class_="rap-timeline", data_fps=f"{path.fps:g}", data_last=last,
         data_selected="" if selected is None else selected,
     )  # fmt: skip
-    return together(line, sentence)
+    warning = "" if limits is None else motion_warning(path, limits)
+    return together(line, tag("div", warning, class_="rap-note", id="rap-warning") if warning else None)
+
+
+def motion_warning(path: Trajectory, limits: MotionLimits) -> str:
+    """What to expect of a take where the path moves as no clip did that the model learned from; else empty."""
+    from rap.geometry.motion import motion
+
+    found = motion(path)
+    beyond = {name: limits.levels(name, getattr(found, name)) >= 2 for name, _ in ROWS}
+    kinds = [PLAIN[name] for name, _ in ROWS if beyond[name].any()]
+    if not kinds:
+        return ""
+    frames = np.flatnonzero(np.any(list(beyond.values()), axis=0))
+    return f"{_listed(frames)}: {' and '.join(kinds)}. Expect softer pictures there where the model fills in."
 
 
 def _controls(last: int) -> Html:
@@ -88,16 +104,19 @@ def _controls(last: int) -> Html:
     )
 
 
-def _health(path: Trajectory, limits: MotionLimits | None) -> tuple[Html, Html]:
+def health(path: Trajectory | None, limits: MotionLimits | None) -> Html:
+    """How each frame moves beside what the model learned from: a strip of four rows and a sentence."""
     from rap.geometry.motion import motion
 
+    if path is None:
+        return NOTHING
     if limits is None:
         unknown = "What motions this checkpoint was trained on is not known (rap train motions)."
-        return NOTHING, tag("div", unknown, class_="rap-note", id="rap-health")
+        return tag("div", unknown, class_="rap-note", id="rap-health")
     found = motion(path)
     levels: dict[Measure, Int[np.ndarray, " T"]] = {name: limits.levels(name, getattr(found, name)) for name, _ in ROWS}
     sentence = health_sentence(found, levels, limits)
-    return _strip(found, levels), tag("div", sentence, class_="rap-note", id="rap-health")
+    return together(_strip(found, levels), tag("div", sentence, class_="rap-note", id="rap-health"))
 
 
 def _strip(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]]) -> Html:
@@ -109,7 +128,7 @@ def _strip(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]]) -> Html:
             for i, (level, value) in enumerate(zip(levels[name], values, strict=True))
         ]
         rows += [tag("span", words), tag("div", *cells)]
-    return tag("div", *rows, tag("b", class_="rap-playhead"), class_="rap-health")
+    return tag("div", *rows, class_="rap-health")
 
 
 def health_sentence(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]], limits: MotionLimits) -> str:

@@ -54,6 +54,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
+    app.add_argument(
+        "--predict", choices=("at-once", "when-asked"), default="at-once", help="when a film's cameras are found"
+    )
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
     app.add_argument(
         "--state",

@@ -17,9 +17,11 @@ class Options:
         known_paths: what the checkpoint's estimates err by on clips of known cameras, where that has been measured.
         motion_limits: how the cameras of its training clips move, where that was written.
         default_steps: of a take, as the checkpoint has it.
+        predict_at_once: a film's cameras are found as soon as it has been read.
     """
 
     num_frames: int = NUM_FRAMES
     known_paths: KnownPaths | None = None
     motion_limits: MotionLimits | None = None
     default_steps: int | None = None
+    predict_at_once: bool = False

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rap.errors import InputError
 from ui.document import messages as msg
@@ -75,7 +76,8 @@ class Sessions:
     def without_page(self) -> Session:
         """A session for a program: nobody but its maker knows it, and its maker closes it."""
         folder_of = None if self._state is None else self._state.scratch
-        return Session(self.worker, self._geometry, self._hub, self._options, folder_of=folder_of)
+        options = replace(self._options, predict_at_once=False)  # a program says what it wants
+        return Session(self.worker, self._geometry, self._hub, options, folder_of=folder_of)
 
     def get(self, session_id: str) -> Session:
         """Raises SessionGone for an id that is not, or no longer, known."""

@@ -12,6 +12,7 @@ from ui.session import shelf
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import Effect, stop_all, together
 from ui.session.reducers.geometry import start_preview
+from ui.session.reducers.predictions import predict
 
 
 def fill_box(message: msg.BoxFilled, state: State, context: Context) -> Change:
@@ -42,6 +43,9 @@ def take_clip(message: msg.ClipRead, state: State, context: Context) -> Change:
     loaded = shelf.with_work(state, doc.with_clip(state.document, clip), geometry)
     words = shelf.brings_back(loaded)
     loaded = replace(loaded, box=box, notice=Notice("input", words) if words else None)
+    if context.options.predict_at_once and len(clip) > 1 and loaded.document.predicted is None:
+        loaded, start = predict(msg.Predict(), replace(loaded, job=None), context)
+        return loaded, together(stop_all(state, context), start)
     return _with_depth(loaded, stop_all(state, context), context)
 
 

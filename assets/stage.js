@@ -1,0 +1,61 @@
+// The stage: `js_on_load` of the switch over it (ui/page/stage_words.py). Clip, preview, take and comparison lie in one
+// place; <body data-rap-view> says which of them is seen (assets/app.css). Whatever is new comes to the front; a press on
+// the switch brings another. All that play follow the playhead of assets/timeline.js while it is moved.
+
+const VIEWS = { clip: "#rap-stage-clip", preview: "#rap-preview", take: "#rap-video", compare: "#rap-wipe" };
+const BEST_FIRST = ["take", "preview", "clip"];
+const OFF_BY_S = 0.2; // a picture that plays beside the path is set to it where it is farther off than this
+const shownAt = {}; // view -> address of what it showed when it was looked at last
+let view = "clip";
+
+const media = (name) => document.querySelector(`${VIEWS[name]} :is(video, img)`);
+const address = (name) => media(name)?.getAttribute("src") ?? media(name)?.querySelector("source")?.src ?? "";
+
+function look() {
+  let newest = null;
+  for (const name of Object.keys(VIEWS)) {
+    const now = address(name);
+    if (now !== (shownAt[name] ?? "")) {
+      shownAt[name] = now;
+      if (now) newest = name;
+    }
+  }
+  if (newest) view = newest;
+  else if (!shownAt[view]) view = BEST_FIRST.find((name) => shownAt[name]) ?? "clip";
+  draw();
+}
+
+function draw() {
+  document.body.dataset.rapView = view;
+  document.body.dataset.rapHas = Object.keys(VIEWS).filter((name) => shownAt[name]).join(" ");
+  for (const button of element.querySelectorAll("[data-view]")) {
+    button.disabled = !shownAt[button.dataset.view];
+    button.setAttribute("aria-pressed", String(button.dataset.view === view));
+  }
+}
+
+const swap = () => { document.body.dataset.rapLarge = document.body.dataset.rapLarge === "space" ? "picture" : "space"; };
+const full = () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.getElementById("rap-picture")?.requestFullscreen?.().catch(() => {});
+};
+
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.view) { view = button.dataset.view; draw(); }
+  else if (button?.id === "rap-swap") swap();
+  else if (button?.id === "rap-full") full();
+});
+document.addEventListener("rap-playhead", ({ detail: { frame, last, playing } }) => {
+  const video = media(view);
+  if (view === "compare" || !(video?.duration > 0)) return;
+  const at = ((frame + 0.5) / (last + 1)) * video.duration;
+  if (!playing) video.pause();
+  if (!playing || Math.abs(video.currentTime - at) > OFF_BY_S) video.currentTime = at;
+  if (playing && video.paused) video.play().catch(() => {});
+});
+// what the panels show may come and go at any time, and Gradio makes whole components anew
+new MutationObserver(look).observe(document.getElementById("rap-picture") ?? document.body, {
+  childList: true, subtree: true, attributes: true, attributeFilter: ["src"],
+});
+look();

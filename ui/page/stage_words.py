@@ -1,0 +1,70 @@
+"""What the stage shows of a clip before there is a path, and the switch between its views."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ui.page.html import Html, tag
+from ui.session.pictures import inline_jpeg, inline_mp4, strip_jpeg
+
+if TYPE_CHECKING:
+    from rap.data import Clip
+
+VIEWS = (
+    ("clip", "Clip", "what was given"),
+    ("preview", "Preview", "the path as its cameras see it, by geometry alone"),
+    ("take", "Take", "the video that was made along the path"),
+    ("compare", "A | B", "two takes in step, with a wipe between them"),
+)
+CORNERS = "M1 5 L1 1 L5 1 M9 1 L13 1 L13 5 M13 9 L13 13 L9 13 M5 13 L1 13 L1 9"
+PICTURE_HEIGHT_PX = 360  # half of what is sent: sharp displays
+
+
+def switch() -> Html:
+    """Which of the views is large; `assets/stage.js` offers those that there are."""
+    buttons = [
+        tag("button", words, type="button", class_="rap-view-button", data_view=view, title=title, disabled=True)
+        for view, words, title in VIEWS
+    ]
+    swap = tag(
+        "button", "⇄", type="button", id="rap-swap", title="picture and 3D view change places (X)",
+        aria_label="picture and 3D view change places",
+    )  # fmt: skip
+    corners = tag("svg", tag("path", d=CORNERS), viewBox="0 0 14 14", width=12, height=12, aria_hidden="true")
+    full = tag("button", corners, type="button", id="rap-full", title="full screen (F)", aria_label="full screen")
+    return tag("div", *buttons, tag("i"), swap, full, class_="rap-switch", role="group", aria_label="what is shown")
+
+
+def clip_picture(clip: Clip | None) -> Html:
+    """The clip, playing; a picture as it is; an invitation before there is one."""
+    if clip is None:
+        words = tag("b", "Give a film or a photograph"), tag("span", "see its cameras, move them, make the video again")
+        return tag("div", *words, class_="rap-invitation")
+    if len(clip) == 1:
+        return tag("img", alt=clip.name or "the picture", src=inline_jpeg(_still(clip)))
+    return tag(
+        "video", autoplay=True, loop=True, muted=True, playsinline=True, aria_label=clip.name or "the clip",
+        src=inline_mp4(_film(clip)),
+    )  # fmt: skip
+
+
+def _still(clip: Clip) -> bytes:
+    frames = clip.frames_u8 if clip.footage_u8 is None else clip.footage_u8
+    return strip_jpeg(frames, 1, PICTURE_HEIGHT_PX)
+
+
+def _film(clip: Clip) -> bytes:
+    """With the frames between the clip's own where it has them, at the speed it was filmed at."""
+    from rap.data import playback_fps, write_video
+
+    frames, fps = clip.frames_u8 if clip.footage_u8 is None else clip.footage_u8, clip.fps
+    if clip.film is not None:
+        frames, fps = clip.film.frames_u8, clip.fps * len(clip.film.frames_u8) / len(clip)
+    with tempfile.TemporaryDirectory(prefix="rap-clip-") as folder:
+        path = Path(folder) / "clip.mp4"
+        write_video(path, np.asarray(frames), playback_fps(fps))
+        return path.read_bytes()
