@@ -102,7 +102,7 @@ def test_what_is_typed_is_text(editor, tmp_path):
     page, own = editor.page, editor.page.evaluate(STRANGE)
     open_session(editor, tmp_path / "plain.zip")
     wait_until(lambda: len(editor.document.takes) == 2)
-    page.click("role=tab[name=Take]")
+    page.click("role=tab[name=Make]")
     page.wait_for_selector("#rap-take-name input:enabled, #rap-take-name textarea:enabled")
     page.fill("#rap-take-name input, #rap-take-name textarea", SHORT)
     page.keyboard.press("Enter")

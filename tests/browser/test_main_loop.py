@@ -206,7 +206,7 @@ def nothing_is_cut_off(page, name, size, shot):
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], tab.inner_text()
         shot(f"{name}-tab-{number}")
     viewport = page.locator("#rap-viewport").bounding_box()
-    assert viewport is not None and viewport["width"] > 0.4 * size[0]
+    assert viewport is not None and viewport["width"] > 0.25 * size[0]
     tools = page.locator(".rap-toolbar > *").all()
     boxes = [box for tool in tools if (box := tool.bounding_box()) is not None]
     assert len(boxes) > 5 and max(box["x"] + box["width"] for box in boxes) <= size[0]

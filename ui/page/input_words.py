@@ -38,8 +38,9 @@ def clip_card(clip: Clip | None) -> Html:
         facts = f"1 image · {w} × {h} px"
     if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
-    lines = [fact(clip.name or "clip", facts), *map(note, clip.notes)]
-    return together(strip_image(clip.frames_u8, "frames of the clip"), *lines)
+    told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
+    line = fact(clip.name or "clip", facts)
+    return together(strip_image(clip.frames_u8, "frames of the clip"), line, told if clip.notes else None)
 
 
 def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> Html:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
@@ -274,7 +276,8 @@ def in_short(report: RefinementReport) -> str:
     if report.verdict != "refined":
         return report.reason
     before, after = report.residual_before_px, report.residual_after_px
-    said = f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px, {before:.2f} px before."
+    fitted_before = f", {before:.2f} px before" if np.isfinite(before) else ""
+    said = f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px{fitted_before}."
     if report.weak_joints:
         before_it, after_it = report.weak_joints[0]
         said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there. "
