@@ -58,7 +58,7 @@ def test_what_a_session_file_says_is_text(editor, tmp_path):
     open_session(editor, tmp_path / "hostile.zip")
     page.wait_for_function("document.querySelector('#rap-clip').innerText.includes('window.fired')")
     assert HOSTILE in editor.text("rap-clip")
-    for tab, place in (("Verify", "rap-followed"), ("Compare", "rap-compare-tab"), ("Take", "rap-takes")):
+    for tab, place in (("Verify", "rap-followed"), ("Compare", "rap-compare-tab"), ("Make", "rap-takes")):
         page.click(f"role=tab[name={tab}]")
         page.wait_for_timeout(300)
         if tab == "Compare":

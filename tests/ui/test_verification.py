@@ -170,6 +170,18 @@ def test_what_is_said_of_a_measured_path() -> None:
     assert "97% fit." in said and "Not measured" not in said
     said = words.verdict(failed, KNOWN)
     assert "Not measured: Too few &lt;points&gt;" in said and "beside the geometry preview" in said
+    assert "could not be measured" in words.followed_badge(failed)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "kind", "words_"),
+    [(8.0, "fresh", "follows (0.5°"), (48.0, "stale", "roughly follows (3.0°"), (160.0, "failed", "does not follow")],
+)
+def test_a_take_gets_a_word_and_only_what_follows_is_green(degrees, kind, words_) -> None:
+    of_model = verified(1, ARC, turned(ARC, 5, 16.0))
+    measured = replace(verified(1, ARC, turned(ARC, 5, degrees)), estimated=of_model)
+    badge = words.followed_badge(doc.with_verification(with_take(), measured))
+    assert f"rap-{kind}" in badge and words_ in badge
 
 
 def test_known_paths_lie_beside_the_weights(tmp_path) -> None:

@@ -139,7 +139,7 @@ def take_caption(document: Document) -> Html:
         duration(take.seconds),
     ]
     mark = tag("span", take.stamp[:8], class_="rap-note", title="hash of clip, path, seed and settings")
-    state = badge("fresh", "made along this path")
+    state = badge("plain", "made along this path")
     if document.is_stale(take):
         state = badge("stale", "stale: the path has changed since")
     return together(tag("div", " · ".join(facts), class_="rap-fact"), state, " ", mark)

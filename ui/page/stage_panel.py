@@ -14,8 +14,9 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page import stage_words
-from ui.page.html import markup
+from ui.page.html import markup, together
 from ui.page.parts import Events, Part, button_part, html_box, picked
+from ui.page.verify_words import followed_badge
 
 if TYPE_CHECKING:
     from ui.document.state import PreviewClip
@@ -52,7 +53,7 @@ class StagePanel:
             Part(self.preview, _preview_values, words.preview_video),
             Part(self.preview_line, _preview_words, markup),
             Part(self.video, lambda s: (s.state.document.take,), _video),
-            Part(self.caption, lambda s: (words.take_caption(s.state.document),), markup),
+            Part(self.caption, _caption_words, markup),
         )
 
     def wire(self, events: Events) -> None:
@@ -157,6 +158,11 @@ def delete_take(session: Session) -> None:
     take = session.state.document.take
     if take is not None:
         session.dispatch(msg.DeleteTake(take.number))
+
+
+def _caption_words(session: Session) -> tuple[str]:
+    document = session.state.document
+    return (together(words.take_caption(document), " ", followed_badge(document)),)
 
 
 def _preview_values(session: Session) -> tuple[PreviewClip | None]:

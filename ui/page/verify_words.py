@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from ui.page.common_words import ButtonLook, duration
-from ui.page.html import NOTHING, Html, fact, note, tag, together
+from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 
 if TYPE_CHECKING:
     from ui.document.document import Document
     from ui.document.state import JobStatus
     from ui.document.verification import KnownPaths, Verification
 
+FOLLOWS, ROUGHLY = (1.5, 0.10), (5.0, 0.30)
+"""Means over frames, rotation in degrees and position in parts of the path: up to these a take follows, or roughly."""
 STRIP_SIZE = (300, 46)  # width and height of a chart, in the units of its view box
 
 
@@ -53,6 +55,21 @@ def verdict(document: Document, known: KnownPaths | None) -> Html:
     return together(
         fact(name, f"{sentence}, {by} · {duration(found.seconds)}"), reason, _table(take.number, found, known)
     )
+
+
+def followed_badge(document: Document) -> Html:
+    """Whether the video on show followed its path, as measured in it: a word, and how far off it is."""
+    found = document.verification
+    if found is None or document.take is None:
+        return NOTHING
+    if not found.by_tracks:
+        return badge("plain", "whether it follows could not be measured")
+    turn, shift = _means(found)
+    off = f"{turn:.1f}°, {shift:.0%} of the path"
+    for kind, words, limits in (("fresh", "follows", FOLLOWS), ("stale", "roughly follows", ROUGHLY)):
+        if turn <= limits[0] and shift <= limits[1]:
+            return badge(kind, f"{words} ({off})")
+    return badge("failed", f"does not follow ({off})")
 
 
 def _table(number: int, found: Verification, known: KnownPaths | None) -> Html:

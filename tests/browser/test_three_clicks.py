@@ -1,11 +1,17 @@
-"""From a photograph to a video of an arc in three clicks, with the geometry that people get; the model is not asked."""
+"""From a cold page to a video of an arc in three clicks, of a photograph and of a film, with the geometry that people get.
+
+The model's answers are made up, as in `test_editor.py`; of a photograph it is not asked.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from editor_harness import Editor, wait_for_video
 from PIL import Image
 
+from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,12 +27,48 @@ def photograph(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def at_once(running, monkeypatch):
+    """A film's cameras are found as soon as it has been read, as where nobody says otherwise."""
+    sessions = running.sessions.result()
+    monkeypatch.setattr(sessions, "_options", replace(sessions._options, predict_at_once=True))
+    return running
+
+
+def choose(page, path):
+    with page.expect_file_chooser() as chooser:
+        page.click("#rap-files button[aria-label='Click to upload or drop files']")
+    chooser.value.set_files(str(path))
+
+
+def test_three_clicks_from_a_film_to_an_arc(at_once, page, tmp_path, shot):
+    film = tmp_path / "room.mp4"
+    write_video(film, render_clips(7, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0)
+    editor = Editor(page, at_once, unfolded=False)
+    page.evaluate(COUNT_CLICKS)
+    choose(page, film)
+    page.wait_for_selector("#rap-stage-clip video", timeout=SLOW_MS)
+    page.wait_for_selector("#rap-verdict .rap-badge", timeout=SLOW_MS)
+    page.click("[data-move='arc-left']")
+    page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2", timeout=SLOW_MS)
+    page.wait_for_selector("[data-view='preview'][aria-pressed='true']")
+    editor.press("rap-regenerate")
+    page.wait_for_selector("[data-view='take'][aria-pressed='true']", timeout=SLOW_MS)
+    wait_for_video(page)
+    assert page.evaluate("clicks") == 3
+    page.click("[data-view='clip']")
+    page.wait_for_selector("#rap-stage-clip video")
+    assert not page.is_visible("#rap-video")
+    page.keyboard.press("x")
+    wide = "document.querySelector('#rap-space').offsetWidth > document.querySelector('#rap-picture').offsetWidth"
+    page.wait_for_function(wide)
+    shot("film")
+
+
 def test_three_clicks_from_a_photograph_to_an_arc(running, page, photograph, shot):
     editor = Editor(page, running, unfolded=False)
     page.evaluate(COUNT_CLICKS)
-    with page.expect_file_chooser() as chooser:
-        page.click("#rap-files button[aria-label='Click to upload or drop files']")  # the first: choose the file
-    chooser.value.set_files(str(photograph))
+    choose(page, photograph)
     page.wait_for_selector("#rap-hint .rap-aside:has-text('to walk into the picture')", timeout=SLOW_MS)
     page.click("[data-move='arc-left']")
     page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2", timeout=SLOW_MS)
