@@ -34,7 +34,10 @@ function draw() {
   }
 }
 
-const swap = () => { document.body.dataset.rapLarge = document.body.dataset.rapLarge === "space" ? "picture" : "space"; };
+const swap = () => {
+  const panes = document.getElementById("rap-panes");
+  panes.dataset.large = panes.dataset.large === "space" ? "picture" : "space";
+};
 const full = () => {
   if (document.fullscreenElement) document.exitFullscreen();
   else document.getElementById("rap-picture")?.requestFullscreen?.().catch(() => {});

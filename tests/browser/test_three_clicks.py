@@ -1,4 +1,4 @@
-"""From a cold page to a video of an arc in three clicks, of a photograph and of a film, with the geometry that people get.
+"""From a cold page to a video of an arc in three clicks, of a photograph and of a film, by the geometry people get.
 
 The model's answers are made up, as in `test_editor.py`; of a photograph it is not asked.
 """
