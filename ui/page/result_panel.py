@@ -10,7 +10,8 @@ import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 
-from rap.limits import GUIDANCE, SEED, STEPS, TEMPERATURE
+from rap.config import DEFAULT_TAKE_SIDE
+from rap.limits import GUIDANCE, PATH_FRAMES, SEED, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ui.document.state import PreviewClip
     from ui.session.session import Session
 
+
+SIDES = (320, 640, 1280)  # long sides that are offered, beside what was given's own
 
 PICK_TAKE = """
 element.addEventListener("click", (event) => {
@@ -56,6 +59,9 @@ class ResultPanel:
     seed: gr.Number
     guidance: gr.Number
     temperature: gr.Number
+    side: gr.Dropdown
+    frames: gr.Number
+    fps: gr.Number
     use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
@@ -81,13 +87,15 @@ class ResultPanel:
             Part(self.steps, lambda s: (), self._initial_steps),
             Part(self.guidance, lambda s: (), _no_number),
             Part(self.temperature, lambda s: (), _no_number),
+            Part(self.frames, lambda s: (), _no_number),
+            Part(self.fps, lambda s: (), _no_number),
             button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the column."""
-        settings = [self.steps, self.seed, self.guidance, self.temperature]
+        settings = [self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps]
         events.on(self.regenerate.click, regenerate, settings)
         events.on_pick(self.takes.select, show_take)
         for event in (self.name.submit, self.name.blur):
@@ -124,6 +132,19 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             elem_id="rap-temperature", elem_classes="rap-inline",
         )  # fmt: skip
         use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
+    with gr.Row(elem_classes="rap-pair"):
+        side = gr.Dropdown(
+            [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
+            label="Size", min_width=80, elem_id="rap-side", elem_classes="rap-inline",
+        )  # fmt: skip
+        frames = gr.Number(
+            None, label="Frames", placeholder="path's", precision=0, minimum=0, maximum=PATH_FRAMES.value,
+            min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
+        )  # fmt: skip
+        fps = gr.Number(
+            None, label="Rate", placeholder="auto", minimum=0, maximum=TAKE_FPS.value, min_width=70, elem_id="rap-fps",
+            elem_classes="rap-inline",
+        )  # fmt: skip
     cost = html_box(elem_id="rap-cost")
     with gr.Row(elem_classes="rap-pair"):
         regenerate = gr.Button(
@@ -156,7 +177,7 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         delete = gr.Button("Delete (no take)", size="sm", interactive=False, min_width=60, elem_id="rap-delete")
     return ResultPanel(
         video, caption, preview, preview_line, takes, name, star, reload, delete, vary_button, vary_by, progress,
-        notice, steps_box, seed_box, guidance, temperature, use_geometry, cost,
+        notice, steps_box, seed_box, guidance, temperature, side, frames, fps, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
@@ -172,10 +193,17 @@ def vary(session: Session, kind: Any, *settings: float | None) -> None:
 
 
 def _settings(
-    steps: float | None, seed: float | None, guidance: float | None, temperature: float | None
-) -> tuple[int | None, int, float | None, float | None]:
+    steps: float | None,
+    seed: float | None,
+    guidance: float | None,
+    temperature: float | None,
+    side: int | None = None,
+    frames: float | None = None,
+    fps: float | None = None,
+) -> tuple[int | None, int, float | None, float | None, int, int | None, float | None]:
     """Of the fields; empty ones, no steps and no guidance are the checkpoint's own, no noise is none."""
-    return int(steps) if steps else None, int(seed or 0), guidance or None, temperature
+    shape = int(side or DEFAULT_TAKE_SIDE), int(frames) if frames else None, fps or None
+    return int(steps) if steps else None, int(seed or 0), guidance or None, temperature, *shape
 
 
 def show_take(session: Session, data: Any) -> None:
