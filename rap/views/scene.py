@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, embedded_monocular_depth, fov_y_of
-from rap.views.warp import Warp, warp
+from rap.views.warp import Warp, camera_distance, warp
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
@@ -47,6 +48,9 @@ HOLE_COLOURS = (52, 68)
 HOLE_CHECK_PX = 8
 
 CLEARANCE_POINTS = 20_000
+
+MOVED = 0.1
+"""Distance of neighbouring lifted frames, as `warp.camera_distance` has it, from which the camera is what changes."""
 
 MIN_POINTS = 12
 """Fewer well-seen points say nothing of the depth of a scene."""
@@ -105,11 +109,14 @@ class Scene:
         """
         path = trajectory.resized(size or preview_size(trajectory.image_size))
         if self.layers is None:
-            return self._warped(path, self._in_world(path))
+            return self._warped(path, self._in_world(path), path.source)
         T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
         return self.layers.render(T_picture_world @ self._in_world(path), path.intrinsics, path.image_size)
 
-    def _warped(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], with_mix: bool = False) -> Warp:
+    def _warped(
+        self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], anchor: int, with_mix: bool = False
+    ) -> Warp:
+        """What cameras see of the lifted frames; `anchor` is the clip's frame whose moment they show."""
         return warp(
             self.frames,
             self.depth.inverse_depth,
@@ -121,7 +128,19 @@ class Scene:
             confidence=self.depth.confidence,
             network=embedded_blend_network(str(self.frames.device)) if self._has_depth else None,
             with_mix=with_mix,
+            farther=self._later(anchor),
         )
+
+    def _later(self, anchor: int) -> Float[np.ndarray, " S"]:
+        """By how much lifted frames count as farther the longer they were taken before or after a frame of the clip:
+        where the camera hardly moved all are equally near, and whatever moves would be seen in all places at once."""
+        Ts = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        if len(Ts) < 2:
+            return np.zeros(len(Ts))
+        median = float(self.depth.inverse_depth.median())
+        step = float(np.median([camera_distance(a[None], b[None], median)[0, 0] for a, b in pairwise(Ts)]))
+        at = np.abs(np.asarray(self.source_indices) - anchor)
+        return max(0.0, MOVED - step) * at / max(1, at[at > 0].min())
 
     def _in_world(self, trajectory: Trajectory, source: int | None = None) -> Float[np.ndarray, "T 4 4"]:
         """Poses of a path, whose world is a frame of the clip, in the world of the scene.
@@ -147,7 +166,7 @@ class Scene:
         """
         if self.layers is None:
             path = self._whole(trajectory, preview_size(self.clip.full_size))
-            return shown_with_holes(self._warped(path, self._in_world(trajectory)))
+            return shown_with_holes(self._warped(path, self._in_world(trajectory), trajectory.source))
         rendered = self.render(trajectory, size or preview_size(trajectory.image_size, max(self.frames.shape[-2:])))
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
@@ -170,7 +189,7 @@ class Scene:
         Ts_world_camera = self._in_world(along, trajectory.source)
         if self.layers is None:
             size = self.take_size(side)
-            yield from self._walk_film(self._whole(along, size), Ts_world_camera, content)
+            yield from self._walk_film(self._whole(along, size), Ts_world_camera, trajectory.source, content)
             return
         path = along.resized(preview_size(trajectory.image_size, min(side, LAYERS_SIDE)))
         T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
@@ -183,10 +202,14 @@ class Scene:
         return trajectory.resized(size) if self.layers is not None else self._whole(trajectory, size)
 
     def _walk_film(
-        self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], content: Content | None
+        self,
+        path: Trajectory,
+        Ts_world_camera: Float[np.ndarray, "T 4 4"],
+        anchor: int,
+        content: Content | None,
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         small = path.resized(preview_size(path.image_size))
-        coarse = Coarse.of(self._warped(small, Ts_world_camera, with_mix=True))
+        coarse = Coarse.of(self._warped(small, Ts_world_camera, anchor, with_mix=True))
         if content is not None:
             coarse = coarse.showing(content)
         size = path.image_size

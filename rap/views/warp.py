@@ -170,6 +170,7 @@ def warp(
     nearest: int = REGISTERED,
     network: Blending | None = None,
     with_mix: bool = False,
+    farther: Float[np.ndarray, " S"] | None = None,
 ) -> Warp:
     """What the target cameras see of the sources.
 
@@ -184,6 +185,8 @@ def warp(
         network: what makes the colours (`rap.views.blend_network`), on the frames' device; it knows the nearest
             REGISTERED sources. None is their weighed mean, with holes filled smoothly.
         with_mix: tell how the colours were mixed.
+        farther: by how much each source counts as farther from all targets than its camera is, near by and, in
+            proportion, far away.
 
     Raises:
         ValueError: shapes that do not agree, an empty size, nearest < 1.
@@ -198,6 +201,8 @@ def warp(
     sureness = torch.ones_like(depth) if confidence is None else confidence.clamp(0, 1)
     median = _median_inverse_depth(depth)
     distance = camera_distance(Ts_world_target, Ts_world_source, median)
+    if farther is not None:
+        distance = distance * (1 + farther / DISTANCE_FLOOR) + farther
     order = np.argsort(distance, axis=1, kind="stable")[:, :nearest]
     distance = np.take_along_axis(distance, order, axis=1)
     zoom = float(np.median(target_intrinsics[:, :2]) / np.median(source_intrinsics[:, :2]))
