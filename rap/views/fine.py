@@ -54,6 +54,7 @@ TOKEN_PX = 16
 """Pixels of the model's frames that one of its tokens makes."""
 
 WORKERS = min(4, os.cpu_count() or 1)  # frames at a time; each holds some twenty floats a pixel
+AS_LARGE, FINER = 0.95, 1.5  # of sources: taken as they are from there, else this much finer than targets
 LITTLE = 0.004  # shares below this change no colour
 
 
@@ -336,9 +337,17 @@ def _asked(
 
 
 def to_size(frame_u8: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """A frame no finer than targets of (H, W) show it: sampling a finer one would alias."""
+    """A frame without what targets of (H, W) are too coarse to show, which would alias.
+
+    It is smoothed and keeps more pixels than they have, where it has them: reduced to their own, it would be sharp
+    where pixel falls on pixel, as in the first frame of a path, and softer everywhere else.
+    """
     h, w = frame_u8.shape[:2]
     scale = max(size) / max(h, w)
-    if scale > 0.9:
+    if scale > AS_LARGE:
         return frame_u8
-    return cv2.resize(frame_u8, (round(w * scale), round(h * scale)), interpolation=cv2.INTER_AREA)
+    if scale < 1 / FINER:
+        scale = 1 / FINER
+        reduced = round(max(1, w * FINER * max(size) / max(h, w))), round(max(1, h * FINER * max(size) / max(h, w)))
+        frame_u8 = cv2.resize(frame_u8, reduced, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(frame_u8, (0, 0), 0.5 * (1 / scale**2 - 1) ** 0.5)

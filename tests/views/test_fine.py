@@ -164,10 +164,12 @@ def test_frames_come_in_order_and_can_be_left_early():
     frames.close()
 
 
-def test_frames_finer_than_a_take_are_reduced():
-    frame = np.zeros((100, 200, 3), np.uint8)
-    assert to_size(frame, (50, 100)).shape == (50, 100, 3)
-    assert to_size(frame, (100, 200)) is frame and to_size(frame, (300, 600)) is frame
+def test_frames_finer_than_a_take_are_smoothed_and_not_kept_finer_than_they_serve():
+    frame = (np.indices((120, 240)).sum(axis=0) % 2 * 255).astype(np.uint8)[..., None].repeat(3, axis=-1)
+    assert to_size(frame, (30, 60)).shape == (45, 90, 3)
+    between = to_size(frame, (90, 180))
+    assert between.shape == frame.shape and between.std() < 0.6 * frame.std(), "a pattern of single pixels is too fine"
+    assert to_size(frame, (120, 240)) is frame and to_size(frame, (300, 600)) is frame
 
 
 def test_a_path_in_more_frames_lasts_as_long():
