@@ -14,7 +14,8 @@ machine's.
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
-own (`rap.bench.geometry`). So does `rap bench picture`, depth and lens of one picture. `session` and `drag` run
+own (`rap.bench.geometry`). So do `rap bench picture`, depth and lens of one picture, and `rap bench take`, takes of
+films. `session` and `drag` run
 programs of the folder benchmarks/, which an installed package lacks: they want a checkout.
 """
 
@@ -65,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         from rap.bench.picture import main as measure_picture
 
         return measure_picture(argv[1:])
+    if argv[:1] == ["take"]:
+        from rap.bench.take import main as measure_take
+
+        return measure_take(argv[1:])
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []
