@@ -148,8 +148,9 @@ def _stages(scene: Scene, path: Trajectory, size: tuple[int, int], frames: int, 
 
 def _remap_s(frames_u8: UInt8[np.ndarray, "T H W 3"]) -> float:
     """Seconds of one bilinear look-up for each pixel."""
-    y, x = np.indices(frames_u8.shape[1:3])
-    x, y = np.array(x + 0.3 + 2 * np.sin(y / 40), dtype=np.float32), np.array(y + 0.6, dtype=np.float32)
+    h, w = frames_u8.shape[1:3]
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    x, y = (x + 0.3 + 2 * np.sin(y / 40)).astype(np.float32), (y + 0.6).astype(np.float32)
     return min(_timed(lambda: [cv2.remap(frame, x, y, cv2.INTER_LINEAR) for frame in frames_u8])[0] for _ in range(3))
 
 
