@@ -18,6 +18,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -29,6 +30,8 @@ from rap.data import Clip, load_clip
 from rap.geometry import Trajectory, intrinsics_from_fov
 from rap.views.fine import FineSources, to_size
 from rap.views.scene import Scene, build_scene, refine
+
+Result = TypeVar("Result")
 
 FOV_Y_RAD = float(np.radians(55))
 """Where the lens is not known the search for it begins here."""
@@ -145,12 +148,13 @@ def _stages(scene: Scene, path: Trajectory, size: tuple[int, int], frames: int, 
 
 def _remap_s(frames_u8: UInt8[np.ndarray, "T H W 3"]) -> float:
     """Seconds of one bilinear look-up for each pixel."""
-    y, x = np.indices(frames_u8.shape[1:3], np.float32)
-    x, y = x + 0.3 + 2 * np.sin(y / 40), y + 0.6
+    h, w = frames_u8.shape[1:3]
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    x, y = (x + 0.3 + 2 * np.sin(y / 40)).astype(np.float32), (y + 0.6).astype(np.float32)
     return min(_timed(lambda: [cv2.remap(frame, x, y, cv2.INTER_LINEAR) for frame in frames_u8])[0] for _ in range(3))
 
 
-def _timed(work: Callable) -> tuple[float, object]:
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
     started = time.process_time()
     result = work()
     return time.process_time() - started, result

@@ -122,7 +122,8 @@ def _encode(partial: Path, frames_u8: np.ndarray, fps: float, kind: FilmKind, cr
             context.color_range = LIMITED_RANGE
         for frame in frames_u8:
             even = np.pad(frame, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge") if any(odd) else frame
-            container.mux(stream.encode(VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")))
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+            container.mux(stream.encode(picture))  # pyright: ignore[reportArgumentType]  # the stream is a video stream
         container.mux(stream.encode())
 
 

@@ -237,6 +237,7 @@ def _continued(inverse_depth: Float32[np.ndarray, "h w"], mask: Bool[np.ndarray,
     _, labels = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
+    labels = np.asarray(labels, np.int64)
     values = np.zeros(labels.max() + 1, np.float32)
     values[labels[mask]] = inverse_depth[mask]
     return values[labels]
@@ -274,7 +275,7 @@ def _sharpened(
     frame_size = sources.frames_u8[0].shape[:2]
     sides = [_asked(x, y, value[at], (near - far)[at], pairs, own, frame_size, weights) for value in (near, far)]
     speaks = _agreed((sides[0].support - sides[1].support) / weights.sum(), rows, columns, depth.shape)
-    total = sum(share[rows, columns] for share in shares)
+    total = np.sum([share[rows, columns] for share in shares], axis=0)
     support = np.where(speaks > 0, sides[0].support, sides[1].support)
     found = (np.abs(speaks) > UNDECIDED) & (support > UNDECIDED * weights.sum())
     rows, columns, is_near, support = rows[found], columns[found], speaks[found] > 0, support[found]

@@ -221,12 +221,13 @@ def warp(
 
 def _joined(parts: list[Warp]) -> Warp:
     """Targets that were made one after the other, together."""
-    whole = (torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Warp) if f.name != "mix")
+    names = [field.name for field in fields(Warp) if field.name != "mix"]
+    whole = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
     mixes = [part.mix for part in parts if part.mix is not None]
     if not mixes:
-        return Warp(*whole)
-    index = np.concatenate([mix.index for mix in mixes])
-    return Warp(*whole, Mix(index, torch.cat([m.shares for m in mixes]), torch.cat([m.rest for m in mixes])))
+        return Warp(**whole)  # pyright: ignore[reportArgumentType]  # the mix is not among the names
+    shares, rest = (torch.cat([getattr(mix, name) for mix in mixes]) for name in ("shares", "rest"))
+    return Warp(**whole, mix=Mix(np.concatenate([mix.index for mix in mixes]), shares, rest))
 
 
 def camera_distance(

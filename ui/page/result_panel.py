@@ -143,7 +143,7 @@ def _settings(
     seed: float | None,
     guidance: float | None,
     temperature: float | None,
-    side: int | None = None,
+    side: float | None = None,
     frames: float | None = None,
     fps: float | None = None,
 ) -> tuple[int | None, int, float | None, float | None, int, int | None, float | None]:
