@@ -141,6 +141,7 @@ class GeometryJob:
     basis: Basis
     phase: Literal["queued", "running"] = "queued"
     place: int = 0
+    share: float = 0.0  # that is done, where it is counted
 
 
 @dataclass(frozen=True, eq=False)
