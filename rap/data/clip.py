@@ -111,6 +111,7 @@ class Clip:
         exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
             35 mm focal length and all agree; None otherwise, and for videos.
         film: the frames with those between them, where they were asked for and there are any.
+        upload_frames: how many frames the upload has, as far as that was met or is claimed; 0 for frames made here.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -124,6 +125,7 @@ class Clip:
     footage_u8: UInt8[np.ndarray, "T H W 3"] | None = None
     exif_fov_y_rad: float | None = None
     film: Film | None = None
+    upload_frames: int = 0
 
     def __post_init__(self) -> None:
         frames = _checked(self.frames_u8, "frames_u8")
@@ -512,6 +514,7 @@ def _clip(
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
         film=_film(kept) if len(kept) > len(set(indices)) else None,
+        upload_frames=source.count if count is None else count,
     )
 
 

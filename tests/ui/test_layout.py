@@ -178,7 +178,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
     given = {"rap-clip", "rap-stage-clip", "rap-moves", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
-    assert shown == given | {"rap-fov", "rap-save"}
+    assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
     path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}

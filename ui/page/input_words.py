@@ -30,6 +30,9 @@ def clip_card(clip: Clip | None) -> Html:
     if count == 1:
         h, w = clip.upload_size or clip.image_size
         facts = f"1 image · {w} × {h} px"
+    if len(set(clip.frame_indices)) > 1:
+        spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
+        facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
     if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
