@@ -203,8 +203,8 @@ def _with_points(
         reason += f" Frames {list(lost)} could not be tied to the others and stand between or beside their neighbours."
     joints = best.joints_of(best.tied & (best.shares >= MIN_FRAME_SHARE))
     weak = _asked_joints(joints.weak_frames, keys.frames, at)
-    reason += joint_words([f"{i} and {j}" for i, j in weak])
-    report = report_of("refined", reason, best, keys.lens, start, best.bundle, lost, weak)
+    words = joint_words([f"{i} and {j}" for i, j in weak])
+    report = report_of("refined", reason, best, keys.lens, start, best.bundle, lost, weak, words)
     return Refinement(trajectory, report, points, evidence)
 
 

@@ -22,6 +22,7 @@ from rap.metrics import pose_errors
 Verdict = Literal["good", "doubtful", "failed"]
 
 GOOD_AGREEMENT = 0.75  # AUC@30 of the path against the half that agrees less
+SURE_AGREEMENT = 0.9
 FAILED_AGREEMENT = 0.35
 LEAST_KNOWN = 0.5  # of the path's frames, in a half that can be compared with it
 FITTING_WELL = 0.85  # of the observations fit, mean over frames: where nothing can be compared, that has to do
@@ -94,7 +95,8 @@ def judged(found: Agreement, fitting: float, sound_pairs: float, lost: float) ->
     if lost > LOST_SHARE or found.auc30 < FAILED_AGREEMENT:
         return Judgement("failed", found.error_deg)
     agreed = found.auc30 >= GOOD_AGREEMENT if found.is_known else fitting >= FITTING_WELL
-    if agreed and sound_pairs == 1 and lost == 0:
+    holds = sound_pairs == 1 or found.auc30 >= SURE_AGREEMENT  # a joint that two paths have alike is right
+    if agreed and holds and lost == 0:
         return Judgement("good", found.error_deg)
     return Judgement("doubtful", found.error_deg)
 

@@ -453,7 +453,7 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candida
     if lost:
         reason += f" Frames {list(lost)} could not be tied to the others and keep their given motion to the nearest."
     joints = best.joints_of(placed)
-    report = report_of("refined", reason + _weak_words(joints), best, lens, start, bundle, lost, joints.weak_frames)
+    report = report_of("refined", reason, best, lens, start, bundle, lost, joints.weak_frames, _weak_words(joints))
     return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
 
 
@@ -499,22 +499,27 @@ def report_of(
     bundle: Bundle,
     lost: tuple[int, ...] = (),
     weak_joints: tuple[tuple[int, int], ...] = (),
+    joint_words: str = "",
 ) -> RefinementReport:
     """What is told of a path, its verdict with it.
 
     Args:
         lost, weak_joints: in frames of the `start`.
+        joint_words: what is said of the joints, unless the path is good: found twice, it holds across them, too.
     """
     change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1])) - np.mean(np.log(start.intrinsics[:, 1]))))
     after_px = float(np.median(bundle.residual_px))
     tracks = best.tracks
     judgement = _judged(outcome, best, len(lost) / len(start))
+    if judgement.verdict == "good":
+        weak_joints, joint_words = (), ""
     interval = None
     if best.lens_curve is not None and lens.focal == "shared" and outcome == "refined":
         interval = best.lens_curve.interval_rad
+    reason += joint_words + lens_words(interval)
     return RefinementReport(
-        outcome, reason + lens_words(interval), best.start, lens.source, best.before_px, after_px, len(tracks),
-        tracks.num_points, change, 0.0, weak_joints, lost, judgement.verdict, judgement.error_deg, interval,
+        outcome, reason, best.start, lens.source, best.before_px, after_px, len(tracks), tracks.num_points, change, 0.0,
+        weak_joints, lost, judgement.verdict, judgement.error_deg, interval,
     )  # fmt: skip
 
 

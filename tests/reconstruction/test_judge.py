@@ -55,7 +55,8 @@ def test_halves_that_know_few_of_the_frames_tell_nothing():
     "found, fitting, sound, lost, verdict",
     [
         (Agreement(0.9, 1.0), 0.7, 1.0, 0.0, "good"),
-        (Agreement(0.9, 1.0), 0.7, 0.8, 0.0, "doubtful"),  # a weak joint
+        (Agreement(0.85, 1.0), 0.7, 0.8, 0.0, "doubtful"),  # a weak joint
+        (Agreement(0.95, 1.0), 0.7, 0.8, 0.0, "good"),  # which two paths have alike
         (Agreement(0.9, 1.0), 0.7, 1.0, 0.1, "doubtful"),  # a frame that nothing ties
         (Agreement(0.9, 1.0), 0.7, 1.0, 0.6, "failed"),
         (Agreement(0.5, 9.0), 0.9, 1.0, 0.0, "doubtful"),
