@@ -1,10 +1,9 @@
 """The app among strangers: honest clients and hostile ones for some minutes, and what they leave behind (`soak.py`).
 
 The app runs as its users start it, with the embedded model, in a process of its own; it is watched from outside through
-Linux's /proc. "Start" is after one round of every honest client and the time that closed pages, and answers that nobody
-fetched, are kept in memory; "end" is the same time after the last client has gone. Kept by design, and counted apart:
-takes of closed pages for a day (`kept`), uploads and answers of the API for an hour (`stored`); when the app ends, the
-latter must go with it.
+Linux's /proc. "Start" is after one round of every honest client and the time that closed pages are kept in memory;
+"end" is the same time after the last client has gone. Kept by design, and counted apart: takes of closed pages for a
+day (`kept`), uploads and answers of the API for an hour (`stored`); when the app ends, the latter must go with it.
 """
 
 from __future__ import annotations
@@ -25,13 +24,10 @@ from typing import Any
 import soak_clients
 from app_process import App, running  # found where soak_clients has put the tests' helpers
 
-from rap import limits
-from ui.serve.leftovers import SWEEP_S
-
 GROWTH_LIMIT = 0.10
 EVERY_S = 5.0
 FORGOTTEN_S = 90.0  # a page is, 60 s after it was closed, looked at every 5; the rest is for a busy machine
-SETTLE_S = limits.ANSWER_SECONDS.value + 2 * SWEEP_S
+SETTLE_S = 5.0
 LONGEST_ROUND_S = 900.0  # of an honest client that waits for each job as long as it may
 HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -95,7 +91,7 @@ def _among_strangers(
 
 
 def _wait_until_forgotten(folder: Path) -> None:
-    """Until no page has a folder among the running app's, and as long as answers wait to be fetched."""
+    """Until no page has a folder among the running app's, and a little longer."""
     end = time.monotonic() + FORGOTTEN_S
     while time.monotonic() < end and any(path.is_dir() for path in folder.glob("state/rap-app-*/*")):
         time.sleep(1.0)

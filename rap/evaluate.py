@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from rap.errors import InputError
 from rap.geometry import Trajectory
 from rap.pipeline import RaPPipeline
 from rap.views.hints import plane_hints
-from rap.views.scene import build_scene, followed_path, refine
+from rap.views.scene import build_scene, followed_path, measured, refine
 
 EXAMPLES = ASSETS / "examples"
 
@@ -128,7 +129,7 @@ def _refined(clip: Clip, found: Trajectory, truth: Trajectory, name: str) -> dic
     fitted = refinement.trajectory
     row = {f"{name}_{k}": v for k, v in _pose(fitted.Ts_world_camera, truth).items()}
     row[f"{name}_focal_error_percent"] = 100 * abs(fitted.intrinsics[0, 1] / truth.intrinsics[0, 1] - 1)
-    row[f"{name}_share"] = float(refinement.report.verdict == "refined")
+    row[f"{name}_share"] = float(refinement.report.outcome == "refined")
     return row
 
 
@@ -162,7 +163,14 @@ def _groups(args: argparse.Namespace) -> Iterator[tuple[str, list[Clip]]]:
     if args.shards is not None:
         yield "synthetic", list(_synthetic(args.shards, args.count, args.seed))
     for folder in args.clips:
-        yield folder.parent.name if folder.name == "frames" else folder.name, list(windows(folder, args.stride))
+        yield folder.parent.name if folder.name == "frames" else folder.name, list(_real(folder, args.stride))
+
+
+def _real(folder: Path, stride: int) -> Iterator[Clip]:
+    """The windows with their cameras in the unit of length that the model knows; a file's is another."""
+    for clip in windows(folder, stride):
+        assert clip.trajectory is not None
+        yield replace(clip, trajectory=measured(clip, clip.trajectory.relative_to(0))[0])
 
 
 def windows(folder: Path, stride: int) -> Iterator[Clip]:

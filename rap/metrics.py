@@ -11,6 +11,8 @@ What is undefined, and what we do about it (tests hold us to it):
   when there are none, e.g. for a pan). Where only the *prediction* has none, it knows nothing: 90 degrees when the sign
   is ignored (as in VGGT), and 90 with the sign as well.
 - "Zero" means below 1e-6 of the longest baseline of the same path, or below 1e-12.
+- A frame of which the prediction knows nothing (`lost`) is not left out, or a path of two frames would be a good one:
+  its pairs are 180 degrees off in rotation and 90 in direction, the frame itself 180 degrees and the whole path.
 - A path of no motion cannot be normalised by its largest translation: it stays at zero (`path_errors`).
 - Umeyama's scale when either point set is a single point: kept at 1, so that the ATE is then the plain spread of the
   other.
@@ -18,6 +20,7 @@ What is undefined, and what we do about it (tests hold us to it):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +32,7 @@ from rap.geometry import se3
 
 RELATIVE_ZERO = 1e-6
 ABSOLUTE_ZERO = 1e-12
+LOST_ROTATION_DEG, LOST_DIRECTION_DEG = 180.0, 90.0
 
 SSIM_RADIUS = 5
 SSIM_SIGMA = 1.5
@@ -63,6 +67,11 @@ class PoseErrors:
         """AUC@30 in one-degree bins, sign ignored; see `auc`."""
         return self.auc(30)
 
+    @property
+    def auc30_signed(self) -> float:
+        """AUC@30 of a path run forwards: one run backwards along a line is as far off as can be."""
+        return _auc(np.fmax(self.rotation_deg, self.direction_signed_deg), 30)
+
     def rra(self, threshold_deg: float) -> float:
         """Share of pairs with a rotation error below `threshold_deg`."""
         return float(np.mean(self.rotation_deg < threshold_deg))
@@ -77,8 +86,7 @@ class PoseErrors:
 
         VGGT's binning (`calculate_auc_np`), except that its last bin also takes an error of exactly `max_deg`.
         """
-        worse = np.fmax(self.rotation_deg, self.direction_deg)  # fmax: a NaN direction leaves the rotation
-        return float(np.mean([np.mean(worse < tau) for tau in range(1, max_deg + 1)]))
+        return _auc(np.fmax(self.rotation_deg, self.direction_deg), max_deg)
 
     def summary(self) -> dict[str, float | None]:
         """The scores and median errors by name, for a table or JSON; None where a value is undefined."""
@@ -86,6 +94,7 @@ class PoseErrors:
             "rra30": self.rra30,
             "rta30": self.rta30,
             "auc30": self.auc30,
+            "auc30_signed": self.auc30_signed,
             "rotation_deg_mean": float(np.mean(self.rotation_deg)),
             "rotation_deg_median": float(np.median(self.rotation_deg)),
             "direction_deg_median": _median(self.direction_deg),
@@ -94,11 +103,19 @@ class PoseErrors:
         return _without_nan(values)
 
 
-def pose_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, "T 4 4"]) -> PoseErrors:
+def _auc(worse_deg: Float[np.ndarray, " P"], max_deg: int) -> float:
+    """Of the worse of two errors by `np.fmax`, which leaves the rotation where the direction is NaN."""
+    return float(np.mean([np.mean(worse_deg < tau) for tau in range(1, max_deg + 1)]))
+
+
+def pose_errors(
+    Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, "T 4 4"], lost: Sequence[int] = ()
+) -> PoseErrors:
     """Compare two paths by their relative poses T_i_j over all pairs i < j; free of world, and of scale.
 
     Args:
         Ts_pred, Ts_true: camera-to-world poses of the same T >= 2 frames.
+        lost: frames of which the prediction knows nothing, whatever it says.
 
     Raises:
         ValueError: shapes differ or are not (T, 4, 4), fewer than two frames, or values that are not finite.
@@ -109,9 +126,10 @@ def pose_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, 
     Ts_pred, Ts_true = _check_paths(Ts_pred, Ts_true)
     i, j = np.triu_indices(len(Ts_true), k=1)
     T_pred, T_true = (_relative(Ts[i], Ts[j]) for Ts in (Ts_pred, Ts_true))
-    signed = _direction_angles(T_pred[:, :3, 3], T_true[:, :3, 3])
+    unknown = np.isin(i, lost) | np.isin(j, lost)
+    signed = np.where(unknown, LOST_DIRECTION_DEG, _direction_angles(T_pred[:, :3, 3], T_true[:, :3, 3]))
     return PoseErrors(
-        rotation_deg=_rotation_difference_deg(T_pred, T_true),
+        rotation_deg=np.where(unknown, LOST_ROTATION_DEG, _rotation_difference_deg(T_pred, T_true)),
         direction_deg=np.minimum(signed, 180.0 - signed),
         direction_signed_deg=signed,
     )
@@ -194,11 +212,14 @@ class PathErrors:
         }
 
 
-def path_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, "T 4 4"]) -> PathErrors:
+def path_errors(
+    Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, "T 4 4"], lost: Sequence[int] = ()
+) -> PathErrors:
     """Compare two paths frame by frame: CamI2V's R_err and T_err, mean rotation error, ATE after Sim(3) alignment.
 
     Args:
         Ts_pred, Ts_true: camera-to-world poses of the same T >= 2 frames.
+        lost: frames of which the prediction knows nothing, whatever it says; the alignment takes them as they are.
 
     Raises:
         ValueError: shapes differ or are not (T, 4, 4), fewer than two frames, or values that are not finite.
@@ -211,11 +232,11 @@ def path_errors(Ts_pred: Float[np.ndarray, "T 4 4"], Ts_true: Float[np.ndarray, 
     relative_pred, relative_true = (_relative(Ts[:1], Ts) for Ts in (Ts_pred, Ts_true))
     alignment = umeyama(Ts_pred[:, :3, 3], Ts_true[:, :3, 3])
     offsets = alignment.apply(Ts_pred[:, :3, 3]) - Ts_true[:, :3, 3]
+    shift = np.linalg.norm(_by_largest(relative_pred[:, :3, 3]) - _by_largest(relative_true[:, :3, 3]), axis=-1)
+    unknown = np.isin(np.arange(len(Ts_true)), lost)
     return PathErrors(
-        rotation_deg=_rotation_difference_deg(relative_pred, relative_true),
-        translation=np.linalg.norm(
-            _by_largest(relative_pred[:, :3, 3]) - _by_largest(relative_true[:, :3, 3]), axis=-1
-        ),
+        rotation_deg=np.where(unknown, LOST_ROTATION_DEG, _rotation_difference_deg(relative_pred, relative_true)),
+        translation=np.where(unknown, 1.0, shift),
         position=np.linalg.norm(offsets, axis=-1),
         alignment=alignment,
     )

@@ -48,6 +48,15 @@ def test_refinement_and_hints_have_figures_of_their_own(folder, capsys):
     assert 0.5 < row["leave_seen_share"] < 1 and row["leave_warp_psnr_db"] > row["leave_alone_psnr_db"]
 
 
+def test_cameras_of_a_file_are_brought_to_median_depths(folder):
+    cameras = read(folder.parent / "transforms.json")
+    for scale in (1.0, 7.0):
+        names = [f"frames/{i:04d}.png" for i in range(len(cameras))]
+        nerfstudio.write(folder.parent / "transforms.json", cameras.scaled(scale), names)
+        (clip,) = evaluate._real(folder, 1)
+        assert clip.trajectory.centres[-1] == pytest.approx(cameras.relative_to(0).centres[-1], rel=0.25)
+
+
 def test_nothing_to_evaluate_and_unknown_cameras_are_refused(folder):
     with pytest.raises(InputError, match="nothing to evaluate"):
         evaluate.main([])

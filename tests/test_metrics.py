@@ -291,6 +291,16 @@ def test_umeyama_refuses_by_name(bad: np.ndarray) -> None:
         metrics.umeyama(bad, np.zeros((4, 3)))
 
 
+def test_frames_of_which_nothing_is_known_count_as_wrong() -> None:
+    Ts = random_path(3, 5)
+    assert metrics.pose_errors(Ts, Ts).auc30 == 1.0
+    pairs = metrics.pose_errors(Ts, Ts, lost=(1, 2))
+    assert pairs.auc30 == pytest.approx(3 / 10) and (pairs.rotation_deg == 180).sum() == 7
+    path = metrics.path_errors(Ts, Ts, lost=(1, 2))
+    np.testing.assert_allclose(path.rotation_deg, [0, 180, 180, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(path.translation, [0, 1, 1, 0, 0], atol=1e-9)
+
+
 # --- images -----------------------------------------------------------------------------------------------------------
 
 

@@ -55,7 +55,7 @@ def test_the_readmes_python_example_runs_as_it_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(code, names)
-    assert names["refined"].report.verdict == "refined"
+    assert names["refined"].report.outcome == "refined"
     assert len(load_clip(tmp_path / "arc.mp4")) == 17
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rap.cli import model, results
 from rap.errors import InputError
 
@@ -48,7 +46,7 @@ class ClipCameras:
     @property
     def fits(self) -> bool:
         """Whether the frames bear the cameras out; cameras that were not held against them are believed."""
-        return self.report is None or self.report.verdict in ("refined", "no_parallax")
+        return self.report is None or self.report.outcome in ("refined", "no_parallax")
 
     @property
     def replaced(self) -> Trajectory | None:
@@ -173,15 +171,10 @@ def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> Cli
 
 def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:
     """Cameras as they are, in the unit of length that everything else expects: median depth of the first view."""
-    from rap.reconstruction.refine import source_depth
-    from rap.reconstruction.tracks import sparse_points
+    from rap.views.scene import measured
 
-    footage = clip.on_footage(trajectory)
-    tracks, points = sparse_points(clip.footage, footage.Ts_world_camera, footage.intrinsics)
-    if len(points) == 0:
-        return ClipCameras(trajectory)  # no parallax: no unit to be had, and none needed
-    scale = 1 / source_depth(tracks, points, trajectory.Ts_world_camera[0], 0)
-    return ClipCameras(trajectory.scaled(scale), points=points.transformed(np.eye(4), scale), scale=scale)
+    path, points, scale = measured(clip, trajectory)
+    return ClipCameras(path, points=points, scale=scale)
 
 
 def make_scene(clip: Clip, found: ClipCameras, device: str) -> Scene:
@@ -203,7 +196,8 @@ def camera_fields(found: ClipCameras, clip: Clip) -> dict[str, Any]:
     reference, predicted, report = clip.trajectory, found.replaced, found.report
     return {
         "trajectory": results.trajectory_fields(found.trajectory),
-        "refined": report is not None and report.verdict == "refined",
+        "refined": report is not None and report.outcome == "refined",
+        "verdict": None if report is None else report.words,
         "refinement": None if report is None else dataclasses.asdict(report),
         "predicted": None if predicted is None else results.trajectory_fields(predicted),
         "errors": None if reference is None else results.camera_errors(found.trajectory, reference),

@@ -36,7 +36,7 @@ def load_film(chosen: argparse.Namespace) -> tuple[Clip, float | None]:
     """
     from rap.data import load_clip
 
-    clip = load_clip(chosen.input, num_frames=chosen.frames, start=chosen.start, stride=chosen.stride, film=True)
+    clip = load_clip(chosen.input, **options.chosen_frames(chosen), film=True)
     if len(clip) < 2:
         raise InputError(
             f"{chosen.input.name}: holds a single frame, but a camera path needs at least two; "

@@ -224,8 +224,8 @@ def check_options(chosen: argparse.Namespace) -> None:
     check_take((1, 1), chosen.size, chosen.video_frames or 2, chosen.fps)
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
-    if len(chosen.images) > 1 and (chosen.start or chosen.stride):
-        raise InputError("--start and --stride choose frames of one video or folder, not of several pictures")
+    if len(chosen.images) > 1 and (chosen.start or chosen.stride or chosen.end is not None):
+        raise InputError("--start, --end and --stride choose frames of one video or folder, not of several pictures")
     if len(chosen.images) > 1 and chosen.hints:
         raise InputError(
             "--hints needs a video, a folder or one picture; of several pictures the cameras are not known"
@@ -242,7 +242,7 @@ def load_input(chosen: argparse.Namespace) -> Clip:
 
     if len(chosen.images) > 1 or chosen.hints is False:
         return load_sources(chosen.images, chosen.start)
-    clip = load_clip(chosen.images[0], num_frames=chosen.frames, start=chosen.start, stride=chosen.stride, full=True)
+    clip = load_clip(chosen.images[0], **options.chosen_frames(chosen), full=True)
     if chosen.at is not None and (len(clip) > 1 or chosen.hints):
         raise InputError("--at is for pictures without hints: with them the input's first frame is the path's first")
     return clip

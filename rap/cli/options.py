@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rap.config import DEFAULT_TAKE_SIDE, NUM_FRAMES
 from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE, Limit
@@ -39,6 +39,11 @@ def add_frames(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def chosen_frames(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `add_sampling` asked for, as `load_clip` takes it."""
+    return {"num_frames": chosen.frames, "start": chosen.start, "stride": chosen.stride, "end": chosen.end}
+
+
 FOV_HELP = "vertical field of view of the input in degrees, where known (default: EXIF's, or the model finds it)"
 
 
@@ -49,6 +54,7 @@ def add_sampling(parser: argparse.ArgumentParser, fov_help: str = FOV_HELP) -> N
     parser.add_argument(
         "--stride", type=positive, metavar="N", help="use every N-th frame (default: cover the whole input evenly)"
     )
+    parser.add_argument("--end", type=natural, metavar="N", help="last frame used, from 0 (default: the input's last)")
     parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=fov_help)
 
 

@@ -41,7 +41,8 @@ DETAILS = (
 PATH_FIGURES = frozenset(("num_frames", "image_size", "fov_y_deg", "path_length", "largest_rotation_deg"))
 
 FOLLOWED_PROTOCOL = (
-    "cameras fitted to points tracked through the generated video, with the lens asked for, against the path asked for"
+    "cameras fitted to points tracked through the generated video, with the lens asked for, against the path asked "
+    "for; a frame that cannot be tied to the others counts as not followed"
 )
 
 
@@ -227,15 +228,15 @@ def coverage_fields(mask: np.ndarray) -> dict[str, Any]:
     return {"coverage": float(of_frames.mean()), "coverage_of_frames": [round(float(c), 4) for c in of_frames]}
 
 
-def camera_errors(predicted: Trajectory, reference: Trajectory) -> dict[str, Any]:
-    """Errors of a path against another of the same frames, each set with its protocol."""
+def camera_errors(predicted: Trajectory, reference: Trajectory, lost: Sequence[int] = ()) -> dict[str, Any]:
+    """Errors of a path against another of the same frames, each set with its protocol; `lost` as in `rap.metrics`."""
     from rap import metrics
 
     poses = predicted.Ts_world_camera, reference.Ts_world_camera
     fov_deg = np.degrees(np.median(predicted.fov_y_rad) - np.median(reference.fov_y_rad))
     return {
-        "pairs": {"protocol": PAIR_PROTOCOL, **metrics.pose_errors(*poses).summary()},
-        "path": {"protocol": PATH_PROTOCOL, **metrics.path_errors(*poses).summary()},
+        "pairs": {"protocol": PAIR_PROTOCOL, **metrics.pose_errors(*poses, lost).summary()},
+        "path": {"protocol": PATH_PROTOCOL, **metrics.path_errors(*poses, lost).summary()},
         "fov_y_error_deg": float(fov_deg),
     }
 
@@ -246,9 +247,10 @@ def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Tra
 
     found = followed_path(frames_u8, estimated, requested)
     report = found.report
-    errors = camera_errors(found.trajectory, requested) if report.verdict in MEASURED else {}
+    errors = camera_errors(found.trajectory, requested, report.lost) if report.outcome in MEASURED else {}
     errors.pop("fov_y_error_deg", None)  # the fit takes the lens that was asked for
-    return {"protocol": FOLLOWED_PROTOCOL, "verdict": report.verdict, "reason": report.reason, **errors}
+    said = {"outcome": report.outcome, "verdict": report.words, "reason": report.reason, "lost": list(report.lost)}
+    return {"protocol": FOLLOWED_PROTOCOL, **said, **errors}
 
 
 def finite(value: Any) -> Any:

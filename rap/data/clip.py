@@ -34,12 +34,14 @@ from rap.data.reference import (
     transforms_beside,
     unfitted_intrinsics,
 )
+from rap.data.sampling import Sampling, sampling_notes
+from rap.data.shots import shots
 from rap.data.shrink import Detail, Shrink, Shrunk
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
-from rap.limits import FOLLOWED_FRAMES, LISTED_FILES, PATH_FRAMES, TAKE_SIDE
+from rap.limits import LISTED_FILES, TAKE_SIDE
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
@@ -108,6 +110,7 @@ class Clip:
         film: the frames with those between them, where they were asked for and there are any.
         full: the frames at the upload's own size, up to that of a take, where they were asked for and the footage is
             smaller; None of a single picture, whose footage is large.
+        upload_frames: how many frames the upload has, as far as that was met or is claimed; 0 for frames made here.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -122,6 +125,7 @@ class Clip:
     exif_fov_y_rad: float | None = None
     film: Film | None = None
     full: FullFrames | None = None
+    upload_frames: int = 0
 
     def __post_init__(self) -> None:
         frames = _checked(self.frames_u8, "frames_u8")
@@ -267,6 +271,7 @@ def load_clip(
     num_frames: int = NUM_FRAMES,
     start: int = 0,
     stride: int | None = None,
+    end: int | None = None,
     size: tuple[int, int] | None = None,
     film: bool = False,
     full: bool = False,
@@ -285,6 +290,7 @@ def load_clip(
         num_frames: frames of the clip, at least 1.
         start: first frame used, from 0.
         stride: take every stride-th frame; None covers the whole upload.
+        end: last frame that may be used, from 0; None is the upload's last.
         size: (h, w) of the clip; None takes the nearest of the model's sizes.
         film: keep what lies between the frames as well, thinned to FOLLOWED_FRAMES.
         full: keep the frames at the upload's own size as well, up to TAKE_SIDE.
@@ -293,50 +299,52 @@ def load_clip(
         InputError: missing, unreadable, too small, too large, too short; the sentence says what would do.
         ValueError: an argument is out of range.
     """
-    _check_arguments(num_frames, start, stride, size)
+    sampling = Sampling(num_frames, start, stride, film, end)
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
+    if size is not None:
+        TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)):
-        return _loaded(open_upload(path), _Choice(num_frames, start, stride, film, full), size)
+        return _first_shot(open_upload(path), sampling, size, full)
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """Which frames of an upload are wanted: as `load_clip` takes them."""
-
-    num_frames: int
-    start: int
-    stride: int | None
-    film: bool
-    full: bool
-
-    def of(self, count: int, name: str) -> tuple[int, ...]:
-        """The clip's."""
-        return choose_frames(count, self.num_frames, self.start, self.stride, name=name)
-
-    def read(self, chosen: tuple[int, ...]) -> list[int]:
-        """All that are read for these: with a film those between them as well."""
-        if not self.film:
-            return sorted(set(chosen))
-        step = -(-(chosen[-1] - chosen[0] + 1) // (FOLLOWED_FRAMES.value - len(set(chosen))))
-        return sorted({*chosen, *range(chosen[0], chosen[-1] + 1, max(step, 1))})
+def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, full: bool) -> Clip:
+    """The clip, of the first shot alone where the film is cut: one camera did not go from the one to the other."""
+    clip = _loaded(upload, sampling, size, full)
+    found = [] if clip.film is None else shots(clip.film.frames_u8)
+    if len(found) < 2 or clip.film is None:
+        return clip
+    spans = [(clip.film.frame_indices[a], clip.film.frame_indices[b]) for a, b in found]
+    listed = "; ".join(f"frames {a} to {b}" for a, b in spans)
+    if sampling.stride is not None:
+        note = f"{clip.name}: {len(spans)} shots ({listed}), which no one camera has taken; choose one by start and end"
+        return replace(clip, notes=(note, *clip.notes))
+    (start, end), second = spans[0], spans[1]
+    note = (
+        f"{clip.name}: {len(spans)} shots ({listed}); the first is used. For the second one, start at {second[0]} and "
+        f"end at {second[1]}"
+    )
+    clip = _loaded(upload, replace(sampling, start=start, end=end), size, full)
+    return replace(clip, notes=(note, *clip.notes))
 
 
-def _loaded(upload: Upload, choice: _Choice, size: tuple[int, int] | None) -> Clip:
+def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, full: bool) -> Clip:
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
-            indices = choice.of(count, source.name)
+            indices = sampling.of(count, source.name)
         except InputError:
             count = source.recount()  # before a refusal: metadata may claim too few
-            indices = choice.of(count, source.name)
-        wanted, chosen = choice.read(indices), set(indices)
+            indices = sampling.of(count, source.name)
+        wanted, chosen = sampling.read(indices), set(indices)
         side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
-        shrink = Shrink(size, side, [i in chosen for i in wanted], choice.full and len(chosen) > 1)
-        pictures, end = source.read(wanted, shrink, to_end=choice.stride is None)
-        if len(pictures) == len(wanted) and end in (None, count):
-            return _clip(upload, indices, end, dict(zip(wanted, pictures, strict=True)))
-        if not end:
+        shrink = Shrink(size, side, [i in chosen for i in wanted], full and len(chosen) > 1)
+        pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
+        if len(pictures) == len(wanted) and met in (None, count):
+            return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))
+        if not met:
             raise InputError(f"{source.name}: no frame of the video can be decoded; convert it to H.264 MP4")
-        count = end
+        count = met
     raise InputError(f"{source.name}: the video decodes to another number of frames each time; convert it to H.264 MP4")
 
 
@@ -433,35 +441,6 @@ def _common_name(pictures: Sequence[Path]) -> str:
     return shared.rstrip("0123456789-_. ") or "pictures"
 
 
-def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *, name: str) -> tuple[int, ...]:
-    """Which frames of `count` a clip of `num_frames` takes (see `load_clip`); a single frame gives a clip of one.
-
-    Raises:
-        InputError: start or stride runs off the end; the sentence gives the count and the largest usable value.
-    """
-    if count == 1 and start == 0 and stride is None:
-        return (0,)
-    frames = f"{name} has {count} frame{'s' if count != 1 else ''}"
-    if stride is None:
-        largest = count - min(2, num_frames, count)
-        if start > largest:
-            raise InputError(f"start {start} lies too late: {frames}; the largest usable start is {largest}")
-        return tuple(int(i) for i in np.floor(np.linspace(start, count - 1, num_frames) + 0.5))
-    last = start + stride * (num_frames - 1)
-    if last < count:
-        return tuple(range(start, last + 1, stride))
-    remedies = []
-    if num_frames > 1 and (largest_stride := (count - 1 - start) // (num_frames - 1)) >= 1:
-        remedies.append(f"the largest usable stride from there is {largest_stride}")
-    if (largest_start := count - 1 - stride * (num_frames - 1)) >= 0:
-        remedies.append(f"the largest usable start at this stride is {largest_start}")
-    remedies = remedies or [f"leave the stride out, or take fewer than {num_frames} frames"]
-    raise InputError(
-        f"start {start} with stride {stride} needs {num_frames} frames up to number {last}, but {frames} "
-        f"(numbered from 0); {'; '.join(remedies)}"
-    )
-
-
 def _clip(
     upload: Upload,
     indices: tuple[int, ...],
@@ -486,12 +465,13 @@ def _clip(
         frame_indices=indices,
         frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
         name=plain(upload.name),
-        notes=tuple(map(plain, (*_sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
+        notes=tuple(map(plain, (*sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
         film=_film(kept) if len(kept) > len(set(indices)) else None,
         full=_full(indices, kept),
+        upload_frames=source.count if count is None else count,
     )
 
 
@@ -524,17 +504,6 @@ def _exif_fov_y_rad(pictures: Sequence[Detail], size: tuple[int, int]) -> float 
     return float(np.median(found)) if half.max() <= (1 + SAME_FOCAL) * half.min() else None
 
 
-def _sampling_notes(name: str, indices: tuple[int, ...], count: int | None) -> tuple[str, ...]:
-    if len(indices) == count and list(indices) == sorted(set(indices)):
-        return ()
-    numbers = [str(i) for i in indices]
-    shown = ", ".join(numbers if len(numbers) <= 33 else [*numbers[:16], "...", *numbers[-16:]])
-    total = "" if count is None else f" of {count}"  # with a stride the end is not seen, and the claim may be wrong
-    if len(set(indices)) < len(indices):
-        return (f"{name}: too short for {len(indices)} frames of its own, so frames are repeated: {shown}{total}",)
-    return (f"{name}: frames {shown}{total} are used (numbered from 0)",)
-
-
 def _size_notes(sizes: list[tuple[int, int]], size: tuple[int, int]) -> tuple[str, ...]:
     notes = []
     if len(set(sizes)) > 1:
@@ -550,17 +519,3 @@ def _size_notes(sizes: list[tuple[int, int]], size: tuple[int, int]) -> tuple[st
             f"{box_w:.0f} x {box_h:.0f} is used ({box_h * box_w / (h * w):.0%})"
         )
     return tuple(notes)
-
-
-def _check_arguments(num_frames: int, start: int, stride: int | None, size: tuple[int, int] | None) -> None:
-    if num_frames < 1:
-        raise ValueError(f"num_frames must be at least 1, got {num_frames}")
-    PATH_FRAMES.check(num_frames, "num_frames:", "take fewer, or every n-th by a stride")
-    if start < 0:
-        raise ValueError(f"start must be at least 0, got {start}")
-    if stride is not None and stride < 1:
-        raise ValueError(f"stride must be at least 1, got {stride}; leave it out to cover the whole input")
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
-    if size is not None:
-        TAKE_SIDE.check(max(size), "size:", "take a smaller one")

@@ -30,6 +30,7 @@ def clip_values(clip: Clip) -> dict[str, Any]:
         "frame_names": list(clip.frame_names),
         "upload_size": None if clip.upload_size is None else list(clip.upload_size),
         "exif_fov_y_rad": clip.exif_fov_y_rad,
+        "upload_frames": clip.upload_frames,
     }
 
 
@@ -60,6 +61,7 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
         notes=tuple(text(note, "notes", SENTENCE_CHARACTERS) for note in listed(values["notes"], NOTES)),
         upload_size=None if size is None else size_of(size),
         exif_fov_y_rad=None if fov_y_rad is None else number(fov_y_rad, "exif_fov_y_rad", 1e-6, np.pi - 1e-6),
+        upload_frames=whole(values.get("upload_frames", 0), "upload_frames"),  # none in a session of before trims
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics
+from rap.reconstruction.progress import beat
 from rap.reconstruction.tracks import MIN_INVERSE_DEPTH, Charts, Tracks, camera_rows, locate, normalised
 
 MIN_SCALE_PX = 0.5  # of the robust kernel: tracks are rarely better than a third of a pixel
@@ -285,6 +286,7 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
     kernel = _kernel(problem, squared)
     cost = _cost(problem, squared, state.log_focal, kernel)
     for _ in range(iterations):
+        beat()
         blocks = blocks or _blocks(problem, state, kernel)
         candidate = _step(problem, state, blocks, kernel, damping)
         squared = _squared(problem, candidate)

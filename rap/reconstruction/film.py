@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.follow import follow_film, key_frames
-from rap.reconstruction.initialise import TRACKS_A_FRAME, start_from_tracks
+from rap.reconstruction.initialise import TRACKS_A_FRAME, start_from_tracks, well_tied
 from rap.reconstruction.matching import detect_features, far_and_near_pairs, join_matches, match_features, verify
+from rap.reconstruction.progress import tell
 from rap.reconstruction.refine import (
     MIN_FRAME_SHARE,
     MIN_SHARE,
@@ -30,6 +31,7 @@ from rap.reconstruction.refine import (
     kept,
     lens_of,
     report_of,
+    searched,
     source_depth,
     too_few_reason,
     turned_bundle,
@@ -40,6 +42,10 @@ from rap.reconstruction.tracks import Tracks, check_frames, triangulate
 
 FEATURES = 800  # of a key frame: far views need more than near ones
 MATCHED_A_FRAME = 300  # SIFT tracks for the last adjustment
+ALL_MATCHED = 30  # key frames: so few are all matched
+MATCHED_REACH = 2  # key frames from one that is matched to the next, where flow ties these well
+WELL_TIED_POINTS = 150  # with 60, what flow follows where steps are wide is not enough
+MATCHED_KEYS = 64  # that are matched, about: every pair of them is looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +118,8 @@ def _checked(film_u8: np.ndarray, at: np.ndarray, trajectory: Trajectory) -> tup
 def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -> _Keys:
     """The path of the key frames, adjusted; from a camera at rest where they show no other start."""
     frames = key_frames(flow)
-    features = detect_features(film_u8[frames], FEATURES)
     known = lens.intrinsics[start.source] if lens.focal == "fixed" else None
-    threshold_px = max(max(flow.image_size) / 320, 0.5)
-    pairs = verify(features, match_features(features, far_and_near_pairs(features)), known, threshold_px)
-    matched = join_matches(features, pairs, flow.image_size)
+    matched = _matched(film_u8[frames], flow.at(frames), known)
     tracks = Tracks.concatenate([matched.longest(MATCHED_A_FRAME), flow.at(frames).longest(TRACKS_A_FRAME)])
     found = start_from_tracks(tracks, known)[0]
     rows = np.tile(lens.intrinsics[start.source], (len(frames), 1))
@@ -129,11 +132,27 @@ def _on_keys(film_u8: np.ndarray, flow: Tracks, start: Trajectory, lens: Lens) -
     lens, placed = replace(lens, intrinsics=rows), found.registered
     tracks, fixed = tracks.where(placed[tracks.frame]), int(np.flatnonzero(placed)[0])
     best = adjusted_candidate("frames", tracks, found.Ts_world_camera, found.intrinsics, lens, fixed, placed)
+    best = searched(best, found)
     return _Keys(frames, best, lens, matched)
+
+
+def _matched(keys_u8: np.ndarray, flow: Tracks, known: np.ndarray | None) -> Tracks:
+    """Verified SIFT tracks of as many key frames as flow does not tie well."""
+    reach = 1 if len(keys_u8) <= ALL_MATCHED else max(MATCHED_REACH, -(-len(keys_u8) // MATCHED_KEYS))
+    chosen = well_tied(flow, reach, WELL_TIED_POINTS)
+    tell("match", 0.0)
+    features = detect_features(keys_u8, FEATURES, chosen)
+    tell("match", 0.4)
+    pairs = far_and_near_pairs([features[i] for i in chosen])
+    matches = match_features(features, [(chosen[i], chosen[j]) for i, j in pairs])
+    tell("match", 0.8)
+    threshold_px = max(max(flow.image_size) / 320, 0.5)
+    return join_matches(features, verify(features, matches, known, threshold_px), flow.image_size)
 
 
 def _whole(film_u8: np.ndarray, at: np.ndarray, start: Trajectory, flow: Tracks, keys: _Keys) -> Refinement:
     """From the key frames to all frames, and of these those that were asked for."""
+    tell("fit", 0.5)
     best, count = keys.best, len(film_u8)
     turned = turned_bundle(best, keys.lens, best.fixed)
     bundle = turned or best.bundle
@@ -150,7 +169,8 @@ def _whole(film_u8: np.ndarray, at: np.ndarray, start: Trajectory, flow: Tracks,
     Ts = se3.inverse(Ts[at[start.source]]) @ Ts
     if turned is not None:
         trajectory = _asked(start, Ts, at, lens, 1.0)
-        report = report_of("no_parallax", turning_reason(trajectory), best, keys.lens, start, bundle)
+        lost = tuple(np.flatnonzero(~placed[at]).tolist())
+        report = report_of("no_parallax", turning_reason(trajectory), best, keys.lens, start, bundle, lost)
         return Refinement(trajectory, report, None, best.tracks)
     return _with_points(film_u8, at, start, flow, keys, Ts, placed)
 
@@ -178,15 +198,14 @@ def _with_points(
     points = replace(points, span=spans).transformed(np.eye(4), 1 / unit)
     trajectory = _asked(start, Ts, at, lens, unit)
     reason = f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the path."
-    lost = np.flatnonzero(~placed[at]).tolist()
+    lost = tuple(np.flatnonzero(~placed[at]).tolist())
     if lost:
-        reason += f" Frames {lost} could not be tied to the others and stand between or beside their neighbours."
+        reason += f" Frames {list(lost)} could not be tied to the others and stand between or beside their neighbours."
     joints = best.joints_of(best.tied & (best.shares >= MIN_FRAME_SHARE))
     weak = _asked_joints(joints.weak_frames, keys.frames, at)
-    report = report_of(
-        "refined", reason + joint_words([f"{i} and {j}" for i, j in weak]), best, keys.lens, start, best.bundle
-    )
-    return Refinement(trajectory, replace(report, weak_joints=weak), points, evidence)
+    words = joint_words([f"{i} and {j}" for i, j in weak])
+    report = report_of("refined", reason, best, keys.lens, start, best.bundle, lost, weak, words)
+    return Refinement(trajectory, report, points, evidence)
 
 
 def _asked(start: Trajectory, Ts: np.ndarray, at: np.ndarray, lens: np.ndarray, unit: float) -> Trajectory:

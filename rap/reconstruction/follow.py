@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from rap.reconstruction.progress import tell
 from rap.reconstruction.tracks import (
     CORNER_QUALITY,
     FORWARD_BACKWARD_PX,
@@ -37,6 +38,7 @@ def follow_film(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> Tracks:
     seeds, first, found, count = {}, {}, [], 0
     ids, xy = np.zeros(0, np.int64), np.zeros((0, 2), np.float32)
     for i, grey in enumerate(greys):
+        tell("follow", i / len(greys))
         if i:
             xy, good = followed_step(greys[i - 1], grey, xy, FORWARD_BACKWARD_PX)
             xy, ids = xy[good], ids[good]

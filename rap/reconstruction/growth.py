@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from rap.geometry import se3
 from rap.reconstruction.bundle import MIN_SCALE_PX, Bundle, bundle_adjust
 from rap.reconstruction.matching import RelativePose, planar_inliers, relative_pose
+from rap.reconstruction.progress import beat
 from rap.reconstruction.tie import tie_frames, turn_between
 from rap.reconstruction.tracks import Tracks, locate
 
@@ -42,7 +43,7 @@ RESECTION_PX = 3.0
 MIN_RESECTION = 12
 RESECTION_SHARE = 0.4  # of the known points that a frame sees must agree on its pose
 RESECTED_TOGETHER = 0.5  # share of the known points in the frame that sees most of them
-GROWTH_ITERATIONS, GROWN_ITERATIONS, LOCAL_ITERATIONS = 9, 10, 5
+GROWTH_ITERATIONS, LOCAL_ITERATIONS = 9, 5
 GROWTH_SCALE_PX = 3.0  # of the robust kernel while growing: new frames are a few pixels off and must be heard
 SMALL = 12  # frames that are always adjusted together
 MUCH_MORE = 1.25  # times the frames of the last time that all were
@@ -310,15 +311,22 @@ def _neighbours(shared: np.ndarray, registered: np.ndarray, frames: np.ndarray, 
     return chosen
 
 
-def grown(sightings: Sightings, model: Model, prior: tuple[float, float] | None, limit: int | None = None) -> Model:
+def grown(
+    sightings: Sightings,
+    model: Model,
+    prior: tuple[float, float] | None,
+    limit: int | None = None,
+    iterations: int = GROWTH_ITERATIONS,
+) -> Model:
     """Adjust and resect in turns until no further frame can be located, or until `limit` frames are."""
     shared, count = sightings.shared, sightings.tracks.num_frames
-    model = adjusted(sightings, model, GROWTH_ITERATIONS, None, GROWTH_SCALE_PX)
+    model = adjusted(sightings, model, iterations, None, GROWTH_SCALE_PX)
     together = int(model.registered.sum())
     while model.registered.sum() < min(limit or count, count):
         larger = resected(sightings, model)
         if larger.registered.sum() == model.registered.sum():
             larger = _turned_to(sightings, model)
+        beat()
         new, total = larger.registered & ~model.registered, int(larger.registered.sum())
         if not new.any():
             break
@@ -326,11 +334,11 @@ def grown(sightings: Sightings, model: Model, prior: tuple[float, float] | None,
         still = _neighbours(shared, larger.registered, moved, STILL_NEIGHBOURS) & ~moved
         if total <= SMALL or total >= MUCH_MORE * together or still.sum() < 2:
             free, together = prior if total >= MIN_FREE_FOCAL else None, total
-            model = adjusted(sightings, larger, GROWTH_ITERATIONS, free, GROWTH_SCALE_PX)
+            model = adjusted(sightings, larger, iterations, free, GROWTH_SCALE_PX)
         else:
             model = _locally_adjusted(sightings, larger, moved, still)
     free = prior if model.registered.sum() >= MIN_FREE_FOCAL else None
-    return adjusted(sightings, model, GROWN_ITERATIONS, free, GROWTH_SCALE_PX)
+    return adjusted(sightings, model, iterations + 1, free, GROWTH_SCALE_PX)
 
 
 def reconstructed(

@@ -6,7 +6,8 @@ Tracks of SIFT matches and of optical flow serve together. Where the focal lengt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,9 +17,11 @@ from numpy.typing import ArrayLike
 from rap.geometry import se3
 from rap.geometry.camera import intrinsics_from_fov
 from rap.reconstruction.bundle import bundle_adjust
-from rap.reconstruction.growth import GOOD_PX, MIN_SEED_POINTS, Model, Sightings, adjusted, reconstructed
-from rap.reconstruction.lens import lens_curve
+from rap.reconstruction.growth import GOOD_PX, MIN_SEED_POINTS, Model, Sightings, adjusted, grown, misfit, reconstructed
+from rap.reconstruction.judge import Half, agree
+from rap.reconstruction.lens import LensCurve, lens_curve
 from rap.reconstruction.matching import MIN_INLIERS, frame_pairs, join_matches, match_frames, verify
+from rap.reconstruction.progress import tell
 from rap.reconstruction.tie import turn_between
 from rap.reconstruction.tracks import Tracks, check_frames, track_points
 
@@ -31,12 +34,13 @@ FOUND_SIGMA = 0.3  # around the lens that fitted best in the trials
 MAX_KEY_GAP = 4  # frames from one that is matched to the next
 WELL_TIED_POINTS = 60  # followed between those two: five times what verifies a pair
 TRACKS_A_FRAME = 200  # of either kind, for the last adjustment
-GROWTH_TRACKS_A_FRAME = 150  # of both kinds together, for growing: enough to be right, not to be precise
+LENS_TRACKS_A_FRAME = 150  # of both kinds together, for the trials of a lens
+GROWTH_TRACKS_A_FRAME = 160  # for growing, half of them for either path: enough to be right, not to be precise
 MIN_SCORE = 0.4  # share of frames located times share of good observations: below it the start is chance
 MIN_DEEP_SHARE = 0.15  # of points seen under a good angle: with fewer, positions may be made up to explain noise
 TURN_EXPLAINS = 0.93  # of what a moving camera explains, or more: then it turns on the spot
 MIN_PAN_SHARE = 0.7  # of good observations in a pan
-FINAL_ITERATIONS = 20
+FINAL_ITERATIONS, HALF_ITERATIONS = 20, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,9 @@ class Start:
         inlier_share: of all observations in registered frames.
         parallax: False for a pan: rotations are right, all centres are one, points are directions (at distance 1).
         focal_source: "given", "self-calibrated", or "assumed" where the frames do not tell.
+        halves: two paths of the same frames that were found apart, each from half of the tracks; fewer than two where
+            a half tells no path.
+        lens_curve: of the trials, where the focal length was not given.
     """
 
     Ts_world_camera: Float[np.ndarray, "t 4 4"]
@@ -64,6 +71,8 @@ class Start:
     inlier_share: float
     parallax: bool
     focal_source: FocalSource
+    halves: tuple[Half, ...] = ()
+    lens_curve: LensCurve | None = None
 
 
 def initialise(
@@ -127,7 +136,14 @@ def matched_tracks(
 
 
 def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
-    """Pairs of frames to be matched, of key frames as far apart as flow ties them well, `MAX_KEY_GAP` at most.
+    """Pairs of frames to be matched, of key frames as far apart as flow ties them well, `MAX_KEY_GAP` at most."""
+    keys = well_tied(flow, MAX_KEY_GAP, WELL_TIED_POINTS)
+    return [(keys[i], keys[j]) for i, j in frame_pairs(len(keys))]
+
+
+def well_tied(flow: Tracks, reach: int, points: int) -> list[int]:
+    """Frames, the first and the last among them, each up to `reach` after the one before and sharing `points` with it
+    by flow; the very next one where none does.
 
     Matches are for what flow cannot do: to meet again after many frames, or at once after a jerk. Where flow holds, a
     few frames do that as well as all.
@@ -138,10 +154,10 @@ def matched_pairs(flow: Tracks) -> list[tuple[int, int]]:
     shared = seen @ seen.T
     keys = [0]
     while keys[-1] < last:
-        ahead = np.arange(keys[-1] + 1, min(keys[-1] + MAX_KEY_GAP, last) + 1)
-        tied = ahead[shared[keys[-1], ahead] >= WELL_TIED_POINTS]
+        ahead = np.arange(keys[-1] + 1, min(keys[-1] + reach, last) + 1)
+        tied = ahead[shared[keys[-1], ahead] >= points]
         keys.append(int(tied.max(initial=keys[-1] + 1)))
-    return [(keys[i], keys[j]) for i, j in frame_pairs(len(keys))]
+    return keys
 
 
 def start_from_tracks(
@@ -154,7 +170,7 @@ def start_from_tracks(
         return None, f"Only {tracks.num_points} points could be followed; {MIN_INLIERS} are needed."
     if _is_static(sightings):
         return None, "Nothing moves: the camera stands still."
-    model = _reconstructed(sightings, lens)
+    model, halves, curve = _reconstructed(sightings, lens)
     source: FocalSource = "self-calibrated" if lens is None else "given"
     if model is None or model.score < MIN_SCORE or np.median(model.num_inliers[model.registered]) < MIN_SEED_POINTS:
         return _start_of_pan(sightings, lens, fixed)
@@ -162,7 +178,7 @@ def start_from_tracks(
         turn, reason = _start_of_pan(sightings, lens, fixed)
         if turn is not None and turn.inlier_share > TURN_EXPLAINS * model.inlier_share:
             return turn, reason
-    start = _finish(sightings, model, source, fixed)
+    start = replace(_finish(sightings, model, source, fixed), halves=halves, lens_curve=curve)
     return start, f"{int(model.registered.sum())} of {tracks.num_frames} frames located in the frames themselves."
 
 
@@ -174,15 +190,43 @@ def _is_static(sightings: Sightings) -> bool:
     return bool(np.percentile(moved, 80) < 0.5 * sightings.unit)
 
 
-def _reconstructed(sightings: Sightings, lens: Float[np.ndarray, "4"] | None) -> Model | None:
-    """Grown on few tracks, under the lens that fits best if none is given, and finished on all of them."""
-    few = Sightings.of(sightings.tracks.longest(GROWTH_TRACKS_A_FRAME))
-    prior = None
+def _reconstructed(
+    sightings: Sightings, lens: Float[np.ndarray, "4"] | None
+) -> tuple[Model | None, tuple[Half, ...], LensCurve | None]:
+    """Grown on few tracks, under the lens that fits best if none is given, and finished on all of them.
+
+    Each half of the tracks is grown on its own, from a seed of its own, under a lens of its own in the end: two paths
+    that know nothing of each other. Where these agree the better one is gone on with; where they do not, the tracks of
+    both together have a third try.
+    """
+    prior, curve = None, None
     if lens is None:
-        fov_y_rad = lens_curve(few).best_fov_y_rad
+        curve = lens_curve(Sightings.of(sightings.tracks.longest(LENS_TRACKS_A_FRAME)))
+        fov_y_rad = curve.best_fov_y_rad
         lens, prior = intrinsics_from_fov(fov_y_rad, sightings.tracks.image_size), (fov_y_rad, FOUND_SIGMA)
-    model = reconstructed(few, lens, prior)
-    return None if model is None else adjusted(sightings, model, FINAL_ITERATIONS, prior)
+    tell("grow", 0.0)
+    few = sightings.tracks.longest(GROWTH_TRACKS_A_FRAME)
+    odd = np.arange(few.num_points) * 2654435761 % 1000003 % 2 > 0  # as good as at random
+    tried = [_half(Sightings.of(few.subset(part)), lens, prior) for part in (odd, ~odd)]
+    halves = tuple(Half(model.Ts, model.registered) for model in tried if model is not None)
+    whole = Sightings.of(few)
+    tell("grow", 0.6)
+    if len(halves) < 2 or not agree(*halves):
+        tried.append(reconstructed(whole, lens, prior))
+    models = [model for model in tried if model is not None]
+    if not models:
+        return None, halves, curve
+    best = min(models, key=partial(misfit, whole))
+    if not best.registered.all():  # half of the tracks may not reach a frame that both together do
+        best = grown(whole, best, prior)
+    tell("fit", 0.0)
+    return adjusted(sightings, best, FINAL_ITERATIONS, prior), halves, curve
+
+
+def _half(sightings: Sightings, lens: Float[np.ndarray, "4"], prior: tuple[float, float] | None) -> Model | None:
+    """Grown, and adjusted finely: what two halves differ by is to be the frames' doubt, not the growth's haste."""
+    model = reconstructed(sightings, lens, prior)
+    return None if model is None else adjusted(sightings, model, HALF_ITERATIONS, prior)
 
 
 # --- outcome ----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from rap.geometry import se3
+from rap.reconstruction.progress import beat
 from rap.reconstruction.tracks import Tracks, check_frames
 
 MAX_FEATURES = 600  # a frame: more cost time and add little at 320 px
@@ -103,6 +104,7 @@ def detect_features(
 
 
 def _features_of(sift: cv2.SIFT, frame_u8: np.ndarray, size: tuple[int, int]) -> Features:
+    beat()
     h, w = frame_u8.shape[:2]
     grey = cv2.cvtColor(np.ascontiguousarray(frame_u8), cv2.COLOR_RGB2GRAY)
     if size != (w, h):
@@ -156,6 +158,7 @@ def match_features(
 
 def nearest_both_ways(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], ratio: float) -> np.ndarray:
     """(K, 2) rows (i, j) of unit vectors: b[j] nearest to a[i] and a[i] to b[j], by `ratio` nearer than a's second."""
+    beat()
     if min(len(a), len(b)) < 2:
         return np.zeros((0, 2), dtype=np.int64)
     similarity = a @ b.T
@@ -292,6 +295,7 @@ def verify(
     """Matches that a rigid scene allows, pair by pair; pairs with fewer than `MIN_INLIERS` of them are left out."""
     verified = []
     for pair in matches:
+        beat()
         first, second = (features[k].xy[pair.indices[:, c]] for c, k in enumerate((pair.first, pair.second)))
         if intrinsics is None:
             inliers = epipolar_inliers(first, second, threshold_px)

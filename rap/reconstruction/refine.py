@@ -22,8 +22,10 @@ from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics, intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.bundle import Bundle, bundle_adjust
-from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, matched_tracks, start_from_tracks
+from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, Start, matched_tracks, start_from_tracks
 from rap.reconstruction.joints import Joints
+from rap.reconstruction.judge import LOST_SHARE, Half, Judgement, Verdict, agreement, judged, lens_words, verdict_words
+from rap.reconstruction.lens import LensCurve
 from rap.reconstruction.mend import frame_shares, mend
 from rap.reconstruction.rejoin import rejoin, worth
 from rap.reconstruction.tracks import (
@@ -36,7 +38,7 @@ from rap.reconstruction.tracks import (
     widest_angles,
 )
 
-Verdict = Literal["refined", "no_parallax", "too_few_tracks", "diverged"]
+Outcome = Literal["refined", "no_parallax", "too_few_tracks", "diverged"]
 StartName = Literal["prediction", "frames"]
 FocalSource = Literal["given", "model", "self-calibrated"]
 
@@ -65,7 +67,7 @@ class RefinementReport:
     """What happened, for a person and for a program.
 
     Attributes:
-        verdict: "refined"; or why the given trajectory stands: "no_parallax" (rotations are refined, see reason),
+        outcome: "refined"; or why the given trajectory stands: "no_parallax" (rotations are refined, see reason),
             "too_few_tracks", "diverged".
         reason: one sentence.
         start: which start won, the given trajectory ("prediction") or poses from the "frames" alone.
@@ -78,9 +80,15 @@ class RefinementReport:
         seconds: wall time.
         weak_joints: frame before and frame after each place where two pieces of a refined path hardly hold together:
             the step between them, and all that is measured across it, may be wrong.
+        lost: frames that nothing ties to the others: of their cameras nothing is known.
+        verdict: what the path is worth, in one word (`rap.reconstruction.judge`); "doubtful" where nobody judged it.
+        error_deg: by how much relative poses are probably off, rotation or direction, whichever is worse, median; NaN
+            where it was not judged.
+        fov_y_interval_rad: the lowest and the highest vertical field of view that fit the frames about as well as the
+            one found; None where it was given, or not searched.
     """
 
-    verdict: Verdict
+    outcome: Outcome
     reason: str
     start: StartName
     focal_source: FocalSource
@@ -91,6 +99,16 @@ class RefinementReport:
     focal_change: float
     seconds: float
     weak_joints: tuple[tuple[int, int], ...] = ()
+    lost: tuple[int, ...] = ()
+    verdict: Verdict = "doubtful"
+    error_deg: float = float("nan")
+    fov_y_interval_rad: tuple[float, float] | None = None
+
+    @property
+    def words(self) -> str:
+        """The verdict with what belongs to it: "good (about 1 degree)", "doubtful from frame 12 on", "failed"."""
+        doubtful_from = self.weak_joints[0][1] if self.weak_joints else None
+        return verdict_words(self.verdict, self.error_deg, doubtful_from, self.outcome == "no_parallax")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +117,8 @@ class Refinement:
 
     Attributes:
         trajectory: world = source camera; unit of length = median z-depth of the points the source view sees.
-        report: verdict, reason, figures.
-        points: in the trajectory's world; None unless the verdict is "refined".
+        report: outcome, verdict, reason, figures.
+        points: in the trajectory's world; None unless the outcome is "refined".
         tracks: in pixels of trajectory.image_size; None where nothing could be followed.
     """
 
@@ -131,7 +149,8 @@ class Lens:
 class Candidate:
     """An adjusted start: `shares` (T,) of observations that fit by frame, `tied` (T,) frames linked to the source.
 
-    `tracks` are as many as poses need; `evidence` are all there are, for the points.
+    `tracks` are as many as poses need; `evidence` are all there are, for the points. `halves` and `lens_curve` are of
+    the search in the frames (`initialise`), where there was one.
     """
 
     start: StartName
@@ -142,6 +161,8 @@ class Candidate:
     evidence: Tracks
     fixed: int
     before_px: float = float("nan")
+    halves: tuple[Half, ...] = ()
+    lens_curve: LensCurve | None = None
 
     @property
     def score(self) -> float:
@@ -185,8 +206,8 @@ def refine_trajectory(
         trust_focal: the trajectory's focal lengths are right and stay.
 
     Returns:
-        The refined trajectory, or the given one unchanged with a verdict that says why. Where the frames show no
-        parallax the result turns as the frames do and does not move, and the verdict says so.
+        The refined trajectory, or the given one unchanged with an outcome that says why. Where the frames show no
+        parallax the result turns as the frames do and does not move, and the outcome says so.
 
     Raises:
         ValueError: frames that are not bytes (T, H, W, 3), or a trajectory of another length or image size.
@@ -333,13 +354,19 @@ def _against_frames(
         lens = lens.found(found.intrinsics, tracks.image_size[0])
     best = adjusted_candidate("frames", tracks, found.Ts_world_camera, found.intrinsics, lens, source)
     best = replace(best, evidence=Tracks.concatenate([flow.at_least(min(MIN_VIEWS, len(start))), matched]))
+    best = searched(best, found)
     rivals = predicted is not None and predicted.convinces
     if (best.convinces and not rivals) or (predicted is None and best.score > HOPELESS_SHARE):
         return best
     Ts, rows = (start.Ts_world_camera, lens.intrinsics) if predicted is None else _poses(predicted.bundle)
-    again = adjusted_candidate("prediction", tracks, Ts, rows, lens, source)
+    again = searched(adjusted_candidate("prediction", tracks, Ts, rows, lens, source), found)
     needed = again.worth + (0.0 if rivals else BETTER_SHARE)
     return best if best.worth > needed else again
+
+
+def searched(candidate: Candidate, found: Start) -> Candidate:
+    """With what the search in the frames tells of how sure its outcome is."""
+    return replace(candidate, halves=found.halves, lens_curve=found.lens_curve)
 
 
 def _poses(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
@@ -375,12 +402,13 @@ def _without_calibration(lens: Lens) -> Lens:
 
 
 def kept(
-    trajectory: Trajectory, tracks: Tracks, verdict: Verdict, reason: str, before_px: float = float("nan")
+    trajectory: Trajectory, tracks: Tracks, outcome: Outcome, reason: str, before_px: float = float("nan")
 ) -> Refinement:
     """The given trajectory, bit for bit."""
     report = RefinementReport(
-        verdict, reason, "prediction", "model", before_px, before_px, len(tracks), tracks.num_points, 1.0, 0.0
-    )
+        outcome, reason, "prediction", "model", before_px, before_px, len(tracks), tracks.num_points, 1.0, 0.0,
+        verdict="failed",
+    )  # fmt: skip
     return Refinement(trajectory, report, None, tracks if len(tracks) else None)
 
 
@@ -392,9 +420,9 @@ def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle) -> 
     trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
     if np.array_equal(turned.intrinsics, lens.intrinsics):
         lens = _without_calibration(lens)
-    return Refinement(
-        trajectory, report_of("no_parallax", turning_reason(trajectory), best, lens, start, turned), None, best.tracks
-    )
+    lost = tuple(np.flatnonzero(~best.tied).tolist())
+    report = report_of("no_parallax", turning_reason(trajectory), best, lens, start, turned, lost)
+    return Refinement(trajectory, report, None, best.tracks)
 
 
 def turning_reason(trajectory: Trajectory) -> str:
@@ -421,12 +449,11 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candida
     reason = (
         f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the refined path."
     )
-    if not placed.all():
-        missing = np.flatnonzero(~placed).tolist()
-        reason += f" Frames {missing} could not be tied to the others and keep their given motion to the nearest one."
+    lost = tuple(np.flatnonzero(~placed).tolist())
+    if lost:
+        reason += f" Frames {list(lost)} could not be tied to the others and keep their given motion to the nearest."
     joints = best.joints_of(placed)
-    report = report_of("refined", reason + _weak_words(joints), best, lens, start, bundle)
-    report = replace(report, weak_joints=joints.weak_frames)
+    report = report_of("refined", reason, best, lens, start, bundle, lost, joints.weak_frames, _weak_words(joints))
     return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
 
 
@@ -464,14 +491,45 @@ def _at_source(poses: np.ndarray, start: Trajectory) -> np.ndarray:
 
 
 def report_of(
-    verdict: Verdict, reason: str, best: Candidate, lens: Lens, start: Trajectory, bundle: Bundle
+    outcome: Outcome,
+    reason: str,
+    best: Candidate,
+    lens: Lens,
+    start: Trajectory,
+    bundle: Bundle,
+    lost: tuple[int, ...] = (),
+    weak_joints: tuple[tuple[int, int], ...] = (),
+    joint_words: str = "",
 ) -> RefinementReport:
+    """What is told of a path, its verdict with it.
+
+    Args:
+        lost, weak_joints: in frames of the `start`.
+        joint_words: what is said of the joints, unless the path is good: found twice, it holds across them, too.
+    """
     change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1])) - np.mean(np.log(start.intrinsics[:, 1]))))
     after_px = float(np.median(bundle.residual_px))
     tracks = best.tracks
+    judgement = _judged(outcome, best, len(lost) / len(start))
+    if judgement.verdict == "good":
+        weak_joints, joint_words = (), ""
+    interval = None
+    if best.lens_curve is not None and lens.focal == "shared" and outcome == "refined":
+        interval = best.lens_curve.interval_rad
+    reason += joint_words + lens_words(interval)
     return RefinementReport(
-        verdict, reason, best.start, lens.source, best.before_px, after_px, len(tracks), tracks.num_points, change, 0.0
-    )
+        outcome, reason, best.start, lens.source, best.before_px, after_px, len(tracks), tracks.num_points, change, 0.0,
+        weak_joints, lost, judgement.verdict, judgement.error_deg, interval,
+    )  # fmt: skip
+
+
+def _judged(outcome: Outcome, best: Candidate, lost: float) -> Judgement:
+    """Turns alone are never good: where the camera stood nobody knows."""
+    if outcome == "no_parallax":
+        return Judgement("failed" if lost > LOST_SHARE else "doubtful", float("nan"))
+    placed = best.tied & (best.shares >= MIN_FRAME_SHARE)
+    found = agreement(best.bundle.Ts_world_camera, placed, best.halves)
+    return judged(found, best.score, best.joints_of(placed).sound_pairs, lost)
 
 
 def source_depth(tracks: Tracks, points: PointCloud, T_world_source: Float[np.ndarray, "4 4"], source: int) -> float:

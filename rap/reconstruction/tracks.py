@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import ArrayLike
 
 from rap.geometry import se3
+from rap.reconstruction.progress import beat
 
 WINDOW_PX = 11  # side of the patch that Lucas-Kanade compares: 15 costs a third of the accuracy at edges of depth
 LEVELS = 4  # of the image pyramid: finds motion of about 8 half windows a frame
@@ -249,6 +250,7 @@ def follow_seeds(greys: list, seeds: dict, first: dict, step: int, reach: int, l
         ids, origin, xy = ids[alive], origin[alive], xy[alive]
         if not 0 <= j < len(greys) or len(ids) == 0:
             continue
+        beat()
         xy, good = followed_step(greys[i], greys[j], xy, limit_px)
         ids, origin, xy = ids[good], origin[good], xy[good]
         found.append((np.full(len(ids), j), ids, xy))
@@ -492,16 +494,21 @@ def median_per_point(values: Float[np.ndarray, " n"], tracks: Tracks) -> Float[n
 
 
 def widest_angles(tracks: Tracks, Ts: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-    """(P,) widest angle between rays to a point, over all pairs of the frames that see it."""
+    """(P,) widest angle between rays to a point: from the first ray to the one farthest from it, from there again.
+
+    Of rays that lie about a line, as those of a moving camera do, that is the widest of all pairs; never more.
+    """
     rays = xyz[tracks.point] - Ts[tracks.frame, :3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
-    table = np.zeros((tracks.num_points, tracks.num_frames, 3))
-    table[tracks.point, tracks.frame] = rays
-    seen = np.zeros((tracks.num_points, tracks.num_frames), dtype=bool)
-    seen[tracks.point, tracks.frame] = True
-    squared = 2 - 2 * table @ np.swapaxes(table, 1, 2)  # |a - b|^2, exact to 1e-8 rad
-    squared = np.where(seen[:, :, None] & seen[:, None, :], squared, 0).max(axis=(1, 2))
-    return 2 * np.arcsin(np.clip(np.sqrt(np.maximum(squared, 0)) / 2, 0, 1))
+    far, squared = tracks.starts, np.zeros(tracks.num_points)
+    for _ in range(2):
+        offset = rays - rays[far][tracks.point]
+        distance = (offset**2).sum(axis=1)
+        squared = np.maximum.reduceat(distance, tracks.starts)
+        widest = np.flatnonzero(distance == squared[tracks.point])
+        far = tracks.starts.copy()
+        far[tracks.point[widest]] = widest
+    return 2 * np.arcsin(np.clip(np.sqrt(squared) / 2, 0, 1))
 
 
 def _colours(tracks: Tracks, frames_u8: np.ndarray | None) -> np.ndarray:

@@ -22,7 +22,7 @@ from rap.data.images import crop_box
 from rap.geometry import Trajectory, filmed, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
 from rap.reconstruction.film import refine_film
-from rap.reconstruction.refine import Refinement, refine_trajectory
+from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps, plane_sweep
@@ -299,9 +299,24 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
         return replace(found, trajectory=clip.on_frames(found.trajectory))
     on_film = on_footage.resized(clip.film.image_size)
     found = refine_film(clip.film.frames_u8, clip.film.places(clip.frame_indices), on_film, known_fov_y_rad=known)
-    if found.points is None and found.report.verdict != "no_parallax":
+    if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     return replace(found, trajectory=clip.on_frames(found.trajectory.resized(clip.footage_size)))
+
+
+def measured(clip: Clip, trajectory: Trajectory) -> tuple[Trajectory, PointCloud | None, float]:
+    """Known cameras of a clip in the unit of length that everything here expects: median depth of the first view.
+
+    Returns:
+        The cameras, points of the frames under them, and the factor from the old unit; the cameras as they were, None
+        and 1 where the frames show no parallax: then there is no unit to be had, and none is needed.
+    """
+    footage = clip.on_footage(trajectory)
+    tracks, points = sparse_points(clip.footage, footage.Ts_world_camera, footage.intrinsics)
+    if len(points) == 0:
+        return trajectory, None, 1.0
+    scale = 1 / source_depth(tracks, points, trajectory.Ts_world_camera[0], 0)
+    return trajectory.scaled(scale), points.transformed(np.eye(4), scale), scale
 
 
 MEASURED = ("refined", "no_parallax")

@@ -31,7 +31,7 @@ def hostile_document(folder: Path, words: str = HOSTILE, enumerations: str | Non
         folder: for the takes' videos.
         enumerations: stands where the app itself only ever writes words of its own; None: these words.
     """
-    named: Any = {} if enumerations is None else {"verdict": enumerations, "focal_source": enumerations}
+    named: Any = {} if enumerations is None else dict.fromkeys(("outcome", "verdict", "focal_source"), enumerations)
     made = replace(clip(), name=words, notes=(words, f"2{words}"))
     report = RefinementReport("refined", words, "prediction", "model", 6.5, 0.5, 900, 120, 1.04, 2.0)
     document = doc.with_prediction(doc.with_clip(Document(), made), preset("arc-left", image_size=made.image_size))

@@ -66,7 +66,8 @@ VALUES: dict[str, tuple[Callable[[dict], Any], str]] = {
     "script as source of the focal length": (
         lambda m: m["report"].update(focal_source=SCRIPT), "focal_source is .* expected one of given, model, self-cal",
     ),
-    "script as verdict": (lambda m: m["report"].update(verdict=SCRIPT), "verdict is .* expected one of refined"),
+    "script as verdict": (lambda m: m["report"].update(verdict=SCRIPT), "verdict is .* expected one of good"),
+    "script as outcome": (lambda m: m["report"].update(outcome=SCRIPT), "outcome is .* expected one of refined"),
     "script as start": (lambda m: m["report"].update(start=SCRIPT), "start is .* expected one of prediction, frames"),
     "script as easing": (lambda m: m["keys"].update(easing=SCRIPT), "easing is .* expected one of linear"),
     "script as hash": (lambda m: m["takes"][0].update(clip_hash=SCRIPT), "clip_hash is none"),

@@ -83,10 +83,9 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     assert "view_0.png" in editor.text("rap-input-notice") and "second.mp4" in editor.text("rap-input-notice")
     box_holds(editor)
 
-    before = editor.document.clip
     editor.give(files / "first.mp4")
     box_holds(editor, "first.mp4")
-    wait_until(lambda: editor.document.clip is not before, timeout_s=60)  # it has the name of the one before
+    clip_is(editor, "first")
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     path = editor.document.edited

@@ -104,8 +104,8 @@ class FakeScene:
         return xyz, np.full((50, 3), int(100 * min_confidence), dtype=np.uint8)
 
 
-def report(verdict: str = "refined") -> RefinementReport:
-    return RefinementReport(verdict, "Because.", "frames", "model", 3.0, 0.4, 900, 200, 1.1, 0.5)  # type: ignore[arg-type]
+def report(outcome: str = "refined") -> RefinementReport:
+    return RefinementReport(outcome, "Because.", "frames", "model", 3.0, 0.4, 900, 200, 1.1, 0.5)  # type: ignore[arg-type]
 
 
 def fake_refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None) -> Refinement:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rap.config import FOOTAGE_SIDE
-from rap.data import Clip, load_clip
-from rap.data import clip as clips
+from rap.data import Clip, load_clip, sampling
 from rap.data.images import fov_y_from_focal_35mm, reduce_picture, reduced_size
 from rap.data.packed import packed_clip, unpacked_clip
 from rap.geometry import Trajectory, preset, se3
@@ -290,7 +289,7 @@ def test_a_film_holds_the_frames_and_those_between(tmp_path: Path) -> None:
 
 
 def test_a_long_film_is_thinned_and_keeps_the_frames_that_were_asked_for(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(clips, "FOLLOWED_FRAMES", replace(FOLLOWED_FRAMES, value=20))
+    monkeypatch.setattr(sampling, "FOLLOWED_FRAMES", replace(FOLLOWED_FRAMES, value=20))
     clip = load_clip(save(tmp_path / "a", numbered_frames(60, 32, 48)), num_frames=9, film=True)
     assert clip.film is not None and len(clip.film.frame_indices) <= 20
     assert set(clip.frame_indices) <= set(clip.film.frame_indices)

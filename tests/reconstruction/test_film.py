@@ -29,7 +29,7 @@ def unknown(count=9, fov_y_deg=55.0):
 def test_the_asked_frames_get_their_cameras():
     found = refine_film(FILM_U8, AT, unknown(), known_fov_y_rad=FOV_Y_RAD)
     errors = pose_errors(found.trajectory.Ts_world_camera, TRUTH.Ts_world_camera[AT])
-    assert found.report.verdict == "refined" and found.report.focal_source == "given"
+    assert found.report.outcome == "refined" and found.report.focal_source == "given"
     assert errors.auc30 > 0.93 and errors.rotation_deg.mean() < 0.5
     assert (found.trajectory.Ts_world_camera[0] == np.eye(4)).all()
     np.testing.assert_allclose(found.trajectory.fov_y_rad, FOV_Y_RAD)
@@ -59,7 +59,7 @@ def test_a_film_that_turns_on_the_spot():
     truth = path(None, (0.02, -0.4, 0.05), num_frames=17, size=SIZE)
     at = np.arange(0, 17, 2)
     found = refine_film(SCENE.look(truth)[0], at, unknown(9), known_fov_y_rad=FOV_Y_RAD)
-    assert found.report.verdict == "no_parallax" and found.points is None
+    assert found.report.outcome == "no_parallax" and found.points is None
     assert (found.trajectory.centres == 0).all()
     off = se3.inverse(found.trajectory.Ts_world_camera) @ truth.Ts_world_camera[at]
     assert np.rad2deg(se3.rotation_angle(off[:, :3, :3])).max() < 0.5
@@ -67,14 +67,14 @@ def test_a_film_that_turns_on_the_spot():
 
 def test_a_film_at_rest_is_no_motion():
     found = refine_film(np.repeat(FILM_U8[:1], 33, axis=0), AT, unknown())
-    assert found.report.verdict == "no_parallax" and "the camera rests" in found.report.reason
+    assert found.report.outcome == "no_parallax" and "the camera rests" in found.report.reason
     np.testing.assert_allclose(found.trajectory.Ts_world_camera, unknown().Ts_world_camera, atol=2e-3)
 
 
 def test_a_film_that_shows_nothing_keeps_the_given_path():
     start = replace(unknown(), Ts_world_camera=TRUTH.Ts_world_camera[AT])
     found = refine_film(np.zeros_like(FILM_U8), AT, start)
-    assert found.report.verdict == "too_few_tracks" and found.trajectory == start and found.points is None
+    assert found.report.outcome == "too_few_tracks" and found.trajectory == start and found.points is None
 
 
 def test_arguments_are_checked():

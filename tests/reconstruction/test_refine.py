@@ -46,7 +46,7 @@ def test_drift_is_taken_back(source):
     found = refine_trajectory(ARC_FRAMES, start, trust_focal=True, initialise=False)
     before = pose_errors(start.Ts_world_camera, trajectory.Ts_world_camera)
     after = pose_errors(found.trajectory.Ts_world_camera, trajectory.Ts_world_camera)
-    assert found.report.verdict == "refined" and found.report.start == "prediction"
+    assert found.report.outcome == "refined" and found.report.start == "prediction"
     assert after.rotation_deg.mean() < 0.5 * before.rotation_deg.mean()  # outlines of spheres slip: half a pixel
     assert np.median(after.direction_deg) < 0.2 * np.median(before.direction_deg)
     assert found.report.residual_after_px < 0.3 * found.report.residual_before_px
@@ -66,7 +66,7 @@ def test_a_start_from_the_frames_wins_over_none():
     error, error_alone = (
         pose_errors(r.trajectory.Ts_world_camera, ARC.Ts_world_camera).rotation_deg.mean() for r in (found, alone)
     )
-    assert found.report.verdict == "refined" and error < 1 and error <= error_alone + 0.1
+    assert found.report.outcome == "refined" and error < 1 and error <= error_alone + 0.1
     assert found.report.start == "frames" or error_alone < 1
 
 
@@ -75,18 +75,18 @@ def test_a_path_that_says_nothing_is_not_adjusted_before_the_frames_are_asked(mo
     with monkeypatch.context() as patch:
         patch.setattr(refinement, "_from_prediction", None)
         found = refine_trajectory(ARC_FRAMES, still, trust_focal=True)
-    assert found.report.verdict == "refined" and found.report.start == "frames"
+    assert found.report.outcome == "refined" and found.report.start == "frames"
     assert pose_errors(found.trajectory.Ts_world_camera, ARC.Ts_world_camera).rotation_deg.mean() < 1
     # poses rest on some tracks, points are those of all
     assert found.tracks and found.points
     assert found.tracks.num_points > found.report.num_points and len(found.points) > found.report.num_points
     black = refine_trajectory(np.zeros_like(ARC_FRAMES), still)
-    assert black.report.verdict == "too_few_tracks" and black.trajectory == still
+    assert black.report.outcome == "too_few_tracks" and black.trajectory == still
 
 
 def test_forward_motion():
     found = refine(SCENE, path((0.02, 0.01, 0.5)))
-    assert found.report.verdict == "refined"
+    assert found.report.outcome == "refined"
     direction = found.trajectory.centres[-1] / np.linalg.norm(found.trajectory.centres[-1])
     assert np.rad2deg(np.arccos(direction[2])) < 6
 
@@ -94,7 +94,7 @@ def test_forward_motion():
 def test_a_pan_shows_no_parallax():
     trajectory = path(None, (0.02, -0.3, 0.05))
     found = refine(SCENE, trajectory)
-    assert found.report.verdict == "no_parallax" and found.points is None
+    assert found.report.outcome == "no_parallax" and found.points is None
     assert "Rotations were refined, translations set to zero" in found.report.reason
     assert (found.trajectory.centres == 0).all()
     off = se3.inverse(found.trajectory.Ts_world_camera) @ trajectory.Ts_world_camera
@@ -104,14 +104,14 @@ def test_a_pan_shows_no_parallax():
 def test_a_small_turn_tells_no_focal_length():
     trajectory = path(None, (0.0, -0.1, 0.0))
     found = refine(SCENE, trajectory, trust_focal=False)
-    assert found.report.verdict == "no_parallax" and found.report.focal_source == "model"
+    assert found.report.outcome == "no_parallax" and found.report.focal_source == "model"
     np.testing.assert_array_equal(found.trajectory.intrinsics, trajectory.intrinsics)
     assert found.report.focal_change == 1
 
 
 def test_a_camera_at_rest():
     found = refine(SCENE, path())
-    assert found.report.verdict == "no_parallax" and "rests" in found.report.reason
+    assert found.report.outcome == "no_parallax" and "rests" in found.report.reason
     np.testing.assert_allclose(found.trajectory.Ts_world_camera, np.eye(4) * np.ones((9, 1, 1)), atol=2e-3)
 
 
@@ -119,7 +119,7 @@ def test_a_thing_that_moves_before_a_camera_at_rest_is_no_camera_motion():
     s = np.linspace(0, 1, 9)[:, None]
     world = World((Sphere((-0.2, 0, 1.0), 0.2), Plane(offset=1.8)), {0: s * np.array([0.4, 0.05, 0.0])})
     found = refine(world, path())
-    assert found.report.verdict == "no_parallax"
+    assert found.report.outcome == "no_parallax"
     assert np.rad2deg(se3.rotation_angle(found.trajectory.Ts_world_camera[:, :3, :3])).max() < 0.3
 
 
@@ -129,14 +129,14 @@ def test_a_thing_that_moves_does_not_bend_the_path():
     world = World(surfaces, {3: s * np.array([-0.2, -0.3, 0.1])})
     found = refine(world, ARC)
     error = pose_errors(found.trajectory.Ts_world_camera, ARC.Ts_world_camera)
-    assert found.report.verdict == "refined" and error.rotation_deg.mean() < 0.4
+    assert found.report.outcome == "refined" and error.rotation_deg.mean() < 0.4
 
 
 @pytest.mark.parametrize("frames", [np.zeros((9, 96, 128, 3), np.uint8), np.full((9, 96, 128, 3), 255, np.uint8)])
 def test_frames_without_texture(frames):
     start = drifted(ARC)
     found = refine_trajectory(frames, start)
-    assert found.report.verdict == "too_few_tracks" and found.trajectory == start and found.tracks is None
+    assert found.report.outcome == "too_few_tracks" and found.trajectory == start and found.tracks is None
     assert "(0 in the whole clip, 8 between two frames are needed)" in found.report.reason
 
 
@@ -144,20 +144,20 @@ def test_noise_is_not_explained():
     frames = np.random.default_rng(0).integers(0, 255, (9, 96, 128, 3), dtype=np.uint8)
     start = drifted(ARC)
     found = refine_trajectory(frames, start)
-    assert found.report.verdict in ("too_few_tracks", "diverged") and found.trajectory == start
+    assert found.report.outcome in ("too_few_tracks", "diverged") and found.trajectory == start
 
 
 def test_one_frame():
     start = Trajectory(np.eye(4)[None], ARC.intrinsics[:1], ARC.image_size)
     found = refine_trajectory(SCENE.look(start)[0], start)
-    assert found.report.verdict == "too_few_tracks" and found.trajectory == start
+    assert found.report.outcome == "too_few_tracks" and found.trajectory == start
     assert found.report.reason == "One frame shows no motion; the given trajectory is kept."
 
 
 def test_two_frames():
     trajectory = path((0.25, 0, 0), (0, -0.2, 0), num_frames=2)
     found = refine(SCENE, trajectory)
-    assert found.report.verdict == "refined"
+    assert found.report.outcome == "refined"
     error = pose_errors(found.trajectory.Ts_world_camera, trajectory.Ts_world_camera)
     assert error.rotation_deg.mean() < 0.7 and error.direction_deg.mean() < 5
 
@@ -167,7 +167,7 @@ def test_black_frames_at_the_end_keep_their_given_motion():
     frames[7:] = 0
     start = drifted(ARC)
     found = refine_trajectory(frames, start, trust_focal=True, initialise=False)
-    assert found.report.verdict == "refined" and "Frames [7, 8]" in found.report.reason
+    assert found.report.outcome == "refined" and "Frames [7, 8]" in found.report.reason
     given, new = (se3.inverse(t.Ts_world_camera[6]) @ t.Ts_world_camera[8] for t in (start, found.trajectory))
     np.testing.assert_allclose(given[:3, :3], new[:3, :3], atol=1e-9)
 
@@ -180,7 +180,7 @@ def test_where_the_focal_length_comes_from():
     np.testing.assert_allclose(given.trajectory.intrinsics, ARC.intrinsics)
     np.testing.assert_allclose(given.report.focal_change, 1 / 0.8)
     free = refine_trajectory(frames, wide, initialise=False)
-    assert free.report.focal_source == "self-calibrated" and free.report.verdict == "refined"
+    assert free.report.focal_source == "self-calibrated" and free.report.outcome == "refined"
     assert abs(np.log(free.trajectory.intrinsics[0, 0] / ARC.intrinsics[0, 0])) < abs(np.log(0.8))
     assert refine_trajectory(frames, wide, trust_focal=True, initialise=False).report.focal_source == "model"
 
@@ -272,7 +272,7 @@ def test_a_wrong_joint_is_made_right_or_named(monkeypatch):
     assert off_at(5, found) < 1 and found.report.weak_joints == ()
     monkeypatch.setattr(refinement, "rejoin", lambda tracks, bundle, *others: bundle)
     left = refine_trajectory(frames, start, trust_focal=True, initialise=False)
-    assert left.report.verdict == "refined" and off_at(5, left) > 10
+    assert left.report.outcome == "refined" and off_at(5, left) > 10
     assert left.report.weak_joints == ((5, 6),)
     assert "fit on both between frames 5 and 6 (" in left.report.reason
 

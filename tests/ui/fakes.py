@@ -130,15 +130,18 @@ class FakeScene:
         return np.random.default_rng(0).normal(size=(count, 3)), np.full((count, 3), 90, np.uint8)
 
 
+OUTCOME_VERDICTS = {"refined": "good", "no_parallax": "doubtful", "too_few_tracks": "failed", "diverged": "failed"}
+
+
 @dataclass
 class FakeGeometry:
     """Answers as `rap.views.scene` does, without looking at a single pixel.
 
-    `verdict` is what refinements come to; `gates` are waited for by the function of that name, before it answers;
+    `outcome` is what refinements come to; `gates` are waited for by the function of that name, before it answers;
     `calls` tells what was asked for, in order.
     """
 
-    verdict: str = "refined"
+    outcome: str = "refined"
     gates: dict[str, threading.Semaphore] = field(default_factory=dict)
     fails_with: Exception | None = None
     calls: list = field(default_factory=list)
@@ -147,9 +150,10 @@ class FakeGeometry:
     def refine(self, clip, trajectory, known_fov_y_rad=None):
         self._answer("refine", known_fov_y_rad)
         report = RefinementReport(
-            self.verdict, f"That was {self.verdict}.", "prediction", "model", 6.5, 0.5, 900, 120, 1.04, 2.0
-        )
-        if self.verdict != "refined":
+            self.outcome, f"That was {self.outcome}.", "prediction", "model", 6.5, 0.5, 900, 120, 1.04, 2.0,
+            verdict=OUTCOME_VERDICTS[self.outcome],
+        )  # fmt: skip
+        if self.outcome != "refined":
             return Refinement(trajectory, report)
         return Refinement(scale_motion(trajectory, 0.9), report, cloud())
 

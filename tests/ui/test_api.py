@@ -88,7 +88,7 @@ def test_the_readmes_example_runs_as_it_stands(app, clip, monkeypatch):
     names["app"].close()
     assert [type(task) for task in app.pipeline.tasks] == [EstimateTask, *[EstimateTask, GenerateTask] * 2]
     assert app.pipeline.tasks[-1].steps == 4 and app.pipeline.tasks[-1].hints is not None
-    assert len(load_clip(names["video"], stride=1)) == 17 and names["report"]["verdict"] == "refined"
+    assert len(load_clip(names["video"], stride=1)) == 17 and names["report"]["verdict"] == "good"
     path = read_path(str(names["path"]).replace("'", '"'), 17)
     assert path == app.pipeline.tasks[-1].trajectory, "what went in and came out is the same to the bit"
     exported = formats.read(Path(names["cameras"]), format_name="nerfstudio")

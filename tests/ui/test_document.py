@@ -31,8 +31,8 @@ def moved(document: Document, index: int, by: float) -> np.ndarray:
     return T
 
 
-def report(verdict: str) -> RefinementReport:
-    return RefinementReport(verdict, "So it is.", "prediction", "model", 2.0, 0.5, 100, 30, 1.0, 0.1)
+def report(outcome: str) -> RefinementReport:
+    return RefinementReport(outcome, "So it is.", "prediction", "model", 2.0, 0.5, 100, 30, 1.0, 0.1)
 
 
 class History(RuleBasedStateMachine):
@@ -73,12 +73,12 @@ class History(RuleBasedStateMachine):
         assert self.document.edited == self.predicted
         self.edited()
 
-    @rule(factor=st.sampled_from([0.8, 1.2]), verdict=st.sampled_from(["refined", "no_parallax", "diverged"]))
-    def refine(self, factor, verdict):
+    @rule(factor=st.sampled_from([0.8, 1.2]), outcome=st.sampled_from(["refined", "no_parallax", "diverged"]))
+    def refine(self, factor, outcome):
         was_untouched = self.document.is_untouched
         assert was_untouched == (self.paths[self.at] in (self.predicted.hash, self.refined))
-        self.document = doc.with_refinement(self.document, scale_motion(self.predicted, factor), report(verdict))
-        self.refined = None if verdict == "diverged" else self.document.refined.hash
+        self.document = doc.with_refinement(self.document, scale_motion(self.predicted, factor), report(outcome))
+        self.refined = None if outcome == "diverged" else self.document.refined.hash
         if was_untouched:
             self.paths[self.at] = self.refined or self.predicted.hash
 

@@ -57,7 +57,7 @@ def predict(session, path):
 def test_a_path_in_pieces_is_said_at_once():
     report = RefinementReport("refined", "", "frames", "model", 6.5, 0.5, 900, 120, 1.04, 2.0, ((12, 13), (14, 15)))
     assert in_short(report) == (
-        "Refined in 2.0 s: the tracks fit to 0.50 px, 6.50 px before. "
+        "Refined in 2.0 s, doubtful from frame 13 on: the tracks fit to 0.50 px, 6.50 px before. "
         "But frames 12 and 13 hardly hold together: the path may turn wrongly there. "
         "Type the field of view, if you know it, or give frames closer together."
     )
@@ -83,8 +83,8 @@ def test_a_prediction_is_refined_and_both_paths_are_kept(session, app, video):
     document = state.document
     assert document.refined is not None and document.edited == document.refined != document.predicted
     assert (
-        document.report.verdict == "refined"
-        and state.notice.text == "Refined in 2.0 s: the tracks fit to 0.50 px, 6.50 px before."
+        document.report.outcome == "refined"
+        and state.notice.text == "Refined in 2.0 s, good: the tracks fit to 0.50 px, 6.50 px before."
     )
     assert not document.past, "prediction and refinement are one step"
     assert [name for name, _ in app.backend.calls] == ["refine", "build_scene"]
@@ -102,22 +102,22 @@ def test_a_prediction_is_refined_and_both_paths_are_kept(session, app, video):
     assert session.state.document.edited == document.predicted
 
 
-@pytest.mark.parametrize("verdict", ["too_few_tracks", "diverged"])
-def test_a_failed_refinement_keeps_the_prediction_and_says_why(session, app, video, verdict):
-    app.backend.verdict = verdict
+@pytest.mark.parametrize("outcome", ["too_few_tracks", "diverged"])
+def test_a_failed_refinement_keeps_the_prediction_and_says_why(session, app, video, outcome):
+    app.backend.outcome = outcome
     predict(session, video)
     document = at_rest(session).document
     assert document.refined is None and document.edited is document.predicted
-    assert document.report.verdict == verdict and "Not refined" in input_words.verdict_card(document.report)
+    assert document.report.outcome == outcome and ">Failed<" in input_words.verdict_card(document.report)
     assert [name for name, _ in app.backend.calls] == ["refine", "build_scene"], "there is a preview all the same"
     assert session.state.geometry.sparse is None and session.state.geometry.preview.known_from == "predicted"
 
 
 def test_without_parallax_the_turns_are_kept(session, app, video):
-    app.backend.verdict = "no_parallax"
+    app.backend.outcome = "no_parallax"
     predict(session, video)
     state = at_rest(session)
-    assert state.document.edited is state.document.refined and "no parallax" in input_words.verdict_card(
+    assert state.document.edited is state.document.refined and "Doubtful (turns only)" in input_words.verdict_card(
         state.document.report
     )
 
@@ -303,7 +303,7 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
 
 
 def test_cameras_that_are_not_borne_out_give_no_hints(session, app, video, still):
-    app.backend.verdict = "diverged"
+    app.backend.outcome = "diverged"
     predict(session, video)
     at_rest(session)
     app.pipeline.gate = threading.Semaphore(0)

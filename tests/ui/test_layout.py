@@ -63,7 +63,9 @@ pytestmark = [
 CLIP = clip()
 PATH = doc.with_prediction(doc.with_clip(Document(), CLIP), preset("arc-left", image_size=CLIP.image_size))
 JOB = JobStatus(1, "regenerate", Settings())
-REPORT = RefinementReport("refined", "It fits.", "frames", "self-calibrated", 6.5, 0.5, 900, 120, 1.04, 2.0)
+REPORT = RefinementReport(
+    "refined", "It fits.", "frames", "self-calibrated", 6.5, 0.5, 900, 120, 1.04, 2.0, verdict="good", error_deg=1.2
+)
 REFINED = doc.with_refinement(PATH, scale_motion(PATH.predicted, 0.9), REPORT)
 STOPPING = ButtonLook("Stopping …", False)
 REFINING = GeometryJob(2, "refine", Basis(CLIP, PATH.predicted, "predicted"))
@@ -176,7 +178,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
     given = {"rap-clip", "rap-stage-clip", "rap-moves", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
-    assert shown == given | {"rap-fov", "rap-save"}
+    assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
     path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
@@ -314,15 +316,14 @@ def test_the_verdict_in_words():
     card = input_words.verdict_card(REPORT)
     for words in ("It fits.", "6.50 → 0.50 px", "120 points", "900", "found from the tracks", "× 1.04", "frames alone"):
         assert words in card
-    failed = replace(
-        REPORT, verdict="too_few_tracks", reason="<b>", residual_before_px=float("nan"), start="prediction"
-    )
+    failed = replace(REPORT, outcome="too_few_tracks", verdict="failed", reason="<b>", residual_before_px=float("nan"))
     card = input_words.verdict_card(failed)
-    assert "too few tracks" in card and "residual" not in card and "&lt;b&gt;" in card
+    assert ">Failed<" in card and "rap-lost" in card and "residual" not in card and "&lt;b&gt;" in card
     assert "<summary>figures<" in card
-    assert "rap-fresh" in input_words.verdict_card(REPORT) and "rap-stale" in card
-    pieces = input_words.verdict_card(replace(REPORT, weak_joints=((12, 13),)))
-    assert "Refined, but not in one piece" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
+    good = input_words.verdict_card(REPORT)
+    assert "rap-fresh" in good and "Good (about 1 degree)" in good
+    pieces = input_words.verdict_card(replace(REPORT, verdict="doubtful", weak_joints=((12, 13),)))
+    assert "Doubtful from frame 13 on" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
     assert input_words.verdict_card(None) == ""
 
 

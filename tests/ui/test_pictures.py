@@ -190,7 +190,7 @@ def test_what_is_known_of_a_pictures_lens_is_said_and_used(session, app, still):
 
 
 def test_a_clip_without_parallax_is_walked_into_by_its_frames_own_depth(session, app, video):
-    app.backend.verdict = "no_parallax"
+    app.backend.outcome = "no_parallax"
     give(session, video)
     session.dispatch(msg.Predict())
     assert at_rest(session).geometry.scene.basis.known_from == "refined", "along its own turns all frames show more"

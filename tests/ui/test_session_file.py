@@ -30,8 +30,9 @@ from ui.session.session_archive import MANIFEST
 from ui.session.session_file import open_session, save
 
 REPORT = RefinementReport(
-    "refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0, ((3, 4), (7, 8))
-)
+    "refined", "It fits.", "frames", "self-calibrated", 6.5, float("nan"), 900, 120, 1.04, 2.0, ((3, 4), (7, 8)), (2,),
+    "good", 1.2, (0.8, 1.1),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -107,8 +108,8 @@ def test_a_session_comes_back_bit_for_bit(document, saved, folder) -> None:
     for name in ("predicted", "refined", "edited"):
         assert getattr(found, name).hash == getattr(document, name).hash
     assert (found.follows_clip, found.prediction_follows_clip) == (False, True)
-    assert found.report.verdict == "refined" and np.isnan(found.report.residual_after_px)
-    assert found.report.weak_joints == ((3, 4), (7, 8))
+    assert found.report.outcome == "refined" and np.isnan(found.report.residual_after_px)
+    assert found.report.weak_joints == ((3, 4), (7, 8)) and found.report.fov_y_interval_rad == (0.8, 1.1)
     assert [take.stamp for take in found.takes] == [take.stamp for take in document.takes]
     assert [take.video.read_bytes() for take in found.takes] == [take.video.read_bytes() for take in document.takes]
     assert all(folder in take.video.parents for take in found.takes)
@@ -232,14 +233,24 @@ def test_a_session_of_before_tracks_were_asked_opens(saved, folder) -> None:
 
 
 def test_a_session_from_before_joints_were_judged_opens(saved, folder) -> None:
-    rewritten(saved, lambda manifest: manifest["report"].pop("weak_joints"))
+    rewritten(saved, lambda manifest: _as_of_old(manifest["report"]))
     report = open_session(saved, folder).document.report
-    assert report.verdict == "refined" and report.weak_joints == ()
+    assert report.outcome == "refined" and report.weak_joints == () and report.verdict == "doubtful"
 
 
-@pytest.mark.parametrize("joints", [3, [[1]], [["a", 2]]])
-def test_joints_that_are_none_are_refused(saved, folder, joints) -> None:
-    rewritten(saved, lambda manifest: manifest["report"].update(weak_joints=joints))
+def _as_of_old(report: dict) -> None:
+    for name in ("weak_joints", "lost", "verdict", "error_deg", "fov_y_interval_rad"):
+        report.pop(name)
+    report["verdict"] = report.pop("outcome")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weak_joints": 3}, {"weak_joints": [[1]]}, {"weak_joints": [["a", 2]]}, {"fov_y_interval_rad": [1.0]},
+     {"fov_y_interval_rad": [1, "a"]}, {"error_deg": -1}, {"verdict": "refined"}],
+)  # fmt: skip
+def test_reports_of_nothing_that_is_known_are_refused(saved, folder, change) -> None:
+    rewritten(saved, lambda manifest: manifest["report"].update(change))
     with pytest.raises(InputError):
         open_session(saved, folder)
 

@@ -51,6 +51,28 @@ def test_a_video_may_come_with_a_file_of_its_cameras(session, video, tmp_path):
     assert "few.npz: has 5 cameras" in session.state.notice.text and session.state.notice.place == "input"
 
 
+def test_a_film_is_trimmed_by_its_two_handles(session, video):
+    clip = give(session, video).document.clip
+    assert input_panel._trim_values(session) == (40, 0, 39) and clip.upload_frames == 40
+    assert "2.44 apart of 40" in input_words.clip_card(clip)
+    input_panel.trim(session, 0.0, 39.0)
+    assert session.state.document.clip is clip, "nothing has changed"
+    input_panel.trim(session, 10.0, 33.0)
+    trimmed = session.state.document.clip
+    assert trimmed.frame_indices[0] == 10 and trimmed.frame_indices[-1] == 33 and len(trimmed) == 17
+    assert input_panel._trim_values(session) == (40, 10, 33)
+    input_panel.trim(session, 33.0, 10.0)
+    assert "end 10 lies before start 33" in session.state.notice.text and session.state.document.clip is trimmed
+
+
+def test_a_clip_whose_files_are_not_at_hand_is_not_trimmed(session, video):
+    predicted(session, video)
+    session.dispatch(msg.OpenSession(str(session.save())))
+    assert input_panel._trim_values(session) == (0, 0, 0)
+    session.dispatch(msg.Trim(0, 5))
+    assert "give them again to trim it" in session.state.notice.text
+
+
 @pytest.mark.parametrize("content", [b"", b"not a film at all"])
 def test_a_bad_upload_is_refused_in_words_and_the_session_goes_on(session, video, tmp_path, content):
     predicted(session, video)

@@ -277,7 +277,7 @@ def with_refinement(document: Document, trajectory: Trajectory, report: Refineme
     if document.predicted is None:
         raise ValueError("there is no prediction to refine; press Predict first")
     untouched, before = document.is_untouched, document.best
-    refined = trajectory if report.verdict in ("refined", "no_parallax") else None  # the latter: turns are refined
+    refined = trajectory if report.outcome in ("refined", "no_parallax") else None  # the latter: turns are refined
     document = replace(document, refined=refined, report=report)
     if not untouched:
         return _with_lens_changed(document, before)

@@ -45,7 +45,7 @@ def scene_of(basis: Basis, geometry: Geometry) -> Scene | None:
 
 def turns_only(document: Document) -> bool:
     """Whether the clip's camera was found to turn on the spot, so that its frames tell no depth."""
-    return document.report is not None and document.report.verdict == "no_parallax"
+    return document.report is not None and document.report.outcome == "no_parallax"
 
 
 def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:

@@ -91,6 +91,14 @@ class AddFiles:
 
 
 @dataclass(frozen=True)
+class Trim:
+    """The clip is to be of the upload's frames from `first` to `last` alone, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
 class BoxFilled:
     """What lies in the page's box is `files`, of the `shown` ones."""
 
@@ -111,6 +119,8 @@ class ClipRead:
 
     clip: Clip
     files: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    """The files that it was read from, wherever they came from."""
 
 
 @dataclass(frozen=True)
@@ -484,6 +494,7 @@ Message = (
     Gesture
     | Upload
     | AddFiles
+    | Trim
     | BoxFilled
     | TakeOut
     | ClipRead

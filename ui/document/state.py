@@ -147,6 +147,7 @@ class GeometryJob:
     basis: Basis
     phase: Literal["queued", "running"] = "queued"
     place: int = 0
+    share: float = 0.0  # that is done, where it is counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,6 +301,7 @@ class State:
         doomed: the take that is deleted when that is asked for once more.
         compared: numbers of the takes that play side by side.
         box: files in the page's box.
+        source: the files that the clip was read from; none where it came with a session.
         earlier, later: work on other clips that undo and redo get back, the nearest last.
         refusals: how often something was refused.
     """
@@ -321,6 +323,7 @@ class State:
     doomed: int | None = None
     compared: tuple[int, int] | None = None
     box: FileBox = field(default_factory=FileBox)
+    source: tuple[str, ...] = ()
     earlier: tuple[Work, ...] = ()
     later: tuple[Work, ...] = ()
     refusals: int = 0

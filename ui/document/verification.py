@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 
 from rap.config import KNOWN_PATHS
 from rap.geometry import se3
-from rap.metrics import PathErrors, path_errors
+from rap.metrics import LOST_ROTATION_DEG, PathErrors, path_errors
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -41,6 +41,7 @@ class Verification:
         errors: the same paths by the published protocol.
         seconds: what it took.
         reason: what the fit to the tracks has to say; empty where none was tried.
+        lost: frames that could not be tied to the others: they count as not followed.
         estimated: the same of the model's estimate where `followed` was fitted to tracks; None where it is that itself.
     """
 
@@ -51,6 +52,7 @@ class Verification:
     errors: PathErrors
     seconds: float = 0.0
     reason: str = ""
+    lost: tuple[int, ...] = ()
     estimated: Verification | None = None
 
     @property
@@ -65,12 +67,15 @@ class Verification:
         return int(np.argmax(sum(part / max(float(part.mean()), 1e-12) for part in parts)))
 
 
-def verified(take: int, requested: Trajectory, estimated: Trajectory, seconds: float = 0.0) -> Verification:
+def verified(
+    take: int, requested: Trajectory, estimated: Trajectory, seconds: float = 0.0, lost: tuple[int, ...] = ()
+) -> Verification:
     """Compare what a take was to follow with what was estimated of its video.
 
     Args:
         take: its number.
         requested, estimated: paths of the same length and source frame.
+        lost: frames of which the estimate knows nothing.
 
     Raises:
         ValueError: they differ in length.
@@ -85,13 +90,15 @@ def verified(take: int, requested: Trajectory, estimated: Trajectory, seconds: f
         scale = max(float((goal * found).sum() / (found**2).sum()), MIN_MOTION)  # a path run backwards has no scale
     followed = estimated.scaled(scale)
     turns = np.swapaxes(requested.Ts_world_camera[:, :3, :3], -1, -2) @ followed.Ts_world_camera[:, :3, :3]
+    shift, unknown = np.linalg.norm(followed.centres - goal, axis=-1), np.isin(np.arange(len(goal)), lost)
     return Verification(
         take=take,
         followed=followed,
-        rotation_deg=np.degrees(se3.rotation_angle(turns)),
-        translation=np.linalg.norm(followed.centres - goal, axis=-1) / (extent if extent > MIN_MOTION else 1.0),
-        errors=path_errors(estimated.Ts_world_camera, requested.Ts_world_camera),
+        rotation_deg=np.where(unknown, LOST_ROTATION_DEG, np.degrees(se3.rotation_angle(turns))),
+        translation=np.where(unknown, 1.0, shift / (extent if extent > MIN_MOTION else 1.0)),
+        errors=path_errors(estimated.Ts_world_camera, requested.Ts_world_camera, lost),
         seconds=seconds,
+        lost=lost,
     )
 
 
@@ -111,9 +118,9 @@ def tracked(
     of_model = verified(take, requested, estimated)
     found = followed_path(frames_u8, estimated, requested)
     report = found.report
-    if report.verdict not in MEASURED:
+    if report.outcome not in MEASURED:
         return replace(of_model, reason=report.reason, seconds=report.seconds)
-    measured = verified(take, requested, found.trajectory, report.seconds)
+    measured = verified(take, requested, found.trajectory, report.seconds, report.lost)
     return replace(measured, reason=report.reason, estimated=of_model)
 
 

@@ -63,7 +63,8 @@ class Api:
             seed: of the noise.
 
         Returns:
-            The path, and a report: the clip's name, notes on how it was read, and the refinement's verdict and reason.
+            The path, and a report: the clip's name, notes on how it was read, and the refinement's verdict (good,
+            doubtful or failed; None without one), the same in words, and its reason.
         """
         asked = msg.Predict(_whole(_own(steps), "steps"), _whole(seed, "seed") or 0)
         known = msg.SetFieldOfView(_number_or_none(fov_y_deg, "fov_y_deg"))
@@ -254,9 +255,10 @@ def _check(asked: msg.Regenerate, along: msg.ApplyPreset | SetPath) -> None:
 
 def _estimated(document: Document) -> tuple[dict[str, Any], dict[str, Any]]:
     assert document.clip is not None and document.edited is not None
-    report = {"clip": document.clip.name, "notes": list(document.clip.notes), "verdict": None, "reason": None}
-    if document.report is not None:
-        report |= {"verdict": document.report.verdict, "reason": document.report.reason}
+    report: dict[str, Any] = {"clip": document.clip.name, "notes": list(document.clip.notes)}
+    report |= dict.fromkeys(("verdict", "words", "reason"))
+    if (found := document.report) is not None:
+        report |= {"verdict": found.verdict, "words": found.words, "reason": found.reason}
     return _as_json(document.edited), report
 
 

@@ -68,6 +68,11 @@ def progress_card(job: JobStatus | None) -> Html:
     return tag("div", title, bar, preview, class_="rap-progress", role="status")
 
 
+def capital(words: str) -> str:
+    """Words as the beginning of a line."""
+    return words[:1].upper() + words[1:]
+
+
 def duration(seconds: float) -> str:
     """A time span as one reads it: 0.4 s, 12 s, 3 min 20 s."""
     if seconds < 10:

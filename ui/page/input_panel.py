@@ -14,7 +14,7 @@ from ui.document import messages as msg
 from ui.page import input_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import Html, markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal, small_slider
 from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ui.session.session import Session
 
 EXAMPLES = ASSETS / "examples"
+LEAST_TRIMMED = 3  # frames of a film
 PICK_EXAMPLE = """
 element.addEventListener("click", (event) => {
   const card = event.target.closest("[data-example]");
@@ -40,6 +41,8 @@ class InputPanel:
     known: gr.HTML
     clip: gr.HTML
     notice: gr.HTML
+    first: gr.Slider
+    last: gr.Slider
     predict: gr.Button
     cancel: gr.Button
     auto_refine: gr.Checkbox
@@ -56,6 +59,8 @@ class InputPanel:
             Part(self.files, lambda s: (s.state.box,), _file_box),
             Part(self.clip, lambda s: (s.state.document.clip,), words.clip_card),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "input"),), markup),
+            Part(self.first, _trim_values, _first_slider),
+            Part(self.last, _trim_values, _last_slider),
             button_part(self.predict, lambda s: words.predict_button(s.state.document, s.state.job)),
             Part(
                 self.cancel,
@@ -81,6 +86,8 @@ class InputPanel:
         events.on_pick(self.files.delete, take_out)
         events.on(self.camera.stop_recording, upload_recording, [self.camera], **reading)
         events.on_pick(self.examples.select, give_example, **reading)
+        for slider in (self.first, self.last):
+            events.on(slider.release, trim, [self.first, self.last], **reading)
         events.on(self.predict.click, predict, [seed])
         events.on(self.imagine.click, imagine, [steps, seed])
         for event in (self.fov.submit, self.fov.blur):
@@ -107,6 +114,9 @@ def input_panel() -> InputPanel:
     examples = html_box(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples")
     clip = html_box(words.clip_card(None), elem_id="rap-clip")
     notice = html_box(elem_id="rap-input-notice")
+    with gr.Row(elem_classes="rap-pair"):
+        first = small_slider("First frame", 0, 1, 0, step=1, visible=False, elem_id="rap-first")
+        last = small_slider("Last frame", 0, 1, 1, step=1, visible=False, elem_id="rap-last")
     with gr.Row(elem_classes=["rap-pair", "rap-predict-row"]):
         predict = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
@@ -127,8 +137,8 @@ def input_panel() -> InputPanel:
         flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
         imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
     return InputPanel(
-        files, camera, examples, known, clip, notice, predict, cancel, auto_refine, refine, fov, flat, progress,
-        verdict, imagine,
+        files, camera, examples, known, clip, notice, first, last, predict, cancel, auto_refine, refine, fov, flat,
+        progress, verdict, imagine,
     )  # fmt: skip
 
 
@@ -195,6 +205,29 @@ def predict(session: Session, seed: float | None) -> None:
 def imagine(session: Session, steps: float | None, seed: float | None) -> None:
     """Begin to imagine."""
     session.dispatch(msg.Imagine(int(steps) if steps else None, int(seed or 0)))
+
+
+def trim(session: Session, first: float, last: float) -> None:
+    """A handle under the filmstrip was let go."""
+    if _trim_values(session)[1:] != (int(first), int(last)):
+        session.dispatch(msg.Trim(int(first), int(last)))
+
+
+def _trim_values(session: Session) -> tuple[int, int, int]:
+    """Frames of the film, and the first and the last of them that are used; 0 where there is nothing to be trimmed."""
+    state = session.state
+    clip = state.document.clip
+    if clip is None or not state.source or clip.upload_frames < LEAST_TRIMMED or not clip.frame_indices:
+        return 0, 0, 0
+    return clip.upload_frames, clip.frame_indices[0], clip.frame_indices[-1]
+
+
+def _first_slider(count: int, first: int, last: int) -> Any:
+    return gr.Slider(0, max(count - 2, 1), first, visible=count > 0)
+
+
+def _last_slider(count: int, first: int, last: int) -> Any:
+    return gr.Slider(1, max(count - 1, 2), last, visible=count > 0)
 
 
 def _file_box(box: FileBox) -> Any:

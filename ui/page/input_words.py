@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ui.page.common_words import ButtonLook, duration, progress_card, strip_image, unless_busy
+from ui.page.common_words import ButtonLook, capital, duration, progress_card, strip_image, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
@@ -16,13 +16,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from ui.document.state import Geometry, GeometryJob, JobStatus
 
 MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
-VERDICTS = {
-    "refined": "Refined",
-    "no_parallax": "Turns refined: no parallax",
-    "too_few_tracks": "Not refined: too few tracks",
-    "diverged": "Not refined: no better fit",
-}
-IN_PIECES = "Refined, but not in one piece"
+COLOURS = {"good": "fresh", "doubtful": "stale", "failed": "lost"}
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 
 
@@ -36,6 +30,9 @@ def clip_card(clip: Clip | None) -> Html:
     if count == 1:
         h, w = clip.upload_size or clip.image_size
         facts = f"1 image · {w} × {h} px"
+    if len(set(clip.frame_indices)) > 1:
+        spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
+        facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
     if count > 1 and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
@@ -50,7 +47,7 @@ def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> H
 
 
 def geometry_progress(job: GeometryJob | None) -> Html:
-    """The refinement or the depth at work: too short to be counted, so the bar only says that it moves.
+    """The refinement or the depth at work; where nothing is counted the bar only says that it moves.
 
     Of a picture's depth the viewport tells: here it would push the buttons under it away from the pointer.
     """
@@ -63,6 +60,8 @@ def geometry_progress(job: GeometryJob | None) -> Html:
     if job.phase == "queued":
         detail = "waiting for the jobs before it" + (f" ({job.place} ahead)" if job.place > 1 else "")
     bar = tag("div", tag("i"), class_="rap-bar rap-busy")
+    if job.phase == "running" and job.share > 0:
+        bar = tag("div", tag("i", style=f"width:{100 * job.share:.0f}%"), class_="rap-bar")
     return tag("div", tag("div", tag("b", title), " ", detail), bar, class_="rap-progress", role="status")
 
 
@@ -70,21 +69,20 @@ def verdict_card(report: RefinementReport | None) -> Html:
     """What came of the refinement; all but the first of its figures unfold."""
     if report is None:
         return NOTHING
-    kind = "fresh" if report.verdict == "refined" and not report.weak_joints else "stale"
-    title = IN_PIECES if report.weak_joints else VERDICTS.get(report.verdict, report.verdict)
+    kind = COLOURS.get(report.verdict, "stale")
     facts = [f"{report.num_points} points, seen {report.num_observations} times"]
     summary = "figures"
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
         summary = f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px"
     facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
-    if report.verdict == "refined" and abs(report.focal_change - 1) >= 0.005:
+    if report.outcome == "refined" and abs(report.focal_change - 1) >= 0.005:
         facts[-1] += f", × {report.focal_change:.2f}"
-    if report.verdict == "refined" and report.start == "frames":
+    if report.outcome == "refined" and report.start == "frames":
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
     reason = tag("div", report.reason, class_="rap-fact")
     more = tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")
-    return tag("div", badge(kind, title), reason, more, class_="rap-verdict")
+    return tag("div", badge(kind, capital(report.words)), reason, more, class_="rap-verdict")
 
 
 def known_line(document: Document) -> Html:

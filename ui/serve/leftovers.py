@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from rap import limits
-from ui.serve.memory import give_back
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -58,8 +57,8 @@ class Leftovers:
         if self._sweeping is None:
             self._sweeping = asyncio.ensure_future(self._sweep_for_ever())
 
-    def sweep(self, now: float) -> bool:
-        """Drop what has been of no use for `limits.ANSWER_SECONDS`; whether there was any.
+    def sweep(self, now: float) -> None:
+        """Drop what has been of no use for `limits.ANSWER_SECONDS`.
 
         Args:
             now: seconds of a clock that never goes back.
@@ -69,21 +68,18 @@ class Leftovers:
         waited_for = {event.session_hash for event in queue.event_ids_to_events.values()}
         free = names - waited_for - self._listened.keys()
         self._idle_since = {name: self._idle_since.get(name, now) for name in free}
-        of_no_use = [name for name, since in self._idle_since.items() if now - since >= limits.ANSWER_SECONDS.value]
-        for name in of_no_use:
+        for name in [name for name, since in self._idle_since.items() if now - since >= limits.ANSWER_SECONDS.value]:
             del self._idle_since[name]
             states.session_data.pop(name, None)
             states.time_last_used.pop(name, None)
             queue.pending_event_ids_session.pop(name, None)
             if name in queue.pending_messages_per_session:
                 del queue.pending_messages_per_session[name]
-        return bool(of_no_use)
 
     async def _sweep_for_ever(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            if self.sweep(time.monotonic()):
-                await asyncio.to_thread(give_back)
+            self.sweep(time.monotonic())
 
 
 def stream_name(scope: Any, path: str) -> str | None:

@@ -7,6 +7,7 @@ are its tasks, what is kept of them, and the thread; what a session makes of the
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from rap.config import DEFAULT_TAKE_SIDE
 from rap.data import Clip, playback_fps, write_video
 from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
+from rap.reconstruction.progress import listened
 from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 DENSE_POINTS = 60_000
 PREVIEW_SIDE = 448  # long side in pixels of a picture's preview
 DEPTH_HEIGHT_PX = 240  # of the depth map on the page
+TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
 
@@ -121,6 +124,23 @@ class Step:
     frames_u8: None = None
 
 
+class _Stopped(Exception):
+    """Nobody waits for the refinement any more."""
+
+
+@dataclass
+class _Word:
+    """What a refinement said last of how far it is; after the last word it is stopped."""
+
+    share: float = 0.0
+    is_last: bool = False
+
+    def __call__(self, share: float) -> None:
+        if self.is_last:
+            raise _Stopped
+        self.share = share
+
+
 def scene_module() -> Backend:
     """`rap.views.scene`, imported when it is needed: it brings OpenCV."""
     import rap.views.scene
@@ -149,9 +169,13 @@ class GeometryPipeline:
         return self
 
     def stream(self, task: Task) -> Generator[Step, None, None]:
-        """One word when the work begins, one with what came of it; of a walk one for each frame."""
+        """One word when the work begins, one with what came of it; of a walk one for each frame, of a refinement some
+        each second."""
         if isinstance(task, WalkTask):
             yield from self._walk(task)
+            return
+        if isinstance(task, RefineTask):
+            yield from self._refine(task)
             return
         yield Step(0)
         yield Step(1, done=True, output=self._done(task))
@@ -163,9 +187,24 @@ class GeometryPipeline:
             return self.backend.picture_scene(basis.clip, basis.trajectory, flat=basis.known_from == "flat image")
         return self.backend.build_scene(basis.clip, basis.trajectory, task.points)
 
-    def _done(self, task: RefineTask | SceneTask | PreviewTask) -> Any:
-        if isinstance(task, RefineTask):
+    def _refine(self, task: RefineTask) -> Generator[Step, None, None]:
+        """In a thread beside, so that it can be asked how far it is, and stopped; closing waits for its next word."""
+        word = _Word()
+        with ThreadPoolExecutor(1, "rap-refine") as pool:
+            work = pool.submit(self._refined, task, word)
+            try:
+                while not work.done():
+                    yield Step(int(STEPS * word.share), STEPS)
+                    wait([work], TOLD_EVERY_S)
+            finally:
+                word.is_last = True
+        yield Step(STEPS, STEPS, done=True, output=work.result())
+
+    def _refined(self, task: RefineTask, word: _Word) -> Refinement:
+        with listened(word):
             return self.backend.refine(task.clip, task.trajectory, task.known_fov_y_rad)
+
+    def _done(self, task: SceneTask | PreviewTask) -> Any:
         if isinstance(task, SceneTask):
             return self.scene(task)
         if not task.is_picture:

@@ -35,6 +35,14 @@ def read_upload(message: msg.Upload, state: State, context: Context) -> Iterator
     yield _clip(message.paths, (), context)
 
 
+def read_trim(message: msg.Trim, state: State, context: Context) -> Iterator[AnyMessage]:
+    """The same files again, of which other frames are used."""
+    if not state.source:
+        yield msg.Refused("input", "the clip's own files are not at hand; give them again to trim it")
+        return
+    yield _clip(state.source, state.box.files, context, message.first, message.last)
+
+
 def read_session(message: msg.OpenSession, state: State, context: Context) -> Iterator[AnyMessage]:
     """A session file, with its takes unpacked into this session's folder."""
     path = Path(message.path)
@@ -61,15 +69,18 @@ def read_cameras(message: msg.ImportCameras, state: State, context: Context) -> 
 READERS: dict[type, Reader] = {
     msg.AddFiles: read_added,
     msg.Upload: read_upload,
+    msg.Trim: read_trim,
     msg.OpenSession: read_session,
     msg.ImportCameras: read_cameras,
 }
 
 
-def _clip(paths: tuple[str, ...], box: tuple[str, ...], context: Context) -> msg.ClipRead | msg.ClipRefused:
-    """`box` are the files in the page's box, if they came from there."""
+def _clip(
+    paths: tuple[str, ...], box: tuple[str, ...], context: Context, first: int = 0, last: int | None = None
+) -> msg.ClipRead | msg.ClipRefused:
+    """`box` are the files in the page's box, if they came from there; of a film its frames from `first` to `last`."""
     try:
-        return msg.ClipRead(uploads.read_clip(paths, context.options.num_frames), box)
+        return msg.ClipRead(uploads.read_clip(paths, context.options.num_frames, first, last), box, paths)
     except ValueError as error:  # InputError is one
         return msg.ClipRefused(str(error), box)
     except Exception as error:  # a decoder may raise anything on a broken file, and the session must go on

@@ -190,7 +190,8 @@ def _values(document: Document, clip: Clip, known_fov_y_rad: float | None) -> di
             for take in document.takes
         ],
         "verified": [
-            {"take": found.take, "seconds": found.seconds, "reason": found.reason} for found in document.verifications
+            {"take": found.take, "seconds": found.seconds, "reason": found.reason, "lost": list(found.lost)}
+            for found in document.verifications
         ],
     }
 
@@ -319,7 +320,8 @@ def _with_takes(document: Document, manifest: dict[str, Any], folder: Path) -> D
         followed = _path(folder / _followed_name(count))
         if take is None or followed is None:
             raise InputError(f"take {count} is verified but not there")
-        found = verified(count, take.trajectory, followed, values.seconds(row))
+        lost = values.frames(row.get("lost", []), "lost")  # none in a session of before they were counted
+        found = verified(count, take.trajectory, followed, values.seconds(row), lost)
         estimated = _path(folder / _estimated_name(count))  # none in a session of before tracks were asked
         of_model = None if estimated is None else verified(count, take.trajectory, estimated)
         reason = text(row.get("reason", ""), "reason", SENTENCE_CHARACTERS)

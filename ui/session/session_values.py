@@ -16,7 +16,8 @@ from rap.geometry.keys import KeyPath
 from rap.geometry.reshape import Easing
 from rap.geometry.spread import PathSpread
 from rap.limits import PATH_FRAMES, SENTENCE_CHARACTERS, STEPS, TAKE_FPS, TAKE_SIDE
-from rap.reconstruction.refine import FocalSource, RefinementReport, StartName, Verdict
+from rap.reconstruction.judge import Verdict
+from rap.reconstruction.refine import FocalSource, Outcome, RefinementReport, StartName
 from ui.document.document import Settings, SoftDrag
 
 ORIGINS = ("regenerated", "imagined")
@@ -74,8 +75,9 @@ def report(row: dict[str, Any]) -> RefinementReport:
     weak = [listed(pair, PATH_FRAMES) for pair in listed(row.get("weak_joints", []), PATH_FRAMES)]
     if any(len(pair) != 2 for pair in weak):
         raise InputError("weak_joints must be pairs of frames")
+    judged = "outcome" in row
     return RefinementReport(
-        verdict=one_of(row["verdict"], "verdict", get_args(Verdict)),
+        outcome=one_of(row["outcome" if judged else "verdict"], "outcome", get_args(Outcome)),
         reason=text(row["reason"], "reason", SENTENCE_CHARACTERS),
         start=one_of(row["start"], "start", get_args(StartName)),
         focal_source=one_of(row["focal_source"], "focal_source", get_args(FocalSource)),
@@ -86,7 +88,24 @@ def report(row: dict[str, Any]) -> RefinementReport:
         focal_change=number(row["focal_change"], "focal_change", 0, LARGE),
         seconds=seconds(row),
         weak_joints=tuple((whole(a, "weak_joints"), whole(b, "weak_joints")) for a, b in weak),
+        **(_judgement(row) if judged else {}),
     )
+
+
+def _judgement(row: dict[str, Any]) -> dict[str, Any]:
+    """What the path is worth; told since a session's report has an outcome beside its verdict."""
+    interval = row["fov_y_interval_rad"]
+    if interval is not None:
+        ends = [number(value, "fov_y_interval_rad", 0, math.pi) for value in listed(interval, PATH_FRAMES)]
+        if len(ends) != 2:
+            raise InputError("fov_y_interval_rad must be two angles")
+        interval = ends[0], ends[1]
+    return {
+        "lost": frames(row["lost"], "lost"),
+        "verdict": one_of(row["verdict"], "verdict", get_args(Verdict)),
+        "error_deg": _number_or_nan(row["error_deg"], "error_deg"),
+        "fov_y_interval_rad": interval,
+    }
 
 
 def _number_or_nan(value: Any, field: str) -> float:
@@ -118,10 +137,10 @@ def spread(row: dict[str, Any] | None, count: int) -> PathSpread | None:
     return PathSpread(whole(row["samples"], "samples", 1), reach=number(row["reach"], "reach", 0, LARGE), **columns)
 
 
-def frames(row: Any) -> tuple[int, ...]:
-    """Numbers of frames that a take starts from."""
+def frames(row: Any, field: str = "sources") -> tuple[int, ...]:
+    """Numbers of frames: those that a take starts from, or others."""
     if not isinstance(row, list) or any(type(frame) is not int or not 0 <= frame < PATH_FRAMES.value for frame in row):
-        raise InputError(f"sources is {str(row)[:60]}, expected a list of frame numbers")
+        raise InputError(f"{field} is {str(row)[:60]}, expected a list of frame numbers")
     return tuple(sorted(set(row)))
 
 

@@ -39,8 +39,9 @@ def meant(before: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*kept, *new)))
 
 
-def read_clip(paths: Sequence[str], num_frames: int) -> Clip:
-    """The clip of one video, one picture or several, with its known cameras where a file of these is among them.
+def read_clip(paths: Sequence[str], num_frames: int, start: int = 0, end: int | None = None) -> Clip:
+    """The clip of one video, one picture or several, with its known cameras where a file of these is among them; of the
+    frames from `start` to `end`.
 
     It is read by a process that can be killed.
 
@@ -48,10 +49,11 @@ def read_clip(paths: Sequence[str], num_frames: int) -> Clip:
         InputError: it cannot be used; the sentence names the files.
     """
     whole = [str(Path(path).absolute()) for path in paths]
-    return unpacked_clip(sandbox.call(packed_upload, _names(paths), paths=whole, num_frames=num_frames))
+    wanted = {"num_frames": num_frames, "start": start, "end": end}
+    return unpacked_clip(sandbox.call(packed_upload, _names(paths), paths=whole, **wanted))
 
 
-def packed_upload(paths: list[str], num_frames: int) -> Packed:
+def packed_upload(paths: list[str], num_frames: int, start: int, end: int | None) -> Packed:
     """The clip for `read_clip`, on its way from the process that has read it."""
     for path in paths:
         given_file(Path(path))
@@ -66,7 +68,8 @@ def packed_upload(paths: list[str], num_frames: int) -> Packed:
     if films:
         others = [path for path in footage if path not in films]
         raise InputError(f"{_names(films + others)}: {len(footage)} files at once; give one video, or several images")
-    clip = load_clip(footage[0] if len(footage) == 1 else footage, num_frames=num_frames, film=True, full=True)
+    upload = footage[0] if len(footage) == 1 else footage
+    clip = load_clip(upload, num_frames=num_frames, start=start, end=end, film=True, full=True)
     if not cameras:
         return packed_clip(clip)
     with reading(_names(cameras)):

@@ -93,7 +93,7 @@ def outcome(found: Refinement, truth: Trajectory, name: str) -> Row:
     """What the report says, and how far off the focal length is."""
     focal = float(found.trajectory.intrinsics[0, 1] / truth.intrinsics[0, 1])
     return {
-        f"{name}_refined": float(found.report.verdict == "refined"),
+        f"{name}_refined": float(found.report.outcome == "refined"),
         f"{name}_from_frames": float(found.report.start == "frames"),
         f"{name}_in_pieces": float(len(found.report.weak_joints) > 0),
         f"{name}_focal_error_percent": 100 * abs(focal - 1),

@@ -19,7 +19,7 @@ def refine_row(footage: Footage, options: argparse.Namespace) -> Row:
     away = drifted(footage.cameras, seed=footage.seed)
     fov_y_rad = float(away.fov_y_rad[0])
     refined = refine_trajectory(footage.frames_u8, away, known_fov_y_rad=fov_y_rad)
-    row = {"refined_verdict": float(refined.report.verdict == "refined"), "refine_s": refined.report.seconds}
+    row = {"refined_verdict": float(refined.report.outcome == "refined"), "refine_s": refined.report.seconds}
     shown = SHOWN["even"]
     hidden = [i for i in range(len(footage.frames_u8)) if i not in shown]
     for name, cameras in (("given", footage.cameras), ("drifted", away), ("refined", refined.trajectory)):

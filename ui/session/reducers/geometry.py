@@ -188,7 +188,8 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
     if isinstance(message, msg.JobQueued):
         return replace(state, geometry=replace(geometry, job=replace(job, place=message.place))), None
     if isinstance(message, msg.JobProgress):
-        return replace(state, geometry=replace(geometry, job=replace(job, phase="running"))), None
+        running = replace(job, phase="running", share=message.step / message.steps)
+        return replace(state, geometry=replace(geometry, job=running)), None
     state = replace(state, geometry=replace(geometry, job=None))
     if isinstance(message, msg.JobFailed):
         return replace(state, notice=Notice("input", message.text, is_error=True)), None
@@ -273,11 +274,12 @@ def _report(dispatch: Callable[[AnyMessage], None], message: msg.JobMessage) -> 
 
 def in_short(report: RefinementReport) -> str:
     """What the person reads first; the verdict's panel has the rest."""
-    if report.verdict != "refined":
+    if report.outcome != "refined":
         return report.reason
     before, after = report.residual_before_px, report.residual_after_px
     fitted_before = f", {before:.2f} px before" if np.isfinite(before) else ""
-    said = f"Refined in {report.seconds:.1f} s: the tracks fit to {after:.2f} px{fitted_before}."
+    took = f"Refined in {report.seconds:.1f} s, {report.words}"
+    said = f"{took}: the tracks fit to {after:.2f} px{fitted_before}."
     if report.weak_joints:
         before_it, after_it = report.weak_joints[0]
         said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there. "

@@ -42,7 +42,7 @@ def take_clip(message: msg.ClipRead, state: State, context: Context) -> Change:
     box = state.box if message.files else state.box.holding(())
     loaded = shelf.with_work(state, doc.with_clip(state.document, clip), geometry)
     words = shelf.brings_back(loaded)
-    loaded = replace(loaded, box=box, notice=Notice("input", words) if words else None)
+    loaded = replace(loaded, box=box, source=message.source, notice=Notice("input", words) if words else None)
     if context.options.predict_at_once and len(clip) > 1 and loaded.document.predicted is None:
         loaded, start = predict(msg.Predict(), replace(loaded, job=None), context)
         return loaded, together(stop_all(state, context), start)

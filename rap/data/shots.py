@@ -1,0 +1,72 @@
+"""Where a film is cut: neighbouring frames that show nothing in common, and another scene's colours.
+
+A camera that is shaken, or moved far between two frames, cannot be followed either; but it still sees the colours of
+the same scene. So a cut needs all three: no point that can be followed, colours that change far more than anywhere
+nearby, and no descriptor found again. A black or flashed frame is no cut: what stands beside it is compared.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from rap.reconstruction.matching import detect_features, match_features, verify
+from rap.reconstruction.tracks import FORWARD_BACKWARD_PX, find_corners, followed_step
+
+LONG_SIDE = 160  # px: enough to tell whether points go on
+CORNERS = 60
+MIN_CORNERS = 15  # of a frame that shows anything; others are passed over
+LOST_SHARE = 0.1  # of the corners that go on: at a cut those that chance allows
+COLOURS = 6  # levels of each channel
+MIN_CHANGE = 0.4  # of the colours (total variation, in [0, 1])
+MUCH_CHANGE = 4.0  # times the median change between neighbours
+MIN_SHOT = 5  # frames: what is shorter is a flash
+
+
+def shots(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> list[tuple[int, int]]:
+    """First and last frame of every shot of MIN_SHOT frames or more, in order; one where the film is not cut.
+
+    Frames of shorter ones belong to none.
+    """
+    small = [_small(frame) for frame in frames_u8]
+    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in small]
+    corners = [find_corners(grey, CORNERS) for grey in greys]
+    shown = [i for i, some in enumerate(corners) if len(some) >= MIN_CORNERS]
+    colours = {i: _colours(small[i]) for i in shown}
+    pairs = list(zip(shown[:-1], shown[1:], strict=True))
+    change = np.array([0.5 * np.abs(colours[i] - colours[j]).sum() for i, j in pairs])
+    limit = max(MIN_CHANGE, MUCH_CHANGE * float(np.median(change))) if pairs else np.inf
+    cuts = [
+        j
+        for (i, j), much in zip(pairs, change > limit, strict=True)
+        if much and _lost(greys[i], greys[j], corners[i]) and not _found_again(frames_u8[[i, j]])
+    ]
+    bounds = [0, *cuts, len(frames_u8)]
+    found = [(a, b - 1) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b - a >= MIN_SHOT]
+    return found or [(0, len(frames_u8) - 1)]
+
+
+def _small(frame_u8: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
+    h, w = frame_u8.shape[:2]
+    scale = min(1.0, LONG_SIDE / max(h, w))
+    size = max(round(w * scale), 1), max(round(h * scale), 1)
+    return cv2.resize(np.ascontiguousarray(frame_u8), size, interpolation=cv2.INTER_AREA)
+
+
+def _colours(frame_u8: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, " c"]:
+    """Share of the pixels that have each of COLOURS^3 colours."""
+    level = frame_u8.reshape(-1, 3).astype(np.int64) * COLOURS // 256
+    code = (level * COLOURS ** np.arange(3)).sum(axis=1)
+    return np.bincount(code, minlength=COLOURS**3) / len(code)
+
+
+def _lost(before: np.ndarray, after: np.ndarray, corners: np.ndarray) -> bool:
+    return bool(followed_step(before, after, corners, 2 * FORWARD_BACKWARD_PX)[1].mean() < LOST_SHARE)
+
+
+def _found_again(pair_u8: UInt8[np.ndarray, "2 h w 3"]) -> bool:
+    """Whether the two show the same things, from whatever side."""
+    features = detect_features(pair_u8)
+    unit = max(max(pair_u8.shape[1:3]) / 320, 0.5)
+    return len(verify(features, match_features(features, [(0, 1)]), None, unit)) > 0

@@ -1,0 +1,51 @@
+"""A film that is cut is two films; one that is shaken, goes dark or moves far is one."""
+
+import numpy as np
+import pytest
+from films import write_film
+
+from rap.config import ASSETS
+from rap.data import load_clip
+from rap.data.shots import shots
+
+EXAMPLES = ASSETS / "examples"
+
+
+@pytest.fixture(scope="module")
+def table():
+    return load_clip(EXAMPLES / "arc_around_a_table.mp4").footage
+
+
+@pytest.fixture(scope="module")
+def room(table):
+    h, w = table.shape[1:3]
+    return load_clip(EXAMPLES / "dolly_through_a_room.mp4").footage[:, :h, :w]
+
+
+def test_one_shot(table):
+    assert shots(table) == [(0, 16)]
+    assert shots(table[::4]) == [(0, 4)]  # wide steps
+    shaken = np.stack([np.roll(frame, 60 * (-1) ** i, axis=1) for i, frame in enumerate(table)])
+    assert shots(shaken) == [(0, 16)]
+
+
+def test_frames_that_show_nothing_are_no_cut(table):
+    dark = table.copy()
+    dark[4:12] = 0
+    assert shots(dark) == [(0, 16)]
+    assert shots(np.zeros_like(table)) == [(0, 16)]
+
+
+def test_a_jump_cut_is_said_and_the_first_shot_is_used(table, room, tmp_path):
+    both = np.concatenate([table[:10], room[:8]])
+    assert shots(both) == [(0, 9), (10, 17)]
+    clip = load_clip(write_film(tmp_path / "cut.mp4", both), num_frames=5, film=True)
+    assert clip.frame_indices == (0, 2, 5, 7, 9)
+    assert clip.notes[0] == (
+        "cut: 2 shots (frames 0 to 9; frames 10 to 17); the first is used. For the second one, start at 10 and end "
+        "at 17"
+    )
+    second = load_clip(tmp_path / "cut.mp4", num_frames=5, start=10, end=17, film=True)
+    assert second.frame_indices == (10, 12, 14, 15, 17) and "shots" not in "".join(second.notes)
+    strided = load_clip(tmp_path / "cut.mp4", num_frames=5, stride=4, film=True)
+    assert strided.frame_indices == (0, 4, 8, 12, 16) and "choose one by start and end" in strided.notes[0]
