@@ -76,7 +76,8 @@ def timed(clip: Clip) -> tuple[RefinementReport, dict[str, float]]:
 
 def film_figures(name: str, took: dict[str, float]) -> list[Figure]:
     """The demands on one film."""
-    limit = float(np.interp(took["frames"], *zip(*SECONDS, strict=True)))
+    frames, seconds = zip(*SECONDS, strict=True)
+    limit = float(np.interp(took["frames"], frames, seconds))
     return [
         Figure(f"{name} time", "seconds for the cameras of the whole film", took["seconds"], "<=", limit, took),
         Figure(f"{name} silence", "seconds without a word", took["longest silence (s)"], "<=", SILENCE_S, {}),

@@ -198,15 +198,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     rows: dict[str, Row] = {}
-    if options.rows is not None and options.rows.exists():
-        rows = {row.pop("key"): row for row in map(json.loads, options.rows.read_text(encoding="utf-8").splitlines())}
+    kept: Path | None = options.rows
+    if kept is not None and kept.exists():
+        rows = {row.pop("key"): row for row in map(json.loads, kept.read_text(encoding="utf-8").splitlines())}
     for key, frames_u8, truth in films(options.clips, options.rendered, options.ways):
         if key in rows or len(frames_u8) < LEAST_FRAMES:
             continue
         rows[key] = judged(frames_u8, truth)
         print(f"{key}: AUC@30 {rows[key]['auc']:.2f}, {rows[key]['words']}", file=sys.stderr, flush=True)
-        if options.rows is not None:
-            with options.rows.open("a", encoding="utf-8") as file:
+        if kept is not None:
+            with kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": key, **rows[key]}) + "\n")
     found = verdict_figures(rows)
     if options.json:
