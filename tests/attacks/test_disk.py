@@ -48,7 +48,7 @@ def files(folder: Path) -> dict[str, int]:
 
 
 def take(folder: Path) -> Take:
-    video, cameras = exports.take_files(folder / "takes" / "take-1.mp4", NOISE, PATH)
+    video, cameras = exports.take_files(folder / "takes" / "take-1.mp4", NOISE, PATH, 8.0)
     return Take(1, "regenerated", video, cameras, "0" * 16, PATH, Settings(0, 1), 1.0, b"")
 
 
@@ -72,7 +72,7 @@ WRITERS = {
     "video": lambda folder: write_video(folder / "a.mp4", NOISE, 8.0),
     "gif": lambda folder: write_video(folder / "a.gif", NOISE, 8.0),
     "frames": lambda folder: write_frames(folder / "frames", NOISE),
-    "take": lambda folder: exports.take_files(folder / "takes" / "take-1.mp4", NOISE, PATH),
+    "take": lambda folder: exports.take_files(folder / "takes" / "take-1.mp4", NOISE, PATH, 8.0),
     "text": lambda folder: write_text(folder / "a.txt", "x" * 2 * ROOM),
     **{
         name: lambda folder, name=name: formats.write(
