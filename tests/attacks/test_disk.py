@@ -65,7 +65,7 @@ def with_depth() -> BuiltScene:
 
 
 def gif(folder: Path) -> None:
-    exports.take_file(folder / "exports", take(folder), "gif")
+    exports.take_file(folder / "exports", take(folder), "gif", "clip")
 
 
 WRITERS = {
@@ -106,8 +106,8 @@ def test_what_was_there_before_stays(tmp_path, name):
 
 EXPORTS = {
     "saved session": lambda folder, made: exports.saved_session(folder, made, None),
-    "gif": lambda folder, made: exports.take_file(folder, made.take, "gif"),
-    "frames": lambda folder, made: exports.take_file(folder, made.take, "png"),
+    "gif": lambda folder, made: exports.take_file(folder, made.take, "gif", "clip"),
+    "frames": lambda folder, made: exports.take_file(folder, made.take, "png", "clip"),
     "figure": lambda folder, made: exports.figure_file(folder, made, "mp4"),
     "picture": lambda folder, made: exports.figure_file(folder, made, "png"),
     "depth": lambda folder, made: exports.depth_file(folder, with_depth()),

@@ -53,7 +53,7 @@ def read_clip(paths: Sequence[str], num_frames: int, start: int = 0, end: int | 
     return unpacked_clip(sandbox.call(packed_upload, _names(paths), paths=whole, **wanted))
 
 
-def packed_upload(paths: list[str], num_frames: int, start: int, end: int | None) -> Packed:
+def packed_upload(paths: list[str], num_frames: int, start: int = 0, end: int | None = None) -> Packed:
     """The clip for `read_clip`, on its way from the process that has read it."""
     for path in paths:
         given_file(Path(path))
