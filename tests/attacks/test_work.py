@@ -106,7 +106,8 @@ def refusal(stranger, name, data):
 def video(files, *, path=None, name="arc-left", amplitude: Any = 1, geometry: Any = False, steps: Any = 2, **more):
     """The inputs of `generate_video`."""
     late = [more.get(key) for key in ("guidance", "source_frames", "temperature")]
-    return [files, path, name, amplitude, geometry, steps, more.get("seed", 0), *late, False]
+    shape = [more.get(key) for key in ("size", "frames", "fps")]
+    return [files, path, name, amplitude, geometry, steps, more.get("seed", 0), *late, False, *shape]
 
 
 def path_of(frames, size=(96, 128)):
