@@ -160,5 +160,11 @@ def test_a_film_with_a_hostile_name_is_a_clip_with_that_name(page, tmp_path):
     assert page.session.state.document.clip.name == film.stem
     (part,) = [part for part in page.parts if part.component.elem_id == "rap-clip"]
     read = Read(part.drawn(*part.values(page.session)))
-    assert {element for element, _ in read.elements} == {"img", "div", "b", "details", "summary"} and film.stem in read.text
+    assert {element for element, _ in read.elements} == {
+        "img",
+        "div",
+        "b",
+        "details",
+        "summary",
+    } and film.stem in read.text
     assert all("onerror" not in attributes for _, attributes in read.elements)

@@ -134,7 +134,16 @@ def test_generate_along_a_file(capsys, pipeline: FakePipeline, picture: Path, tm
     whole = orbit(20, (128, 128))
     formats.write(tmp_path / suffix, whole)
     result = run_json(
-        capsys, "generate", picture, "--trajectory", tmp_path / suffix, "--frames", 9, "--out", tmp_path / "out"
+        capsys,
+        "generate",
+        picture,
+        "--flat",
+        "--trajectory",
+        tmp_path / suffix,
+        "--frames",
+        9,
+        "--out",
+        tmp_path / "out",
     )
     used = pipeline.tasks[0].trajectory
     assert len(used) == 9 and used.image_size == (96, 128)
