@@ -52,6 +52,9 @@ FOOTAGE_SIDE = 448
 PICTURE_FOOTAGE_SIDE = 1024
 """The same of a single picture, which is shown at full size: no larger than a take may be."""
 
+DEFAULT_TAKE_SIDE = 640
+"""Pixels: longest side of a take that is rendered from what was given, unless another is asked for."""
+
 FILM_SIDE = 384
 """Pixels: longest side of the frames between those of a clip, through which points are followed."""
 

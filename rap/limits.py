@@ -154,7 +154,12 @@ GUIDANCE = Limit(20, "times", "guidance by the path", "1 is off; published model
 TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
 AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
-TAKE_PIXELS = Limit(1_048_576, "pixels a frame", "a take", "1024 x 1024; the embedded model makes 128 x 128")
+TAKE_PIXELS = Limit(
+    1_048_576, "pixels a frame", "what the model is asked for", "1024 x 1024; the embedded one makes 128 x 128"
+)
+TAKE_SIDE = Limit(1_920, "pixels on a side", "a take, and frames kept for it", "a film's own size up to full HD")
+TAKE_WORK = Limit(120_000_000, "pixels in all", "a take, pixels times frames", "81 of 1280 x 720 have 75 million")
+TAKE_FPS = Limit(60, "frames a second", "a take", "what screens show")
 
 
 def all_limits() -> dict[str, Limit]:

@@ -20,6 +20,8 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
+    from rap.pipeline import GenerateTask, RaPPipeline
+    from rap.views.fine import Content
     from rap.views.scene import Scene
 
 
@@ -64,6 +66,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="T",
         help="share of noise the video starts from: 1 samples, less is nearer to the mean (default: the model's)",
     )
+    options.add_take(parser)
     cameras.add_cameras(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
@@ -108,42 +111,101 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     if hinted and scene is None:
         assert found is not None
         scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
-    hints = scene.hints(trajectory) if hinted and scene is not None else None
-    from rap.pipeline import GenerateTask
-
-    sources = clip.frames_u8[: len(source_indices)]
-    task = GenerateTask(
-        sources,
-        trajectory,
-        source_indices,
-        chosen.steps,
-        chosen.guidance,
-        seed=chosen.seed,
-        hints=hints,
-        temperature=chosen.temperature,
-    )
-    output = model.run_task(pipeline, task, "generate")
-    assert output.frames_u8 is not None
-    folder.write_video(output.frames_u8, trajectory.fps)
-    asked = output.trajectory or trajectory
-    folder.write_cameras(asked, folder.write_frames(output.frames_u8))
+    made = _made(chosen, scene, _task(chosen, clip, trajectory, source_indices, scene if hinted else None), pipeline)
+    folder.write_video(made.frames_u8, made.trajectory.fps)
+    folder.write_cameras(made.trajectory, folder.write_frames(made.frames_u8))
     return folder.finish(
         {
             "command": "generate",
             "input": [str(path) for path in chosen.images],
             "clip": results.clip_fields(clip),
             "path": chosen.preset or str(chosen.trajectory),
+            "made_of": made.made_of,
             "source_indices": list(source_indices),
             "seed": chosen.seed,
             "guidance": chosen.guidance,
             "temperature": chosen.temperature,
-            "trajectory": results.trajectory_fields(asked),
+            "trajectory": results.trajectory_fields(made.trajectory),
             "cameras": None if found is None else cameras.camera_fields(found, clip),
-            "followed": results.followed_fields(output.frames_u8, asked, asked),
-            "hints": None if hints is None else results.coverage_fields(hints.mask),
+            "followed": results.followed_fields(made.frames_u8, made.trajectory, made.trajectory),
+            "hints": None if made.mask is None else results.coverage_fields(made.mask),
             "notes": notes,
         }
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Made:
+    """A video with its cameras, what it was made of, and the share of each pixel that the input has shown."""
+
+    frames_u8: np.ndarray
+    trajectory: Trajectory
+    made_of: str
+    mask: np.ndarray | None = None
+
+
+def _task(
+    chosen: argparse.Namespace,
+    clip: Clip,
+    trajectory: Trajectory,
+    source_indices: tuple[int, ...],
+    scene: Scene | None,
+) -> GenerateTask:
+    """What the model is asked for, with what the scene shows along the path, if there is one."""
+    from rap.pipeline import GenerateTask
+
+    return GenerateTask(
+        clip.frames_u8[: len(source_indices)],
+        trajectory,
+        source_indices,
+        chosen.steps,
+        chosen.guidance,
+        seed=chosen.seed,
+        hints=None if scene is None else scene.hints(trajectory),
+        temperature=chosen.temperature,
+    )
+
+
+def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, pipeline: RaPPipeline) -> _Made:
+    """The input itself along the path, at its size; where it cannot be rendered so, the model's video."""
+    hints, trajectory = task.hints, task.trajectory
+    if scene is not None and scene.layers is not None:  # what a picture does not show is in its layers already
+        assert hints is not None
+        return full_size(chosen, scene, trajectory, None, _Made(hints.frames_u8, trajectory, "the picture", hints.mask))
+    output = model.run_task(pipeline, task, "generate")
+    assert output.frames_u8 is not None
+    asked = output.trajectory or trajectory
+    if scene is None or hints is None:
+        return _Made(output.frames_u8, asked, "the model alone")
+    of_model = _Made(output.frames_u8, asked, "the model, shown the picture as a plane", hints.mask)
+    if chosen.flat or len(scene.clip) == 1:
+        return of_model
+    from rap.views.scene import content_of
+
+    content = content_of(scene.clip, output.frames_u8, hints.frames_u8)
+    made_of = "the film's own frames, and the model in what none of them shows"
+    return full_size(chosen, scene, trajectory, content, dataclasses.replace(of_model, made_of=made_of))
+
+
+def full_size(
+    chosen: argparse.Namespace, scene: Scene, trajectory: Trajectory, content: Content | None, small: _Made
+) -> _Made:
+    """What the input itself shows along the path, at its size.
+
+    Args:
+        content: what the model shows, for what a film does not.
+        small: the same at the model's size.
+    """
+    from rap.data import playback_fps
+    from rap.geometry import filmed
+    from rap.pipeline.tasks import check_take
+
+    count = chosen.video_frames or len(trajectory)
+    check_take(scene.clip.full_size, chosen.size, count, chosen.fps)
+    shown = np.stack(list(scene.walk(trajectory, chosen.size, count, content)))
+    along = filmed(dataclasses.replace(trajectory, fps=playback_fps(trajectory.fps)), count, chosen.fps)
+    cameras_shown = scene.cameras_of_walk(along, (shown.shape[1], shown.shape[2]))
+    return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown)
 
 
 def check_options(chosen: argparse.Namespace) -> None:
@@ -152,6 +214,9 @@ def check_options(chosen: argparse.Namespace) -> None:
     Raises:
         InputError: with the option's name and where it belongs.
     """
+    from rap.pipeline.tasks import check_take
+
+    check_take((1, 1), chosen.size, chosen.video_frames or 2, chosen.fps)
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
     if len(chosen.images) > 1 and (chosen.start or chosen.stride or chosen.end is not None):
@@ -172,7 +237,7 @@ def load_input(chosen: argparse.Namespace) -> Clip:
 
     if len(chosen.images) > 1 or chosen.hints is False:
         return load_sources(chosen.images, chosen.start)
-    clip = load_clip(chosen.images[0], **options.chosen_frames(chosen))
+    clip = load_clip(chosen.images[0], **options.chosen_frames(chosen), full=True)
     if chosen.at is not None and (len(clip) > 1 or chosen.hints):
         raise InputError("--at is for pictures without hints: with them the input's first frame is the path's first")
     return clip

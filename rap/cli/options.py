@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TypeVar
 
-from rap.config import NUM_FRAMES
-from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TEMPERATURE, Limit
+from rap.config import DEFAULT_TAKE_SIDE, NUM_FRAMES
+from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE, Limit
 
 Value = TypeVar("Value", int, float)
 
@@ -56,6 +56,31 @@ def add_sampling(parser: argparse.ArgumentParser, fov_help: str = FOV_HELP) -> N
     )
     parser.add_argument("--end", type=natural, metavar="N", help="last frame used, from 0 (default: the input's last)")
     parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=fov_help)
+
+
+def add_take(parser: argparse.ArgumentParser) -> None:
+    """--size, --video-frames, --fps"""
+    parser.add_argument(
+        "--size",
+        type=take_side,
+        default=DEFAULT_TAKE_SIDE,
+        metavar="N|own",
+        help=f"long side in pixels of a video that the input shows, at most its own (default: {DEFAULT_TAKE_SIDE})",
+    )
+    parser.add_argument(
+        "--video-frames", type=positive, metavar="N", help="frames of such a video along the path (default: --frames)"
+    )
+    parser.add_argument("--fps", type=rate, metavar="R", help="its rate, 8 to 60 (default: as long as the path lasts)")
+
+
+def take_side(text: str) -> int:
+    """Pixels, or as many as the input has."""
+    return TAKE_SIDE.value if text == "own" else positive(text)
+
+
+def rate(text: str) -> float:
+    """Frames a second."""
+    return _limited(_number(text), TAKE_FPS, text)
 
 
 def natural(text: str) -> int:

@@ -50,7 +50,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         notes = [*notes, f"the clip's cameras are a guess: {found.report.reason}"]
     shown = scene.preview(path)
     folder.write_video(shown.frames_u8, path.fps)
-    folder.write_cameras(path.resized(shown.frames_u8.shape[1:3]), folder.write_frames(shown.frames_u8))
+    cameras_shown = scene.cameras_of_walk(path, (shown.frames_u8.shape[1], shown.frames_u8.shape[2]))
+    folder.write_cameras(cameras_shown, folder.write_frames(shown.frames_u8))
     # A plane is a guess everywhere (confidence 0), but it is all there is of a flat picture.
     folder.write_points(*scene.coloured_points(min_confidence=0.0 if chosen.flat else 0.5))
     if found is None and not chosen.flat:
@@ -87,7 +88,7 @@ def load(chosen: argparse.Namespace) -> Clip:
 
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
-    clip = load_clip(chosen.input, **options.chosen_frames(chosen))
+    clip = load_clip(chosen.input, **options.chosen_frames(chosen), full=True)
     if len(clip) == 1 and own_path(chosen):
         raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
     if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):

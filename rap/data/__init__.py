@@ -5,9 +5,10 @@ Read `clip` (from an upload to the value `Clip`), then what it is made with: `im
 `packed` takes a clip to another process or into a file. `dataset` is for the trainings: shards of posed clips.
 """
 
-from rap.data.clip import Clip, fit_size, load_clip
+from rap.data.clip import Clip, load_clip
 from rap.data.images import raxels_to_u8, read_image, write_frames
 from rap.data.reference import fit_trajectory
+from rap.data.shrink import fit_size
 from rap.data.video import playback_fps, write_video
 
 __all__ = [

@@ -13,20 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from rap import formats
-from rap.config import FILM_SIDE, FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE, SIZE_BUCKETS
+from rap.config import FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE
+from rap.data.full_frames import FullFrames
 from rap.data.images import (
-    FOCAL_35MM,
-    crop_and_resize,
     crop_box,
     existing_file,
     folder_images,
     fov_y_from_focal_35mm,
     open_image,
-    reduce_picture,
-    reduced_size,
     sizes_in_words,
 )
 from rap.data.reference import (
@@ -40,11 +36,12 @@ from rap.data.reference import (
 )
 from rap.data.sampling import Sampling, sampling_notes
 from rap.data.shots import shots
+from rap.data.shrink import Detail, Shrink, Shrunk
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
-from rap.limits import LISTED_FILES, TAKE_PIXELS
+from rap.limits import LISTED_FILES, TAKE_SIDE
 
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
@@ -111,6 +108,8 @@ class Clip:
         exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
             35 mm focal length and all agree; None otherwise, and for videos.
         film: the frames with those between them, where they were asked for and there are any.
+        full: the frames at the upload's own size, up to that of a take, where they were asked for and the footage is
+            smaller; None of a single picture, whose footage is large.
         upload_frames: how many frames the upload has, as far as that was met or is claimed; 0 for frames made here.
     """
 
@@ -125,6 +124,7 @@ class Clip:
     footage_u8: UInt8[np.ndarray, "T H W 3"] | None = None
     exif_fov_y_rad: float | None = None
     film: Film | None = None
+    full: FullFrames | None = None
     upload_frames: int = 0
 
     def __post_init__(self) -> None:
@@ -140,6 +140,8 @@ class Clip:
             footage = _checked(self.footage_u8, "footage_u8")
             _check_footage(footage, len(frames), self.upload_size)
             object.__setattr__(self, "footage_u8", footage)
+        if self.full is not None and len(self.full) != len(frames):
+            raise ValueError(f"full must have one picture for each of the {len(frames)} frames, got {len(self.full)}")
 
     def __len__(self) -> int:
         return len(self.frames_u8)
@@ -158,6 +160,15 @@ class Clip:
     def footage_size(self) -> tuple[int, int]:
         """(H, W) of the footage in pixels."""
         return self.footage.shape[1], self.footage.shape[2]
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        """(H, W) of `full_frame` in pixels."""
+        return self.footage_size if self.full is None else self.full.image_size
+
+    def full_frame(self, i: int) -> UInt8[np.ndarray, "H W 3"]:
+        """Frame i, uncropped, at the best resolution that is kept."""
+        return self.footage[i] if self.full is None else self.full.frame(i)
 
     @cached_property
     def detailed_u8(self) -> UInt8[np.ndarray, "T H W 3"]:
@@ -254,17 +265,6 @@ def _cropped_fov(fov_y_rad: float, upload_size: tuple[int, int], size: tuple[int
     return 2 * math.atan(math.tan(fov_y_rad / 2) * box_h / upload_size[0])
 
 
-def fit_size(h: int, w: int) -> tuple[int, int]:
-    """The (h, w) among the model's sizes whose aspect ratio is nearest (by ratio) to a picture of h x w pixels.
-
-    Raises:
-        ValueError: h or w is not positive.
-    """
-    if h <= 0 or w <= 0:
-        raise ValueError(f"h and w must be positive, got {h} x {w}")
-    return min(SIZE_BUCKETS, key=lambda bucket: abs(math.log(bucket[0] / bucket[1]) - math.log(h / w)))
-
-
 def load_clip(
     path: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
@@ -274,6 +274,7 @@ def load_clip(
     end: int | None = None,
     size: tuple[int, int] | None = None,
     film: bool = False,
+    full: bool = False,
 ) -> Clip:
     """Read a video, a folder of pictures in name order, or picture(s), as frames of one size.
 
@@ -292,16 +293,17 @@ def load_clip(
         end: last frame that may be used, from 0; None is the upload's last.
         size: (h, w) of the clip; None takes the nearest of the model's sizes.
         film: keep what lies between the frames as well, thinned to FOLLOWED_FRAMES.
+        full: keep the frames at the upload's own size as well, up to TAKE_SIDE.
 
     Raises:
         InputError: missing, unreadable, too small, too large, too short; the sentence says what would do.
         ValueError: an argument is out of range.
     """
-    sampling = Sampling(num_frames, start, stride, film, end)
+    sampling = Sampling(num_frames, start, stride, film, end, full)
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
     if size is not None:
-        TAKE_PIXELS.check(size[0] * size[1], "size:", "take a smaller one")
+        TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)):
         return _first_shot(open_upload(path), sampling, size)
 
@@ -336,7 +338,7 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) ->
             indices = sampling.of(count, source.name)
         wanted, chosen = sampling.read(indices), set(indices)
         side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
-        shrink = Shrink(size, side, [i in chosen for i in wanted])
+        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1)
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
         if len(pictures) == len(wanted) and met in (None, count):
             return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))
@@ -439,52 +441,6 @@ def _common_name(pictures: Sequence[Path]) -> str:
     return shared.rstrip("0123456789-_. ") or "pictures"
 
 
-@dataclass(frozen=True)
-class Detail:
-    """What is kept of a picture of the clip: the model's frame, the footage, its own (h, w), its 35 mm focal length."""
-
-    frame_u8: UInt8[np.ndarray, "h w 3"]
-    footage_u8: UInt8[np.ndarray, "H W 3"]
-    size: tuple[int, int]
-    focal_35mm: float | None
-
-
-@dataclass(frozen=True)
-class Shrunk:
-    """What is kept of any picture that is read: that for following, its (h, w), and the rest if it is the clip's."""
-
-    film_u8: UInt8[np.ndarray, "H W 3"]
-    size: tuple[int, int]
-    detail: Detail | None
-
-
-@dataclass
-class Shrink:
-    """Makes what is kept of each picture in the one moment it is held; the first sets the frames' size.
-
-    Attributes:
-        size: (h, w) of the frames.
-        footage_side: longest side of the footage.
-        chosen: for each picture in turn, whether it is one of the clip's.
-    """
-
-    size: tuple[int, int] | None
-    footage_side: int
-    chosen: Sequence[bool]
-    done: int = 0
-
-    def __call__(self, image: Image.Image) -> Shrunk:
-        whole = image.height, image.width
-        self.size = self.size or fit_size(*whole)
-        film, mine = reduce_picture(image, reduced_size(whole, FILM_SIDE)), self.chosen[self.done]
-        self.done += 1
-        if not mine:
-            return Shrunk(film, whole, None)
-        footage = reduce_picture(image, reduced_size(whole, self.footage_side))
-        detail = Detail(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM))
-        return Shrunk(film, whole, detail)
-
-
 def _clip(
     upload: Upload,
     indices: tuple[int, ...],
@@ -514,8 +470,20 @@ def _clip(
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
         film=_film(kept) if len(kept) > len(set(indices)) else None,
+        full=_full(indices, kept),
         upload_frames=source.count if count is None else count,
     )
+
+
+def _full(indices: tuple[int, ...], kept: dict[int, Shrunk]) -> FullFrames | None:
+    """The frames at their own size; None where they were not kept, or differ in it."""
+    different = list(dict.fromkeys(indices))
+    pictures = [
+        detail.full_u8 for i in different if (detail := kept[i].detail) is not None and detail.full_u8 is not None
+    ]
+    if len(pictures) < len(different) or len({picture.shape for picture in pictures}) > 1:
+        return None
+    return FullFrames.of(pictures, [different.index(i) for i in indices])
 
 
 def _film(kept: dict[int, Shrunk]) -> Film | None:

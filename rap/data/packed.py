@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rap.data.clip import Clip, Film
+from rap.data.full_frames import FullFrames
 from rap.errors import InputError
 from rap.formats.values import listed, number, size_of, text, whole
 from rap.geometry import Trajectory
@@ -16,7 +17,7 @@ from rap.sandbox import Packed
 
 PICTURES = ("frames_u8", "footage_u8")
 REFERENCE = "reference"
-FILM = "film"
+FILM, FULL = "film", "full"
 
 
 def clip_values(clip: Clip) -> dict[str, Any]:
@@ -67,9 +68,11 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
 def packed_clip(clip: Clip) -> Packed:
     """A clip on its way to another process."""
     path, arrays = clip.trajectory, clip_pictures(clip)
-    values: dict[str, Any] = {"clip": clip_values(clip), REFERENCE: None, FILM: None}
+    values: dict[str, Any] = {"clip": clip_values(clip), REFERENCE: None, FILM: None, FULL: None}
     if clip.film is not None:
         values[FILM], arrays = list(clip.film.frame_indices), {**arrays, FILM: clip.film.frames_u8}
+    if clip.full is not None:  # as pixels: whoever has taken over a reader must not choose what a decoder is fed
+        values[FULL], arrays = list(clip.full.places), {**arrays, FULL: clip.full.pictures()}
     if path is not None:
         values[REFERENCE], cameras = packed_path(path)
         arrays |= cameras
@@ -82,6 +85,9 @@ def unpacked_clip(packed: Packed) -> Clip:
     pictures = {name: arrays[name] for name in PICTURES if name in arrays}
     path = None if values[REFERENCE] is None else unpacked_path((values[REFERENCE], arrays))
     clip = clip_of(values["clip"], pictures, path)
+    if values[FULL] is not None:
+        places = [whole(place, "full") for place in listed(values[FULL], PATH_FRAMES)]
+        clip = replace(clip, full=FullFrames.of(list(arrays[FULL]), places).compressed())
     if values[FILM] is None:
         return clip
     numbers = tuple(whole(index, "film") for index in listed(values[FILM], FOLLOWED_FRAMES))

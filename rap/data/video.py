@@ -1,4 +1,4 @@
-"""Videos: decode only what is kept, count what is really there, write H.264 and GIF.
+"""Videos: decode only what is kept, count what is really there.
 
 Containers lie about their number of frames, so a count from metadata is a first guess that the decoding pass itself
 verifies; only when the guess was wrong is the file decoded a second time. One full-size frame is held at a time: a 4K
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -20,11 +19,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from rap.data.encoding import kind_of, write_film
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
 from rap.guard import reading, told
 from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
-from rap.writing import whole_file
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
     from av.container import InputContainer
@@ -346,7 +345,7 @@ def _packet_count(container: InputContainer, stream: VideoStream) -> int:
     return max(1, count)
 
 
-WATCHABLE_FPS = (4.0, 30.0)
+WATCHABLE_FPS = (4.0, 60.0)
 PLAYBACK_FPS = 8.0
 
 
@@ -359,40 +358,11 @@ def playback_fps(fps: float) -> float:
 
 
 def write_video(path: str | PathLike[str], frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
-    """Write H.264 MP4 (4:2:0, plays in every browser), or GIF when the name ends in .gif.
-
-    H.264 needs even sizes: an odd last row or column is repeated once. GIF keeps time in hundredths of a second.
+    """Write a film of the kind that its name says, as `rap.data.encoding.write_film` does: MP4, GIF, WebM …
 
     Raises:
         ValueError: no frames, not (T, h, w, 3) uint8, fps not positive, or another suffix.
         NoRoom: the disk is full; an earlier file of this name is as it was.
     """
     path = Path(path)
-    if frames_u8.ndim != 4 or frames_u8.shape[-1] != 3 or frames_u8.dtype != np.uint8 or len(frames_u8) == 0:
-        raise ValueError(f"frames_u8 must be (T, h, w, 3) uint8 with T >= 1, got {frames_u8.shape} {frames_u8.dtype}")
-    if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be positive, got {fps}")
-    if path.suffix.lower() not in (".gif", ".mp4"):
-        raise ValueError(f"path must end in .mp4 or .gif, got {path.name}")
-    with whole_file(path) as partial:
-        if path.suffix.lower() == ".mp4":
-            _write_h264(partial, frames_u8, fps)
-            return
-        pictures = [Image.fromarray(frame) for frame in frames_u8]
-        hundredths = max(2, round(100 / fps))  # browsers slow anything faster than 2/100 s down to 10 frames a second
-        pictures[0].save(partial, save_all=True, append_images=pictures[1:], duration=10 * hundredths, loop=0)
-
-
-def _write_h264(path: Path, frames_u8: UInt8[np.ndarray, "T h w 3"], fps: float) -> None:
-    import av
-    from av.video.frame import VideoFrame
-
-    # PyAV itself rather than imageio's plugin, which neither sets the quality nor takes every frame rate.
-    _, h, w, _ = frames_u8.shape
-    even = np.pad(frames_u8, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "16"})
-        stream.width, stream.height, stream.pix_fmt = even.shape[2], even.shape[1], "yuv420p"
-        for frame in even:
-            container.mux(stream.encode(VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    write_film(path, frames_u8, fps, kind_of(path))

@@ -44,6 +44,7 @@ from rap.geometry.camera import (
 )
 from rap.geometry.edits import (
     delete_pose,
+    filmed,
     insert_pose,
     replace_pose,
     resample,
@@ -86,6 +87,7 @@ __all__ = [
     "check_rigid",
     "crop_intrinsics",
     "delete_pose",
+    "filmed",
     "fov_y_from_intrinsics",
     "insert_pose",
     "interpolate",

@@ -178,6 +178,19 @@ def resample(trajectory: Trajectory, n: int) -> Trajectory:
     return Trajectory.from_keys(trajectory, n)
 
 
+def filmed(trajectory: Trajectory, frames: int | None = None, fps: float | None = None) -> Trajectory:
+    """The same path in another number of frames, shown at another rate.
+
+    Args:
+        frames: None keeps those of the path.
+        fps: None lets it last as long as before.
+    """
+    count = len(trajectory) if frames is None else frames
+    if fps is None:
+        fps = trajectory.fps * max(count - 1, 1) / max(len(trajectory) - 1, 1)
+    return replace(trajectory if count == len(trajectory) else resample(trajectory, count), fps=fps)
+
+
 def scale_motion(trajectory: Trajectory, factor: float) -> Trajectory:
     """More or less of the same motion: every step from frame to frame, counted from the source, times `factor`.
 

@@ -10,7 +10,17 @@ from jaxtyping import UInt8
 
 from rap.config import SIZE_MULTIPLE
 from rap.geometry import Trajectory
-from rap.limits import GUIDANCE, PATH_FRAMES, SEED, STEPS, TAKE_PIXELS, TEMPERATURE
+from rap.limits import (
+    GUIDANCE,
+    PATH_FRAMES,
+    SEED,
+    STEPS,
+    TAKE_FPS,
+    TAKE_PIXELS,
+    TAKE_SIDE,
+    TAKE_WORK,
+    TEMPERATURE,
+)
 from rap.model.tokens import TIME_COMPRESSION
 from rap.views.hints import VideoHints
 
@@ -155,6 +165,26 @@ def check_extent(frames: int, size: tuple[int, int], where: str) -> None:
     """
     PATH_FRAMES.check(frames, where, FEWER_FRAMES)
     TAKE_PIXELS.check(size[0] * size[1], where, "make the pictures smaller")
+
+
+def check_take(size: tuple[int, int], side: int, frames: int, fps: float | None) -> None:
+    """Refuse a take, rendered from what was given, that takes too long or means nothing.
+
+    Args:
+        size: (h, w) of what was given.
+        side: longest side of the take, which is never larger than what was given.
+        fps: None is no choice.
+
+    Raises:
+        InputError: one lies outside the limits of `rap.limits`.
+    """
+    TAKE_SIDE.check_range(side, "size", 64, "choose one of those offered")
+    PATH_FRAMES.check_range(frames, "frames", 2, FEWER_FRAMES)
+    if fps is not None:
+        TAKE_FPS.check_range(fps, "fps", 8, "leave it out to let the take last as long as its path")
+    scale = min(1.0, side / max(size))
+    work = frames * round(size[0] * scale) * round(size[1] * scale)
+    TAKE_WORK.check(work, "the take has", "take a smaller size or fewer frames")
 
 
 def checked_frames(frames: np.ndarray, name: str) -> np.ndarray:

@@ -51,9 +51,9 @@ class Recorder:
 
     seen: list[BlendEvidence] = field(default_factory=list)
 
-    def __call__(self, evidence: BlendEvidence) -> Tensor:
+    def answer(self, evidence: BlendEvidence) -> tuple[Tensor, Tensor]:
         self.seen.append(evidence)
-        return evidence.mean
+        return torch.zeros_like(evidence.shown), evidence.mean.clone()
 
 
 def make_blend_samples(settings: Sampling) -> None:

@@ -11,9 +11,9 @@ mean, which is smooth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -87,8 +87,12 @@ class BlendEvidence:
         return self.inputs[:, 3 + 4 * SINGLE :]
 
 
-Blending = Callable[[BlendEvidence], Tensor]
-"""What makes colours (T,3,H,W) of the evidence."""
+class Blending(Protocol):
+    """What mixes the sources of the evidence."""
+
+    def answer(self, evidence: BlendEvidence) -> tuple[Float[Tensor, "T 5 H W"], Float[Tensor, "T 3 H W"]]:
+        """The share of each single source, what is left being that of the mean; and the corrected mean."""
+        ...
 
 
 class BlendNetwork(UNet):
@@ -104,17 +108,27 @@ class BlendNetwork(UNet):
         return stem, nn.Conv2d(width, SHRINK**2 * OUTPUTS, 1)
 
     def forward(self, evidence: BlendEvidence) -> Float[Tensor, "T 3 H W"]:
+        return mixed(evidence, *self.answer(evidence))
+
+    def answer(self, evidence: BlendEvidence) -> tuple[Float[Tensor, "T 5 H W"], Float[Tensor, "T 3 H W"]]:
+        """The share of each single source, what is left being that of the mean; and the corrected mean."""
         x = evidence.inputs
         H, W = x.shape[-2:]
         beside = (0, -W % SHRINK, 0, -H % SHRINK)
         out = self.outputs(F.pad(x, beside, mode="replicate") if any(beside) else x)
         out = F.pixel_shuffle(out, SHRINK)[..., :H, :W]
         logits = torch.cat([out[:, :1] + TRUST, torch.add(out[:, 1 : 1 + SINGLE], evidence.shown - 1, alpha=-NEVER)], 1)
-        colour = torch.add(evidence.mean, out[:, 1 + SINGLE :], alpha=CORRECTION)
-        shares = logits.softmax(dim=1)
-        for number, difference in enumerate(evidence.differences.unbind(1), start=1):
-            colour = colour.addcmul_(difference, shares[:, number, None])
-        return colour
+        return logits.softmax(dim=1)[:, 1:], torch.add(evidence.mean, out[:, 1 + SINGLE :], alpha=CORRECTION)
+
+
+def mixed(
+    evidence: BlendEvidence, shares: Float[Tensor, "T 5 H W"], mean: Float[Tensor, "T 3 H W"]
+) -> Float[Tensor, "T 3 H W"]:
+    """The picture of what `BlendNetwork.answer` answers."""
+    colour = mean
+    for number, difference in enumerate(evidence.differences.unbind(1)):
+        colour = colour.addcmul_(difference, shares[:, number, None])
+    return colour
 
 
 @lru_cache(maxsize=4)

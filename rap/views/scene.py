@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -17,7 +18,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from rap.data import Clip
-from rap.geometry import Trajectory, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
+from rap.data.images import crop_box
+from rap.geometry import Trajectory, filmed, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
 from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
@@ -25,10 +27,11 @@ from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps, plane_sweep
 from rap.views.depth_network import embedded_depth_network
+from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, embedded_monocular_depth, fov_y_of
-from rap.views.warp import Warp, warp
+from rap.views.warp import Warp, camera_distance, warp
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
@@ -45,6 +48,9 @@ HOLE_COLOURS = (52, 68)
 HOLE_CHECK_PX = 8
 
 CLEARANCE_POINTS = 20_000
+
+MOVED = 0.1
+"""Distance of neighbouring lifted frames, as `warp.camera_distance` has it, from which the camera is what changes."""
 
 MIN_POINTS = 12
 """Fewer well-seen points say nothing of the depth of a scene."""
@@ -101,27 +107,48 @@ class Scene:
             trajectory: its source camera is the clip's frame of that number (the last one of a shorter clip).
             size: (H, W) of the result, with the aspect ratio of the trajectory's images; None is `preview_size`.
         """
-        path = trajectory.relative_to(trajectory.source).resized(size or preview_size(trajectory.image_size))
-        Ts_world_camera = self._in_world(path)
-        Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
-        if self.layers is not None:
-            Ts_picture_camera = se3.inverse(Ts_world_source[0]) @ Ts_world_camera
-            return self.layers.render(Ts_picture_camera, path.intrinsics, path.image_size)
+        path = trajectory.resized(size or preview_size(trajectory.image_size))
+        if self.layers is None:
+            return self._warped(path, self._in_world(path), path.source)
+        T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
+        return self.layers.render(T_picture_world @ self._in_world(path), path.intrinsics, path.image_size)
+
+    def _warped(
+        self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], anchor: int, with_mix: bool = False
+    ) -> Warp:
+        """What cameras see of the lifted frames; `anchor` is the clip's frame whose moment they show."""
         return warp(
             self.frames,
             self.depth.inverse_depth,
-            Ts_world_source,
+            self.trajectory.Ts_world_camera[list(self.source_indices)],
             self.intrinsics,
             Ts_world_camera,
             path.intrinsics,
             path.image_size,
             confidence=self.depth.confidence,
             network=embedded_blend_network(str(self.frames.device)) if self._has_depth else None,
+            with_mix=with_mix,
+            farther=self._later(anchor),
         )
 
-    def _in_world(self, trajectory: Trajectory) -> Float[np.ndarray, "T 4 4"]:
-        """Poses of a path, whose world is the clip's frame of its source's number, in the world of the scene."""
-        anchor = min(trajectory.source, len(self.clip) - 1)
+    def _later(self, anchor: int) -> Float[np.ndarray, " S"]:
+        """By how much lifted frames count as farther the longer they were taken before or after a frame of the clip:
+        where the camera hardly moved all are equally near, and whatever moves would be seen in all places at once."""
+        Ts = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        if len(Ts) < 2:
+            return np.zeros(len(Ts))
+        median = float(self.depth.inverse_depth.median())
+        step = float(np.median([camera_distance(a[None], b[None], median)[0, 0] for a, b in pairwise(Ts)]))
+        at = np.abs(np.asarray(self.source_indices) - anchor)
+        return max(0.0, MOVED - step) * at / max(1, at[at > 0].min())
+
+    def _in_world(self, trajectory: Trajectory, source: int | None = None) -> Float[np.ndarray, "T 4 4"]:
+        """Poses of a path, whose world is a frame of the clip, in the world of the scene.
+
+        Args:
+            source: that frame; None is the one of the path's source's number.
+        """
+        anchor = min(trajectory.source if source is None else source, len(self.clip) - 1)
         return self.trajectory.Ts_world_camera[anchor] @ trajectory.relative_to(trajectory.source).Ts_world_camera
 
     @property
@@ -132,25 +159,68 @@ class Scene:
         return len(self.frames) > 1 and bool(self.depth.confidence.any())
 
     def preview(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Preview:
-        """The path by warping alone, holes shown as holes, layers finished; arguments as `render`."""
+        """The path by warping alone: layers finished; of a film its whole frames, holes shown as holes.
+
+        Args:
+            trajectory, size: as `render`; a film's size is its own shape's.
+        """
         if self.layers is None:
-            return shown_with_holes(self.render(trajectory, size))
+            path = self._whole(trajectory, preview_size(self.clip.full_size))
+            return shown_with_holes(self._warped(path, self._in_world(trajectory), trajectory.source))
         rendered = self.render(trajectory, size or preview_size(trajectory.image_size, max(self.frames.shape[-2:])))
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
-    def walk(self, trajectory: Trajectory, side: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        """The frames of `preview` one after the other, as they are made; only of layers.
+    def take_size(self, side: int) -> tuple[int, int]:
+        """(H, W) of a film's takes of at most this long side: its own shape, even, never enlarged."""
+        whole = self.clip.full_size
+        return preview_size(whole, min(side, max(whole)))
+
+    def walk(
+        self, trajectory: Trajectory, side: int, frames: int | None = None, content: Content | None = None
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The frames of `preview` one after the other, as they are made, at full size; nothing is left open.
 
         Args:
-            side: long side of the frames in pixels.
+            side: long side of the frames in pixels at most.
+            frames: how many along the path; None are those it has.
+            content: what a film's holes show; None: what the sources' surroundings and the blend network say.
         """
+        along = filmed(trajectory, frames)
+        Ts_world_camera = self._in_world(along, trajectory.source)
         if self.layers is None:
-            raise ValueError("only layers are walked through; this scene has none")
-        path = trajectory.relative_to(trajectory.source).resized(preview_size(trajectory.image_size, side))
+            size = self.take_size(side)
+            yield from self._walk_film(self._whole(along, size), Ts_world_camera, trajectory.source, content)
+            return
+        path = along.resized(preview_size(trajectory.image_size, min(side, LAYERS_SIDE)))
         T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
-        for T_world_camera, intrinsics in zip(self._in_world(path), path.intrinsics, strict=True):
+        for T_world_camera, intrinsics in zip(Ts_world_camera, path.intrinsics, strict=True):
             rendered = self.layers.render((T_picture_world @ T_world_camera)[None], intrinsics[None], path.image_size)
             yield to_u8(rendered.filled)[0]
+
+    def cameras_of_walk(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
+        """The cameras of `walk`'s frames, of (H, W), along a path: where they show a whole film, of whole frames."""
+        return trajectory.resized(size) if self.layers is not None else self._whole(trajectory, size)
+
+    def _walk_film(
+        self,
+        path: Trajectory,
+        Ts_world_camera: Float[np.ndarray, "T 4 4"],
+        anchor: int,
+        content: Content | None,
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        small = path.resized(preview_size(path.image_size))
+        coarse = Coarse.of(self._warped(small, Ts_world_camera, anchor, with_mix=True))
+        if content is not None:
+            coarse = coarse.showing(content)
+        size = path.image_size
+        pictures = [to_size(self.clip.full_frame(i), size) for i in self.source_indices]
+        Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        sources = FineSources.of(pictures, self.depth.inverse_depth, Ts_world_source, self.intrinsics)
+        yield from fine_frames(coarse, sources, (Ts_world_camera, path.intrinsics), size)
+
+    def _whole(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
+        """A path with the film's whole frames in view, where those that the model sees are cropped."""
+        return self.clip.on_footage(trajectory.resized(self.clip.image_size)).resized(size)
 
     def hints(self, trajectory: Trajectory) -> VideoHints:
         """What the sources show along a path, at the size of the clip's frames."""
@@ -337,6 +407,13 @@ def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> 
 def usual_fov_y_rad(clip: Clip) -> float:
     """Vertical field of view of the frames of a picture of whose lens nothing is known: a phone's is assumed."""
     return clip.cropped_fov_y_rad(fov_y_of(USUAL_FOCAL, clip.upload_size or clip.image_size))
+
+
+def content_of(clip: Clip, frames_u8: UInt8[np.ndarray, "M h w 3"], given_u8: UInt8[np.ndarray, "M h w 3"]) -> Content:
+    """What a model has made of a clip's frames, and what it was shown, for the holes of `Scene.walk`."""
+    h, w = clip.full_size
+    top, left, height, width = crop_box((h, w), (frames_u8.shape[1], frames_u8.shape[2]))
+    return Content(frames_u8, given_u8, (top / h, left / w, height / h, width / w))
 
 
 def preview_size(image_size: tuple[int, int], side: int = SCENE_SIDE) -> tuple[int, int]:

@@ -15,12 +15,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
 from rap.geometry import se3
-from rap.views.blend_network import ALONE, REGISTERED, BlendEvidence, Blending
+from rap.views.blend_network import ALONE, REGISTERED, BlendEvidence, Blending, mixed
 from rap.views.exposure import exposure_gains
 from rap.views.splat import close_cracks, points_a_pixel, splat
 from rap.views.transfer import Pair, depth_there, float32, grid_intrinsics, in_view, pair_of, pixels, sample, transfer
@@ -67,6 +67,7 @@ class Warp:
         layer_colours: (T,2,3,H,W) the nearest and the second nearest source, each warped alone, not blended, in its
             own exposure.
         layer_masks: (T,2,H,W) where those two see something; the second is empty when there is one source.
+        mix: how the colours were mixed; None where they were not, as those of layers.
     """
 
     colour: Float[Tensor, "T 3 H W"]
@@ -76,6 +77,23 @@ class Warp:
     inverse_depth: Float[Tensor, "T H W"]
     layer_colours: Float[Tensor, "T 2 3 H W"]
     layer_masks: Bool[Tensor, "T 2 H W"]
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """How `Warp.filled` is made of the N nearest sources, each where `Warp.inverse_depth` says it lies:
+    the sum of shares times colours, and a rest, which in holes is all there is.
+
+    Attributes:
+        index: (T,N) of the sources.
+        shares: (T,N,H,W), with what brings the sources to one exposure; 0 where nothing is seen.
+        rest: (T,3,H,W) what the sum lacks.
+    """
+
+    index: Int64[np.ndarray, "T N"]
+    shares: Float[Tensor, "T N H W"]
+    rest: Float[Tensor, "T 3 H W"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +129,7 @@ class _Found:
         mask, weight, inverse_depth: (T,H,W) as Warp has them.
         near: what the sources have at that depth.
         colour: (T,N,3,H,W) theirs at that depth.
+        shares: (T,N,H,W) weights of the mean, of sum 1 where something is seen.
         blended: (T,3,H,W) their mean, 0 where nothing is seen.
         layer_colours, layer_masks: (T,2,3,H,W), (T,2,H,W) as Warp has them, in the sources' own exposures.
         gains: (T,N) what brings the sources to the one exposure.
@@ -121,6 +140,7 @@ class _Found:
     inverse_depth: Tensor
     near: _Seen
     colour: Tensor
+    shares: Tensor
     blended: Tensor
     layer_colours: Tensor
     layer_masks: Tensor
@@ -149,6 +169,8 @@ def warp(
     confidence: Float[Tensor, "S h w"] | None = None,
     nearest: int = REGISTERED,
     network: Blending | None = None,
+    with_mix: bool = False,
+    farther: Float[np.ndarray, " S"] | None = None,
 ) -> Warp:
     """What the target cameras see of the sources.
 
@@ -162,6 +184,9 @@ def warp(
         nearest: how many sources each target blends.
         network: what makes the colours (`rap.views.blend_network`), on the frames' device; it knows the nearest
             REGISTERED sources. None is their weighed mean, with holes filled smoothly.
+        with_mix: tell how the colours were mixed.
+        farther: by how much each source counts as farther from all targets than its camera is, near by and, in
+            proportion, far away.
 
     Raises:
         ValueError: shapes that do not agree, an empty size, nearest < 1.
@@ -176,20 +201,33 @@ def warp(
     sureness = torch.ones_like(depth) if confidence is None else confidence.clamp(0, 1)
     median = _median_inverse_depth(depth)
     distance = camera_distance(Ts_world_target, Ts_world_source, median)
+    if farther is not None:
+        distance = distance * (1 + farther / DISTANCE_FLOOR) + farther
     order = np.argsort(distance, axis=1, kind="stable")[:, :nearest]
     distance = np.take_along_axis(distance, order, axis=1)
     zoom = float(np.median(target_intrinsics[:, :2]) / np.median(source_intrinsics[:, :2]))
     sources = _Sources(_prefiltered(frames, zoom), torch.stack([depth, sureness], dim=1), median)
     chunk = CHUNK_PIXELS_CPU if frames.device.type == "cpu" else CHUNK_PIXELS_GPU
     count = max(1, chunk // (order.shape[1] * H * W))
-    parts = []
+    parts: list[Warp] = []
     for first in range(0, len(order), count):
         rows = slice(first, first + count)
         cameras = (Ts_world_target[rows, None], target_intrinsics[rows, None])
         others = (Ts_world_source[order[rows]], source_intrinsics[order[rows]])
         found = _find(sources, _pairs(sources, order[rows], distance[rows], others, cameras), (H, W))
-        parts.append(_coloured(found, sources.median, network))
-    return Warp(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Warp)))
+        parts.append(_coloured(found, order[rows] if with_mix else None, sources.median, network))
+    return _joined(parts)
+
+
+def _joined(parts: list[Warp]) -> Warp:
+    """Targets that were made one after the other, together."""
+    names = [field.name for field in fields(Warp) if field.name != "mix"]
+    whole = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+    mixes = [part.mix for part in parts if part.mix is not None]
+    if not mixes:
+        return Warp(**whole)  # pyright: ignore[reportArgumentType]  # the mix is not among the names
+    shares, rest = (torch.cat([getattr(mix, name) for mix in mixes]) for name in ("shares", "rest"))
+    return Warp(**whole, mix=Mix(np.concatenate([mix.index for mix in mixes]), shares, rest))
 
 
 def camera_distance(
@@ -277,19 +315,43 @@ def _find(sources: _Sources, pairs: _Pairs, size: tuple[int, int]) -> _Found:
     colour = sample(colours, place).unflatten(0, (T, N))
     gains = exposure_gains(colour, weight, pairs.nearness.flatten(1))
     colour = colour * gains[..., None, None, None]
-    blended = _mean(colour, weight[:, :, None], weight.sum(dim=1)[:, None]).clamp(max=1) * mask[:, None]
-    return _Found(mask, total, fused, near, colour, blended, *_own_layers(colours, alone, seen), gains)
+    shares = weight * (mask / weight.sum(dim=1).clamp(min=1e-12))[:, None]
+    blended = (colour * shares[:, :, None]).sum(dim=1).clamp(max=1)
+    return _Found(mask, total, fused, near, colour, shares, blended, *_own_layers(colours, alone, seen), gains)
 
 
-def _coloured(found: _Found, median: float, network: Blending | None) -> Warp:
-    """The colours, by the network if there is one. `median` is the sources' inverse depth."""
-    filled = fill_holes(found.blended, found.mask)
+def _coloured(found: _Found, index: np.ndarray | None, median: float, network: Blending | None) -> Warp:
+    """The colours, by the network if there is one.
+
+    Args:
+        index: (T,N) of the sources, where the mix is to be told.
+        median: the sources' inverse depth.
+    """
+    filled, shares = fill_holes(found.blended, found.mask), found.shares
     colour = found.blended
     if network is not None:
-        filled = network(_evidence(found, filled, median)).clamp(0, 1)
+        evidence = _evidence(found, filled, median)
+        single, mean = network.answer(evidence)
+        filled = mixed(evidence, single, mean).clamp(0, 1)
         colour = filled * found.mask[:, None]
+        shares = shares if index is None else _all_shares(single, shares)
     layers = found.layer_colours, found.layer_masks
-    return Warp(colour, filled, found.mask, found.weight, found.inverse_depth, *layers)
+    mix = None
+    if index is not None:
+        rest = filled - (found.colour * shares[:, :, None]).sum(dim=1)
+        mix = Mix(index, shares * found.gains[..., None, None], rest)
+    return Warp(colour, filled, found.mask, found.weight, found.inverse_depth, *layers, mix)
+
+
+def _all_shares(single: Float[Tensor, "T 5 H W"], mean: Float[Tensor, "T N H W"]) -> Float[Tensor, "T N H W"]:
+    """What each source has of the picture: its share of the mean and its own. Where it was taken by its own depth it
+    counts as if it were by the common one: the difference is left to the rest."""
+    shares = mean * (1 - single.sum(dim=1, keepdim=True))
+    registered, alone = single.split([REGISTERED, ALONE], dim=1)
+    for part in (registered, alone):
+        count = min(mean.shape[1], part.shape[1])
+        shares[:, :count] += part[:, :count]
+    return shares * (mean.sum(dim=1, keepdim=True) > 0)
 
 
 def _evidence(found: _Found, filled: Tensor, median: float) -> BlendEvidence:

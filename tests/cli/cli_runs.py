@@ -16,6 +16,7 @@ from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOut
 from rap.reconstruction.refine import Refinement, RefinementReport
 from rap.reconstruction.tracks import PointCloud
 from rap.views.depth import DepthMaps
+from rap.views.fine import Content
 from rap.views.hints import VideoHints
 from rap.views.scene import Preview
 
@@ -64,7 +65,7 @@ class FakeScene:
 
     def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
         self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []
-        self.options = options
+        self.options, self.walked = options, []
         self.made.append(self)
 
     def _mask(self, path: Trajectory, size: tuple[int, int]) -> np.ndarray:
@@ -78,6 +79,18 @@ class FakeScene:
     def hints(self, path: Trajectory) -> VideoHints:
         mask = self._mask(path, path.image_size)
         return VideoHints(np.repeat(mask[..., None], 3, axis=-1).astype(np.uint8) * 200, mask.astype(np.float64))
+
+    @property
+    def layers(self) -> object | None:
+        return object() if self.options.get("flat") is False else None
+
+    def walk(self, path: Trajectory, side: int, frames: int, content: Content | None) -> Iterator[np.ndarray]:
+        self.walked.append((path, content))
+        for i in range(frames):
+            yield np.full((side // 20, side // 10, 3), 10 * i, np.uint8)
+
+    def cameras_of_walk(self, path: Trajectory, size: tuple[int, int]) -> Trajectory:
+        return path.resized(size)
 
     def centre_depth(self) -> float:
         return 1.25

@@ -14,6 +14,7 @@ from rap import formats, metrics
 from rap.cli import cameras
 from rap.config import ASSETS
 from rap.data import Clip, load_clip
+from rap.data.video import open_video
 from rap.geometry import Trajectory, preset
 from rap.pipeline import EstimateTask
 from rap.reconstruction.refine import Refinement
@@ -133,6 +134,22 @@ def test_generate_hands_the_clip_on_as_hints(
     assert (task.source_frames_u8 == load_clip(film, num_frames=9).frames_u8[:1]).all()
     assert task.hints.mask.shape == (9, 96, 160) and geometry.made[0].paths == [task.trajectory]
     assert result["hints"]["coverage"] == 0.5 and result["cameras"]["refined"] and result["clip"]["num_frames"] == 9
+    ((path, content),) = geometry.made[0].walked
+    assert path == task.trajectory and content.frames_u8.shape == (9, 96, 160, 3), "the model's, for the holes"
+    assert "the film's own frames" in result["made_of"] and result["trajectory"]["image_size"] == [32, 64]
+
+
+def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path
+) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
+    result = run_json(capsys, *arguments, "--size", 320, "--video-frames", 12, "--fps", 24)
+    assert result["trajectory"]["num_frames"] == 12 and result["trajectory"]["image_size"] == [16, 32]
+    video = open_video(tmp_path / "out" / "video.mp4")
+    assert (video.count, video.fps) == (12, 24) and len(list((tmp_path / "out" / "frames").iterdir())) == 12
+    assert "size must be 64 to 1,920" in refused(capsys, *arguments, "--size", 4000)
+    assert "frames must be 2 to 257" in refused(capsys, *arguments, "--video-frames", 300)
+    assert "at most 60" in refused(capsys, *arguments, "--fps", 99)
 
 
 def test_cameras_that_the_frames_do_not_bear_out_give_no_hints(
@@ -160,7 +177,10 @@ def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, fi
 def test_hints_of_a_picture(capsys, pipeline: FakePipeline, geometry, picture: Path, tmp_path, monkeypatch) -> None:
     arguments = "generate", picture, "--preset", "arc-left", "--out", tmp_path / "out"
     assert run_json(capsys, *arguments)["hints"]["coverage"] == 0.5 and len(geometry.made) == 1
-    assert not geometry.made[0].options["flat"] and geometry.made[0].paths == [pipeline.tasks[-1].trajectory]
+    (made,) = geometry.made
+    ((path, content),) = made.walked
+    assert not made.options["flat"] and made.paths == [path] and content is None
+    assert pipeline.tasks == [], "its layers show all of the path"
     for blind in (["--model-only"], ["--at", "3"]):
         assert "--flat is for the hints of one picture" in refused(capsys, *arguments, *blind, "--flat")
     for blind in (["--model-only"], ["--at", "3"]):

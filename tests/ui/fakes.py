@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import torch
 
@@ -82,6 +83,8 @@ class FakeScene:
     gate: threading.Semaphore | None = None
     previewed: list = field(default_factory=list)
     median: float = 1.0
+    is_picture: bool = False
+    contents: list = field(default_factory=list)
     wall: float = 5.0  # what stands across the way of the source camera, at this depth
 
     intrinsics = np.array([[40.0, 40.0, 32.0, 16.0]])
@@ -93,13 +96,18 @@ class FakeScene:
     def clearance(self, trajectory):
         return np.maximum(0.0, self.wall - trajectory.centres[:, 2])
 
-    def walk(self, trajectory, side):
+    def walk(self, trajectory, side, frames=None, content=None):
+        self.contents.append(content)
         h, w = trajectory.image_size
+        side = side if self.is_picture else min(side, max(self.clip.full_size))
         size = (side * h // max(h, w), side * w // max(h, w))
-        for i in range(len(trajectory)):
+        for i in range(frames or len(trajectory)):
             if self.gate is not None:
                 assert self.gate.acquire(timeout=20)
-            yield np.full((*size, 3), 10 * i, np.uint8)
+            if self.is_picture:
+                yield np.full((*size, 3), 10 * i % 256, np.uint8)
+            else:
+                yield cv2.resize(np.roll(self.clip.frames_u8[0], -2 * i, axis=1), size[::-1])
 
     def preview(self, trajectory, size=None):
         if self.gate is not None:
@@ -155,7 +163,9 @@ class FakeGeometry:
 
     def picture_scene(self, clip, trajectory, *, flat=False):
         self._answer("picture_scene", "flat" if flat else None)
-        return self._scene(clip, None)
+        scene = self._scene(clip, None)
+        scene.is_picture = True
+        return scene
 
     def _answer(self, name, detail):
         self.calls.append((name, detail))

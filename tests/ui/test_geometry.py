@@ -284,15 +284,19 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     session.dispatch(msg.Regenerate())
     wait_until(lambda: session.state.job is None)
     task, take = app.pipeline.tasks[-1], session.state.document.take
-    assert task.hints is not None and take.settings.with_geometry
-    assert app.backend.scenes[-1].previewed[-1] is edited, "along the very path"
+    assert task.hints is not None and take.settings.with_geometry and take.settings.film
+    scene, content = app.backend.scenes[-1], app.backend.scenes[-1].contents[-1]
+    assert scene.previewed[-1] is edited, "along the very path"
+    assert content.frames_u8.shape == (17, *take.trajectory.image_size, 3), "the model's, for the holes"
+    assert content.box == pytest.approx((0, 0, 1, 1)) and take.size == scene.clip.full_size
+    assert take.seconds > 0 and "from the film's own frames" in result_words.take_caption(session.state.document)
     session.dispatch(msg.SetUseGeometry(False))
     session.dispatch(msg.Regenerate())
     wait_until(lambda: session.state.job is None)
     document = session.state.document
     assert app.pipeline.tasks[-1].hints is None and not document.take.settings.with_geometry
     assert [result_words.take_label(document, entry) for entry in document.takes] == [
-        "take 1 · geometry",
+        "take 1 · film",
         "take 2 · model only",
     ]
     assert document.takes[0].stamp != document.takes[1].stamp

@@ -140,10 +140,15 @@ def test_the_take_of_a_picture_is_its_own_layers_at_full_size(session, app, stil
     wait_until(lambda: session.state.job is None)
     document = session.state.document
     take = document.take
-    assert app.pipeline.tasks == [] and take.settings == Settings(with_geometry=True, layers=True)
+    assert app.pipeline.tasks == [] and take.settings == Settings(
+        with_geometry=True, layers=True, side=640, frames=17, fps=8.0
+    )
     assert take.size == (480, 640) and not document.is_stale(take)
     caption = result_words.take_caption(document)
-    assert "640 × 480 px · from the photograph's layers; the model was not asked" in caption and "seed 0" not in caption
+    assert (
+        "640 × 480 px, 17 frames at 8 a second · from the photograph's layers; the model was not asked" in caption
+        and "seed 0" not in caption
+    )
     frames = take_frames(take.video, take.trajectory, take.size)
     assert frames.shape == (17, 480, 640, 3) and abs(int(frames[9].mean()) - 90) < 3
     assert result_words.preview_on_show(session.state.geometry.preview, take) is None

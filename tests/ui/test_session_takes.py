@@ -12,6 +12,7 @@ from PIL import Image
 
 from rap.config import VERIFY_STEPS
 from rap.data import load_clip
+from rap.data.video import open_video
 from rap.errors import InputError
 from rap.geometry import scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
@@ -121,18 +122,40 @@ def test_three_variations_are_made_one_after_the_other(session, app, video, kind
         np.testing.assert_allclose(take.trajectory.Ts_world_camera, expected.Ts_world_camera, atol=1e-12)
 
 
+def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(session, app, video):
+    predicted(session, video)
+    session.dispatch(msg.Regenerate(side=96, frames=33))
+    document = finish(session).document
+    take = document.take
+    assert (take.count, take.fps, take.size) == (33, 16.0, (72, 96)), "as long as the path lasts"
+    assert len(load_clip(take.video, num_frames=99).frames_u8) == 99 and open_video(take.video).count == 33
+    assert open_video(take.video).fps == 16 and not document.is_stale(take)
+    assert "96 × 72 px, 33 frames at 16 a second" in result_words.take_caption(document)
+    session.dispatch(msg.Regenerate(fps=25.0))
+    assert finish(session).document.take.fps == 25
+    for asked, words in (
+        (msg.Regenerate(side=5000), "size must be 64 to 1,920"),
+        (msg.Regenerate(frames=300), "frames must be 2 to 257"),
+        (msg.Regenerate(fps=99.0), "fps must be 8 to 60"),
+    ):
+        session.dispatch(asked)
+        assert session.state.notice.is_error and words in session.state.notice.text
+
+
 def test_a_take_is_exported_as_video_gif_and_frames(session, app, video):
     with pytest.raises(InputError, match="no take to export"):
         session.export_take("mp4")
     predicted(session, video)
     take = made(session, 1).take
-    assert session.export_take("mp4") == take.video
+    written = session.export_take("mp4")
+    assert written.read_bytes() == take.video.read_bytes()
+    assert written.name == f"slide-path-{take.trajectory.hash[:6]}-seed-0.mp4"
     with Image.open(session.export_take("gif")) as picture:
         assert picture.n_frames == 17 and picture.size == (128, 96)
     with zipfile.ZipFile(session.export_take("png")) as archive:
         names = sorted(archive.namelist())
         assert names[0].endswith("0000.png") and len([name for name in names if name.endswith(".png")]) == 17
-    with pytest.raises(InputError, match="kind must be one of mp4, gif, png"):
+    with pytest.raises(InputError, match="kind must be one of mp4, webm"):
         session.export_take("avi")
 
 

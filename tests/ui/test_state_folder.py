@@ -40,8 +40,8 @@ def worked(app, video, takes=1):
     """A session with work that has been written."""
     session = app.sessions.open()
     session.dispatch(msg.SetRefine(False))
-    session.dispatch(msg.SetUseGeometry(False))
     predicted(session, video)
+    session.dispatch(msg.SetUseGeometry(False))  # by the model, so that each seed gives another
     made(session, takes)
     return session
 

@@ -60,7 +60,7 @@ def test_frames_that_were_not_lifted_are_seen_again(clip, truth, scene):
 def test_holes_are_shown_as_holes(truth, scene):
     turned = preset("pan-left", num_frames=5, image_size=truth.image_size, fov_y_rad=truth.fov_y_rad[0])
     seen = scene.preview(turned)
-    assert seen.frames_u8.shape == (5, *preview_size(truth.image_size), 3)
+    assert seen.frames_u8.shape == (5, *preview_size(scene.clip.footage_size), 3), "whole frames"
     assert 0.05 < seen.mask[-1].mean() < seen.mask[0].mean() and seen.coverage == pytest.approx(seen.mask.mean())
     holes = seen.frames_u8[~seen.mask]
     assert set(np.unique(holes)) == {52, 68} and (holes == holes[:, :1]).all()
@@ -141,10 +141,22 @@ def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
     assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
 
 
-def test_planes_are_not_walked_through(clip):
-    path = preset("static", image_size=clip.image_size)
-    with pytest.raises(ValueError, match="only layers"):
-        next(picture_scene(clip, path, flat=True).walk(path, 200))
+def test_a_film_is_walked_through_at_its_own_size_whole_frames_in_view(clip, truth, scene):
+    frames = list(scene.walk(truth, 640, 5))
+    assert len(frames) == 5 and frames[0].shape == (*preview_size(clip.footage_size, max(clip.footage_size)), 3)
+    whole = cv2.resize(clip.footage[0], frames[0].shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert metrics.psnr(frames[0][None], whole[None]) > 32, "the first camera of the path is that of the first frame"
+    small = next(scene.walk(truth, 100))
+    assert max(small.shape[:2]) == 100 and all(side % 2 == 0 for side in small.shape[:2])
+    cameras = scene.cameras_of_walk(truth, small.shape[:2])
+    assert cameras.image_size == small.shape[:2]
+    np.testing.assert_allclose(cameras.intrinsics, clip.on_footage(truth).resized(small.shape[:2]).intrinsics)
+
+
+def test_a_walk_shows_the_path_of_a_later_source_in_any_number_of_frames(truth, scene):
+    here = np.stack(list(scene.walk(truth, 128, 9)))
+    there = np.stack(list(scene.walk(truth.relative_to(8), 128, 9)))
+    assert np.abs(here.astype(int) - there).mean() < 1
 
 
 def test_presets_turn_about_what_is_in_the_middle(picture):

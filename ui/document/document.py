@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64
 
-from rap.data import Clip
+from rap.data import Clip, playback_fps
 from rap.errors import InputError
 from rap.geometry import PRESETS, Trajectory, preset, replace_pose, soft_drag
 from rap.geometry.keys import simplify
@@ -56,6 +56,8 @@ class Settings:
     Args:
         with_geometry: the model was handed what the clip shows along the path.
         layers: it was rendered from the picture's layers, and the model was not asked.
+        film: it was rendered from the film's own frames; what none of them has seen is the model's.
+        side, frames, fps: long side in pixels at most, number of frames and rate that were asked for; None: the path's.
         sources: frames of the clip that it starts from; none named: the path's source frame alone.
     """
 
@@ -66,6 +68,10 @@ class Settings:
     guidance: float | None = None
     temperature: float | None = None
     layers: bool = False
+    film: bool = False
+    side: int | None = None
+    frames: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +107,21 @@ class Take:
     note: str = ""
 
     @property
+    def count(self) -> int:
+        """Frames of the video."""
+        return len(self.trajectory) if self.settings.frames is None else self.settings.frames
+
+    @property
+    def fps(self) -> float:
+        """Rate of the video."""
+        return playback_fps(self.trajectory.fps) if self.settings.fps is None else self.settings.fps
+
+    @property
+    def is_full_size(self) -> bool:
+        """Whether it was rendered from what was given, at its size, and not by the model at the model's."""
+        return self.settings.layers or self.settings.film
+
+    @property
     def title(self) -> str:
         """What the person calls it, else its number."""
         return self.name or f"take {self.number}"
@@ -120,8 +141,10 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
         parts = (*parts, f"guidance {settings.guidance}")
     if settings.temperature is not None:
         parts = (*parts, f"temperature {settings.temperature}")
-    if settings.layers:
-        parts = (*parts, "layers")
+    parts += tuple(name for name in ("layers", "film") if getattr(settings, name))
+    parts += tuple(
+        f"{name} {value:g}" for name in ("side", "frames", "fps") if (value := getattr(settings, name)) is not None
+    )
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 

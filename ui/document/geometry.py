@@ -74,6 +74,14 @@ def is_walk(document: Document, geometry: Geometry) -> bool:
     return not why_unusable(document, geometry)
 
 
+def is_of_film(document: Document, geometry: Geometry) -> bool:
+    """Whether takes are made of the film's own frames, at full size, and the model is asked for the holes alone."""
+    basis = basis_of(document, geometry)
+    if not geometry.use_on or basis is None or basis.is_picture:
+        return False
+    return not why_unusable(document, geometry)
+
+
 def imagined_basis(document: Document, geometry: Geometry) -> Basis | None:
     """The picture whose layers show an imagined path; None where the model's own video does."""
     if not geometry.use_on or geometry.flat_on or len(clip_of(document)) > 1:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from rap.config import DEFAULT_TAKE_SIDE
+
 if TYPE_CHECKING:  # brings torch, and the page is built from messages before torch is there
     from rap.data import Clip
     from ui.document.importing import Import
@@ -331,12 +333,20 @@ class SetSoftDrag:
 
 @dataclass(frozen=True)
 class Regenerate:
-    """Generate a take along the edited path from the source frames; `None` settings are the checkpoint's own."""
+    """Generate a take along the edited path from the source frames; `None` settings are the checkpoint's own.
+
+    Args:
+        side: long side in pixels of a take that is rendered from what was given.
+        frames, fps: of such a take; None: as many as the path has, and as long as it lasts.
+    """
 
     steps: int | None = None
     seed: int = 0
     guidance: float | None = None
     temperature: float | None = None
+    side: int = DEFAULT_TAKE_SIDE
+    frames: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -355,6 +365,9 @@ class Variations:
     seed: int = 0
     guidance: float | None = None
     temperature: float | None = None
+    side: int = DEFAULT_TAKE_SIDE
+    frames: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from rap.config import DEFAULT_TAKE_SIDE
 from ui.document.document import Document, Settings, drop_drag
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ JobPhase = Literal["queued", "running", "cancelling"]
 
 @dataclass(frozen=True, eq=False)
 class JobStatus:
-    """The session's one job for the model, as last heard of."""
+    """The session's one job for the model, as last heard of.
+
+    Args:
+        spent_s: what the job before it, of the same take, has cost.
+    """
 
     number: int
     kind: JobKind
@@ -38,6 +43,7 @@ class JobStatus:
     steps: int = 0
     seconds_per_step: float | None = None
     preview_u8: np.ndarray | None = None
+    spent_s: float = 0.0
 
     @property
     def panel(self) -> str:
@@ -256,6 +262,9 @@ class Wanted:
     seed: int
     guidance: float | None = None
     temperature: float | None = None
+    side: int = DEFAULT_TAKE_SIDE
+    frames: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.processing_utils import save_file_to_cache
 
+from rap.config import DEFAULT_TAKE_SIDE
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
 from ui.page.api_calls import Call, Calls, dispatch, refusal
@@ -85,6 +86,9 @@ class Api:
         source_frames: list[int] | None = None,
         temperature: float | None = None,
         flat_picture: bool = False,
+        size: float | None = None,
+        frames: float | None = None,
+        fps: float | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """A video along a path, from the first frame of what is given or from several.
 
@@ -93,14 +97,17 @@ class Api:
             trajectory: a path as `estimate_trajectory` answers; empty: the preset.
             preset: name of a camera move.
             amplitude: of the preset; 1 is its own size, and in a single picture what fits.
-            with_geometry: hand the model what the input shows along the path; of a video its cameras are found first. A
-                single picture is walked through at full size instead, by its own depth, and the model is not asked.
+            with_geometry: render the input along the path at full size: a video by its frames, whose cameras are found
+                first, and the model is asked for what none of them shows; a single picture by its own depth, and the
+                model is not asked. False: the model alone, at its own size.
             steps, seed: as in `estimate_trajectory`.
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
             source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is
                 put through their cameras. They need `with_geometry`, which finds these. Empty: the path's own source.
             temperature: share of the noise the video starts from, 0 to 1; empty: the model's own.
             flat_picture: a single picture is a plane at unit depth, shown to the model, instead.
+            size: long side in pixels of what is rendered at most; empty: 640.
+            frames, fps: of what is rendered; empty: as many as the path has, and as long as it lasts.
 
         Returns:
             The mp4 and the path it was made along.
@@ -108,7 +115,10 @@ class Api:
         number, geometry = _whole(seed, "seed") or 0, _switch(with_geometry, "with_geometry")
         flat = _switch(flat_picture, "flat_picture")
         noise = _number_or_none(temperature, "temperature")
-        asked = msg.Regenerate(_whole(_own(steps), "steps"), number, _number_or_none(_own(guidance), "guidance"), noise)
+        scale = _number_or_none(_own(guidance), "guidance")
+        side, count = _whole(_own(size), "size"), _whole(_own(frames), "frames")
+        shape = side or DEFAULT_TAKE_SIDE, count, _number_or_none(_own(fps), "fps")
+        asked = msg.Regenerate(_whole(_own(steps), "steps"), number, scale, noise, *shape)
         along = msg.ApplyPreset(preset, _number(1.0 if amplitude is None else amplitude, "amplitude"))
         if trajectory:
             from ui.document.edits import SetPath
@@ -176,15 +186,16 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         guidance = gr.Number(None, label="guidance")
         source_frames = gr.JSON(label="source_frames")
         temperature, flat = gr.Number(None, label="temperature"), gr.Checkbox(False, label="flat_picture")
+        shape = [gr.Number(None, label=name) for name in ("size", "frames", "fps")]
         file_format = gr.Textbox("nerfstudio", label="format")
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
-    for number in (fov, amplitude, steps, seed, guidance, temperature):
+    for number in (fov, amplitude, steps, seed, guidance, temperature, *shape):
         number.preprocess = _as_given  # Gradio's own fails without a word at what is no number
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
         "generate_video": (
-            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames, temperature, flat],
+            [files, path, preset, amplitude, geometry, steps, seed, guidance, source_frames, temperature, flat, *shape],
             [video, path],
         ),
         "generate_joint": ([files, steps, seed], [video, path]),
@@ -234,9 +245,10 @@ def _path(trajectory: Any, most: Limit) -> Trajectory:
 
 def _check(asked: msg.Regenerate, along: msg.ApplyPreset | SetPath) -> None:
     from rap.geometry import preset
-    from rap.pipeline.tasks import check_sampling
+    from rap.pipeline.tasks import check_sampling, check_take
 
     check_sampling(asked.steps, asked.seed, asked.guidance, asked.temperature)
+    check_take((1, 1), asked.side, 2 if asked.frames is None else asked.frames, asked.fps)
     if isinstance(along, msg.ApplyPreset):
         preset(along.name, amplitude=along.amplitude)
 

@@ -39,6 +39,7 @@ class KeepPanel:
         """What the tab shows."""
         return (
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
+            Part(self.kind, lambda s: (tuple(s.take_kinds),), _choices),
             button_part(self.save, lambda s: words.save_button(s.state.document)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
@@ -83,7 +84,7 @@ def keep_panel() -> KeepPanel:
     export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
     with gr.Row(elem_classes="rap-pair"):
         kind = gr.Dropdown(
-            [("video, MP4", "mp4"), ("GIF", "gif"), ("frames, PNG in a zip", "png")], value="mp4", show_label=False,
+            [("video, MP4 (H.264)", "mp4")], value="mp4", show_label=False, allow_custom_value=True,
             container=False, min_width=140, elem_id="rap-take-kind",
         )  # fmt: skip
         export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from rap.limits import GUIDANCE, SEED, STEPS, TEMPERATURE
+from rap.config import DEFAULT_TAKE_SIDE
+from rap.limits import GUIDANCE, PATH_FRAMES, SEED, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
@@ -17,6 +18,9 @@ from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from ui.session.session import Session
+
+
+SIDES = (320, 640, 1280)  # long sides that are offered, beside what was given's own
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class ResultPanel:
     seed: gr.Number
     guidance: gr.Number
     temperature: gr.Number
+    side: gr.Dropdown
+    frames: gr.Number
+    fps: gr.Number
     use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
@@ -47,13 +54,15 @@ class ResultPanel:
             Part(self.steps, lambda s: (), self._initial_steps),
             Part(self.guidance, lambda s: (), _no_number),
             Part(self.temperature, lambda s: (), _no_number),
+            Part(self.frames, lambda s: (), _no_number),
+            Part(self.fps, lambda s: (), _no_number),
             button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the column."""
-        settings = [self.steps, self.seed, self.guidance, self.temperature]
+        settings = [self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps]
         events.on(self.regenerate.click, regenerate, settings)
         events.on(self.vary.click, vary, [self.vary_by, *settings])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
@@ -74,6 +83,19 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
     progress = html_box(elem_id="rap-progress")
     notice = html_box(elem_id="rap-result-notice")
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
+        with gr.Row(elem_classes="rap-pair"):
+            side = gr.Dropdown(
+                [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
+                label="Size", min_width=80, elem_id="rap-side", elem_classes="rap-inline",
+            )  # fmt: skip
+            frames = gr.Number(
+                None, label="Frames", placeholder="path's", precision=0, minimum=0, maximum=PATH_FRAMES.value,
+                min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
+            )  # fmt: skip
+            fps = gr.Number(
+                None, label="Rate", placeholder="auto", minimum=0, maximum=TAKE_FPS.value, min_width=70,
+                elem_id="rap-fps", elem_classes="rap-inline",
+            )  # fmt: skip
         with gr.Row(elem_classes="rap-pair"):
             steps_box = gr.Number(
                 steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
@@ -100,7 +122,8 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
                 show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
             )  # fmt: skip
     return ResultPanel(
-        vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, use_geometry, cost,
+        vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, side, frames, fps,
+        use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
@@ -116,10 +139,17 @@ def vary(session: Session, kind: Any, *settings: float | None) -> None:
 
 
 def _settings(
-    steps: float | None, seed: float | None, guidance: float | None, temperature: float | None
-) -> tuple[int | None, int, float | None, float | None]:
+    steps: float | None,
+    seed: float | None,
+    guidance: float | None,
+    temperature: float | None,
+    side: float | None = None,
+    frames: float | None = None,
+    fps: float | None = None,
+) -> tuple[int | None, int, float | None, float | None, int, int | None, float | None]:
     """Of the fields; empty ones, no steps and no guidance are the checkpoint's own, no noise is none."""
-    return int(steps) if steps else None, int(seed or 0), guidance or None, temperature
+    shape = int(side or DEFAULT_TAKE_SIDE), int(frames) if frames else None, fps or None
+    return int(steps) if steps else None, int(seed or 0), guidance or None, temperature, *shape
 
 
 def _no_number() -> Any:

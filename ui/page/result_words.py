@@ -19,6 +19,7 @@ KNOWN_FROM = {
     "flat image": "one image, as a plane at unit depth",
 }
 IMAGINED = "its path by the model, its video from the photograph's layers"
+FILM = "from the film's own frames; the model in what none of them has seen"
 LAYERS = "from the photograph's layers; the model was not asked"
 
 
@@ -65,7 +66,7 @@ def cost_line(cost: Cost) -> Html:
 
 def preview_on_show(preview: PreviewClip | None, take: Take | None) -> PreviewClip | None:
     """None where the take on show is the same, only larger."""
-    if preview is None or take is None or not take.settings.layers or take.trajectory.hash != preview.key[-1]:
+    if preview is None or take is None or not take.is_full_size or take.trajectory.hash != preview.key[-1]:
         return preview
     return None
 
@@ -127,8 +128,8 @@ def take_caption(document: Document) -> Html:
         return NOTHING
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}"]
-    if take.size is not None and take.settings.layers:
-        facts.append(f"{take.size[1]} × {take.size[0]} px")
+    if take.size is not None and take.is_full_size:
+        facts.append(f"{take.size[1]} × {take.size[0]} px, {take.count} frames at {take.fps:.3g} a second")
     if not take.settings.layers or take.origin == "imagined":
         facts += [f"seed {take.settings.seed}", steps_words(take)]
     facts += [
@@ -147,9 +148,16 @@ def take_caption(document: Document) -> Html:
 
 def take_label(document: Document, take: Take) -> str:
     """A take's name in a list of takes."""
-    made = ["photograph"] if take.settings.layers else geometry_words(take)
+    made = _made_of(take)
     words = [take.title, *made, *(["stale"] if document.is_stale(take) else [])]
     return " · ".join(words)
+
+
+def _made_of(take: Take) -> list[str]:
+    """In a word."""
+    if take.settings.layers:
+        return ["photograph"]
+    return ["film"] if take.settings.film else geometry_words(take)
 
 
 def take_strip(document: Document) -> Html:
@@ -158,8 +166,8 @@ def take_strip(document: Document) -> Html:
     for take in document.takes:
         stale = badge("stale", "stale") if document.is_stale(take) else None
         chosen = "true" if take.number == document.shown_take else "false"
-        made = ["photograph"] if take.settings.layers else [f"seed {take.settings.seed}", *geometry_words(take)]
-        facts = " · ".join([*made, duration(take.seconds)])
+        seed = [] if take.settings.layers else [f"seed {take.settings.seed}"]
+        facts = " · ".join([*seed, *_made_of(take), duration(take.seconds)])
         picture = tag("img", alt="", src=inline_jpeg(take.thumbnail)) if take.thumbnail else None
         title = tag("span", "★ " if take.starred else "", take.title)
         cards.append(
@@ -200,6 +208,8 @@ def delete_button(document: Document, doomed: int | None) -> ButtonLook:
 
 def geometry_words(take: Take) -> list[str]:
     """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
+    if take.settings.film:
+        return [FILM]
     if take.settings.layers:
         return [LAYERS if take.origin == "regenerated" else IMAGINED]
     if take.origin != "regenerated":

@@ -13,6 +13,7 @@ from PIL import Image
 
 from rap import formats
 from rap.data import playback_fps, write_frames, write_video
+from rap.data.encoding import KINDS, write_film
 from rap.errors import InputError
 from rap.figures import paper_layout
 from rap.geometry import Trajectory
@@ -26,7 +27,7 @@ from ui.session.uploads import take_frames
 if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
 
-TAKE_KINDS = ("mp4", "gif", "png")
+TAKE_KINDS = [*((kind.title, name) for name, kind in KINDS.items()), ("frames, PNG in a zip", "png")]
 
 
 def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> Path:
@@ -48,9 +49,9 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
     """Two takes in one mp4."""
     size = max((take.size or take.trajectory.image_size for take in (a, b)), key=max)  # neither loses any
-    videos = [take_frames(take.video, take.trajectory, size) for take in (a, b)]
+    videos = [take_frames(take.video, take.trajectory, size, a.count) for take in (a, b)]
     path = folder / f"take-{a.number}-beside-{b.number}.mp4"
-    write_video(path, side_by_side(*videos), playback_fps(a.trajectory.fps))
+    write_video(path, side_by_side(*videos), a.fps)
     return path
 
 
@@ -92,25 +93,30 @@ def depth_file(folder: Path, scene: BuiltScene | None) -> Path:
     return path
 
 
-def take_file(folder: Path, take: Take | None, kind: str) -> Path:
-    """A take for other programs.
+def take_file(folder: Path, take: Take | None, kind: str, clip_name: str) -> Path:
+    """A take for other programs; its name says clip, path and seed.
 
     Args:
-        kind: "mp4", "gif", or "png": a zip of its frames.
+        kind: a key of `rap.data.encoding.KINDS`, or "png": a zip of its frames.
 
     Raises:
         InputError: there is no take, or another kind.
     """
     if take is None:
         raise InputError("there is no take to export yet; press Regenerate first")
-    if kind not in TAKE_KINDS:
-        raise InputError(f"kind must be one of {', '.join(TAKE_KINDS)}, got {kind!r}")
+    names = [name for _, name in TAKE_KINDS]
+    if kind not in names:
+        raise InputError(f"kind must be one of {', '.join(names)}, got {kind!r}")
+    seed = "" if take.settings.layers else f"-seed-{take.settings.seed}"
+    stem = f"{_plain(clip_name) or 'clip'}-path-{take.trajectory.hash[:6]}{seed}"
+    path = folder / f"{stem}{'.zip' if kind == 'png' else KINDS[kind].suffix}"
     if kind == "mp4":
-        return take.video
-    frames = take_frames(take.video, take.trajectory, take.size)
-    path = folder / f"take-{take.number}.{'gif' if kind == 'gif' else 'zip'}"
-    if kind == "gif":
-        write_video(path, frames, playback_fps(take.trajectory.fps))
+        with whole_file(path) as partial:
+            shutil.copyfile(take.video, partial)
+        return path
+    frames = take_frames(take.video, take.trajectory, take.size, take.count)
+    if kind != "png":
+        write_film(path, frames, take.fps, kind)
         return path
     with room_for(path):
         folder.mkdir(exist_ok=True)
@@ -131,26 +137,31 @@ def saved_session(
     Raises:
         InputError: there is nothing to save.
     """
-    name = "" if document.clip is None else re.sub(r"[^A-Za-z0-9_-]+", "_", document.clip.name)
+    name = "" if document.clip is None else _plain(document.clip.name)
     path = folder / f"{name or 'session'}.rap.zip"
     session_file.save(path, document, known_fov_y_rad, cloud, flat)
     return path
 
 
-def take_files(video: Path, frames_u8: np.ndarray, trajectory: Trajectory) -> tuple[Path, Path]:
+def take_files(video: Path, frames_u8: np.ndarray, trajectory: Trajectory, fps: float) -> tuple[Path, Path]:
     """What is kept of a take as soon as it is made: the mp4 of this name and its cameras beside it.
 
     Args:
         frames_u8: (frame, height, width, 3) uint8.
     """
     cameras = video.with_suffix(".npz")
-    write_video(video, frames_u8, playback_fps(trajectory.fps))
+    write_video(video, frames_u8, fps)
     try:
         formats.write(cameras, trajectory)
     except NoRoom:
         video.unlink()  # half a take is none
         raise
     return video, cameras
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name)
 
 
 def _zipped(folder: Path, path: Path) -> Path:

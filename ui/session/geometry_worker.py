@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from rap.config import DEFAULT_TAKE_SIDE
 from rap.data import Clip, playback_fps, write_video
 from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
 from rap.reconstruction.progress import listened
+from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
@@ -28,10 +30,11 @@ from ui.session.pictures import strip_jpeg
 if TYPE_CHECKING:
     from rap.reconstruction.refine import Refinement, RefinementReport
     from rap.reconstruction.tracks import PointCloud
+    from rap.views.fine import Content
     from rap.views.scene import Scene
 
 DENSE_POINTS = 60_000
-PREVIEW_SIDE, TAKE_SIDE = 448, 640  # long side in pixels of a picture's preview, and of the takes made of its layers
+PREVIEW_SIDE = 448  # long side in pixels of a picture's preview
 DEPTH_HEIGHT_PX = 240  # of the depth map on the page
 TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
@@ -75,15 +78,20 @@ class PreviewTask:
 
 @dataclass(frozen=True, eq=False)
 class WalkTask:
-    """Render a path through the layers of a picture at full size.
+    """Render a path through the layers of a picture, or the frames of a film, at full size.
 
     Args:
         scene: as `SceneTask` builds it; None where that has not been done yet.
+        side, frames: as `rap.views.scene.Scene.walk` takes them.
+        content: what the model shows of a film, for its holes.
     """
 
     scene_task: SceneTask
     scene: Scene | None
     trajectory: Trajectory
+    side: int
+    frames: int | None = None
+    content: Content | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +214,10 @@ class GeometryPipeline:
         return task.scene.preview(task.trajectory, preview_size(task.trajectory.image_size, PREVIEW_SIDE))
 
     def _walk(self, task: WalkTask) -> Generator[Step, None, None]:
-        count, frames = len(task.trajectory), []
+        count, frames = task.frames or len(task.trajectory), []
         yield Step(0, count)
         scene = task.scene or self.scene(task.scene_task)
-        for frame in scene.walk(task.trajectory, TAKE_SIDE):
+        for frame in scene.walk(task.trajectory, task.side, task.frames, task.content):
             frames.append(frame)
             if len(frames) < count:
                 yield Step(len(frames), count)
@@ -299,8 +307,45 @@ def walked_in_picture(pipeline: GeometryPipeline, task: SceneTask, scene: Scene 
     lens = task.basis.trajectory.resized(path.image_size).intrinsics[0]
     path = replace(path, intrinsics=np.tile(lens, (len(path), 1)))
     fitted = fitted_path(scene, path.scaled(scene.median_depth(path.source)))
-    frames_u8 = np.stack(list(scene.walk(fitted.trajectory, TAKE_SIDE)))
+    frames_u8 = np.stack(list(scene.walk(fitted.trajectory, DEFAULT_TAKE_SIDE)))
     return Imagined(frames_u8, fitted.trajectory, fitted.note)
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """A walk through a film of whose holes the model has been asked."""
+
+    task: WalkTask
+    settings: Settings
+
+
+class Holes:
+    """Asks the model for a film's holes: what it is shown, and what is kept of its answer, in the model's thread.
+
+    Args:
+        walk: the take to be, its scene perhaps not built yet.
+        settings: of that take.
+    """
+
+    def __init__(self, pipeline: GeometryPipeline, walk: WalkTask, settings: Settings) -> None:
+        self._pipeline, self._walk, self._settings = pipeline, walk, settings
+        self._given_u8: np.ndarray | None = None
+
+    def prepare(self, task: GenerateTask) -> GenerateTask:
+        """With what the film shows along the path."""
+        scene = self._walk.scene or self._pipeline.scene(self._walk.scene_task)
+        self._walk, hinted = replace(self._walk, scene=scene), with_hints(scene, task)
+        assert hinted.hints is not None
+        self._given_u8 = hinted.hints.frames_u8
+        return hinted
+
+    def keep(self, output: Any) -> Filled:
+        """The walk, which shows it."""
+        from rap.views.scene import content_of
+
+        assert self._given_u8 is not None
+        content = content_of(self._walk.scene_task.basis.clip, output.frames_u8, self._given_u8)
+        return Filled(replace(self._walk, content=content), self._settings)
 
 
 def with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rap.config import VERIFY_STEPS
+from rap.data import playback_fps
 from rap.geometry import Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import document as doc
@@ -70,7 +71,8 @@ def kept_take(
     trajectory: Trajectory = output.trajectory if path is None else path
     name = f"take-{number}-{doc.stamp(clip_hash, trajectory, settings)}.mp4"
     with folder.writing() as at:
-        video, cameras = exports.take_files(at / "takes" / name, output.frames_u8, trajectory)
+        fps = playback_fps(trajectory.fps) if settings.fps is None else settings.fps
+        video, cameras = exports.take_files(at / "takes" / name, output.frames_u8, trajectory, fps)
     thumbnail = strip_jpeg(output.frames_u8, TAKE_PICTURES, TAKE_HEIGHT_PX)
     h, w = output.frames_u8.shape[1:3]
     return Take(number, origin, video, cameras, clip_hash, trajectory, settings, 0.0, thumbnail, size=(h, w))

@@ -22,7 +22,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.document import Document
 from ui.document.edits import AnyMessage
-from ui.document.geometry import is_walk, upload_fov_y_deg
+from ui.document.geometry import is_of_film, is_walk, upload_fov_y_deg
 from ui.document.state import Cost, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
@@ -205,6 +205,11 @@ class Session:
         """(title, name) of what `export` can write."""
         return [(entry.title, name) for name, entry in formats.FORMATS.items()]
 
+    @property
+    def take_kinds(self) -> list[tuple[str, str]]:
+        """(title, name) of what `export_take` can write."""
+        return exports.TAKE_KINDS
+
     def seconds_per_step(self, kind: JobKind) -> float | None:
         """Measured on this machine in the last job of this kind, anybody's; None before the first."""
         return self._worker.seconds_per_step(TASK_TYPES[kind])
@@ -213,7 +218,7 @@ class Session:
     def cost(self) -> Cost:
         """What a take costs on this machine, as far as that has been measured."""
         document, geometry = self._state.document, self._state.geometry
-        if document.edited is not None and is_walk(document, geometry):
+        if document.edited is not None and (is_walk(document, geometry) or is_of_film(document, geometry)):
             seconds = self._context.geometry.seconds_per_step(WalkTask)
             return Cost(len(document.edited), seconds, unit="frame")
         seconds = self.seconds_per_step("regenerate")
@@ -281,7 +286,9 @@ class Session:
     def export_take(self, kind: str) -> Path:
         """Write the take on show as `exports.take_file` does."""
         with self._folder.writing() as folder:
-            return exports.take_file(folder / EXPORTS, self._state.document.take, kind)
+            document = self._state.document
+            name = "" if document.clip is None else document.clip.name
+            return exports.take_file(folder / EXPORTS, document.take, kind, name)
 
     def save(self) -> Path:
         """Write all of the session but its history into one file, which `OpenSession` takes.

@@ -38,6 +38,7 @@ from rap.limits import (
     SESSION_POINTS,
     SESSION_TAKES,
     TAKE_PIXELS,
+    TAKE_SIDE,
 )
 from rap.writing import room_for, whole_file
 from ui.document import document as doc
@@ -386,5 +387,5 @@ def _path(file: Path) -> Trajectory | None:
 
 def _take_size(row: Any) -> tuple[int, int]:
     h, w = size_of(row)
-    TAKE_PIXELS.check(h * w, "a take has", "make it smaller")
+    TAKE_SIDE.check(max(h, w), "a take has", "make it smaller")
     return h, w

@@ -69,24 +69,31 @@ def packed_upload(paths: list[str], num_frames: int, start: int, end: int | None
         others = [path for path in footage if path not in films]
         raise InputError(f"{_names(films + others)}: {len(footage)} files at once; give one video, or several images")
     upload = footage[0] if len(footage) == 1 else footage
-    clip = load_clip(upload, num_frames=num_frames, start=start, end=end, film=True)
+    clip = load_clip(upload, num_frames=num_frames, start=start, end=end, film=True, full=True)
     if not cameras:
         return packed_clip(clip)
     with reading(_names(cameras)):
         return packed_clip(with_reference(clip, Path(cameras[0])))
 
 
-def take_frames(video: Path, path: Trajectory, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "T h w 3"]:
+def take_frames(
+    video: Path, path: Trajectory, size: tuple[int, int] | None = None, count: int | None = None
+) -> UInt8[np.ndarray, "T h w 3"]:
     """The frames of a take: the video may have come with a session file.
 
     Args:
         size: (h, w) that they are to have; None is that of the path's images.
+        count: how many, evenly over the video; None is one for each camera of the path.
 
     Raises:
         InputError: it cannot be read any more.
     """
     packed = sandbox.call(
-        packed_take, video.name, video=str(video.absolute()), num_frames=len(path), size=list(size or path.image_size)
+        packed_take,
+        video.name,
+        video=str(video.absolute()),
+        num_frames=count or len(path),
+        size=list(size or path.image_size),
     )
     return packed[1]["frames_u8"]
 

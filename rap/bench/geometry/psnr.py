@@ -7,22 +7,27 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from rap import metrics
 from rap.bench.geometry.rows import Row, means, stride_of
-from rap.bench.geometry.windows import Footage
+from rap.bench.geometry.windows import Footage, fitted
 from rap.bench.measure import Figure
 from rap.reconstruction.refine import refine_trajectory
 from rap.views.blend_network import REGISTERED, BlendNetwork, embedded_blend_network
 from rap.views.depth import plane_sweep
 from rap.views.depth_network import DepthNetwork, embedded_depth_network
+from rap.views.fine import Coarse, FineSources, fine_frames, to_size
 from rap.views.warp import Warp, warp
 
 SIDE = 224
 SHOWN = {"even": (0, 2, 4, 6, 8, 10, 12, 14, 16), "sparse": (0, 8, 16)}
+
+FINE = {"": "fine", ", the small one enlarged": "enlarged", ", reduced": "reduced", ", small": "small"}
+"""What `fine_row` tells beside a row of `psnr_row`."""
 
 
 class Networks(NamedTuple):
@@ -47,6 +52,51 @@ def psnr_row(footage: Footage, options: argparse.Namespace) -> Row:
         row[f"{name}_repeat"] = metrics.psnr(small.frames_u8[nearest], truth)
         row[f"{name}_plane"] = metrics.psnr(between(small, shown, hidden, plane=True), truth)
     return row
+
+
+def fine_row(footage: Footage, options: argparse.Namespace) -> Row:
+    """PSNR in dB of the frames not shown at the size of `--side`: of the warp with colours of that size, of the small
+    warp enlarged, and of the first one reduced again, to be compared with `psnr_row`."""
+    row: Row = {}
+    size = fitted(footage.clip.full_size, options.side)
+    frames_u8 = np.stack([to_size(footage.clip.full_frame(i), size) for i in range(len(footage.clip))])
+    size = frames_u8.shape[1], frames_u8.shape[2]
+    for name, shown in SHOWN.items():
+        hidden = [i for i in range(len(frames_u8)) if i not in shown]
+        fine, small = at_full_size(footage, frames_u8, shown, hidden, networks_of(options))
+        row[f"{name}_fine"] = metrics.psnr(fine, frames_u8[hidden])
+        row[f"{name}_enlarged"] = metrics.psnr(_resized(small, size), frames_u8[hidden])
+        reduced = small.shape[1], small.shape[2]
+        row[f"{name}_reduced"] = metrics.psnr(_resized(fine, reduced), _resized(frames_u8[hidden], reduced))
+        row[f"{name}_small"] = metrics.psnr(small, _resized(frames_u8[hidden], reduced))
+    return row
+
+
+def at_full_size(
+    footage: Footage,
+    frames_u8: UInt8[np.ndarray, "T H W 3"],
+    shown: Sequence[int],
+    hidden: Sequence[int],
+    networks: Networks,
+) -> tuple[UInt8[np.ndarray, "n H W 3"], UInt8[np.ndarray, "n h w 3"]]:
+    """The hidden frames as the shown ones give them, at the size of `frames_u8`, and as small as all is decided."""
+    small, shown, hidden = footage.resized(SIDE), list(shown), list(hidden)
+    Ts, intrinsics, size = small.cameras.Ts_world_camera, small.cameras.intrinsics, frames_u8.shape[1:3]
+    frames = to_torch(small.frames_u8[shown])
+    depth = plane_sweep(frames, Ts[shown], intrinsics[shown], small.points, point_frames=shown, network=networks.depth)
+    seen = warp(
+        frames, depth.inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
+        small.cameras.image_size, confidence=depth.confidence, network=networks.blend, with_mix=True,
+    )  # fmt: skip
+    sources = FineSources.of(list(frames_u8[shown]), depth.inverse_depth, Ts[shown], intrinsics[shown])
+    targets = (Ts[hidden], footage.cameras.resized((size[0], size[1])).intrinsics[hidden])
+    fine = fine_frames(Coarse.of(seen), sources, targets, (size[0], size[1]))
+    return np.stack(list(fine)), filled_u8(seen)
+
+
+def _resized(frames_u8: UInt8[np.ndarray, "T H W 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "T h w 3"]:
+    method = cv2.INTER_CUBIC if size[0] > frames_u8.shape[1] else cv2.INTER_AREA
+    return np.stack([cv2.resize(frame, size[::-1], interpolation=method) for frame in frames_u8])
 
 
 def bound_row(footage: Footage, options: argparse.Namespace) -> Row:
@@ -131,6 +181,7 @@ def psnr_figures(rows: Mapping[str, Row]) -> list[Figure]:
         ("sparse", "PSNR in dB, frames 0, 8 and 16 shown, stride 1", 24.5),
     ):
         columns = {"": name, " repeat nearest": f"{name}_repeat", " plane at median depth": f"{name}_plane"}
+        columns |= {f" at full size{part}": f"{name}_{key}" for part, key in FINE.items()}
         columns |= {" depth of all frames": f"{name}_bound", " poses refined": f"{name}_adjusted"}
         figures = {}
         for stride in sorted({stride_of(key) for key in rows}):

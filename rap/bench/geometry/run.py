@@ -6,6 +6,8 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
     psnr     true poses: PSNR of the frames between those shown (every other one, or 0, 8 and 16), holes filled by
              push-pull, beside repeating the nearest frame shown and warping it as a plane at its median depth. Points
              of all frames are range and prior of the depth; colours and depth come from the frames shown alone
+    fine     the same at the size of --side, as takes are made: decided at 224 px, with colours of frames of that size.
+             Told with psnr; left out unless --side is given
     bound    the same for frames 0, 8 and 16, but under the depth that all frames give them: what their depth could be
              worth. Told with psnr
     adjusted the same as psnr under the true poses after `refine_trajectory`, because published poses have errors; the
@@ -36,7 +38,7 @@ import torch
 from rap.bench.geometry import colmap
 from rap.bench.geometry.film import film_figures, film_row
 from rap.bench.geometry.poses import poses_figures, poses_row
-from rap.bench.geometry.psnr import adjusted_row, bound_row, psnr_figures, psnr_row
+from rap.bench.geometry.psnr import adjusted_row, bound_row, fine_row, psnr_figures, psnr_row
 from rap.bench.geometry.refine import refine_figures, refine_row
 from rap.bench.geometry.rows import Row
 from rap.bench.geometry.speed import speed_figures, speed_row
@@ -45,6 +47,7 @@ from rap.bench.measure import Figure, report
 
 PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "psnr": psnr_row,
+    "fine": fine_row,
     "bound": bound_row,
     "adjusted": adjusted_row,
     "refine": refine_row,
@@ -70,8 +73,8 @@ def figures_of(rows: Mapping[str, Mapping[str, Row]]) -> list[Figure]:
     for part, make in FIGURES.items():
         chosen = rows.get(part, {})
         if part == "psnr":
-            bound, adjusted = rows.get("bound", {}), rows.get("adjusted", {})
-            chosen = {key: {**row, **bound.get(key, {}), **adjusted.get(key, {})} for key, row in chosen.items()}
+            for beside in (rows.get(name, {}) for name in ("fine", "bound", "adjusted")):
+                chosen = {key: {**row, **beside.get(key, {})} for key, row in chosen.items()}
         if part == "colmap":
             chosen = {key: {**rows.get("poses", {}).get(key, {}), **row} for key, row in chosen.items()}
         found += make(chosen) if chosen else []
@@ -84,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     windows = evenly(_windows(options.clips, options.stride), options.windows)
+    options.parts = [part for part in options.parts if part != "fine" or options.side is not None]
     parts = [part for part in options.parts if part != "colmap" or colmap.is_installed()]
     if len(parts) < len(options.parts):
         print("colmap: skipped, pycolmap is not installed; pip install 'rays-as-pixels[eval]'", file=sys.stderr)
@@ -121,11 +125,12 @@ def measure(windows: Sequence[Window], parts: Sequence[str], options: argparse.N
         for part in parts:
             if part == "colmap" and window.key not in compared:
                 continue
-            row = stored.get((part, window.key))
+            kept = f"{part} {options.side}" if part == "fine" else part
+            row = stored.get((kept, window.key))
             if row is None:
                 footage = footage or window.read()
                 row = PARTS[part](footage, options)
-                _store(options.rows, part, window.key, row)
+                _store(options.rows, kept, window.key, row)
             rows[part][window.key] = row
         print(f"{number} of {len(windows)}: {window.key}", file=sys.stderr, flush=True)
     return rows
@@ -156,6 +161,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--windows", type=_count, default=None, metavar="all|N", help="N, evenly chosen (default: all)")
     parser.add_argument("--stride", nargs="+", type=int, default=[1, 2], help="of the windows (default: 1 2)")
     parser.add_argument("--parts", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)} (default: all)")
+    parser.add_argument("--side", type=int, metavar="N", help="long side in px at which the part fine is judged")
     parser.add_argument(
         "--colmap-windows", type=_count, default=None, metavar="all|N", help="for colmap (default: all)"
     )

@@ -43,15 +43,19 @@ class Footage:
 
     def resized(self, long_side: int) -> Footage:
         """The same with the long side at most `long_side` pixels (area average); never enlarged."""
-        h, w = self.frames_u8.shape[1:3]
-        scale = min(1.0, long_side / max(h, w))
-        size = round(h * scale), round(w * scale)
+        size = fitted(self.cameras.image_size, long_side)
         frames = [cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in self.frames_u8]
         return replace(self, frames_u8=np.stack(frames), cameras=self.cameras.resized(size))
 
     def under(self, cameras: Trajectory) -> Footage:
         """The same frames with other cameras, whose points are triangulated anew from the same tracks."""
         return replace(self, cameras=cameras, points=triangulated(self.frames_u8, cameras))
+
+
+def fitted(size: tuple[int, int], long_side: int) -> tuple[int, int]:
+    """(h, w) with the long side at most `long_side` pixels; never enlarged."""
+    scale = min(1.0, long_side / max(size))
+    return round(size[0] * scale), round(size[1] * scale)
 
 
 class TooShort(InputError):
@@ -77,7 +81,7 @@ class Window:
         Raises:
             InputError: the folder has no known cameras for its pictures.
         """
-        clip = load_clip(self.folder, start=self.start, stride=self.stride, film=self.stride is None)
+        clip = load_clip(self.folder, start=self.start, stride=self.stride, film=self.stride is None, full=True)
         if clip.trajectory is None:
             notes = "; ".join(clip.notes)
             raise InputError(f"{self.folder}: no known cameras ({notes}); give folders with a transforms.json")

@@ -9,11 +9,12 @@ from ui.document import messages as msg
 from ui.document.document import Document, Take
 from ui.document.geometry import basis_of, of_another_path
 from ui.document.state import Change, Geometry, JobKind, Notice, State
+from ui.session.geometry_worker import Filled
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import stop_model, together
 from ui.session.reducers.geometry import cancel_geometry
 from ui.session.reducers.predictions import predicted, sampled
-from ui.session.reducers.takes import start_take, start_verification
+from ui.session.reducers.takes import show_filled, start_take, start_verification
 
 
 def cancel(message: msg.Cancel, state: State, context: Context) -> Change:
@@ -62,7 +63,9 @@ def job_done(message: msg.JobDone, state: State, context: Context) -> Change:
     if job.kind == "verify":
         verification = replace(message.result, seconds=message.seconds + message.result.seconds)
         return replace(state, document=doc.with_verification(state.document, verification), job=None), None
-    return _take_made(job.kind, replace(message.result, seconds=message.seconds), state, context)
+    if isinstance(message.result, Filled):
+        return show_filled(message.result, message.seconds, state, context)
+    return _take_made(job.kind, replace(message.result, seconds=job.spent_s + message.seconds), state, context)
 
 
 def job_failed(message: msg.JobFailed, state: State, context: Context) -> Change:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from rap.data import playback_fps
 from rap.errors import InputError
-from rap.geometry import Trajectory, scale_motion
+from rap.geometry import Trajectory, filmed, scale_motion
+from rap.limits import TAKE_FPS
 from rap.pipeline import GenerateTask
+from rap.pipeline.tasks import check_take
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document import sources
 from ui.document.document import Settings, Take
-from ui.document.geometry import basis_of, is_walk, scene_of, why_unusable
+from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_unusable
 from ui.document.state import Change, Notice, State, Wanted
 from ui.session import shelf
-from ui.session.geometry_worker import WalkTask
+from ui.session.geometry_worker import Filled, Holes, WalkTask
 from ui.session.model_tasks import VerifyTask, kept_take, kept_verification
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, delete_files, start_model, stop_model, together
@@ -114,40 +119,89 @@ REDUCERS: Entries = (
 
 
 def start_take(wanted: Wanted, state: State, context: Context) -> Change:
-    """Generate along a path, with what the clip shows along it where that is wanted and possible."""
+    """Render what was given along a path, at full size; else have the model generate it."""
     path, document = wanted.trajectory, state.document
-    clip = doc.clip_of(document)
     frames = sources.used(document, path)
     if frames == (path.source,) and is_walk(document, state.geometry):
-        return _start_walk(path, state, context)
+        return _start_walk(_walk_of(wanted, state), _walked(wanted, Settings(layers=True)), state, context)
+    if is_of_film(document, state.geometry):
+        return _ask_for_holes(wanted, state, context)
+    task, settings = _generation(wanted, frames, state)
     hinted = with_clip_shown(state, context)
-    named = () if frames == (path.source,) else frames
-    settings = Settings(wanted.seed, wanted.steps, hinted is not None, named, wanted.guidance, wanted.temperature)
-    pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
-    task = GenerateTask(
-        pictures, path, frames, wanted.steps, wanted.guidance, wanted.seed, temperature=wanted.temperature
-    )
-    number = doc.next_take_number(document)
-    keep = partial(kept_take, context.folder, "regenerated", clip.hash, settings, number, path)
-    state, start = start_model(ModelJob("regenerate", task, settings, keep, hinted), state, context)
-    left_out = sorted(set(sources.chosen(document)) - set(frames))
+    settings = replace(settings, with_geometry=hinted is not None)
+    job = ModelJob("regenerate", task, settings, _kept(settings, path, state, context), hinted)
+    state, start = start_model(job, state, context)
     if state.geometry.use_on and hinted is None:
         text = f"Made by the model alone: {why_unusable(document, state.geometry)}"
-        state = replace(state, notice=Notice("result", text))
-    elif left_out:
+        return replace(state, notice=Notice("result", text)), start
+    return _with_left_out(state, start, frames)
+
+
+def show_filled(filled: Filled, seconds: float, state: State, context: Context) -> Change:
+    """The model has answered, after so many seconds, what a film's holes show: the film comes now."""
+    state, start = _start_walk(filled.task, filled.settings, replace(state, job=None), context)
+    assert state.job is not None
+    return replace(state, job=replace(state.job, spent_s=seconds)), start
+
+
+def _ask_for_holes(wanted: Wanted, state: State, context: Context) -> Change:
+    """The film shows the path, and the model, first, what no frame of it has seen."""
+    task, settings = _generation(wanted, sources.used(state.document, wanted.trajectory), state)
+    settings = _walked(wanted, replace(settings, film=True))
+    holes = Holes(context.geometry.pipeline, _walk_of(wanted, state), settings)
+    job = ModelJob("regenerate", task, settings, holes.keep, holes.prepare)
+    return _with_left_out(*start_model(job, state, context), task.source_indices)
+
+
+def _with_left_out(state: State, start: Callable[[], None] | None, frames: tuple[int, ...]) -> Change:
+    """Chosen frames that the model does not start from are told."""
+    left_out = sorted(set(sources.chosen(state.document)) - set(frames))
+    if left_out:
         state = replace(state, notice=Notice("result", sources.left_out_words(left_out, frames)))
     return state, start
 
 
-def _start_walk(path: Trajectory, state: State, context: Context) -> Change:
-    """Render the path through the picture's own layers, at full size: the model would show less of it."""
-    document, geometry = state.document, state.geometry
-    basis, clip = basis_of(document, geometry), doc.clip_of(document)
+def _generation(wanted: Wanted, frames: tuple[int, ...], state: State) -> tuple[GenerateTask, Settings]:
+    """What the model is asked for, from these frames of the clip."""
+    path, clip = wanted.trajectory, doc.clip_of(state.document)
+    pictures = clip.frames_u8[[min(frame, len(clip) - 1) for frame in frames]]
+    task = GenerateTask(
+        pictures, path, frames, wanted.steps, wanted.guidance, wanted.seed, temperature=wanted.temperature
+    )
+    named = () if frames == (path.source,) else frames
+    return task, Settings(wanted.seed, wanted.steps, False, named, wanted.guidance, wanted.temperature)
+
+
+def _walk_of(wanted: Wanted, state: State) -> WalkTask:
+    """A take that is rendered, checked: of a size and a length that are taken.
+
+    Raises:
+        InputError: more pixels or frames than `rap.limits` says.
+    """
+    basis = basis_of(state.document, state.geometry)
     assert basis is not None  # of a path there is one
-    task = WalkTask(scene_task(basis, geometry), scene_of(basis, geometry), path)
-    settings, number = Settings(with_geometry=True, layers=True), doc.next_take_number(document)
-    keep = partial(kept_take, context.folder, "regenerated", clip.hash, settings, number, path)
+    check_take(basis.clip.full_size, wanted.side, wanted.frames or len(wanted.trajectory), wanted.fps)
+    scene = scene_of(basis, state.geometry)
+    return WalkTask(scene_task(basis, state.geometry), scene, wanted.trajectory, wanted.side, wanted.frames)
+
+
+def _walked(wanted: Wanted, settings: Settings) -> Settings:
+    """With the size, the length and the rate of a take that is rendered."""
+    played = replace(wanted.trajectory, fps=playback_fps(wanted.trajectory.fps))
+    fps = min(filmed(played, wanted.frames, wanted.fps).fps, TAKE_FPS.value)
+    return replace(settings, with_geometry=True, side=wanted.side, frames=wanted.frames or len(played), fps=fps)
+
+
+def _start_walk(task: WalkTask, settings: Settings, state: State, context: Context) -> Change:
+    """Render it."""
+    keep = _kept(settings, task.trajectory, state, context)
     return start_model(ModelJob("regenerate", task, settings, keep, by_geometry=True), state, context)
+
+
+def _kept(settings: Settings, path: Trajectory, state: State, context: Context) -> Callable[[Any], Take]:
+    """What becomes of the frames of the next take."""
+    clip, number = doc.clip_of(state.document), doc.next_take_number(state.document)
+    return partial(kept_take, context.folder, "regenerated", clip.hash, settings, number, path)
 
 
 def start_verification(take: Take, state: State, context: Context) -> Change:
@@ -159,7 +213,8 @@ def start_verification(take: Take, state: State, context: Context) -> Change:
 
 
 def _wanted(message: msg.Regenerate | msg.Variations, state: State) -> Wanted:
-    return Wanted(_edited(state), message.steps, message.seed, message.guidance, message.temperature)
+    kept = (message.steps, message.seed, message.guidance, message.temperature)
+    return Wanted(_edited(state), *kept, message.side, message.frames, message.fps)
 
 
 def _edited(state: State) -> Trajectory:
