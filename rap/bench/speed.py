@@ -15,8 +15,9 @@ machine's.
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
 own (`rap.bench.geometry`). So do `rap bench picture`, depth and lens of one picture, `rap bench take`, takes of films,
-`rap bench film`, how long whole films take, and `rap bench verdict`, what is said of paths that may be wrong. `session`
-and `drag` run programs of the folder benchmarks/, which an installed package lacks: they want a checkout.
+`rap bench film`, how long the cameras of whole films take, and `rap bench verdict`, what is said of paths that may be
+wrong. `session` and `drag` run programs of the folder benchmarks/, which an installed package lacks: they want a
+checkout.
 """
 
 from __future__ import annotations
@@ -66,10 +67,6 @@ def main(argv: list[str] | None = None) -> int:
         from rap.bench.picture import main as measure_picture
 
         return measure_picture(argv[1:])
-    if argv[:1] == ["take"]:
-        from rap.bench.take import main as measure_take
-
-        return measure_take(argv[1:])
     if argv[:1] == ["film"]:
         from rap.bench.film import main as measure_films
 
@@ -78,6 +75,10 @@ def main(argv: list[str] | None = None) -> int:
         from rap.bench.verdict import main as measure_verdicts
 
         return measure_verdicts(argv[1:])
+    if argv[:1] == ["take"]:
+        from rap.bench.take import main as measure_take
+
+        return measure_take(argv[1:])
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []

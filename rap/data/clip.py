@@ -299,18 +299,18 @@ def load_clip(
         InputError: missing, unreadable, too small, too large, too short; the sentence says what would do.
         ValueError: an argument is out of range.
     """
-    sampling = Sampling(num_frames, start, stride, film, end)
+    sampling = Sampling(num_frames, start, stride, film, end, full)
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
     if size is not None:
         TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)):
-        return _first_shot(open_upload(path), sampling, size, full)
+        return _first_shot(open_upload(path), sampling, size)
 
 
-def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, full: bool) -> Clip:
+def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
     """The clip, of the first shot alone where the film is cut: one camera did not go from the one to the other."""
-    clip = _loaded(upload, sampling, size, full)
+    clip = _loaded(upload, sampling, size)
     found = [] if clip.film is None else shots(clip.film.frames_u8)
     if len(found) < 2 or clip.film is None:
         return clip
@@ -324,11 +324,11 @@ def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None
         f"{clip.name}: {len(spans)} shots ({listed}); the first is used. For the second one, start at {second[0]} and "
         f"end at {second[1]}"
     )
-    clip = _loaded(upload, replace(sampling, start=start, end=end), size, full)
+    clip = _loaded(upload, replace(sampling, start=start, end=end), size)
     return replace(clip, notes=(note, *clip.notes))
 
 
-def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, full: bool) -> Clip:
+def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
@@ -338,7 +338,7 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, fu
             indices = sampling.of(count, source.name)
         wanted, chosen = sampling.read(indices), set(indices)
         side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
-        shrink = Shrink(size, side, [i in chosen for i in wanted], full and len(chosen) > 1)
+        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1)
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
         if len(pictures) == len(wanted) and met in (None, count):
             return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))

@@ -20,6 +20,7 @@ class Sampling:
         stride: take every stride-th frame; None spreads them evenly from `start` to the end.
         film: what lies between the frames is wanted as well.
         end: the last that may be used; None is the upload's last.
+        full: the clip's frames are wanted at the upload's own size as well.
 
     Raises:
         ValueError: a number out of range.
@@ -31,6 +32,7 @@ class Sampling:
     stride: int | None = None
     film: bool = False
     end: int | None = None
+    full: bool = False
 
     def __post_init__(self) -> None:
         if self.num_frames < 1:

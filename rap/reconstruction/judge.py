@@ -25,7 +25,9 @@ GOOD_AGREEMENT = 0.75  # AUC@30 of the path against the half that agrees less
 SURE_AGREEMENT = 0.9
 FAILED_AGREEMENT = 0.35
 LEAST_KNOWN = 0.5  # of the path's frames, in a half that can be compared with it
-FITTING_WELL = 0.85  # of the observations fit, mean over frames: where nothing can be compared, that has to do
+FITTING = 0.75  # of the observations fit, mean over frames; where fewer do, the halves have to agree better
+DOUBT_OF_MISFIT = 2.0  # of agreement, for each unit of that share that is lacking
+FITTING_WELL = 0.85  # where nothing can be compared that has to do; where one half went astray, it is no failure
 LOST_SHARE = 0.5  # of the frames that were asked for: nothing is known of them
 LENS_UNKNOWN = 3.0  # ratio of the focal lengths that fit as well
 
@@ -92,13 +94,21 @@ def judged(found: Agreement, fitting: float, sound_pairs: float, lost: float) ->
         sound_pairs: share of the pairs of frames with no weak joint between them (`rap.reconstruction.joints`).
         lost: share of the frames asked for that nothing ties to the others.
     """
-    if lost > LOST_SHARE or found.auc30 < FAILED_AGREEMENT:
+    if lost > LOST_SHARE or (found.auc30 < FAILED_AGREEMENT and fitting < FITTING_WELL):
         return Judgement("failed", found.error_deg)
-    agreed = found.auc30 >= GOOD_AGREEMENT if found.is_known else fitting >= FITTING_WELL
+    needed = GOOD_AGREEMENT + DOUBT_OF_MISFIT * max(FITTING - fitting, 0.0)
+    agreed = found.auc30 >= needed if found.is_known else fitting >= FITTING_WELL
     holds = sound_pairs == 1 or found.auc30 >= SURE_AGREEMENT  # a joint that two paths have alike is right
     if agreed and holds and lost == 0:
         return Judgement("good", found.error_deg)
     return Judgement("doubtful", found.error_deg)
+
+
+def judged_turns(fitting: float, lost: float) -> Judgement:
+    """The word for turns alone, which are good where turning explains nearly all: `fitting` of the observations."""
+    if lost > LOST_SHARE:
+        return Judgement("failed", math.nan)
+    return Judgement("good" if fitting >= FITTING_WELL and lost == 0 else "doubtful", math.nan)
 
 
 def verdict_words(verdict: Verdict, error_deg: float, doubtful_from: int | None, turns_only: bool) -> str:

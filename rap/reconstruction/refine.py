@@ -24,7 +24,16 @@ from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.bundle import Bundle, bundle_adjust
 from rap.reconstruction.initialise import FOUND_SIGMA, TRACKS_A_FRAME, Start, matched_tracks, start_from_tracks
 from rap.reconstruction.joints import Joints
-from rap.reconstruction.judge import LOST_SHARE, Half, Judgement, Verdict, agreement, judged, lens_words, verdict_words
+from rap.reconstruction.judge import (
+    Half,
+    Judgement,
+    Verdict,
+    agreement,
+    judged,
+    judged_turns,
+    lens_words,
+    verdict_words,
+)
 from rap.reconstruction.lens import LensCurve
 from rap.reconstruction.mend import frame_shares, mend
 from rap.reconstruction.rejoin import rejoin, worth
@@ -510,7 +519,7 @@ def report_of(
     change = float(np.exp(np.mean(np.log(bundle.intrinsics[:, 1])) - np.mean(np.log(start.intrinsics[:, 1]))))
     after_px = float(np.median(bundle.residual_px))
     tracks = best.tracks
-    judgement = _judged(outcome, best, len(lost) / len(start))
+    judgement = _judged(outcome, best, bundle, len(lost) / len(start))
     if judgement.verdict == "good":
         weak_joints, joint_words = (), ""
     interval = None
@@ -523,12 +532,11 @@ def report_of(
     )  # fmt: skip
 
 
-def _judged(outcome: Outcome, best: Candidate, lost: float) -> Judgement:
-    """Turns alone are never good: where the camera stood nobody knows."""
+def _judged(outcome: Outcome, best: Candidate, bundle: Bundle, lost: float) -> Judgement:
     if outcome == "no_parallax":
-        return Judgement("failed" if lost > LOST_SHARE else "doubtful", float("nan"))
+        return judged_turns(float(np.mean(bundle.residual_px < _fits_px(best.tracks))), lost)
     placed = best.tied & (best.shares >= MIN_FRAME_SHARE)
-    found = agreement(best.bundle.Ts_world_camera, placed, best.halves)
+    found = agreement(bundle.Ts_world_camera, placed, best.halves)
     return judged(found, best.score, best.joints_of(placed).sound_pairs, lost)
 
 

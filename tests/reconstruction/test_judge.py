@@ -13,6 +13,7 @@ from rap.reconstruction.judge import (
     Half,
     agreement,
     judged,
+    judged_turns,
     lens_is_known,
     lens_words,
     verdict_words,
@@ -60,13 +61,20 @@ def test_halves_that_know_few_of_the_frames_tell_nothing():
         (Agreement(0.9, 1.0), 0.7, 1.0, 0.1, "doubtful"),  # a frame that nothing ties
         (Agreement(0.9, 1.0), 0.7, 1.0, 0.6, "failed"),
         (Agreement(0.5, 9.0), 0.9, 1.0, 0.0, "doubtful"),
-        (Agreement(0.2, 25.0), 0.9, 1.0, 0.0, "failed"),
+        (Agreement(0.8, 5.0), 0.7, 1.0, 0.0, "doubtful"),  # less fits: then it has to agree better
+        (Agreement(0.2, 25.0), 0.7, 1.0, 0.0, "failed"),
+        (Agreement(0.2, 25.0), 0.9, 1.0, 0.0, "doubtful"),  # one half went astray, but nearly all fits
         (UNKNOWN, 0.9, 1.0, 0.0, "good"),  # nothing to compare with: then nearly all must fit
         (UNKNOWN, 0.8, 1.0, 0.0, "doubtful"),
     ],
 )
 def test_words_for_what_was_found(found, fitting, sound, lost, verdict):
     assert judged(found, fitting, sound, lost).verdict == verdict
+
+
+def test_turns_are_good_where_turning_explains_nearly_all():
+    found = [judged_turns(fitting, lost).verdict for fitting, lost in ((0.9, 0), (0.7, 0), (0.9, 0.2), (0.9, 0.6))]
+    assert found == ["good", "doubtful", "doubtful", "failed"]
 
 
 def test_verdicts_in_words():
