@@ -1,8 +1,9 @@
 """Where one surface of a picture ends before another: depth steps made sharp, and what is near there.
 
-A network's depth rises over several pixels where a picture's surface ends at once. Lifted as it is, such a ramp becomes
-a sheet of rubber between the two. Here every ramp becomes a step, and what stands before something else is found, as
-far as cameras nearby come to look behind it.
+A network's depth rises over several pixels where a picture's surface ends at once, and not just where it ends. Lifted
+as it is, such a ramp becomes a sheet of rubber between the two. Here every pixel of a ramp is given to the side whose
+colours it has, so that no depth lies between the two, and what stands before something else is found, as far as cameras
+nearby come to look behind it.
 """
 
 from __future__ import annotations
@@ -13,27 +14,39 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from rap.views.guided import guided_upsample
-
 STEP = 1.12
-"""Ratio of inverse depths within the reach of a ramp from which it is an edge and no slope."""
+"""Ratio of inverse depths within the reach of a ramp, slopes aside, from which it is an edge."""
 
-SMOOTH_PX = 1.0
-"""Of the depth whose curvature tells the sides of a ramp."""
+PASSES = 2
+"""Of cutting: a ramp wider than one reach is cut in its middle first."""
+
+CORE = 0.7
+"""Of the way from a ramp's middle into a side, at most one reach: from there on its depth is believed."""
+
+SPREAD_PX, UNLIKE, ROUNDS = 30.0, 0.05, 3
+"""How far beliefs spread on a plain picture; difference of colours in [0, 1] that lets through exp(-1); rounds."""
+
+UNREACHED = 1e-4
+"""Of a belief that has spread: less is none."""
+
+SUDDEN = 0.25
+"""Change of a share from pixel to pixel from which the picture has an edge there."""
+
+SPECK_PX = 5
+"""Side of the square whose median takes away what is smaller than an edge."""
+
+SMOOTH, LEVELS_A_RAMP = 0.3, 200
+"""Of the slopes around a ramp: standard deviation of their smoothing in its radius, and how finely they are told."""
 
 JUMP = 1.06
 """Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
 
-SAME = 1.25
+SAME = 1.1
 """Inverse depth over that of the edge up to which it is what ends there; ground that comes nearer is not."""
 
 LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
 """Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
 is behind comes into view."""
-
-
-FEATHER = 1e-4
-"""Variance of colours in [0, 1] below which a window has no edge that a step could be moved to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +62,86 @@ class Near:
     limit: Float[np.ndarray, "h w"]
 
 
-def stepped(inverse_depth: Float[np.ndarray, "h w"], radius: int) -> Float[np.ndarray, "h w"]:
-    """Ramps between two surfaces made steps, where they are steepest.
+def cut(
+    inverse_depth: Float[np.ndarray, "h w"], colours: Float[np.ndarray, "h w 3"], radius: int
+) -> Float[np.ndarray, "h w"]:
+    """Ramps between two surfaces made steps, at the edges of the picture that lie within reach.
 
-    A shock filter (Osher and Rudin, Feature-oriented image enhancement using shock filters, SIAM Journal on Numerical
-    Analysis 1990): below the point of inflection pixels take the least around, above it the greatest. It acts on the
-    logarithm, and only where the extremes around differ by `STEP`, so that slopes stay.
+    What lies well inside either side of a ramp is believed, and spreads over the pixels between as far as the picture
+    has no edge (weighted least squares, solved along rows and columns in turn: Min et al., Fast global image smoothing
+    based on weighted least squares, TIP 2014). Where no edge of the picture lies on a ramp, it stays one.
 
     Args:
-        radius: px; half of the widest ramp.
+        inverse_depth: positive.
+        colours: in [0, 1].
+        radius: px; half of the widest ramp that one pass cuts.
     """
-    found = cv2.bilateralFilter(np.log(inverse_depth).astype(np.float32), 0, np.log(JUMP), radius / 2)
-    apart = cv2.dilate(found, disc(radius)) - cv2.erode(found, disc(radius))
-    ramp = apart > np.log(STEP)
-    for _ in range(2 * radius):
-        bend = cv2.Laplacian(cv2.GaussianBlur(found, (0, 0), SMOOTH_PX), cv2.CV_32F)
-        moved = np.where(bend > 0, cv2.erode(found, disc(1)), cv2.dilate(found, disc(1)))
-        found = np.where(ramp, moved, found)
-    return np.exp(found)
+    found = np.log(inverse_depth).astype(np.float32)
+    for _ in range(PASSES):
+        sides = _sides(found, radius)
+        far, near = (_core(side, other, radius) for side, other in (sides, sides[::-1]))
+        if not (far.any() and near.any()):
+            break
+        known = np.stack([far, near, far * found, near * found], axis=-1).astype(np.float32)
+        spread = _spread(known, colours)
+        reached = np.maximum(spread[..., :2], 1e-12)
+        share = reached[..., 1] / reached.sum(axis=-1)
+        sudden = cv2.dilate(share, np.ones((3, 3))) - cv2.erode(share, np.ones((3, 3))) > SUDDEN
+        along = cv2.dilate(sudden.astype(np.uint8), np.ones((4 * radius + 1, 4 * radius + 1)))
+        share = np.where(along, share > 0.5, share)
+        foot, top = np.moveaxis(spread[..., 2:] / reached, -1, 0)
+        between = (sides[0] | sides[1]) & ~far & ~near & (reached.max(axis=-1) > UNREACHED)
+        found = np.where(between, foot + share * (top - foot), found).astype(np.float32)
+    return np.exp(cv2.medianBlur(found, SPECK_PX))
+
+
+def _sides(found: Float[np.ndarray, "h w"], radius: int) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Pixels on the lower and on the upper half of ramps, of logarithms of inverse depth, up to a radius beyond.
+
+    What goes on around a ramp at the same slope is none.
+    """
+    window = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    low, high = cv2.erode(found, window), cv2.dilate(found, window)
+    smooth = cv2.GaussianBlur(found, (0, 0), SMOOTH * radius)
+    slopes = [cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1 / 8) for dx in (0, 1)]
+    levels = np.rint(np.hypot(*slopes) * (radius * LEVELS_A_RAMP)).clip(0, 255).astype(np.uint8)
+    steady = cv2.medianBlur(levels, 6 * radius + 1) / LEVELS_A_RAMP
+    edge = high - low - 2 * steady > np.log(STEP)
+    upper = 2 * found > low + high
+    return edge & ~upper, edge & upper
+
+
+def _core(side: Bool[np.ndarray, "h w"], other: Bool[np.ndarray, "h w"], radius: int) -> Bool[np.ndarray, "h w"]:
+    """The inner part of a side; of what is thinner than two radii its middle."""
+    depth = np.minimum(cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 5), radius)
+    window = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return side & (depth >= CORE * cv2.dilate(np.where(side, depth, 0).astype(np.float32), window))
+
+
+def _spread(values: Float[np.ndarray, "h w c"], colours: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w c"]:
+    """Values smoothed along the picture, by equations 7 and 9 of Min et al."""
+    for i in range(ROUNDS):
+        weight = 1.5 * 4 ** (ROUNDS - 1 - i) / (4**ROUNDS - 1) * SPREAD_PX**2
+        for _ in range(2):  # along rows, then along columns
+            apart = np.sqrt(np.square(np.diff(colours, axis=0)).sum(axis=-1))
+            values = _smoothed(values, weight * np.exp(-apart / UNLIKE)).swapaxes(0, 1)
+            colours = colours.swapaxes(0, 1)
+    return values
+
+
+def _smoothed(values: Float[np.ndarray, "n m c"], keep: Float[np.ndarray, "n-1 m"]) -> Float[np.ndarray, "n m c"]:
+    """Least squares along the first axis, whose neighbours hold together by `keep`: a tridiagonal system."""
+    n = len(values)
+    pull = np.pad(keep, [(1, 1), (0, 0)])[..., None]
+    found, carried = np.empty_like(values), np.zeros_like(pull)
+    before = np.zeros_like(values[0])
+    for i in range(n):
+        scale = 1 / (1 + pull[i] * (1 - carried[i]) + pull[i + 1])
+        carried[i + 1] = pull[i + 1] * scale
+        before = found[i] = (values[i] + pull[i] * before) * scale
+    for i in range(n - 2, -1, -1):
+        found[i] += carried[i + 1] * found[i + 1]
+    return found
 
 
 def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
@@ -93,28 +168,6 @@ def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
         mask |= close
         limit = np.where(close, np.minimum(limit, far), limit)
     return Near(mask, limit)
-
-
-def snapped(
-    inverse_depth: Float[np.ndarray, "h w"], near: Near, colours: Float[np.ndarray, "h w 3"], radius: int
-) -> Float[np.ndarray, "h w"]:
-    """Steps moved to where the picture's colours change, by `radius` px at most.
-
-    The near side as a mask is filtered with the picture as guide (He et al., Guided image filtering, TPAMI 2013,
-    section 4: feathering); what is then more near than far takes the depth of the near side's nearest pixel, and the
-    reverse.
-    """
-    silhouette = near.mask & (inverse_depth > JUMP * cv2.erode(inverse_depth, disc(1)))
-    if not silhouette.any():
-        return inverse_depth
-    share = guided_upsample(near.mask.astype(np.float32), colours, radius, FEATHER)
-    around = cv2.dilate(silhouette.astype(np.uint8), disc(radius)).astype(bool)
-    found = inverse_depth.copy()
-    gained, lost = around & ~near.mask & (share > 0.5), around & near.mask & (share < 0.5)
-    for changed, others in ((gained, near.mask), (lost, ~near.mask)):
-        if changed.any() and others.any():
-            found[changed] = inverse_depth[others][nearest_of(others)[1]][changed]
-    return found
 
 
 def nearest_of(marked: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:

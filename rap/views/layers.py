@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -26,11 +27,10 @@ from rap.views import edges
 from rap.views.completion import plane_fit
 from rap.views.fill import exemplar_fill
 from rap.views.guided import guided_upsample
+from rap.views.planes import straightened
 from rap.views.splat import close_cracks, points_a_pixel, splat, splat_points
-from rap.views.transfer import depth_there, float32, grid_intrinsics, in_view, pair_of, pixels, sample, transfer
+from rap.views.transfer import Cameras, depth_there, float32, grid_intrinsics, pair_of, pixels, transfer
 from rap.views.warp import (
-    CHUNK_PIXELS_CPU,
-    CHUNK_PIXELS_GPU,
     CONSISTENT_PX,
     DISTANCE_FLOOR,
     FAR,
@@ -45,7 +45,10 @@ MARGINS = (0.3, 0.4)
 REACH = 0.6
 """Of the median depth: how far cameras are thought to move sideways; so far they look behind what is near."""
 
-RAMP, RIM = 0.01, 0.004
+SMOOTH = 0.005
+"""Of a network's depth, in long sides: what is finer it has from textures."""
+
+RAMP, RIM = 0.016, 0.004
 """Half of the widest ramp of a network's depth, and of the widest rim of mixed colours, in long sides."""
 
 PLANE_REACH, PLANE_EDGE = 0.12, 0.3
@@ -71,8 +74,22 @@ STRETCH_PX = 1.0
 MIXED = 0.03
 """By which depth between pixels may miss, relatively, what led there; from twice that on it is that of two surfaces."""
 
+FEATHER = 1e-4
+"""Variance of colours in [0, 1] below which a window of the near side's mask has no edge that the rim could follow."""
+
+LEAST_SHARE = 0.1
+"""Of the near side in a pixel of its rim; what has less is not its."""
+
 MATTE_NOISE = 0.05
 """Variance of colours against which the share of the near side is estimated; where both are alike the depth decides."""
+
+ORIGIN = np.eye(4)[None]
+SHIFTS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+
+SQUARE = 16
+"""Side in px of the squares of a layer that are in a camera's view or not."""
+
+CORNERS = ((0, 0), (0, SQUARE), (SQUARE, 0), (SQUARE, SQUARE))
 
 Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Colours (a, b, 3), smooth in holes, known (a, b) and inverse depth (a, b): the colours with holes filled."""
@@ -95,6 +112,21 @@ class Layer:
     inverse_depth: Float[Tensor, "h w"]
     seen: Float[Tensor, "h w"]
     intrinsics: Float[np.ndarray, "4"]
+
+    @cached_property
+    def covering(self) -> Float[Tensor, "h w 4"]:
+        """Colour times alpha, and alpha."""
+        return torch.cat([self.colour * self.alpha, self.alpha[None]]).permute(1, 2, 0).contiguous()
+
+    @cached_property
+    def traits(self) -> Float[Tensor, "h w 2"]:
+        """How much of what covers was seen, and inverse depth."""
+        return torch.stack([self.seen * self.alpha, self.inverse_depth], dim=-1)
+
+    @cached_property
+    def slope(self) -> Float[Tensor, "h w"]:
+        """Greatest difference of inverse depth to a neighbour on the same surface."""
+        return _slope(self.inverse_depth)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,14 +152,9 @@ class Layers:
             `filled` is the finished picture; `mask` says which of its pixels the picture has shown, `colour` and
             `weight` are 0 elsewhere; `inverse_depth` is that of what is shown, 0 beyond the canvas.
         """
-        device = self.layers[0].colour.device
-        chunk = CHUNK_PIXELS_CPU if device.type == "cpu" else CHUNK_PIXELS_GPU
-        count = max(1, chunk // (size[0] * size[1]))
-        parts = []
-        for first in range(0, len(Ts_picture_camera), count):
-            rows = slice(first, first + count)
-            cameras = (Ts_picture_camera[rows], intrinsics[rows])
-            parts.append(_composed([_rendered(layer, cameras, size) for layer in self.layers]))
+        # One by one, so that a frame is the same whatever is asked for beside it.
+        cameras = [(pose[None], lens[None]) for pose, lens in zip(Ts_picture_camera, intrinsics, strict=True)]
+        parts = [_composed([_rendered(layer, camera, size) for layer in self.layers]) for camera in cameras]
         colour, alpha, seen, inverse_depth = (torch.cat(part) for part in zip(*parts, strict=True))
         return _as_warp(colour, alpha, seen, inverse_depth, self._nearness(Ts_picture_camera))
 
@@ -167,13 +194,10 @@ def lift(
     side = max(h, w)
     median = float(inverse_depth.median())
     bounded = np.maximum(inverse_depth.cpu().numpy() / median, FARTHEST)
-    sharp = edges.stepped(bounded, max(2, round(RAMP * side)))
-    reach_px = REACH * float(intrinsics[:2].mean())
-    colours = picture.permute(1, 2, 0).cpu().numpy()
-    near = edges.near_side(sharp, reach_px)
-    for _ in range(2):
-        sharp = edges.snapped(sharp, near, colours, max(2, round(RAMP * side)))
-        near = edges.near_side(sharp, reach_px)
+    colours = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
+    smooth = cv2.GaussianBlur(bounded.astype(np.float32), (0, 0), SMOOTH * side)
+    sharp = straightened(edges.cut(straightened(smooth), colours, max(2, round(RAMP * side))))
+    near = edges.near_side(sharp, REACH * float(intrinsics[:2].mean()))
     rim = max(1, round(RIM * side))
     pad = round(margins[0] * h), round(margins[1] * w)
     canvas = _background(colours, sharp, near, rim, pad, fill)
@@ -228,7 +252,8 @@ def _background(
         edge=PLANE_EDGE,
     )
     low, high = (slack * np.quantile(sharp, q) for slack, q in zip(DEPTH_SLACK, (0.02, 0.98), strict=True))
-    limit = np.pad(np.minimum(near.limit, BEHIND * sharp), around, constant_values=np.inf)
+    behind = np.where(near.mask, np.minimum(near.limit, BEHIND * sharp), sharp)
+    limit = np.pad(behind, around, constant_values=np.inf)
     continued = np.minimum(planes[0].numpy().clip(low, high), limit)
     depth = np.where(seen, depth, continued)
     return _Canvas(fill(colour, seen, depth), depth, seen)
@@ -248,17 +273,18 @@ def _soft_rims(
         return _Front(colours, np.ones(sharp.shape), sharp), behind
     distance, nearest = edges.nearest_of(silhouette)
     band = (distance <= rim) & (near.mask | (sharp < sharp[silhouette][nearest] / edges.JUMP))
-    ahead = _filled(np.where((inner & ~band)[..., None], colours, 0).astype(np.float32), inner & ~band)
-    apart = ahead - behind
-    prior = guided_upsample(near.mask.astype(np.float32), colours, 2 * rim, edges.FEATHER)
-    share = ((colours - behind) * apart).sum(-1) + MATTE_NOISE * prior
+    ahead, beyond = (_filled(colours * known[..., None], known) for known in (inner & ~band, ~near.mask & ~band))
+    apart = ahead - beyond
+    prior = guided_upsample(near.mask.astype(np.float32), colours, 2 * rim, FEATHER)
+    share = ((colours - beyond) * apart).sum(-1) + MATTE_NOISE * prior
     share = (share / ((apart * apart).sum(-1) + MATTE_NOISE)).clip(0, 1)
-    alpha = np.where(band, share, 1.0).astype(np.float32)
-    # Whatever the share, these two give the picture again; dividing by a small one would make noise of it.
-    pure = (colours + (1 - alpha)[..., None] * apart).clip(0, 1)
-    rest = (colours - alpha[..., None] * apart).clip(0, 1)
-    front = _Front(np.where(band[..., None], pure, colours), alpha, np.where(band, sharp[silhouette][nearest], sharp))
-    return front, np.where(band[..., None], rest, behind).astype(np.float32)
+    alpha = np.where(band, share, 1.0).astype(np.float32)[..., None]
+    # Over what is behind the front gives the picture again, whatever the share.
+    alpha[alpha < LEAST_SHARE] = 0
+    pure = (colours - (1 - alpha) * behind) / np.maximum(alpha, LEAST_SHARE)
+    pure = np.where(band[..., None], np.where(alpha > 0, pure.clip(0, 1), ahead), colours)
+    rest = np.where(band[..., None] & (alpha == 0), colours, behind)
+    return _Front(pure, alpha[..., 0], np.where(band, sharp[silhouette][nearest], sharp)), rest.astype(np.float32)
 
 
 def _filled(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -285,57 +311,107 @@ Seen = tuple[Tensor, Tensor, Tensor, Tensor]
 """Of T targets: colour (T,3,H,W) times alpha, alpha, seen times alpha and inverse depth (T,H,W)."""
 
 
-def _rendered(layer: Layer, targets: tuple[np.ndarray, np.ndarray], size: tuple[int, int]) -> Seen:
-    """One layer, alone."""
-    T, device = len(targets[0]), layer.colour.device
-    source = (np.broadcast_to(np.eye(4), (T, 4, 4)), np.broadcast_to(layer.intrinsics, (T, 4)))
-    h, w = layer.inverse_depth.shape
-    on_grid = (source[0], grid_intrinsics(source[1], (h, w)))
-    forward, backward = pair_of(on_grid, targets, device), pair_of(targets, on_grid, device)
-    depth = layer.inverse_depth.expand(T, h, w)
-    repeat = points_a_pixel(source, targets, float(layer.inverse_depth.median()))
-    nearest = splat(depth, forward, size, repeat)
-    x, y, between = _stretched(layer.inverse_depth, baseline_px(targets).max())
+def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
+    """One layer, alone, from one camera (its arrays have a first axis of length 1)."""
+    rows, columns = _in_sight(layer, camera, size)
+    lens = crop_intrinsics(layer.intrinsics, rows.start, columns.start)
+    part = layer.inverse_depth[rows, columns]
+    cpu = torch.device("cpu")
+    to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, cpu)
+    source = (ORIGIN, layer.intrinsics[None])
+    nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, float(layer.inverse_depth.median())))
+    x, y, between = _stretched(part, layer.slope[rows, columns], baseline_px(camera))
     if len(x):
-        nearest = torch.maximum(nearest, splat_points(x, y, between.expand(T, 1, -1), forward, size))
+        nearest = torch.maximum(nearest, splat_points(x, y, between[None], to_target, size))
     nearest = close_cracks(nearest)
-    place, expected, before = transfer(*pixels(size, device), nearest, backward)
+    forward, backward = pair_of(source, camera, cpu), pair_of(camera, source, cpu)
+    place, expected, before = transfer(*pixels(size, cpu), nearest, backward)
     # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel.
-    own = sample(depth[:, None], place, "nearest")[:, 0]
+    own = _looked_up(layer.inverse_depth, place, cv2.INTER_NEAREST)[..., 0]
     on_surface = (own - expected).abs() < (1 - 1 / edges.JUMP) * expected
     stepped = torch.where(on_surface, depth_there(place, own, forward), nearest)
-    place, expected, before = transfer(*pixels(size, device), stepped, backward)
-    maps = torch.cat([layer.colour * layer.alpha, layer.alpha[None], (layer.seen * layer.alpha)[None]])
-    found = sample(torch.cat([maps, layer.inverse_depth[None]]).expand(T, -1, -1, -1), place)
+    place, expected, before = transfer(*pixels(size, cpu), stepped, backward)
+    # Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
+    colour, alpha = _looked_up(layer.covering, place, cv2.INTER_CUBIC).clamp(0, 1).split([3, 1], dim=-1)
+    seen, there = _looked_up(layer.traits, place, cv2.INTER_LINEAR).unbind(-1)
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
-    miss = (found[:, 5] - expected).abs()
-    miss_px = miss * float32(baseline_px(targets), device)[:, None, None]  # from where the picture was taken none
-    mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss_px / CONSISTENT_PX)
-    shown = (2 - mixed).clamp(0, 1) * (in_view(place) & before & (nearest > 0))
-    return found[:, :3] * shown[:, None], found[:, 3] * shown, found[:, 4] * shown, stepped * (shown > 0)
+    miss = (there - expected).abs()
+    mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss * (baseline_px(camera) / CONSISTENT_PX))
+    h, w = layer.inverse_depth.shape
+    within = (place[:, 0] >= 0) & (place[:, 0] <= w) & (place[:, 1] >= 0) & (place[:, 1] <= h)
+    shown = (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
+    colour = colour.permute(0, 3, 1, 2) * shown[:, None]
+    return colour, alpha[..., 0] * shown, seen * shown, stepped * (shown > 0)
 
 
-def baseline_px(cameras: tuple[np.ndarray, np.ndarray]) -> Float[np.ndarray, " T"]:
-    """Pixels that what lies at inverse depth 1 moves at most."""
-    return np.linalg.norm(cameras[0][:, :3, 3], axis=-1) * cameras[1][:, :2].mean(axis=-1)
+def baseline_px(camera: Cameras) -> float:
+    """Pixels that what lies at inverse depth 1 moves at most; none from where the picture was taken."""
+    return float(np.linalg.norm(camera[0][0, :3, 3]) * camera[1][0, :2].mean())
 
 
-def _stretched(inverse_depth: Tensor, baseline_px: float) -> tuple[Tensor, Tensor, Tensor]:
+def _looked_up(maps: Float[Tensor, "h w *c"], place: Float[Tensor, "1 2 H W"], method: int) -> Float[Tensor, "1 H W c"]:
+    """Values at places in px, the edge's beyond it."""
+    x, y = (axis.numpy() - 0.5 for axis in place[0])
+    found = cv2.remap(maps.numpy(), x, y, method, borderMode=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(np.atleast_3d(found))[None]
+
+
+def _in_sight(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the layer outside which nothing is in the camera's view.
+
+    Where a square of it lies is between where its corners lie at its least and at its greatest inverse depth.
+    """
+    h, w = layer.inverse_depth.shape
+    depth = layer.inverse_depth[None, None]
+    bounds = [F.max_pool2d(sign * depth, SQUARE, ceil_mode=True)[0] * sign for sign in (-1, 1)]
+    forward = pair_of((ORIGIN, layer.intrinsics[None]), camera, depth.device)
+    y, x = (torch.arange(n, dtype=torch.float32) * SQUARE for n in bounds[0].shape[1:])
+    corners = [transfer(x + dx, y[:, None] + dy, bound, forward)[::2] for bound in bounds for dy, dx in CORNERS]
+    places, before = (torch.cat(parts) for parts in zip(*corners, strict=True))
+    low, high = places.amin(0), places.amax(0)
+    inside = (high[0] >= -1) & (low[0] <= size[1] + 1) & (high[1] >= -1) & (low[1] <= size[0] + 1)
+    inside |= ~before.all(0)
+    found = []
+    for count, used in ((h, inside.any(1)), (w, inside.any(0))):
+        at = torch.nonzero(used)[:, 0].tolist() or [0]
+        found.append(slice(at[0] * SQUARE, min(count, (at[-1] + 1) * SQUARE)))
+    return found[0], found[1]
+
+
+def _neighbours(rows: Tensor, columns: Tensor, inverse_depth: Float[Tensor, "h w"]) -> Float[Tensor, "9 n"]:
+    """Of pixels: inverse depth around them; beyond an edge their own."""
+    h, w = inverse_depth.shape
+    own = inverse_depth[rows, columns]
+    places = [((rows + dy).clamp(0, h - 1), (columns + dx).clamp(0, w - 1)) for dy, dx in SHIFTS]
+    around = torch.stack([inverse_depth[place] for place in places])
+    return torch.where((around / own).log().abs() > np.log(edges.JUMP), own, around)
+
+
+def _slope(inverse_depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Greatest difference to a neighbour on the same surface."""
+    h, w = inverse_depth.shape
+    padded = F.pad(inverse_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    found = torch.zeros_like(inverse_depth)
+    for dy, dx in SHIFTS:
+        other = padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
+        same = (other / inverse_depth).log().abs() <= np.log(edges.JUMP)
+        found = torch.maximum(found, (other - inverse_depth).abs() * same)
+    return found
+
+
+def _stretched(
+    inverse_depth: Float[Tensor, "h w"], slope: Float[Tensor, "h w"], baseline_px: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Points between those of pixels that a camera so far away pulls apart, as places in [-1, 1] and inverse depth.
 
     Depth goes evenly from each pixel to its neighbours on the same surface; beyond an edge it stays.
     """
     h, w = inverse_depth.shape
-    padded = F.pad(inverse_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    shifts = [(dy, dx) for dy in (0, 1, 2) for dx in (0, 1, 2)]
-    around = torch.stack([padded[dy : dy + h, dx : dx + w] for dy, dx in shifts])
-    beyond = (around / inverse_depth).log().abs() > np.log(edges.JUMP)
-    around = torch.where(beyond, inverse_depth, around)
-    rows, columns = torch.nonzero(((around - inverse_depth).abs().amax(0) * baseline_px) > STRETCH_PX, as_tuple=True)
-    slopes = around[:, rows, columns] - inverse_depth[rows, columns]
-    x = (columns + 0.5)[None] + torch.tensor([dx - 1 for _, dx in shifts])[:, None] / 3
-    y = (rows + 0.5)[None] + torch.tensor([dy - 1 for dy, _ in shifts])[:, None] / 3
-    between = inverse_depth[rows, columns] + slopes / 3
+    rows, columns = torch.nonzero(slope * baseline_px > STRETCH_PX, as_tuple=True)
+    own = inverse_depth[rows, columns]
+    between = own + (_neighbours(rows, columns, inverse_depth) - own) / 3
+    dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[..., None] / 3
+    x, y = columns + 0.5 + dx, rows + 0.5 + dy
     return (x * (2 / w) - 1).flatten(), (y * (2 / h) - 1).flatten(), between.flatten()
 
 
@@ -354,7 +430,9 @@ def _composed(parts: list[Seen]) -> Seen:
 
 def _as_warp(colour: Tensor, alpha: Tensor, seen: Tensor, inverse_depth: Tensor, nearness: Tensor) -> Warp:
     covered = alpha > 0.5
-    finished = fill_holes(torch.where(covered[:, None], colour / alpha.clamp(min=0.5)[:, None], 0.0), covered)
+    finished = torch.where(covered[:, None], colour / alpha.clamp(min=0.5)[:, None], 0.0)
+    if not bool(covered.all()):
+        finished = fill_holes(finished, covered)
     mask = covered & (seen >= 0.5 * alpha)
     shown = finished * mask[:, None]
     alone = torch.stack([shown, torch.zeros_like(shown)], dim=1)

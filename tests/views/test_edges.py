@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rap.views.edges import near_side, nearest_of, stepped
+from rap.views.edges import cut, near_side, nearest_of
 
 SIZE = (48, 64)
 
@@ -22,19 +22,33 @@ def blurred(depth, radius):
     return depth.astype(np.float32)
 
 
-@pytest.mark.parametrize("radius", [1, 2, 3])
-def test_a_ramp_becomes_a_step(radius):
+def painted(square, shift=0):
+    """Red before blue waves, the square `shift` px to the right of where the depth has it."""
+    waves = 0.5 + 0.3 * np.sin(np.arange(SIZE[1]) / 2, dtype=np.float32)
+    colours = np.zeros((*SIZE, 3), np.float32)
+    colours[..., 2] = waves
+    colours[np.roll(square, shift, axis=1) > 1] = (0.9, 0.1, 0.1)
+    return colours
+
+
+@pytest.mark.parametrize(("radius", "shift"), [(1, 0), (2, 0), (3, 0), (3, 2)])
+def test_a_ramp_becomes_a_step_where_the_colours_change(radius, shift):
     square = square_before_wall()
     soft = blurred(square, radius)
     assert ((soft > 0.6) & (soft < 1.8)).sum() > 50, "there is a ramp"
-    sharp = stepped(soft, radius + 1)
-    assert ((sharp > 0.6) & (sharp < 1.8)).sum() <= 8, "but for corners"
-    assert ((sharp > 1) == (square > 1)).mean() > 0.94
+    sharp = cut(soft, painted(square, shift), radius + 1)
+    assert ((sharp > 0.6) & (sharp < 1.7)).sum() <= 8, "but for corners"
+    assert ((sharp > 1) == (np.roll(square, shift, axis=1) > 1)).mean() > 0.985
 
 
-def test_a_slope_stays_a_slope():
+def test_a_slope_stays_a_slope_however_steep():
+    floor = np.linspace(0.5, 4.0, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], axis=1)
+    colours = np.random.default_rng(0).random((*SIZE, 3)).astype(np.float32)
+    np.testing.assert_allclose(cut(floor, colours, 3)[4:], floor[4:], rtol=0.05)
+
+
+def test_nothing_stands_before_a_slope():
     floor = np.linspace(0.5, 2.0, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], axis=1)
-    np.testing.assert_allclose(stepped(floor, 1)[3:-3], floor[3:-3], rtol=0.05)
     assert not near_side(floor, 60.0).mask.any()
 
 
