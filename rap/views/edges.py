@@ -38,7 +38,7 @@ SPECK_PX = 5
 SMOOTH, LEVELS_A_RAMP = 0.3, 200
 """Of the slopes around a ramp: standard deviation of their smoothing in its radius, and how finely they are told."""
 
-JUMP = 1.06
+JUMP = 1.09
 """Ratio of inverse depths of neighbours from which, after ramps have become steps, two surfaces meet."""
 
 SAME = 1.1

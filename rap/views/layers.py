@@ -11,7 +11,7 @@ The world of the layers is the picture's camera. Lengths are in the unit of 1 / 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,7 +48,7 @@ REACH = 0.6
 SMOOTH = 0.005
 """Of a network's depth, in long sides: what is finer it has from textures."""
 
-RAMP, RIM = 0.016, 0.004
+RAMP, RIM = 0.02, 0.004
 """Half of the widest ramp of a network's depth, and of the widest rim of mixed colours, in long sides."""
 
 PLANE_REACH, PLANE_EDGE = 0.12, 0.3
@@ -68,10 +68,14 @@ IN_FRONT = 0.8
 """Inverse depth of the front layer over that of the back one from which it is shown: what is seen goes before what
 is invented, unless that lies clearly nearer."""
 
-STRETCH_PX = 1.0
-"""By which neighbours on one surface may be pulled apart before points are put between them."""
+STRETCHES = ((1.0, 3.0, (1 / 3, 2 / 3)), (3.0, np.inf, (1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6)))
+"""Of neighbours on one surface that are pulled apart: from how many px to how many, and at which parts of the way from
+one to the other points are put between them."""
 
-MIXED = 0.03
+STEP_PX = 0.5
+"""By which a pixel's place may be mended along its surface."""
+
+MIXED = 0.045
 """By which depth between pixels may miss, relatively, what led there; from twice that on it is that of two surfaces."""
 
 FEATHER = 1e-4
@@ -84,7 +88,9 @@ MATTE_NOISE = 0.05
 """Variance of colours against which the share of the near side is estimated; where both are alike the depth decides."""
 
 ORIGIN = np.eye(4)[None]
-SHIFTS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+LINEAR = cv2.INTER_LINEAR
+SHIFTS = ((0, 1), (1, -1), (1, 0), (1, 1))
+"""From a pixel to its neighbours, each pair of pixels once."""
 
 SQUARE = 16
 """Side in px of the squares of a layer that are in a camera's view or not."""
@@ -124,9 +130,9 @@ class Layer:
         return torch.stack([self.seen * self.alpha, self.inverse_depth], dim=-1)
 
     @cached_property
-    def slope(self) -> Float[Tensor, "h w"]:
-        """Greatest difference of inverse depth to a neighbour on the same surface."""
-        return _slope(self.inverse_depth)
+    def steps(self) -> Float[Tensor, "4 h w"]:
+        """Differences of inverse depth to neighbours on the same surface."""
+        return torch.stack(list(_steps(self.inverse_depth)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,27 +326,31 @@ def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
     to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, cpu)
     source = (ORIGIN, layer.intrinsics[None])
     nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, float(layer.inverse_depth.median())))
-    x, y, between = _stretched(part, layer.slope[rows, columns], baseline_px(camera))
+    x, y, between = _stretched(part, layer.steps[:, rows, columns], baseline_px(camera))
     if len(x):
         nearest = torch.maximum(nearest, splat_points(x, y, between[None], to_target, size))
     nearest = close_cracks(nearest)
     forward, backward = pair_of(source, camera, cpu), pair_of(camera, source, cpu)
     place, expected, before = transfer(*pixels(size, cpu), nearest, backward)
-    # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel.
-    own = _looked_up(layer.inverse_depth, place, cv2.INTER_NEAREST)[..., 0]
-    on_surface = (own - expected).abs() < (1 - 1 / edges.JUMP) * expected
+    # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel, but on one
+    # that is pulled apart, where points lie closer, past it.
+    own, there = (_looked_up(layer.inverse_depth, place, method)[..., 0] for method in (cv2.INTER_NEAREST, LINEAR))
+    own = torch.where((there - own).abs() < (1 - 1 / edges.JUMP) * own, there, own)
+    on_surface = (own - expected).abs() * baseline_px(camera) < STEP_PX
     stepped = torch.where(on_surface, depth_there(place, own, forward), nearest)
     place, expected, before = transfer(*pixels(size, cpu), stepped, backward)
     # Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
-    colour, alpha = _looked_up(layer.covering, place, cv2.INTER_CUBIC).clamp(0, 1).split([3, 1], dim=-1)
-    seen, there = _looked_up(layer.traits, place, cv2.INTER_LINEAR).unbind(-1)
+    colour, alpha = _looked_up(layer.covering, place, cv2.INTER_CUBIC).split([3, 1], dim=-1)
+    colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
+    alpha = alpha.clamp(0, 1)
+    seen, there = _looked_up(layer.traits, place, LINEAR).unbind(-1)
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
     miss = (there - expected).abs()
     mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss * (baseline_px(camera) / CONSISTENT_PX))
     h, w = layer.inverse_depth.shape
     within = (place[:, 0] >= 0) & (place[:, 0] <= w) & (place[:, 1] >= 0) & (place[:, 1] <= h)
     shown = (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
-    colour = colour.permute(0, 3, 1, 2) * shown[:, None]
+    colour = (colour * alpha).permute(0, 3, 1, 2) * shown[:, None]
     return colour, alpha[..., 0] * shown, seen * shown, stepped * (shown > 0)
 
 
@@ -378,41 +388,34 @@ def _in_sight(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[sli
     return found[0], found[1]
 
 
-def _neighbours(rows: Tensor, columns: Tensor, inverse_depth: Float[Tensor, "h w"]) -> Float[Tensor, "9 n"]:
-    """Of pixels: inverse depth around them; beyond an edge their own."""
+def _steps(inverse_depth: Float[Tensor, "h w"]) -> Iterator[Float[Tensor, "h w"]]:
+    """Differences to the neighbours at SHIFTS; 0 beyond an edge, where another surface begins."""
     h, w = inverse_depth.shape
-    own = inverse_depth[rows, columns]
-    places = [((rows + dy).clamp(0, h - 1), (columns + dx).clamp(0, w - 1)) for dy, dx in SHIFTS]
-    around = torch.stack([inverse_depth[place] for place in places])
-    return torch.where((around / own).log().abs() > np.log(edges.JUMP), own, around)
-
-
-def _slope(inverse_depth: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Greatest difference to a neighbour on the same surface."""
-    h, w = inverse_depth.shape
-    padded = F.pad(inverse_depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
-    found = torch.zeros_like(inverse_depth)
+    padded = F.pad(inverse_depth[None, None], (1, 1, 0, 1), mode="replicate")[0, 0]
     for dy, dx in SHIFTS:
-        other = padded[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w]
-        same = (other / inverse_depth).log().abs() <= np.log(edges.JUMP)
-        found = torch.maximum(found, (other - inverse_depth).abs() * same)
-    return found
+        other = padded[dy : dy + h, 1 + dx : 1 + dx + w]
+        same = torch.maximum(other, inverse_depth) <= edges.JUMP * torch.minimum(other, inverse_depth)
+        yield (other - inverse_depth) * same
 
 
 def _stretched(
-    inverse_depth: Float[Tensor, "h w"], slope: Float[Tensor, "h w"], baseline_px: float
+    inverse_depth: Float[Tensor, "h w"], steps: Float[Tensor, "4 h w"], baseline_px: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Points between those of pixels that a camera so far away pulls apart, as places in [-1, 1] and inverse depth.
 
-    Depth goes evenly from each pixel to its neighbours on the same surface; beyond an edge it stays.
+    On one surface depth goes evenly from each pixel to its neighbours.
     """
     h, w = inverse_depth.shape
-    rows, columns = torch.nonzero(slope * baseline_px > STRETCH_PX, as_tuple=True)
-    own = inverse_depth[rows, columns]
-    between = own + (_neighbours(rows, columns, inverse_depth) - own) / 3
-    dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[..., None] / 3
-    x, y = columns + 0.5 + dx, rows + 0.5 + dy
-    return (x * (2 / w) - 1).flatten(), (y * (2 / h) - 1).flatten(), between.flatten()
+    apart = steps.abs() * baseline_px
+    found = []
+    for least, most, parts in STRETCHES:
+        shift, rows, columns = torch.nonzero((apart > least) & (apart <= most), as_tuple=True)
+        own, towards = inverse_depth[rows, columns], steps[shift, rows, columns]
+        dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[:, shift]
+        for part in parts:
+            found.append((columns + 0.5 + dx * part, rows + 0.5 + dy * part, own + towards * part))
+    x, y, between = (torch.cat(each) for each in zip(*found, strict=True))
+    return x * (2 / w) - 1, y * (2 / h) - 1, between
 
 
 def _composed(parts: list[Seen]) -> Seen:

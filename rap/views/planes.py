@@ -1,9 +1,9 @@
 """Surfaces that are nearly planes made planes, so that what is straight stays straight in other cameras.
 
-The inverse depth of a plane is affine in the pixel. A network's depth bends a wall by some hundredths, and with it every
-line on it as soon as the camera leaves. The planes that most of a picture lies on are found one after the other, each
-among those that fit small squares of it (Fischler and Bolles, Random sample consensus, 1981, without chance), and what
-lies near one is drawn onto it, the more the nearer it lies: nothing jumps.
+The inverse depth of a plane is affine in the pixel. A network's depth bends a wall by some hundredths, and with it
+every line on it as soon as the camera leaves. The planes that most of a picture lies on are found one after the other,
+each among those that fit small squares of it (Fischler and Bolles, Random sample consensus, 1981, without chance), and
+what lies near one is drawn onto it, the more the nearer it lies: nothing jumps.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def straightened(inverse_depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "
         if region.sum() < LEAST * coarse.size:
             break
         values = plane[0] + plane[1] * rows[:, None] + plane[2] * columns
-        whole = cv2.resize(cv2.dilate(region.astype(np.uint8), np.ones((3, 3))), (w, h), interpolation=cv2.INTER_NEAREST)
+        whole = cv2.resize(
+            cv2.dilate(region.astype(np.uint8), np.ones((3, 3))), (w, h), interpolation=cv2.INTER_NEAREST
+        )
         share = _share(values, inverse_depth) * whole * (1 - total)
         moved += share * (values - inverse_depth)
         total += share
