@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-STEP = 1.12
+STEP = 1.2
 """Ratio of inverse depths within the reach of a ramp, slopes aside, from which it is an edge."""
 
 PASSES = 2

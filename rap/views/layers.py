@@ -48,14 +48,15 @@ REACH = 0.6
 SMOOTH = 0.005
 """Of a network's depth, in long sides: what is finer it has from textures."""
 
-RAMP, RIM = 0.02, 0.004
+RAMP, RIM = 0.03, 0.004
 """Half of the widest ramp of a network's depth, and of the widest rim of mixed colours, in long sides."""
 
 PLANE_REACH, PLANE_EDGE = 0.12, 0.3
 """Of the planes that continue depth: in long sides of the picture, and as `plane_fit` has it."""
 
-DEPTH_SLACK = (0.5, 1.6)
-"""Continued inverse depth stays between these times the picture's 2nd and 98th percentile."""
+BESIDE, BELOW = (0.67, 1.25), (0.67, 1.6)
+"""Continued inverse depth stays between these times that of the nearest pixel of the picture: beside and above it, and
+below, where the ground comes nearer."""
 
 FARTHEST = 0.5
 """Inverse depth over its median of what is farthest, skies too: where a step to nothing at all follows a soft rim, the
@@ -63,10 +64,6 @@ rim is torn to shreds by the first degrees of an arc. Looked at with 0.3, 0.45, 
 
 BEHIND = 0.97
 """Inverse depth of what is behind, over that of what hides it, at most."""
-
-IN_FRONT = 0.8
-"""Inverse depth of the front layer over that of the back one from which it is shown: what is seen goes before what
-is invented, unless that lies clearly nearer."""
 
 STRETCHES = ((1.0, 3.0, (1 / 3, 2 / 3)), (3.0, np.inf, (1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6)))
 """Of neighbours on one surface that are pulled apart: from how many px to how many, and at which parts of the way from
@@ -257,10 +254,14 @@ def _background(
         reach_px=PLANE_REACH * max(sharp.shape),
         edge=PLANE_EDGE,
     )
-    low, high = (slack * np.quantile(sharp, q) for slack, q in zip(DEPTH_SLACK, (0.02, 0.98), strict=True))
+    rim_depth = np.pad(sharp, around, mode="edge")
+    below = np.arange(len(depth))[:, None] >= pad[0] + len(sharp)
+    low, high = (np.where(below, down, beside) * rim_depth for down, beside in zip(BELOW, BESIDE, strict=True))
     behind = np.where(near.mask, np.minimum(near.limit, BEHIND * sharp), sharp)
     limit = np.pad(behind, around, constant_values=np.inf)
-    continued = np.minimum(planes[0].numpy().clip(low, high), limit)
+    inside = np.pad(np.ones(sharp.shape, bool), around)
+    continued = np.where(inside, np.minimum(planes[0].numpy(), limit), planes[0].numpy().clip(low, high))
+    continued = np.maximum(continued, FARTHEST)
     depth = np.where(seen, depth, continued)
     return _Canvas(fill(colour, seen, depth), depth, seen)
 
@@ -285,11 +286,12 @@ def _soft_rims(
     share = ((colours - beyond) * apart).sum(-1) + MATTE_NOISE * prior
     share = (share / ((apart * apart).sum(-1) + MATTE_NOISE)).clip(0, 1)
     alpha = np.where(band, share, 1.0).astype(np.float32)[..., None]
-    # Over what is behind the front gives the picture again, whatever the share.
+    # Over what is behind, the front gives the picture again; where none of its colours could, what is behind changes.
     alpha[alpha < LEAST_SHARE] = 0
-    pure = (colours - (1 - alpha) * behind) / np.maximum(alpha, LEAST_SHARE)
-    pure = np.where(band[..., None], np.where(alpha > 0, pure.clip(0, 1), ahead), colours)
-    rest = np.where(band[..., None] & (alpha == 0), colours, behind)
+    pure = ((colours - (1 - alpha) * behind) / np.maximum(alpha, LEAST_SHARE)).clip(0, 1)
+    pure = np.where(band[..., None], np.where(alpha > 0, pure, ahead), colours)
+    rest = ((colours - alpha * pure) / np.maximum(1 - alpha, LEAST_SHARE)).clip(0, 1)
+    rest = np.where(band[..., None] & (alpha < 1 - LEAST_SHARE), rest, behind)
     return _Front(pure, alpha[..., 0], np.where(band, sharp[silhouette][nearest], sharp)), rest.astype(np.float32)
 
 
@@ -419,15 +421,15 @@ def _stretched(
 
 
 def _composed(parts: list[Seen]) -> Seen:
-    """The layers over each other, the first in front unless it lies clearly behind."""
+    """The layers over each other. What is seen goes before what is invented, even where that came to lie nearer: a
+    surface continued beside the picture may be anywhere, and would stand in the way."""
     colour, alpha, seen, depth = parts[0]
     for back_colour, back_alpha, back_seen, back_depth in parts[1:]:
-        front = ((depth - IN_FRONT * back_depth) / (0.1 * back_depth).clamp(min=1e-6)).clamp(0, 1)
-        through = 1 - alpha * front
-        depth = torch.where(alpha * front >= 0.5, depth, torch.where(back_alpha > 0, back_depth, depth))
-        colour = colour * front[:, None] + through[:, None] * back_colour
-        seen = seen * front + through * back_seen
-        alpha = alpha * front + through * back_alpha
+        through = 1 - alpha
+        depth = torch.where(alpha >= 0.5, depth, torch.where(back_alpha > 0, back_depth, depth))
+        colour = colour + through[:, None] * back_colour
+        seen = seen + through * back_seen
+        alpha = alpha + through * back_alpha
     return colour, alpha, seen, depth
 
 

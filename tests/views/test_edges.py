@@ -41,10 +41,10 @@ def test_a_ramp_becomes_a_step_where_the_colours_change(radius, shift):
     assert ((sharp > 1) == (np.roll(square, shift, axis=1) > 1)).mean() > 0.985
 
 
-def test_a_slope_stays_a_slope_however_steep():
-    floor = np.linspace(0.5, 4.0, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], axis=1)
+def test_a_slope_stays_a_slope():
+    floor = np.linspace(0.5, 2.5, SIZE[0], dtype=np.float32)[:, None].repeat(SIZE[1], axis=1)
     colours = np.random.default_rng(0).random((*SIZE, 3)).astype(np.float32)
-    np.testing.assert_allclose(cut(floor, colours, 3)[4:], floor[4:], rtol=0.05)
+    np.testing.assert_allclose(cut(floor, colours, 3)[4:-4], floor[4:-4], rtol=0.02)
 
 
 def test_nothing_stands_before_a_slope():
