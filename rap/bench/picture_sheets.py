@@ -1,7 +1,8 @@
 """Contact sheets of `rap bench picture --sheets`: pictures as layers, looked at along presets.
 
 Of every picture one sheet: the photograph beside its depth (bright is near), what stands behind and beside it, then two
-frames of each preset, half-way and at its end. Arcs turn by 20 degrees, zooms go 0.3 of the distance of the middle.
+frames of each preset, half-way and at its end. Arcs turn by 20 degrees, zooms go 0.3 of the distance of the middle, and
+the lens is the usual one: what the app takes where nothing else is known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rap.data.images import IMAGE_SUFFIXES, read_image, to_rgb
 from rap.geometry.presets import ARC_RAD, preset
 from rap.views.hints import to_u8
 from rap.views.layers import Layers, lift
-from rap.views.monocular import PictureDepth
+from rap.views.monocular import USUAL_FOCAL, PictureDepth, fov_y_of
 
 SIDE = 640
 ARC, WAY = math.radians(20), 0.3
@@ -57,7 +58,7 @@ def resized(picture_u8: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarr
 def layers_of(picture_u8: UInt8[np.ndarray, "h w 3"], depth: PictureDepth) -> Layers:
     """A picture with its depth, lifted."""
     h, w = picture_u8.shape[:2]
-    focal_px = h / 2 / math.tan(depth.fov_y_rad / 2)
+    focal_px = USUAL_FOCAL * max(h, w)
     colours = torch.from_numpy(picture_u8).permute(2, 0, 1).float() / 255
     inverse_depth = torch.from_numpy((1 / depth.depth).astype(np.float32))
     return lift(colours, inverse_depth, np.array([focal_px, focal_px, w / 2, h / 2]))
@@ -84,7 +85,7 @@ def sheet(
             name,
             num_frames=3,
             image_size=size,
-            fov_y_rad=depth.fov_y_rad,
+            fov_y_rad=fov_y_of(USUAL_FOCAL, size),
             amplitude=amplitude,
             pivot_distance=float(np.median(middle)),
         )

@@ -16,7 +16,7 @@ from rap.bench.measure import Figure
 from rap.bench.picture_sheets import AMPLITUDES, layers_of, resized
 from rap.config import NUM_FRAMES
 from rap.geometry.presets import preset
-from rap.views.monocular import PictureDepth
+from rap.views.monocular import USUAL_FOCAL, PictureDepth, fov_y_of
 
 ROUNDS = 2
 DEPTH_S, LAYERS_S, RENDER_S = 0.4, {320: 5.0, 640: 12.0}, 3.0
@@ -33,9 +33,8 @@ def speed_figures(
         seconds = _least(lambda small=small, depth=depth: layers_of(small, depth))
         found.append(Figure(f"speed, layers, {side} px", "CPU s, once a scene", seconds, "<=", limit, {}))
     size, layers = (small.shape[0], small.shape[1]), layers_of(small, depth)
-    path = preset(
-        "arc-left", num_frames=NUM_FRAMES, image_size=size, fov_y_rad=depth.fov_y_rad, amplitude=AMPLITUDES["arc-left"]
-    )
+    lens = {"image_size": size, "fov_y_rad": fov_y_of(USUAL_FOCAL, size)}
+    path = preset("arc-left", num_frames=NUM_FRAMES, amplitude=AMPLITUDES["arc-left"], **lens)
     seconds = _least(lambda: layers.render(path.Ts_world_camera, path.intrinsics, size))
     found.append(Figure("speed, rendering", f"CPU s, {NUM_FRAMES} frames of 640 px", seconds, "<=", RENDER_S, {}))
     seconds = _least(lambda: predict(small))
