@@ -27,6 +27,7 @@ from rap.views import edges
 from rap.views.completion import plane_fit
 from rap.views.fill import exemplar_fill
 from rap.views.guided import guided_upsample
+from rap.views.monocular import unit_of
 from rap.views.planes import straightened
 from rap.views.splat import close_cracks, points_a_pixel, splat, splat_points
 from rap.views.transfer import Cameras, depth_there, float32, grid_intrinsics, pair_of, pixels, transfer
@@ -59,8 +60,8 @@ BESIDE, BELOW = (0.67, 1.25), (0.67, 1.6)
 below, where the ground comes nearer."""
 
 FARTHEST = 0.5
-"""Inverse depth over its median of what is farthest, skies too: where a step to nothing at all follows a soft rim, the
-rim is torn to shreds by the first degrees of an arc. Looked at with 0.3, 0.45, 0.5 and 0.6."""
+"""Inverse depth over its unit (`monocular.unit_of`) of what is farthest, skies too: where a step to nothing at all
+follows a soft rim, the rim is torn to shreds by the first degrees of an arc. Looked at with 0.3, 0.45, 0.5 and 0.6."""
 
 BEHIND = 0.97
 """Inverse depth of what is behind, over that of what hides it, at most."""
@@ -195,8 +196,8 @@ def lift(
         raise ValueError("inverse_depth must be positive and finite everywhere; 0 (infinitely far) must be a small one")
     h, w = inverse_depth.shape
     side = max(h, w)
-    median = float(inverse_depth.median())
-    bounded = np.maximum(inverse_depth.cpu().numpy() / median, FARTHEST)
+    unit = unit_of(inverse_depth.cpu().numpy())
+    bounded = np.maximum(inverse_depth.cpu().numpy() / unit, FARTHEST)
     colours = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
     smooth = cv2.GaussianBlur(bounded.astype(np.float32), (0, 0), SMOOTH * side)
     sharp = straightened(edges.cut(straightened(smooth), colours, max(2, round(RAMP * side))))
@@ -213,8 +214,8 @@ def lift(
     device = picture.device
     return Layers(
         (
-            _layer(front.colour, front.alpha, front.inverse_depth * median, np.ones((h, w)), intrinsics, device),
-            _layer(canvas.colour, whole, canvas.inverse_depth * median, canvas.seen, shifted, device),
+            _layer(front.colour, front.alpha, front.inverse_depth * unit, np.ones((h, w)), intrinsics, device),
+            _layer(canvas.colour, whole, canvas.inverse_depth * unit, canvas.seen, shifted, device),
         )
     )
 
@@ -224,7 +225,7 @@ class _Canvas:
     """What is behind and beside the picture; arrays that `lift` finishes."""
 
     colour: np.ndarray  # (a,b,3)
-    inverse_depth: np.ndarray  # (a,b), median of the picture 1
+    inverse_depth: np.ndarray  # (a,b), that of the picture's unit 1
     seen: np.ndarray  # (a,b) bool
 
 
