@@ -107,4 +107,4 @@ def _pieces(mask: Bool[np.ndarray, "a b"]) -> Bool[np.ndarray, "a b"]:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     large = stats[:, cv2.CC_STAT_AREA] >= PIECE * mask.size
     large[0] = False
-    return large[labels]
+    return large[np.asarray(labels, np.int64)]
