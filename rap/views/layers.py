@@ -201,6 +201,7 @@ def lift(
     colours = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
     smooth = cv2.GaussianBlur(bounded.astype(np.float32), (0, 0), SMOOTH * side)
     sharp = straightened(edges.cut(straightened(smooth), colours, max(2, round(RAMP * side))))
+    sharp *= np.median(bounded) / np.median(sharp)  # the unit of length stays what it was
     near = edges.near_side(sharp, REACH * float(intrinsics[:2].mean()))
     rim = max(1, round(RIM * side))
     pad = round(margins[0] * h), round(margins[1] * w)

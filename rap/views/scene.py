@@ -113,8 +113,7 @@ class Scene:
         path = trajectory.resized(size or preview_size(trajectory.image_size))
         if self.layers is None:
             return self._warped(path, self._in_world(path), path.source)
-        T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
-        return self.layers.render(T_picture_world @ self._in_world(path), path.intrinsics, path.image_size)
+        return self.layers.render(self._in_picture(self._in_world(path)), path.intrinsics, path.image_size)
 
     def _warped(
         self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], anchor: int, with_mix: bool = False
@@ -161,16 +160,19 @@ class Scene:
         """
         return len(self.frames) > 1 and bool(self.depth.confidence.any())
 
-    def preview(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Preview:
-        """The path by warping alone: layers finished; of a film its whole frames, holes shown as holes.
+    def preview(self, trajectory: Trajectory, side: int | None = None) -> Preview:
+        """The path by warping alone, the frames whole: layers finished, holes of a film shown as holes.
 
         Args:
-            trajectory, size: as `render`; a film's size is its own shape's.
+            trajectory: as `render`.
+            side: long side of the frames of layers in pixels; None is that of the layers.
         """
         if self.layers is None:
             path = self._whole(trajectory, preview_size(self.clip.full_size))
             return shown_with_holes(self._warped(path, self._in_world(trajectory), trajectory.source))
-        rendered = self.render(trajectory, size or preview_size(trajectory.image_size, max(self.frames.shape[-2:])))
+        path = self._whole(trajectory, preview_size(self.clip.full_size, side or max(self.frames.shape[-2:])))
+        cameras = self._in_picture(self._in_world(trajectory))
+        rendered = self.layers.render(cameras, path.intrinsics, path.image_size)
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
     def take_size(self, side: int) -> tuple[int, int]:
@@ -194,15 +196,18 @@ class Scene:
             size = self.take_size(side)
             yield from self._walk_film(self._whole(along, size), Ts_world_camera, trajectory.source, content)
             return
-        path = along.resized(preview_size(trajectory.image_size, min(side, LAYERS_SIDE)))
-        T_picture_world = se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]])
-        for T_world_camera, intrinsics in zip(Ts_world_camera, path.intrinsics, strict=True):
-            rendered = self.layers.render((T_picture_world @ T_world_camera)[None], intrinsics[None], path.image_size)
+        path = self._whole(along, preview_size(self.clip.full_size, min(side, LAYERS_SIDE)))
+        for T_picture_camera, intrinsics in zip(self._in_picture(Ts_world_camera), path.intrinsics, strict=True):
+            rendered = self.layers.render(T_picture_camera[None], intrinsics[None], path.image_size)
             yield to_u8(rendered.filled)[0]
 
     def cameras_of_walk(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
-        """The cameras of `walk`'s frames, of (H, W), along a path: where they show a whole film, of whole frames."""
-        return trajectory.resized(size) if self.layers is not None else self._whole(trajectory, size)
+        """The cameras of `walk`'s and `preview`'s frames, of (H, W), along a path: those of whole frames."""
+        return self._whole(trajectory, size)
+
+    def _in_picture(self, Ts_world_camera: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 4 4"]:
+        """Poses in the camera of the layers."""
+        return se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]]) @ Ts_world_camera
 
     def _walk_film(
         self,
@@ -222,7 +227,7 @@ class Scene:
         yield from fine_frames(coarse, sources, (Ts_world_camera, path.intrinsics), size)
 
     def _whole(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
-        """A path with the film's whole frames in view, where those that the model sees are cropped."""
+        """A path with the clip's whole frames in view, where those that the model sees are cropped."""
         return self.clip.on_footage(trajectory.resized(self.clip.image_size)).resized(size)
 
     def hints(self, trajectory: Trajectory) -> VideoHints:

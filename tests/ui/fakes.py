@@ -109,7 +109,7 @@ class FakeScene:
             else:
                 yield cv2.resize(np.roll(self.clip.frames_u8[0], -2 * i, axis=1), size[::-1])
 
-    def preview(self, trajectory, size=None):
+    def preview(self, trajectory, side=None):
         if self.gate is not None:
             assert self.gate.acquire(timeout=20)
         self.previewed.append(trajectory)

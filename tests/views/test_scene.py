@@ -77,7 +77,7 @@ def test_a_path_may_have_its_world_at_any_source(truth, scene):
 def test_refinement_undoes_a_drift_and_speaks_of_the_clips_frames(clip, truth):
     start = disturbed(truth, 4.0)
     found = refine(clip, start)
-    assert found.report.outcome == "refined"
+    assert found.report.verdict == "refined"
     assert found.trajectory.image_size == clip.image_size and found.trajectory.source == truth.source
     assert rotation_error_deg(found.trajectory, truth) < 0.3 * rotation_error_deg(start, truth)
     fov_y_rad = float(truth.fov_y_rad[0])
@@ -129,12 +129,14 @@ def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
     assert far > 1.5 * near, "no plane"
     path = preset("arc-left", num_frames=5, image_size=clip.image_size, fov_y_rad=0.9, amplitude=0.5)
     shown = picture.preview(path)
-    assert shown.frames_u8.shape == (5, *preview_size(clip.image_size, max(clip.footage_size)), 3)
+    size = preview_size(clip.full_size, max(clip.footage_size))
+    assert shown.frames_u8.shape == (5, *size, 3), "the whole picture, in its own shape"
+    whole = cv2.resize(clip.footage[0], size[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(shown.frames_u8[0].astype(int) - whole).mean() < 2
     assert shown.mask[0].mean() > 0.995 and 0.5 < shown.mask[-1].mean() < 0.98
     holes = shown.frames_u8[~shown.mask]
     assert len(np.unique(holes)) > 50, "what no camera saw is filled"
-    size = preview_size(clip.image_size, 200)
-    assert np.array_equal(np.stack(list(picture.walk(path, 200))), picture.preview(path, size).frames_u8)
+    assert np.array_equal(np.stack(list(picture.walk(path, 200))), picture.preview(path, 200).frames_u8)
     hints = picture.hints(path)
     assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
 

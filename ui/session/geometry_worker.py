@@ -207,11 +207,7 @@ class GeometryPipeline:
     def _done(self, task: SceneTask | PreviewTask) -> Any:
         if isinstance(task, SceneTask):
             return self.scene(task)
-        if not task.is_picture:
-            return task.scene.preview(task.trajectory)
-        from rap.views.scene import preview_size
-
-        return task.scene.preview(task.trajectory, preview_size(task.trajectory.image_size, PREVIEW_SIDE))
+        return task.scene.preview(task.trajectory, PREVIEW_SIDE if task.is_picture else None)
 
     def _walk(self, task: WalkTask) -> Generator[Step, None, None]:
         count, frames = task.frames or len(task.trajectory), []
