@@ -562,7 +562,7 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
 
 def test_write_video_refuses() -> None:
     frames = numbered_frames(3)
-    with pytest.raises(ValueError, match=r"must end in \.mp4 or \.gif, got a\.avi"):
+    with pytest.raises(ValueError, match=r"must end in one of \.mp4, .*\.gif, \.webp, got a\.avi"):
         write_video("a.avi", frames, 8.0)
     with pytest.raises(ValueError, match="fps must be positive, got 0"):
         write_video("a.mp4", frames, 0.0)
