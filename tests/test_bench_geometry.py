@@ -182,7 +182,7 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
         (
             ["--clips", "x", "--parts", "psnr,fly"],
-            "must be some of psnr, bound, adjusted, refine, poses, film, colmap, speed.*got 'fly'",
+            "must be some of psnr, fine, bound, adjusted, refine, poses, film, colmap, speed.*got 'fly'",
         ),
     ],
 )

@@ -52,7 +52,7 @@ KINDS = {
         {"libsvtav1": {"crf": "26", "preset": "8", "svtav1-params": "tune=0"},
          "libvpx-vp9": {"crf": "24", "b": "0", "row-mt": "1"}},
     ),
-    "ffv1": FilmKind("video, lossless (FFV1, MKV)", ".mkv", "matroska", {"ffv1": {"level": "3"}}, "gbrp", False),
+    "ffv1": FilmKind("video, lossless (FFV1, MKV)", ".mkv", "matroska", {"ffv1": {"level": "3"}}, "bgr0", False),
     "prores": FilmKind("video, ProRes 422 (MOV)", ".mov", "mov", {"prores_ks": {"profile": "3"}}, "yuv422p10le"),
     "gif": FilmKind("GIF", ".gif"),
     "webp": FilmKind("WebP, animated", ".webp"),

@@ -308,3 +308,28 @@ def test_a_film_goes_from_process_to_process(tmp_path: Path) -> None:
     assert clip.film is not None and again.film is not None
     assert again.film.frame_indices == clip.film.frame_indices
     np.testing.assert_array_equal(again.film.frames_u8, clip.film.frames_u8)
+
+
+def test_frames_are_kept_at_their_own_size_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder = save(tmp_path / "a", numbered_frames(3, 300, 600))
+    clip = load_clip(folder, num_frames=5, full=True)
+    assert clip.full is not None and clip.full_size == (300, 600) and clip.footage_size == (224, 448)
+    assert clip.full.places == (0, 1, 1, 2, 2) and len(clip.full.kept) == 3, "each different frame once"
+    np.testing.assert_array_equal(clip.full_frame(3), numbered_frames(3, 300, 600)[2])
+    assert load_clip(folder, num_frames=5).full is None
+    small = load_clip(save(tmp_path / "b", numbered_frames(3, 200, 400)), num_frames=3, full=True)
+    assert small.full is None and small.full_size == (200, 400), "the footage is as large"
+
+
+def test_frames_of_full_size_go_to_another_process_as_pixels_and_stay_as_jpeg(tmp_path: Path) -> None:
+    clip = load_clip(save(tmp_path / "a", numbered_frames(3, 300, 600)), num_frames=3, full=True)
+    values, arrays = packed_clip(clip)
+    assert arrays["full"].shape == (3, 300, 600, 3)
+    again = unpacked_clip((values, arrays))
+    assert again.full is not None and sum(part.nbytes for part in again.full.kept) < arrays["full"].nbytes / 5
+    for i in range(3):
+        assert np.abs(again.full_frame(i).astype(int) - clip.full_frame(i)).mean() < 1.5
+    with pytest.raises(ValueError, match="full must have one picture for each of the 3 frames"):
+        replace(clip, full=replace(clip.full, places=(0, 1)))
+    with pytest.raises(ValueError, match="places must name some of the 3 pictures"):
+        replace(clip.full, places=(0, 3))

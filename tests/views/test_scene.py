@@ -159,6 +159,18 @@ def test_a_walk_shows_the_path_of_a_later_source_in_any_number_of_frames(truth, 
     assert np.abs(here.astype(int) - there).mean() < 1
 
 
+def test_where_the_camera_rests_one_moment_is_shown(clip):
+    frames_u8 = np.repeat(clip.frames_u8[:1], 9, axis=0)
+    for i in range(9):
+        frames_u8[i, 20:50, 8 * i : 8 * i + 24] = 255  # something walks by
+    rests = Clip(frames_u8, clip.fps)
+    still = preset("static", num_frames=9, image_size=clip.image_size)
+    scene = build_scene(rests, still)
+    for source in (0, 6):
+        shown = list(scene.walk(replace(still, source=source), 640))
+        assert np.abs(shown[4].astype(int) - frames_u8[source]).mean() < 2, "and what moves is seen once"
+
+
 def test_presets_turn_about_what_is_in_the_middle(picture):
     h, w = picture.depth.inverse_depth.shape[1:]
     middle = 1 / picture.depth.inverse_depth[0, h // 2 - 3 : h // 2 + 3, w // 2 - 3 : w // 2 + 3]
