@@ -21,6 +21,7 @@ NO_MARKUP = {  # files besides the builder whose strings hold a `<`, and why tha
     "rap/cli/synthetic.py": ("OUT/<h>x<w>",),  # help of a command
     "rap/bench/measure.py": ("<",),  # comparisons, in a terminal
     "rap/bench/speed.py": ("<",),
+    "rap/bench/film.py": ("<",),
 }
 
 
