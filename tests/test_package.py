@@ -62,13 +62,10 @@ def files_below(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_archive_holds_packages_and_assets_alone(archive):
+def test_the_archive_holds_packages_and_assets_and_all_of_them_is_installed(archive, target):
     with tarfile.open(archive) as tar:
         names = [name.split("/", 1)[1] for name in tar.getnames() if "/" in name]
     assert {name.split("/")[0] for name in names if "/" in name} == {"rap", "ui", "assets", "rays_as_pixels.egg-info"}
-
-
-def test_everything_of_the_checkout_is_installed(target):
     assert files_below(target / "rap" / "assets") == files_below(ASSETS)
     for package in ("rap", "ui"):
         modules = {name for name in files_below(ROOT / package) if name.endswith(".py")}
