@@ -95,6 +95,7 @@ def _add_look(parser: argparse.ArgumentParser, *, several_sizes: bool) -> None:
     kind.add_argument(
         "--stills", action="store_true", help="single pictures instead, with a scene, a lens and a tilt of its own each"
     )
+    parser.add_argument("--family", default="", metavar="NAME", help="of all scenes, as corridor (default: drawn)")
     parser.add_argument(
         "--textures", type=Path, metavar="DIR", help="folder of photographs (default: procedural patterns)"
     )
@@ -288,11 +289,15 @@ def size_name(size: Size) -> str:
 
 def _config(chosen: argparse.Namespace, size: Size) -> SyntheticConfig:
     from rap.synthetic import SyntheticConfig
+    from rap.synthetic.families import FAMILIES
 
+    if chosen.family and chosen.family not in FAMILIES:
+        raise InputError(f"--family {chosen.family}: must be one of {', '.join(FAMILIES)}")
     return SyntheticConfig(
         size=size,
         num_frames=1 if chosen.stills else chosen.frames,
         stills=chosen.stills,
+        family=chosen.family,
         textures=chosen.textures,
         texture_size=chosen.texture_size,
         supersample_share=chosen.supersample,

@@ -108,6 +108,14 @@ class SceneBuilder:
         """A repeated material of about `tile` metres."""
         return self._look(self.bank.materials, tile * self.rng.uniform(0.6, 1.8), self.rng.uniform(*contrast))
 
+    def plain(self) -> Look:
+        """Paint: a material whose pattern is hardly seen."""
+        return self.material(1.5, (0.02, 0.2))
+
+    def tiles(self, tile: float) -> Look:
+        """Plain tiles or panels with seams; one copy of about `tile` metres holds one to sixteen."""
+        return self._look(self.bank.tiles, tile * self.rng.uniform(0.7, 1.4), self.rng.uniform(0.6, 1.2))
+
     def photo(self, tile: float = 0.0) -> Look:
         """A photograph, stretched over the surface or repeated (mirrored) every `tile` metres."""
         return self._look(self.bank.photos, tile, self.rng.uniform(0.85, 1.15))

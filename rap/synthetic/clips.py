@@ -16,7 +16,7 @@ from rap.config import NUM_FRAMES
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.se3 import inverse, rotation_angle
 from rap.synthetic import motion
-from rap.synthetic.families import sample_scene
+from rap.synthetic.families import FAMILIES, sample_scene
 from rap.synthetic.lighting import bake
 from rap.synthetic.render import ID_MASK, Views, cast, render, resolve
 from rap.synthetic.stills import Plan, plan_still
@@ -43,6 +43,7 @@ class SyntheticConfig:
         texture_size: side of the stored textures, a power of two.
         photometric: exposure, white balance, gamma and noise drawn per clip.
         stills: single pictures of many scenes for the depth of one picture (`rap.synthetic.stills`); one frame each.
+        family: of all scenes, a key of `rap.synthetic.families.FAMILIES`; "" draws it for each.
         supersample_share: share of clips rendered at twice the size and averaged (smooth edges, four times the cost).
         device: where pixels are computed; scenes and paths are always drawn on the CPU.
     """
@@ -53,6 +54,7 @@ class SyntheticConfig:
     texture_size: int = 256
     photometric: bool = True
     stills: bool = False
+    family: str = ""
     supersample_share: float = 0.0
     device: str = "cpu"
 
@@ -63,6 +65,8 @@ class SyntheticConfig:
             raise ValueError(f"num_frames must be at least 1, got {self.num_frames}")
         if self.stills and self.num_frames != 1:
             raise ValueError(f"num_frames must be 1 of stills, got {self.num_frames}")
+        if self.family and self.family not in FAMILIES:
+            raise ValueError(f"family must be one of {', '.join(FAMILIES)}, or empty, got {self.family!r}")
         if not 0 <= self.supersample_share <= 1:
             raise ValueError(f"supersample_share must lie in [0, 1], got {self.supersample_share}")
 
@@ -178,7 +182,8 @@ def is_clear(plan: Plan) -> bool:
 
 def _render_clip(seed: int, index: int, config: SyntheticConfig, bank: TextureBank) -> SyntheticBatch:
     rng = np.random.default_rng((seed, index))
-    plan = plan_still(rng, config.size, bank) if config.stills else plan_clip(rng, config, bank)
+    family = config.family or None
+    plan = plan_still(rng, config.size, bank, family) if config.stills else plan_clip(rng, config, bank, family)
     return render_plan(plan, rng, config, bank)
 
 

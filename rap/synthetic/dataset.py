@@ -21,7 +21,7 @@ from rap.errors import InputError
 from rap.synthetic.clips import SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 
-RENDERER_VERSION = 7
+RENDERER_VERSION = 8
 """Of scenes, motions and looks: raised with every change of what a seed gives, so that shards are never mixed."""
 
 INDEX_NAME = "index.json"
@@ -98,7 +98,7 @@ def _refuse_others(out_dir: Path, description: dict[str, Any]) -> None:
     if not path.exists():
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    found = {"stills": False, **found}  # folders from before there were any
+    found = {"stills": False, "family": "", **found}  # folders from before there were any
     for name, value in description.items():
         if found.get(name) != value:
             raise InputError(

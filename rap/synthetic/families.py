@@ -9,7 +9,18 @@ from functools import partial
 import numpy as np
 
 from rap.synthetic.builder import SceneBuilder, yaw_matrix
-from rap.synthetic.furniture import along_walls, bookshelf, chair, framed_pictures, on_walls, rug, skirting, table
+from rap.synthetic.furniture import (
+    along_walls,
+    band,
+    bookshelf,
+    chair,
+    framed_pictures,
+    on_walls,
+    parting_wall,
+    rug,
+    skirting,
+    table,
+)
 from rap.synthetic.objects import any_object, plain_object, scatter
 from rap.synthetic.outdoors import car, facades, hills, house, lamp_post, tree, wide_open
 from rap.synthetic.scene import MAX_SURFACES, Scene
@@ -220,6 +231,33 @@ def furnished_room(b: SceneBuilder) -> Scene:
     return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
 
 
+def corridor(b: SceneBuilder) -> Scene:
+    """Plain walls and tiles, as in halls, kitchens and offices: seams, boards, rails and doorways, and few things."""
+    narrow = b.rng.random() < 0.5
+    width, depth = b.rng.uniform(1.7, 3.0) if narrow else b.rng.uniform(2.8, 6), b.rng.uniform(4, 12)
+    low, high = np.array([-width / 2, -b.rng.uniform(2.3, 3.3), -depth / 2]), np.array([width / 2, 0.0, depth / 2])
+    wall = b.tiles(1.2) if b.rng.random() < 0.5 else b.plain()
+    floor = b.tiles(1.0) if b.rng.random() < 0.6 else b.material(1.5, (0.1, 0.8))
+    b.hull(low, high, [*[wall] * 4, floor, b.tiles(1.2) if b.rng.random() < 0.4 else b.plain()])
+    skirting(b, low, high)
+    rail = b.rng.uniform(0.8, 1.3)
+    if b.rng.random() < 0.5:
+        band(b, low, high, (0.0, rail), b.tiles(0.8) if b.rng.random() < 0.5 else b.plain(), 0.008)
+    if b.rng.random() < 0.5:
+        band(b, low, high, (rail, rail + b.rng.uniform(0.03, 0.16)), b.plain(), 0.025)
+    at_z = b.rng.uniform(-0.1, 0.35) * depth
+    if b.rng.random() < 0.6:
+        parting_wall(b, low, high, at_z, wall)
+    on_walls(b, low, high, int(b.rng.integers(0, 4)))
+    along_walls(b, low, high, int(b.rng.integers(0, 3)))
+    scatter(b, np.zeros(3), (width * 0.4, depth * 0.4), int(b.rng.integers(0, 5)), (0.2, 0.9))
+    pivot = np.array([b.rng.uniform(-0.45, 0.45) * width, -b.rng.uniform(0.1, 1.7), at_z + b.rng.uniform(-1, 1)])
+    eye = pivot + yaw_matrix(0.5 * b.rng.normal()) @ [0.0, 0.0, -b.rng.uniform(0.8, 3.5)]
+    eye = np.clip(eye, low + 0.3, high - 0.3)
+    eye[1] = -b.rng.uniform(0.8, 1.9)
+    return b.finish(pivot, eye, _lamp(b, low, high), max(width, depth) / 2)
+
+
 def _around(b: SceneBuilder, pivot: np.ndarray, distance: float, elevation: tuple[float, float]) -> np.ndarray:
     """A camera position at `distance` from pivot, seen from a random side, raised by elevation (radians)."""
     side, rise = b.rng.uniform(0, 2 * np.pi), b.rng.uniform(*elevation)
@@ -247,14 +285,15 @@ FAMILIES = {
     "panels": layered_panels,
     "street": street,
     "furnished": furnished_room,
+    "corridor": corridor,
     "relief": photo_relief,
     "landscape": landscape,
     "plain": partial(open_ground, hilly=True, far=True),
     "avenue": partial(street, far=True),
 }
 STILL_WEIGHTS = {
-    "room": 0.13, "table": 0.1, "soft": 0.09, "ground": 0.03, "hills": 0.03, "panels": 0.07, "street": 0.06,
-    "furnished": 0.19, "relief": 0.05, "landscape": 0.13, "plain": 0.05, "avenue": 0.07,
+    "room": 0.10, "table": 0.09, "soft": 0.08, "ground": 0.03, "hills": 0.02, "panels": 0.06, "street": 0.05,
+    "furnished": 0.15, "corridor": 0.18, "relief": 0.04, "landscape": 0.11, "plain": 0.04, "avenue": 0.05,
 }  # fmt: skip
 """Shares of the families among single pictures (`rap.synthetic.stills`); FAMILY_WEIGHTS: among clips."""
 

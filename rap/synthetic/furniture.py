@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rap.synthetic.builder import INSIDE, SceneBuilder, box_faces, yaw_matrix
+from rap.synthetic.builder import INSIDE, Look, SceneBuilder, box_faces, yaw_matrix
 from rap.synthetic.objects import sides
 from rap.synthetic.scene import MAX_SURFACES
 
@@ -115,13 +115,40 @@ def _books(b: SceneBuilder, base: np.ndarray, yaw: float, wide: float, tall: flo
 
 def skirting(b: SceneBuilder, low: np.ndarray, high: np.ndarray) -> None:
     """A board of a hand's height along each wall."""
-    size, centre, tall, look = high - low, (high + low) / 2, b.rng.uniform(0.06, 0.12), b.material(0.6)
+    band(b, low, high, (0.0, b.rng.uniform(0.06, 0.12)), b.material(0.6))
+
+
+def band(
+    b: SceneBuilder, low: np.ndarray, high: np.ndarray, heights: tuple[float, float], look: Look, out: float = 0.012
+) -> None:
+    """What runs along each wall between two heights, `out` metres before it."""
+    size, centre, tall = high - low, (high + low) / 2, heights[1] - heights[0]
     for wall in range(4):
         origin, edge_u, edge_v = INSIDE[wall] * size
         across = edge_u / np.linalg.norm(edge_u)
         inward = -np.cross(across, [0.0, 1.0, 0.0])
-        corner = centre + origin + edge_v * (1 - tall / size[1]) + 0.012 * inward
+        corner = centre + origin + edge_v * (1 - heights[1] / size[1]) + out * inward
         b.rectangle(corner, edge_u, edge_v * (tall / size[1]), look)
+
+
+def parting_wall(b: SceneBuilder, low: np.ndarray, high: np.ndarray, at_z: float, look: Look) -> None:
+    """A wall across a room with a doorway in it, framed, and perhaps a door that stands open."""
+    thick, wide, tall = b.rng.uniform(0.08, 0.2), b.rng.uniform(0.8, 1.3), b.rng.uniform(1.95, 2.15)
+    left = b.rng.uniform(low[0] + 0.15, high[0] - 0.15 - wide)
+    for start, end in ((low[0], left), (left + wide, high[0])):
+        b.box(np.array([(start + end) / 2, 0.0, at_z]), np.array([end - start, -low[1], thick]), 0.0, [look] * 5)
+    middle, frame, rim = left + wide / 2, b.plain(), b.rng.uniform(0.04, 0.09)
+    b.box(np.array([middle, -tall, at_z]), np.array([wide, -low[1] - tall, thick]), 0.0, [look] * 6)
+    for x in (left, left + wide):
+        b.box(np.array([x, 0.0, at_z]), np.array([rim, tall, thick + 0.05]), 0.0, [frame] * 5)
+    b.box(np.array([middle, -tall + rim / 2, at_z]), np.array([wide, rim, thick + 0.05]), 0.0, [frame] * 6)
+    if b.rng.random() < 0.6:
+        side, yaw = b.rng.choice([-1.0, 1.0]), b.rng.uniform(0.3, 2.0) * b.rng.choice([-1.0, 1.0])
+        turn = yaw_matrix(yaw)
+        hinge = np.array([middle - side * wide / 2, 0.0, at_z])
+        b.box(hinge + turn @ [side * wide / 2, 0, 0], np.array([wide - 0.1, tall - 0.02, 0.04]), yaw, [b.plain()] * 5)
+        handle = hinge + turn @ [side * (wide - 0.12), -1.02, 0]
+        b.box(handle, np.array([0.12, 0.025, 0.14]), yaw, [b.plain()] * 6)
 
 
 def framed_pictures(b: SceneBuilder, low: np.ndarray, high: np.ndarray, count: int) -> None:

@@ -19,14 +19,14 @@ from rap.synthetic.render import ID_MASK, Views, cast
 from rap.synthetic.scene import FLOOR, Scene
 from rap.synthetic.textures import TextureBank
 
-FOCAL_MEDIAN, FOCAL_SPREAD, FOCAL_LIMITS = 0.8, 0.32, (0.42, 2.5)
+FOCAL_MEDIAN, FOCAL_SPREAD, FOCAL_LIMITS = 0.75, 0.36, (0.38, 2.5)
 """Focal length over the long side: median, standard deviation of its log, and its limits."""
 
 TILTS_RAD, TILTED_SHARE = (math.radians(7.0), math.radians(25.0)), 0.25
 ROLLS_RAD, ROLLED_SHARE = (math.radians(3.0), math.radians(20.0)), 0.15
 """Standard deviations beside the aim: as most pictures are held, and of the share that is far from it."""
 
-WALL_SHARE, WALL_DISTANCE, WALL_SLANT_RAD, WALL_ROLL_RAD = 0.15, (0.5, 2.5), (0.15, 1.25), math.radians(35.0)
+WALL_SHARE, WALL_DISTANCE, WALL_SLANT_RAD, WALL_ROLL_RAD = 0.25, (0.5, 2.5), (0.15, 1.25), math.radians(35.0)
 """Of the pictures in rooms, close-ups of a wall: metres to it, angle to its normal, standard deviation of roll."""
 
 AIM_RAD, DISTANCE_SPREAD = math.radians(10.0), 0.35

@@ -23,6 +23,7 @@ from rap.errors import InputError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 PROCEDURAL_SEED = 20260409
 NUM_PROCEDURAL = 192
+NUM_TILED = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,14 @@ class TextureBank:
         size: side of level 0, a power of two.
         photos: indices of textures that show something (pictures, backdrops, sides of boxes).
         materials: indices of textures that may be repeated (floors, walls, tables).
+        tiles: indices of plain tiles and panels with seams, which are not among the materials.
     """
 
     texels: Tensor
     size: int
     photos: np.ndarray
     materials: np.ndarray
+    tiles: np.ndarray
 
     @functools.cached_property
     def means(self) -> np.ndarray:
@@ -105,17 +108,18 @@ def texture_bank(folder: Path | None, size: int, device: str = "cpu") -> Texture
 def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
     if device != "cpu":
         return _texture_bank(folder, size, "cpu").to(device)
-    procedural = pack_pyramid(torch.from_numpy(procedural_textures(NUM_PROCEDURAL, size)))
+    patterns = np.concatenate([procedural_textures(NUM_PROCEDURAL, size), tiled_textures(NUM_TILED, size)])
+    procedural, made = pack_pyramid(torch.from_numpy(patterns)), np.arange(len(patterns))
+    everything, tiles = made[:NUM_PROCEDURAL], made[NUM_PROCEDURAL:]
     if folder is None:
-        everything = np.arange(NUM_PROCEDURAL)
-        return TextureBank(procedural.flatten(), size, everything, everything)
+        return TextureBank(procedural.flatten(), size, everything, everything, tiles)
     files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise InputError(
             f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none"
         )
     kinds = _manifest_kinds(Path(folder))
-    texels = torch.empty(len(files) + NUM_PROCEDURAL, level_offsets(size)[-1], dtype=torch.int32)
+    texels = torch.empty(len(files) + len(made), level_offsets(size)[-1], dtype=torch.int32)
     for start in range(0, len(files), 16):
         images = np.stack([_square_image(f, size) for f in files[start : start + 16]])
         texels[start : start + len(images)] = pack_pyramid(torch.from_numpy(images))
@@ -124,8 +128,9 @@ def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
     is_material = np.array(
         [kinds.get(n, "photo").startswith(("texture", "aerial")) for n in names] + [True] * NUM_PROCEDURAL
     )
-    bank = TextureBank(texels.flatten(), size, np.flatnonzero(~is_material), np.flatnonzero(is_material))
-    usable = _is_natural(bank.means)
+    tiles = len(files) + tiles
+    bank = TextureBank(texels.flatten(), size, np.flatnonzero(~is_material), np.flatnonzero(is_material), tiles)
+    usable = _is_natural(bank.means[: len(names) + NUM_PROCEDURAL])
     photos, materials = np.flatnonzero(~is_material & usable), np.flatnonzero(is_material & usable)
     return replace(bank, photos=photos if len(photos) else materials, materials=materials)
 
@@ -260,3 +265,34 @@ def procedural_textures(count: int, size: int) -> np.ndarray:
         colour = (first * (1 - mix) + second * mix) * (1 + rng.uniform(0.15, 0.6) * (grain - 0.5))
         images[k] = np.clip(colour, 0, 255).astype(np.uint8)
     return images
+
+
+def tiled_textures(count: int, size: int) -> np.ndarray:
+    """(count,size,size,3) uint8 tiles and panels of nearly one colour with seams; the same for the same arguments.
+
+    What is plain in photographs of rooms is told by how its seams converge.
+    """
+    images = np.empty((count, size, size, 3), np.uint8)
+    for k in range(count):
+        rng = np.random.default_rng((PROCEDURAL_SEED, 1, k))
+        across, down = (int(n) for n in rng.choice([1, 1, 2, 4], 2))
+        seam = np.exp(rng.uniform(np.log(0.006), np.log(0.06))) / max(across, down)
+        y, x = np.meshgrid(*[(np.arange(size) + 0.5) / size * n for n in (down, across)], indexing="ij")
+        if down > 1 and rng.random() < 0.3:
+            x = x + 0.5 * (np.floor(y) % 2)
+        apart = np.minimum(_to_seam(y) / down, _to_seam(x) / across)  # in sides of the texture
+        seams = np.clip((seam / 2 - apart) * size + 0.5, 0, 1)[..., None]
+        grey = rng.uniform(140, 240) * rng.uniform(0.94, 1.06, 3)
+        colour = grey if rng.random() < 0.65 else _PALETTES[rng.integers(len(_PALETTES)), 0] * rng.uniform(0.9, 1.3)
+        tint = 1 + rng.uniform(0, 0.06) * rng.standard_normal((down, across))
+        grain = octave_noise(rng, size, int(rng.choice([2, 4, 8])))[..., None]
+        tiles = colour * tint[y.astype(int) % down, x.astype(int) % across, None]
+        tiles = tiles * (1 + rng.uniform(0.0, 0.1) * (grain - 0.5))
+        between = colour * (rng.uniform(0.3, 0.85) if rng.random() < 0.75 else rng.uniform(1.1, 1.4))
+        images[k] = np.clip(tiles * (1 - seams) + between * seams, 0, 255).astype(np.uint8)
+    return images
+
+
+def _to_seam(place: np.ndarray) -> np.ndarray:
+    """Distance to the nearest whole number."""
+    return np.abs(place - np.round(place))

@@ -120,6 +120,8 @@ def test_stills_are_pictures_of_their_own_that_teach_depth(capsys, tmp_path: Pat
     assert len(read_clips(tmp_path / "stills")) == 3
     result = run_json(capsys, "preview", "--out", tmp_path / "sheet.png", "--count", 2, *small)
     assert result["kinds"] == list(whole.kinds[:2])
+    result = run_json(capsys, "preview", "--out", tmp_path / "sheet.png", "--count", 2, "--family", "corridor", *small)
+    assert result["kinds"] == 2 * ["corridor/photograph"]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +141,7 @@ def test_stills_are_pictures_of_their_own_that_teach_depth(capsys, tmp_path: Pat
         (("build", "--out", "x", "--count", "3", "--stills", "--frames", "5"), "not allowed with argument"),
         (("build", "--out", "taken", "--count", "3"), "--out taken: is a file; name a folder"),
         (("preview", "--out", "x.txt"), "x.txt: must end in .png"),
+        (("preview", "--out", "x.png", "--family", "castle"), "--family castle: must be one of room, table, "),
         (("preview", "--out", "x.png", "--texture-size", "100"), "power of two from 16 to 1024, got 100"),
     ],
 )

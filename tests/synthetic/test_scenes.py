@@ -8,7 +8,7 @@ import torch
 
 from rap.synthetic.builder import SceneBuilder
 from rap.synthetic.families import FAMILIES, sample_scene
-from rap.synthetic.furniture import bookshelf
+from rap.synthetic.furniture import bookshelf, parting_wall
 from rap.synthetic.lighting import MAP_SIDE, bake
 from rap.synthetic.render import Views, cast, resolve
 from rap.synthetic.scene import FLOOR, HULL_FACES, MAX_SURFACES, Scene
@@ -130,6 +130,19 @@ def test_books_stand_between_the_sides_of_their_shelf() -> None:
         assert ends[:, 1].min() > -halves[0, 1] and ends[:, 1].max() < halves[0, 1]
         inside = (centres > low).all() and (centres < high).all()
         assert inside
+
+
+def test_a_parting_wall_has_a_doorway_as_high_as_a_door() -> None:
+    for seed in range(6):
+        b = SceneBuilder(np.random.default_rng(seed), bank())
+        low, high = np.array([-2.0, -2.6, -2.5]), np.array([2.0, 0.0, 2.5])
+        b.hull(low, high, [b.plain() for _ in range(6)])
+        parting_wall(b, low, high, 0.4, b.tiles(1.0))
+        scene = b.finish(np.zeros(3), np.array([0.0, -1.0, -2.0]), np.array([0.0, -2.4, 0.0, 1.0]), 2.0)
+        x = np.linspace(-1.95, 1.95, 391)
+        at = {y: np.array([scene.is_free(np.array([[u, y, 0.4]]), 0.0) for u in x]) for y in (-0.9, -2.3)}
+        assert 0.65 < 0.01 * at[-0.9].sum() < 1.35 and not at[-2.3].any()
+        assert np.ptp(np.flatnonzero(at[-0.9])) < 1.1 * at[-0.9].sum() + 10, "one, but for a door that stands in it"
 
 
 def test_the_tiles_of_a_relief_make_one_picture() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from rap.errors import InputError
 from rap.synthetic.render import LOD_BIAS, look_up
-from rap.synthetic.textures import level_offsets, pack_pyramid, procedural_textures, texture_bank
+from rap.synthetic.textures import level_offsets, pack_pyramid, procedural_textures, texture_bank, tiled_textures
 
 
 def unpack(packed: torch.Tensor) -> torch.Tensor:
@@ -32,6 +32,15 @@ def test_procedural_textures_are_fixed_and_varied() -> None:
     assert np.array_equal(images[:5], procedural_textures(5, 32))
     assert images.std((1, 2)).mean() > 8
     assert len({image.tobytes() for image in images}) == 14
+
+
+def test_tiles_are_of_nearly_one_colour_but_for_their_seams() -> None:
+    images = tiled_textures(12, 64).astype(float)
+    assert np.array_equal(images[:3], tiled_textures(3, 64)) and len({image.tobytes() for image in images}) == 12
+    apart = np.abs(images - np.median(images, axis=(1, 2), keepdims=True)).mean(-1)
+    assert (np.median(apart, axis=(1, 2)) < 12).all(), "plain"
+    border, inside = apart[:, 0].mean(-1), apart[:, 4:12].mean((1, 2))
+    assert (border > 1.5 * inside).sum() >= 7, "a seam along the border, but for those too fine"
 
 
 def test_look_up_at_texel_centres_and_between() -> None:
@@ -61,7 +70,8 @@ def test_folder_with_manifest(tmp_path: Path) -> None:
     bank = texture_bank(tmp_path, 16)
     assert list(bank.photos) == [0, 2]  # c has no entry; the dark one is left out
     assert 1 in bank.materials and 0 not in bank.materials and len(bank.materials) > 100
-    assert len(bank) == 4 + 192
+    assert len(bank) == 4 + 192 + 48 and list(bank.tiles) == list(range(196, 244))
+    assert bank.materials.max() < 196
     assert texture_bank(tmp_path, 16) is bank
 
 

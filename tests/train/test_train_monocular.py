@@ -19,7 +19,7 @@ from rap.errors import InputError
 from rap.train import main, monocular
 from rap.train import monocular_data as data
 from rap.train.monocular import MonocularTraining, gradients, monocular_loss, over_median, starting_network
-from rap.views.monocular import MonocularConfig, MonocularNetwork, load_network, save_network
+from rap.views.monocular import USUAL_FOCAL, MonocularConfig, MonocularNetwork, load_network, save_network
 from tests.views.test_monocular import TINY
 
 # --- held out ---------------------------------------------------------------------------------------------------------
@@ -150,20 +150,21 @@ def test_a_cut_out_of_the_sky_has_no_unit():
 
 
 def test_the_usual_lens_counts_most():
-    weights = data.usual(torch.tensor([0.65, 0.45, 0.95, 2.5])).tolist()
+    weights = data.usual(torch.tensor([0.75, 0.5, 1.1, 3.0])).tolist()
     assert weights[0] == pytest.approx(1) and max(weights[1:3]) < 0.8 and weights[3] < 0.01
 
 
 def test_what_counts_of_lenses_after_cutting_is_about_the_one_wanted():
     rng, found = np.random.default_rng(5), []
     for _ in range(800):
-        own = float(np.clip(0.8 * math.exp(0.32 * rng.normal()), 0.42, 2.5))  # as stills are rendered
+        own = float(np.clip(0.75 * math.exp(0.36 * rng.normal()), 0.38, 2.5))  # as stills are rendered
         part = data._drawn_part(picture_of_a_gradient(own), rng, (96, 128), False)
         found.append(own * 160 / (part.scale * 128))
     focal = np.sort(found)
     counted = np.cumsum(data.usual(torch.tensor(focal)).numpy())
     median = focal[np.searchsorted(counted, counted[-1] / 2)]
-    assert median == pytest.approx(data.FOCAL_MEDIAN, rel=0.08) and np.median(focal) > 1.05 * data.FOCAL_MEDIAN
+    assert median == pytest.approx(USUAL_FOCAL, rel=0.08) and np.median(focal) > 1.05 * data.FOCAL_MEDIAN
+    assert (focal < 0.55).mean() > 0.04, "wide views are seen too"
 
 
 def test_cut_outs_are_of_pictures_held_alike():
