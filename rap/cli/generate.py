@@ -86,6 +86,12 @@ def add_path(parser: argparse.ArgumentParser, *, required: bool) -> None:
         help="size of a preset (default: 1; in a picture, what fits)",
     )
     parser.add_argument("--flat", action="store_true", help="take one picture for a plane at unit depth")
+    parser.add_argument(
+        "--depth-model",
+        default="",
+        metavar="NAME|FOLDER",
+        help="of one picture's depth, for transformers (extra depth): depth-anything/Depth-Anything-V2-Small-hf",
+    )
 
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -98,8 +104,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     if not (hinted and len(clip) > 1) and (chosen.cameras is not None or chosen.refine is not None):
         raise InputError("--cameras and --refine belong to the hints of a video or folder")
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
-    if chosen.flat and not (hinted and len(clip) == 1):
-        raise InputError("--flat is for the hints of one picture")
+    check_depth(chosen, hinted and len(clip) == 1, "is for the hints of one picture")
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
@@ -268,11 +273,25 @@ def path_in_clip(
     return trajectory, [*found.notes, *notes]
 
 
+def check_depth(chosen: argparse.Namespace, is_picture: bool, words: str) -> None:
+    """Refuse options that say what the depth of a picture is, where none is lifted, and both at once.
+
+    Args:
+        words: what follows the option where there is no picture.
+    """
+    given = [option for option, value in (("--flat", chosen.flat), ("--depth-model", chosen.depth_model)) if value]
+    if given and not is_picture:
+        raise InputError(f"{given[0]} {words}")
+    if len(given) > 1:
+        raise InputError("--depth-model says what --flat leaves out; give one of them")
+
+
 def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:
     """The scene of one picture, under the lens that is known of it."""
     from rap.views.scene import picture_scene
 
-    return picture_scene(clip, chosen_trajectory(chosen, clip)[0], flat=chosen.flat)
+    trajectory, _ = chosen_trajectory(chosen, clip)
+    return picture_scene(clip, trajectory, flat=chosen.flat, depth_by=chosen.depth_model)
 
 
 def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tuple[Trajectory, list[str]]:
@@ -283,6 +302,8 @@ def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tup
     from rap.views.fitting import fitted_preset, too_near
 
     trajectory, notes = chosen_trajectory(chosen, clip)
+    if scene.unit_m is not None:
+        notes.append(f"the unit of length is {scene.unit_m:.3g} m, as --depth-model says")
     if chosen.preset is not None and cameras.known_fov_y_rad(chosen, clip) is None:
         fov_y_deg = np.degrees(trajectory.fov_y_rad[0])
         notes.append(f"the lens is not known: {fov_y_deg:.0f} degrees from top to bottom are assumed; see --fov-y-deg")

@@ -93,8 +93,7 @@ def load(chosen: argparse.Namespace) -> Clip:
         raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
     if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):
         raise InputError("--cameras and --refine are for a video or folder; one picture is its own world")
-    if len(clip) > 1 and chosen.flat:
-        raise InputError("--flat is for one picture; depth of a video comes from its frames")
+    generate.check_depth(chosen, len(clip) == 1, "is for one picture; depth of a video comes from its frames")
     if not own_path(chosen):
         generate.chosen_trajectory(chosen, clip)
     return clip

@@ -71,10 +71,12 @@ class PictureDepth:
     Attributes:
         depth: (h, w) z-depth of every pixel; its median is 1, of a picture that is mostly sky the rest's.
         fov_y_rad: vertical field of view.
+        unit_m: the unit of depth in metres; None where it is not known.
     """
 
     depth: Float[np.ndarray, "h w"]
     fov_y_rad: float
+    unit_m: float | None = None
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,12 @@ from rap.reconstruction.refine import Refinement, refine_trajectory
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps, plane_sweep
+from rap.views.depth_model import depth_model
 from rap.views.depth_network import embedded_depth_network
 from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
-from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, embedded_monocular_depth, fov_y_of
+from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, fov_y_of
 from rap.views.warp import Warp, camera_distance, warp
 
 SCENE_SIDE = 224
@@ -88,6 +89,7 @@ class Scene:
         depth: inverse depth and confidence of `frames`.
         layers: of a single picture, whose camera `frames` is seen by; None where depth comes from parallax, and of a
             flat picture.
+        unit_m: the unit of length in metres; None where it is not known.
     """
 
     clip: Clip
@@ -98,6 +100,7 @@ class Scene:
     intrinsics: Float[np.ndarray, "S 4"]
     depth: DepthMaps
     layers: Layers | None = None
+    unit_m: float | None = None
 
     def render(self, trajectory: Trajectory, size: tuple[int, int] | None = None) -> Warp:
         """What every camera of a path sees: of layers, or of the sources warped, which the embedded blend network
@@ -365,12 +368,16 @@ def build_scene(
     return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
 
 
-def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> Scene:
+def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False, depth_by: str = "") -> Scene:
     """One frame of a clip as layers: the scene of a picture, or of a clip of unknown cameras.
 
     Args:
         trajectory: the path to be shown: its source camera tells the focal length and which frame is lifted.
         flat: the frame is the plane at unit depth instead.
+        depth_by: name or folder of a model of depth (`rap.views.depth_model`); "" is the one of the checkout.
+
+    Raises:
+        InputError: there is no such model of depth.
     """
     index = min(trajectory.source, len(clip) - 1)
     intrinsics = trajectory.resized(clip.image_size).intrinsics[trajectory.source]
@@ -382,11 +389,13 @@ def picture_scene(clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> 
     size = _fitted(clip.footage_size, LAYERS_SIDE)
     picture_u8 = cv2.resize(clip.footage[index], size[::-1], interpolation=cv2.INTER_AREA)
     lens = clip.on_footage(still).resized(size).intrinsics[[index]]
-    inverse_depth = torch.from_numpy(1 / embedded_monocular_depth().predict(picture_u8).depth)
-    layers = lift(torch.from_numpy(picture_u8).permute(2, 0, 1).float() / 255, inverse_depth, lens[0])
+    found = depth_model(depth_by).predict(picture_u8)
+    layers = lift(
+        torch.from_numpy(picture_u8).permute(2, 0, 1).float() / 255, torch.from_numpy(1 / found.depth), lens[0]
+    )
     front = layers.layers[0]
     depth = DepthMaps(front.inverse_depth[None], (front.alpha[None] > 0.5).float())
-    return Scene(clip, still, None, (index,), front.colour[None], lens, depth, layers)
+    return Scene(clip, still, None, (index,), front.colour[None], lens, depth, layers, found.unit_m)
 
 
 def usual_fov_y_rad(clip: Clip) -> float:

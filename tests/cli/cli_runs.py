@@ -62,6 +62,7 @@ class FakeScene:
     made: list[FakeScene] = []
     intrinsics = np.array([[90.0, 90.0, 64.0, 48.0]])
     depth = DepthMaps(torch.full((1, 96, 128), 0.8), torch.ones(1, 96, 128))
+    unit_m = None
 
     def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
         self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []

@@ -100,7 +100,7 @@ def test_cameras_are_matched_by_name(capsys, pipeline: FakePipeline, geometry, t
 
 
 def test_preview_of_a_picture(
-    capsys, pipeline: FakePipeline, geometry, picture: Path, film: Path, tmp_path: Path
+    capsys, pipeline: FakePipeline, geometry, picture: Path, film: Path, tmp_path: Path, monkeypatch
 ) -> None:
     arguments = "preview", picture, "--out", tmp_path / "out"
     result = run_json(capsys, *arguments, "--preset", "truck-left", "--fov-y-deg", 40)
@@ -119,7 +119,13 @@ def test_preview_of_a_picture(
     assert (np.asarray(trimesh.load(tmp_path / "out/points.ply").colors)[:, :3] == 0).all()  # any confidence
     focal = geometry.made[1].trajectory.intrinsics[0, 0]
     assert focal == pytest.approx(0.85 * 128), "nothing is known of the lens: the usual one, of the long side"
-    assert "--flat is for one picture" in refused(capsys, "preview", film, "--preset", "static", "--flat")
+    for depth in (["--flat"], ["--depth-model", "x/y"]):
+        assert f"{depth[0]} is for one picture" in refused(capsys, "preview", film, "--preset", "static", *depth)
+    assert "give one of them" in refused(capsys, *arguments, "--preset", "static", "--flat", "--depth-model", "x/y")
+    monkeypatch.setattr(geometry, "unit_m", 3.25)
+    notes = run_json(capsys, *arguments, "--preset", "truck-left", "--fov-y-deg", 40, "--depth-model", "x/y")["notes"]
+    assert notes == ["the unit of length is 3.25 m, as --depth-model says"]
+    assert [made.options["depth_by"] for made in geometry.made] == ["", "", "x/y"]
     assert "one picture has no path of its own; give --preset or --trajectory" in refused(capsys, *arguments)
     assert "one picture is its own world" in refused(capsys, *arguments, "--preset", "static", "--refine")
 
