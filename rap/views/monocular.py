@@ -39,6 +39,12 @@ WEIGHTS, CONFIG = "network.safetensors", "config.json"
 WORKING_PIXELS = 192 * 256
 """Of the picture that the network sees, about; its sides are multiples of SIDE_MULTIPLE."""
 
+GLANCE_PIXELS = 128 * 192
+"""Of the picture seen a second time: what is large is told better where the network's field spans more of it."""
+
+LARGE_PX, LEAST = 5.0, 1e-3
+"""Standard deviation, in px of the network's map, of what counts as large; inverse depth that nothing is below."""
+
 SIDE_MULTIPLE, MIN_SIDE, MAX_SIDE = 32, 64, 512
 
 SMALLEST_PX, MOST_PIXELS = 8, 64_000_000
@@ -220,8 +226,18 @@ class MonocularDepth:
 
     @torch.inference_mode()
     def coarse(self, frame_u8: UInt8[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "a b"], float]:
-        """What the network says before it is enlarged: inverse depth in its unit, and focal length over long side."""
-        seen = _resized(frame_u8, working_size(frame_u8.shape[:2]))
+        """What the network says before it is enlarged: inverse depth in its unit, and focal length over long side.
+
+        Seen at two sizes: what is large is the mean of both, what is fine that of the larger one.
+        """
+        fine, focal = self._seen_at(frame_u8, working_size(frame_u8.shape[:2]))
+        glance, other = self._seen_at(frame_u8, working_size(frame_u8.shape[:2], GLANCE_PIXELS))
+        apart = cv2.resize(glance, fine.shape[::-1], interpolation=cv2.INTER_LINEAR) - fine
+        found = np.maximum(fine + cv2.GaussianBlur(apart, (0, 0), LARGE_PX) / 2, LEAST)
+        return found / unit_of(found), math.sqrt(focal * other)
+
+    def _seen_at(self, frame_u8: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+        seen = _resized(frame_u8, size)
         picture = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255
         if self._mirrored:
             picture = torch.cat([picture, picture.flip(-1)])
@@ -269,10 +285,10 @@ def unit_of(inverse_depth: Float[np.ndarray, "h w"]) -> float:
     return float(median if median > far else np.median(inverse_depth[inverse_depth > far]))
 
 
-def working_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(h, w) at which the network sees a picture of `size`: about WORKING_PIXELS of the same shape."""
+def working_size(size: tuple[int, int], pixels: int = WORKING_PIXELS) -> tuple[int, int]:
+    """(h, w) at which the network sees a picture of `size`: about so many pixels of the same shape."""
     h, w = size
-    shrink = math.sqrt(WORKING_PIXELS / (h * w))
+    shrink = math.sqrt(pixels / (h * w))
     sides = (SIDE_MULTIPLE * round(side * shrink / SIDE_MULTIPLE) for side in (h, w))
     rows, columns = (min(MAX_SIDE, max(MIN_SIDE, side)) for side in sides)
     return rows, columns

@@ -212,6 +212,20 @@ def test_a_mirrored_picture_has_mirrored_depth_and_the_same_lens(tiny: Monocular
     assert one[1] == pytest.approx(other[1], rel=1e-5)
 
 
+def test_what_is_large_is_the_mean_of_two_looks_and_edges_are_those_of_the_larger(monkeypatch: pytest.MonkeyPatch):
+    step = np.ones((96, 128), np.float32)
+    step[:, 64:] = 2
+    looks = iter([(step, 1.0), (np.full((64, 96), 1.6, np.float32), 4.0)])
+    eye = MonocularDepth(tiny_network())
+    monkeypatch.setattr(eye, "_seen_at", lambda frame_u8, size: next(looks))
+    found, focal = eye.coarse(np.zeros((192, 256, 3), np.uint8))
+    assert focal == pytest.approx(2)
+    expected = np.array([1.3, 1.8])  # the median lies between them, on either side
+    np.testing.assert_allclose(found[:, [10, 118]] / found[:, [10]] * 1.3, expected[None].repeat(96, axis=0), rtol=1e-3)
+    jump = (found[:, 64] - found[:, 63]) / found[:, 10] * 1.3
+    assert jump.min() > 0.9, "of 1: as sharp as it was, not halved"
+
+
 @pytest.mark.parametrize(
     ("picture", "sentence"),
     [
