@@ -31,7 +31,7 @@ from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwor
 SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 """(h, w) of cut-outs; one of them for every step."""
 
-SMALLER = ((0.65, 64), (0.9, 32), (math.inf, 0))
+SMALLER = ((0.25, 64), (0.55, 32), (math.inf, 0))
 """Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
 SHARES = {"clips": 0.45, "permissive": 0.15, "labels": 0.35, "nyuv2_labeled": 0.35, "research_only": 0.05}
