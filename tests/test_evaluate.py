@@ -10,6 +10,7 @@ from rap.data import load_clip, write_frames
 from rap.errors import InputError
 from rap.formats import nerfstudio, read
 from rap.geometry import Trajectory
+from rap.views.scene import measured
 
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 
@@ -49,12 +50,15 @@ def test_refinement_and_hints_have_figures_of_their_own(folder, capsys):
 
 
 def test_cameras_of_a_file_are_brought_to_median_depths(folder):
-    cameras = read(folder.parent / "transforms.json")
+    """Whatever the file's unit is: that of the points which the first frame sees."""
+    cameras, ends = read(folder.parent / "transforms.json"), []
     for scale in (1.0, 7.0):
         names = [f"frames/{i:04d}.png" for i in range(len(cameras))]
         nerfstudio.write(folder.parent / "transforms.json", cameras.scaled(scale), names)
         (clip,) = evaluate._real(folder, 1)
-        assert clip.trajectory.centres[-1] == pytest.approx(cameras.relative_to(0).centres[-1], rel=0.25)
+        assert measured(clip, clip.trajectory)[2] == pytest.approx(1, rel=1e-3)
+        ends.append(clip.trajectory.centres[-1])
+    assert ends[1] == pytest.approx(ends[0], rel=1e-3)
 
 
 def test_nothing_to_evaluate_and_unknown_cameras_are_refused(folder):
