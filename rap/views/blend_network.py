@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -87,6 +87,7 @@ class BlendEvidence:
         return self.inputs[:, 3 + 4 * SINGLE :]
 
 
+@runtime_checkable
 class Blending(Protocol):
     """What mixes the sources of the evidence."""
 

@@ -77,7 +77,7 @@ def test_a_path_may_have_its_world_at_any_source(truth, scene):
 def test_refinement_undoes_a_drift_and_speaks_of_the_clips_frames(clip, truth):
     start = disturbed(truth, 4.0)
     found = refine(clip, start)
-    assert found.report.verdict == "refined"
+    assert found.report.outcome == "refined"
     assert found.trajectory.image_size == clip.image_size and found.trajectory.source == truth.source
     assert rotation_error_deg(found.trajectory, truth) < 0.3 * rotation_error_deg(start, truth)
     fov_y_rad = float(truth.fov_y_rad[0])
