@@ -127,7 +127,9 @@ class Honest(Client):
             with self.job("preset"):
                 _event(stranger, "rap-apply", "click", self.rng.choice(PRESETS), 1.0, 1.0)
             with self.job("regenerate"):
-                begun = _event(stranger, "rap-regenerate", "click", STEPS, self.rng.randrange(99), None, None)
+                begun = _event(
+                    stranger, "rap-regenerate", "click", STEPS, self.rng.randrange(99), None, None, 320, None, None
+                )
                 take = _until(stranger, begun, _take)
             with self.job("fetch"):
                 assert b"ftyp" in stranger.get(f"gradio_api/file={take}").raise_for_status().content[:64]
@@ -141,7 +143,22 @@ class Honest(Client):
                 path, _ = _answer(stranger, "estimate_trajectory", files, False, None, STEPS, 0)
             with self.job("api generate"):
                 video, _ = _answer(
-                    stranger, "generate_video", files, path, "", 1.0, False, STEPS, 0, None, None, None, False
+                    stranger,
+                    "generate_video",
+                    files,
+                    path,
+                    "",
+                    1.0,
+                    False,
+                    STEPS,
+                    0,
+                    None,
+                    None,
+                    None,
+                    False,
+                    None,
+                    None,
+                    None,
                 )
                 name = video.get("video", video)["path"]
                 assert b"ftyp" in stranger.get(f"gradio_api/file={name}").raise_for_status().content[:64]
@@ -234,7 +251,7 @@ class Hostile(Client):
             for name, data in (
                 ("generate_joint", (picture, 1e308, 0)),
                 ("generate_joint", (picture, 5_000, 0)),
-                ("generate_video", (picture, long, "", 1, False, 2, 0, None, None, None, False)),
+                ("generate_video", (picture, long, "", 1, False, 2, 0, None, None, None, False, None, None, None)),
                 ("export_cameras", ({**path, "image_size": [20_000, 20_000]}, "nerfstudio")),
                 ("export_cameras", ({**path, "Ts_world_camera": [0] * 20_001}, "nerfstudio")),
             ):

@@ -39,7 +39,7 @@ def run(clients: int, hostile: int, minutes: float, seed: int) -> dict[str, Any]
         folder.mkdir()
         apart.mkdir()
         files = soak_clients.bombs(apart)
-        with running(folder, "--state", str(folder / "state")) as app:
+        with running(folder, "--state", str(folder / "state"), "--predict", "when-asked") as app:
             found = _among_strangers(app, folder, (clients, hostile, 60 * minutes, seed), files)
             found["log_kb"] = len(app.words()) // 1000
             found["exit"], found["ended_in_s"] = app.ended(signal.SIGTERM, 20.0)

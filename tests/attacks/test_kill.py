@@ -53,7 +53,7 @@ def a_take(stranger: Stranger) -> str:
     """Give a clip, take a preset, regenerate, all as the page does: the path of the video that is shown."""
     done(stranger, "rap-files", "upload", [stranger.stored("clip.mp4", CLIP.read_bytes())])
     done(stranger, "rap-apply", "click", "arc-left", 1.0, 1.0)
-    done(stranger, "rap-regenerate", "click", 1, 0, None, None)
+    done(stranger, "rap-regenerate", "click", 1, 0, None, None, 320, None, None)
     end = time.monotonic() + 120
     while time.monotonic() < end:
         found = videos(done(stranger, "rap-viewport", "input", None))
@@ -72,7 +72,10 @@ def content(stranger: Stranger, path: str) -> bytes:
 def test_takes_that_were_announced_outlive_the_app(tmp_path: Path) -> None:
     """One that is killed, then one that is ended in order."""
     state = tmp_path / "somewhere" / "else"
-    with running(tmp_path, "--state", str(state), program=PROGRAM) as app, Stranger(app.url, 60) as stranger:
+    with (
+        running(tmp_path, "--state", str(state), "--predict", "when-asked", program=PROGRAM) as app,
+        Stranger(app.url, 60) as stranger,
+    ):
         session_id, _ = opened(stranger)
         before = content(stranger, a_take(stranger))
         app.process.kill()
@@ -80,7 +83,7 @@ def test_takes_that_were_announced_outlive_the_app(tmp_path: Path) -> None:
         assert "Traceback" not in app.words()
     assert len(list(state.glob("rap-app-*"))) == 1
     assert session_id not in "".join(str(path) for path in state.rglob("*")), "the id itself is written nowhere"
-    with running(tmp_path, "--state", str(state), program=PROGRAM) as app:
+    with running(tmp_path, "--state", str(state), "--predict", "when-asked", program=PROGRAM) as app:
         with Stranger(app.url, 61) as other:
             assert videos(opened(other)[1]) == [] == videos(opened(other, "A" * 43)[1])
             assert videos(opened(other, key(session_id))[1]) == [], "the folder's name opens nothing"
@@ -94,7 +97,7 @@ def test_takes_that_were_announced_outlive_the_app(tmp_path: Path) -> None:
         assert app.ended()[0] == 128 + signal.SIGTERM and "Traceback" not in app.words()
     assert [path.name for path in (state / KEPT).iterdir()] == [key(session_id)]
     assert list(state.glob("rap-app-*")) == []
-    with running(tmp_path, "--state", str(state), program=PROGRAM) as app:
+    with running(tmp_path, "--state", str(state), "--predict", "when-asked", program=PROGRAM) as app:
         with Stranger(app.url, 60) as stranger:
             found, message = opened(stranger, session_id)
             assert found == session_id and content(stranger, videos(message)[0]) == before
