@@ -243,7 +243,7 @@ def test_a_weak_joint_does_not_convince_however_much_fits():
     assert not bad.convinces and bad.joints.weak_frames == ((5, 6),)
 
 
-@pytest.mark.slow  # refines a clip of full size twice, the wrong way too: smaller frames do not lead astray
+@pytest.mark.slow  # refines a clip of full size twice: smaller frames do not lead astray
 def test_a_path_made_up_for_a_wrong_focal_length_is_not_taken(monkeypatch):
     """A walk past a table of which adjustment alone takes 48 degrees of view, and a path the wrong way, for true."""
     config = SyntheticConfig(size=(240, 320), num_frames=17, supersample_share=1.0)
@@ -257,8 +257,8 @@ def test_a_path_made_up_for_a_wrong_focal_length_is_not_taken(monkeypatch):
     np.testing.assert_allclose(found.trajectory.intrinsics[0, 0], clip.intrinsics[0, 0, 0], rtol=0.05)
     astray = LensCurve(np.deg2rad([40.0, 48.0, 58.0]), np.array([0.3, 0.2, 0.3]))
     monkeypatch.setattr(initialise, "lens_curve", lambda sightings: astray)
-    wrong = refine_trajectory(frames_u8, unknown)
-    assert pose_errors(wrong.trajectory.Ts_world_camera, truth).auc30 < 0.6
+    again = refine_trajectory(frames_u8, unknown)
+    assert pose_errors(again.trajectory.Ts_world_camera, truth).auc30 > 0.9, "even where the search for the lens errs"
 
 
 TURNING = path((0.9, -0.05, 0.1), (0.05, -1.0, 0.02), num_frames=13)
