@@ -24,7 +24,7 @@ def started(load):
     gc.collect()
 
 
-UNFOLD = """['rap-path-settings', 'rap-more-moves', 'rap-take-settings', 'rap-numbers-fold'].forEach(
+UNFOLD = """['rap-path-settings', 'rap-more-moves', 'rap-take-settings'].forEach(
     (fold) => document.querySelector(`#${fold} > button`).click()
 )"""
 

@@ -63,7 +63,9 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.press("rap-predict")
     page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_MS)
     assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
+    page.click("#rap-numbers-fold > button")
     page.wait_for_selector("#rap-motion .js-plotly-plot .scatterlayer .trace")
+    page.click("#rap-numbers-fold > button")
     editor.client()
     assert "Predicted 17 cameras" in editor.text("rap-stage") and "Press" not in editor.text("rap-stage")
     shot("2-predicted")
@@ -99,10 +101,10 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
         r"\d steps?, [\d.]+ s a step, up to [\d.]+ GB, measured here", editor.text("rap-cost")
     )
 
-    editor.press("rap-reset")
-    page.wait_for_selector("#rap-caption:has-text('stale')")
+    editor.press("rap-reset")  # the preview of that comes to the front, once it is there
+    page.wait_for_selector("#rap-caption:has-text('stale')", state="attached")
     editor.press("rap-undo")
-    page.wait_for_selector("#rap-caption:has-text('made along this path')")
+    page.wait_for_selector("#rap-caption:has-text('made along this path')", state="attached")
 
     export(editor, tmp_path)
 
