@@ -86,7 +86,7 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         with gr.Row(elem_classes="rap-pair"):
             side = gr.Dropdown(
                 [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
-                label="Size", min_width=80, elem_id="rap-side", elem_classes="rap-inline",
+                label="Size", min_width=80, elem_id="rap-take-side", elem_classes="rap-inline",
             )  # fmt: skip
             frames = gr.Number(
                 None, label="Frames", placeholder="path's", precision=0, minimum=0, maximum=PATH_FRAMES.value,
