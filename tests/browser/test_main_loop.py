@@ -63,9 +63,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.press("rap-predict")
     page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_MS)
     assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
-    page.click("#rap-numbers-fold > button")
-    page.wait_for_selector("#rap-motion .js-plotly-plot .scatterlayer .trace")
-    page.click("#rap-numbers-fold > button")
+    numbers_are_drawn(page)
     editor.client()
     assert "Predicted 17 cameras" in editor.text("rap-stage") and "Press" not in editor.text("rap-stage")
     shot("2-predicted")
@@ -107,6 +105,13 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     page.wait_for_selector("#rap-caption:has-text('made along this path')", state="attached")
 
     export(editor, tmp_path)
+
+
+def numbers_are_drawn(page):
+    """In their fold, which is closed again."""
+    page.click("#rap-numbers-fold > button")
+    page.wait_for_selector("#rap-motion .js-plotly-plot .scatterlayer .trace")
+    page.click("#rap-numbers-fold > button")
 
 
 def undo_and_redo(editor, before, after):
