@@ -318,7 +318,7 @@ def test_the_verdict_in_words():
         assert words in card
     failed = replace(REPORT, outcome="too_few_tracks", verdict="failed", reason="<b>", residual_before_px=float("nan"))
     card = input_words.verdict_card(failed)
-    assert ">Failed<" in card and "rap-lost" in card and "residual" not in card and "&lt;b&gt;" in card
+    assert ">Failed<" in card and "rap-failed" in card and "residual" not in card and "&lt;b&gt;" in card
     assert "<summary>figures<" in card
     good = input_words.verdict_card(REPORT)
     assert "rap-fresh" in good and "Good (about 1 degree)" in good

@@ -112,13 +112,8 @@ class Api:
         Returns:
             The mp4 and the path it was made along.
         """
-        number, geometry = _whole(seed, "seed") or 0, _switch(with_geometry, "with_geometry")
-        flat = _switch(flat_picture, "flat_picture")
-        noise = _number_or_none(temperature, "temperature")
-        scale = _number_or_none(_own(guidance), "guidance")
-        side, count = _whole(_own(size), "size"), _whole(_own(frames), "frames")
-        shape = side or DEFAULT_TAKE_SIDE, count, _number_or_none(_own(fps), "fps")
-        asked = msg.Regenerate(_whole(_own(steps), "steps"), number, scale, noise, *shape)
+        geometry, flat = _switch(with_geometry, "with_geometry"), _switch(flat_picture, "flat_picture")
+        asked = _regenerate(steps, seed, guidance, temperature, size, frames, fps)
         along = msg.ApplyPreset(preset, _number(1.0 if amplitude is None else amplitude, "amplitude"))
         if trajectory:
             from ui.document.edits import SetPath
@@ -130,7 +125,7 @@ class Api:
             await call.finish(msg.SetFlat(flat))  # a picture's depth is there before a preset is fitted to it
             clip = call.session.state.document.clip
             if geometry and clip is not None and len(clip) > 1:
-                await call.finish(msg.Predict(None, number))
+                await call.finish(msg.Predict(None, asked.seed))
             await call.tell(along)
             await call.do(_start_from, call.session, source_frames or [])
             await call.finish(asked)
@@ -172,6 +167,21 @@ class Api:
         if take is None:  # a job that fails has left its own sentence: this one was ended, as when the app closes
             raise refusal("the call was ended before its video was made; call again, once the app runs")
         return await call.do(_kept, take, self._cache)
+
+
+def _regenerate(
+    steps: Any, seed: Any, guidance: Any, temperature: Any, size: Any, frames: Any, fps: Any
+) -> msg.Regenerate:
+    """The message for a take; each setting named where it is of the wrong kind."""
+    return msg.Regenerate(
+        _whole(_own(steps), "steps"),
+        _whole(seed, "seed") or 0,
+        _number_or_none(_own(guidance), "guidance"),
+        _number_or_none(temperature, "temperature"),
+        _whole(_own(size), "size") or DEFAULT_TAKE_SIDE,
+        _whole(_own(frames), "frames"),
+        _number_or_none(_own(fps), "fps"),
+    )
 
 
 def add_endpoints(sessions: Future[Sessions]) -> None:

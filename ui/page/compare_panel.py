@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparePanel:
-    """A tab of the right column: A against B."""
+    """A tab of the rail: A against B."""
 
     first: gr.Dropdown
     second: gr.Dropdown

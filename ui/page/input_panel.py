@@ -78,7 +78,7 @@ class InputPanel:
         )
 
     def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:
-        """Every listener of the column; steps and seed are asked for beside the result."""
+        """Every listener of the panel; steps and seed are asked for beside the result."""
         reading = {"show_progress": "minimal", "show_progress_on": self.clip}  # decoding takes seconds
         # files that are added while others are still being read must not be dropped, as Gradio would by default
         events.on(self.files.upload, upload, [self.files], trigger_mode="always_last", **reading)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from ui.document.state import Geometry, GeometryJob, JobStatus
 
 MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
-COLOURS = {"good": "fresh", "doubtful": "stale", "failed": "lost"}
+COLOURS = {"good": "fresh", "doubtful": "stale", "failed": "failed"}
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 
 

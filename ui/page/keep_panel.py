@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeepPanel:
-    """A tab of the right column: what can be taken home."""
+    """A tab of the rail: what can be taken home."""
 
     format: gr.Dropdown
     export: gr.Button

@@ -68,6 +68,12 @@ class Part:
         return markup(update) if isinstance(self.component, gr.HTML) else update
 
 
+def path_values(session: Session) -> tuple[Any, ...]:
+    """What plots of the path depend on."""
+    state = session.state
+    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
+
+
 def button_part(component: gr.Button, look: Callable[[Session], ButtonLook]) -> Part:
     """A button whose words say what it waits for."""
     return Part(component, lambda s: (look(s),), lambda look: gr.Button(look.label, interactive=look.enabled))

@@ -13,7 +13,7 @@ from ui.document import messages as msg
 from ui.page import path_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import NOTHING, markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, path_values, picked, small_slider
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -54,7 +54,7 @@ class PathPanel:
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
             Part(self.viewport, lambda s: (s.id,), markup),
             Part(self.hint, _hint_values, markup),
-            Part(self.figure, _path_values, _path_figure),
+            Part(self.figure, path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
             Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), markup),
@@ -146,11 +146,6 @@ def _dense_box(on: bool, available: bool) -> Any:
 
 def _slider(value: float) -> Any:
     return gr.Slider(value=value)
-
-
-def _path_values(session: Session) -> tuple[Any, ...]:
-    state = session.state
-    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
 
 
 def _hint_values(session: Session) -> tuple[str]:

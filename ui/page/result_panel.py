@@ -44,7 +44,7 @@ class ResultPanel:
     cancel: gr.Button
 
     def parts(self) -> Sequence[Part]:
-        """What the right column shows."""
+        """What the panel shows."""
         return (
             button_part(self.vary, lambda s: words.variations_button(s.state.document, s.state.job)),
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
@@ -61,7 +61,7 @@ class ResultPanel:
         )
 
     def wire(self, events: Events) -> None:
-        """Every listener of the column."""
+        """Every listener of the panel."""
         settings = [self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps]
         events.on(self.regenerate.click, regenerate, settings)
         events.on(self.vary.click, vary, [self.vary_by, *settings])

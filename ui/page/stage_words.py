@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ui.page.html import Html, tag
 from ui.session.pictures import inline_jpeg, inline_mp4, strip_jpeg
@@ -59,12 +55,10 @@ def _still(clip: Clip) -> bytes:
 
 def _film(clip: Clip) -> bytes:
     """With the frames between the clip's own where it has them, at the speed it was filmed at."""
-    from rap.data import playback_fps, write_video
+    from rap.data import playback_fps
+    from rap.data.encoding import film_for_a_page
 
     frames, fps = clip.frames_u8 if clip.footage_u8 is None else clip.footage_u8, clip.fps
     if clip.film is not None:
         frames, fps = clip.film.frames_u8, clip.fps * len(clip.film.frames_u8) / len(clip)
-    with tempfile.TemporaryDirectory(prefix="rap-clip-") as folder:
-        path = Path(folder) / "clip.mp4"
-        write_video(path, np.asarray(frames), playback_fps(fps))
-        return path.read_bytes()
+    return film_for_a_page(frames, playback_fps(fps))

@@ -13,7 +13,7 @@ from ui.document import messages as msg
 from ui.page import path_words
 from ui.page import timeline_words as words
 from ui.page.html import markup
-from ui.page.parts import Events, Part, html_box, picked
+from ui.page.parts import Events, Part, html_box, path_values, picked
 from ui.session.pictures import frame_jpegs
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class NumbersPanel:
 
     def parts(self) -> Sequence[Part]:
         """What the fold shows."""
-        return (Part(self.health, _health_values, words.health), Part(self.motion, _motion_values, _motion_figure))
+        return (Part(self.health, _health_values, words.health), Part(self.motion, path_values, _motion_figure))
 
     def wire(self, events: Events) -> None:
         """Nothing can be pressed here."""
@@ -85,11 +85,6 @@ def numbers_panel() -> NumbersPanel:
 
 def _health_values(session: Session) -> tuple[Any, ...]:
     return session.state.document.edited, session.motion_limits
-
-
-def _motion_values(session: Session) -> tuple[Any, ...]:
-    state = session.state
-    return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
 
 
 def _motion_figure(*values: Any) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VerifyPanel:
-    """A tab of the right column: the closed loop."""
+    """A tab of the rail: the closed loop."""
 
     auto: gr.Checkbox
     verify: gr.Button

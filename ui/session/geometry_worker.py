@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rap.config import DEFAULT_TAKE_SIDE
-from rap.data import Clip, playback_fps, write_video
+from rap.data import Clip, playback_fps
+from rap.data.encoding import film_for_a_page
 from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
 from rap.reconstruction.progress import listened
@@ -24,7 +25,6 @@ from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
-from ui.session.folder import SessionFolder
 from ui.session.pictures import strip_jpeg
 
 if TYPE_CHECKING:
@@ -263,16 +263,11 @@ def _depth_map(scene: Scene) -> DepthMap:
     return DepthMap(inverse_depth, fov_y_rad, jpeg)
 
 
-def kept_preview(
-    folder: SessionFolder, key: tuple[str, ...], known_from: str, task: PreviewTask, preview: Any
-) -> PreviewClip:
+def kept_preview(key: tuple[str, ...], known_from: str, task: PreviewTask, preview: Any) -> PreviewClip:
     """Called in the worker's thread, one at a time: encodes the preview."""
     from rap.views.fitting import too_near
 
-    fps = playback_fps(task.trajectory.fps)
-    with folder.writing(is_counted=False) as path:
-        write_video(path / "preview.mp4", preview.frames_u8, fps)
-        encoded = (path / "preview.mp4").read_bytes()
+    encoded = film_for_a_page(preview.frames_u8, playback_fps(task.trajectory.fps))
     warning = too_near(task.scene, task.trajectory) if task.is_picture else ""
     return PreviewClip(key, known_from, encoded, float(preview.mask.mean()), warning=warning)
 

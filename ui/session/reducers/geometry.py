@@ -159,7 +159,7 @@ def start_preview(state: State, context: Context) -> Change:
     if geometry.preview is not None and geometry.preview.key == key:
         return replace(state, geometry=replace(geometry, wanted=None)), stop_jobs(context.geometry, outdated)
     task = PreviewTask(geometry.scene.scene, document.edited, basis.is_picture)
-    keep = partial(kept_preview, context.folder, key, basis.known_from, task)
+    keep = partial(kept_preview, key, basis.known_from, task)
     job = Job(task, keep, partial(_report, context.dispatch))
     geometry = replace(geometry, wanted=PreviewRequest(job.number, key))
     return replace(state, geometry=geometry), exchange(context.geometry, outdated, job)
