@@ -31,7 +31,7 @@ def viewport_hint(clip: Clip | None, has_path: bool, job: GeometryJob | None = N
         text = together(tag("b", words[0]), words[1], tag("b", words[2]), ".")
         return tag("div", tag("span", text), class_="rap-hint rap-aside")
     if clip is None:
-        text = together("Give a video or an image on the left, or take one of the examples.")
+        text = together("Give a video or an image, or take one of the examples.")
     elif len(clip) > 1:
         ending = " to see here how the camera moved, or apply a preset."
         text = together("Press ", tag("b", "Predict path"), ending)
