@@ -87,8 +87,8 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     box_holds(editor, "first.mp4")
     clip_is(editor, "first")
     editor.press("rap-apply")
+    wait_until(lambda: editor.document.edited is not None and not editor.session.state.busy, timeout_s=60)
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
-    wait_until(lambda: not editor.session.state.busy, timeout_s=60)
     path = editor.document.edited
     page.click("#rap-examples button >> nth=0")
     clip_is(editor, "arc_around_a_table")
