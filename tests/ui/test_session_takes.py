@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from editing import finish, give, made, predicted
 from fakes import moving_frames, wait_until
 from PIL import Image
 
+from rap import formats
 from rap.config import VERIFY_STEPS
 from rap.data import load_clip
 from rap.data.video import open_video
@@ -18,6 +22,7 @@ from rap.geometry import scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import messages as msg
 from ui.page import result_words
+from ui.session import exports
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -142,6 +147,23 @@ def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(session
         assert session.state.notice.is_error and words in session.state.notice.text
 
 
+def test_a_takes_cameras_are_those_of_the_frames_it_shows(session, app, video):
+    """Whole frames, more of them: the lens of the part which the model sees would be wrong beside them."""
+    with pytest.raises(InputError, match="no path to export"):
+        session.export_take_cameras("npz")
+    predicted(session, video)
+    take = made(session, 1).take
+    own = formats.read(session.export_take_cameras("npz"))
+    np.testing.assert_allclose(own.intrinsics, take.trajectory.resized(take.size).intrinsics)
+    settings = replace(take.settings, film=True, frames=33, fps=12.0)
+    whole = exports.take_cameras(replace(take, settings=settings, size=(200, 400)))
+    assert (len(whole), whole.fps, whole.image_size) == (33, 12.0, (200, 400))
+    _, fy, cx, cy = whole.intrinsics[0]
+    of_crop = take.trajectory.fov_y_rad[0]  # 96 rows of 128 columns: the height of 200 is in it whole, the width is not
+    assert 2 * math.atan(100 / fy) == pytest.approx(of_crop) and (cx, cy) == pytest.approx((200, 100))
+    np.testing.assert_allclose(whole.Ts_world_camera[[0, -1]], take.trajectory.Ts_world_camera[[0, -1]], atol=1e-9)
+
+
 def test_a_take_is_exported_as_video_gif_and_frames(session, app, video):
     with pytest.raises(InputError, match="no take to export"):
         session.export_take("mp4")
@@ -155,6 +177,8 @@ def test_a_take_is_exported_as_video_gif_and_frames(session, app, video):
     with zipfile.ZipFile(session.export_take("png")) as archive:
         names = sorted(archive.namelist())
         assert names[0].endswith("0000.png") and len([name for name in names if name.endswith(".png")]) == 17
+        beside = json.loads(archive.read(next(name for name in names if name.endswith("transforms.json"))))
+    assert (beside["w"], beside["h"]) == (128, 96) and [frame["file_path"] for frame in beside["frames"]] == names[:17]
     with pytest.raises(InputError, match="kind must be one of mp4, webm"):
         session.export_take("avi")
 

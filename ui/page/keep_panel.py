@@ -24,6 +24,7 @@ class KeepPanel:
 
     format: gr.Dropdown
     export: gr.Button
+    export_take_cameras: gr.Button
     kind: gr.Dropdown
     export_take: gr.Button
     figure_kind: gr.Dropdown
@@ -47,12 +48,14 @@ class KeepPanel:
             Part(self.depth_picture, lambda s: (s.state.geometry.scene,), words.depth_picture),
             button_part(self.export_take, lambda s: words.export_take_button(s.state.document)),
             button_part(self.export, lambda s: words.export_button(s.state.document)),
+            button_part(self.export_take_cameras, lambda s: words.take_cameras_button(s.state.document)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the tab."""
         for event, listener, inputs in (
             (self.export.click, export, [self.format]),
+            (self.export_take_cameras.click, export_take_cameras, [self.format]),
             (self.export_take.click, export_take, [self.kind]),
             (self.figure.click, export_figure, [self.figure_kind]),
             (self.depth.click, export_depth, []),
@@ -81,7 +84,11 @@ def keep_panel() -> KeepPanel:
         allow_custom_value=True,
         elem_id="rap-format",
     )
-    export = gr.Button("Starting …", interactive=False, elem_id="rap-export")
+    with gr.Row(elem_classes="rap-pair"):
+        export = gr.Button("Starting …", interactive=False, min_width=110, elem_id="rap-export")
+        export_take_cameras = gr.Button(
+            "Starting …", interactive=False, min_width=110, elem_id="rap-export-take-cameras"
+        )
     with gr.Row(elem_classes="rap-pair"):
         kind = gr.Dropdown(
             [("video, MP4 (H.264)", "mp4")], value="mp4", show_label=False, allow_custom_value=True,
@@ -99,8 +106,8 @@ def keep_panel() -> KeepPanel:
         depth = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-export-depth")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(
-        file_format, export, kind, export_take, figure_kind, figure, depth, depth_picture, download, save, open_,
-        notice,
+        file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture, download,
+        save, open_, notice,
     )  # fmt: skip
 
 
@@ -133,6 +140,11 @@ def open_session(session: Session, path: str | None) -> None:
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
     return written(session.export, format_name)
+
+
+def export_take_cameras(session: Session, format_name: str) -> str:
+    """Write the cameras of the take on show; the browser then downloads them."""
+    return written(session.export_take_cameras, format_name)
 
 
 def _choices(formats: Sequence[tuple[str, str]]) -> Any:

@@ -36,7 +36,15 @@ def export_button(document: Document) -> ButtonLook:
     """Needs a path."""
     if document.edited is None:
         return ButtonLook("Export (needs a path)", False)
-    return ButtonLook("Export cameras", True)
+    return ButtonLook("Export the path", True)
+
+
+def take_cameras_button(document: Document) -> ButtonLook:
+    """Needs a take on show: its frames may be more, larger and wider than the model's along the path."""
+    take = document.take
+    if take is None:
+        return ButtonLook("Export a take's cameras (no take)", False)
+    return ButtonLook(f"Export {take.title}'s cameras", True)
 
 
 def depth_button(scene: BuiltScene | None) -> ButtonLook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from PIL import Image
 from rap import formats
 from rap.data import playback_fps, write_frames, write_video
 from rap.data.encoding import KINDS, write_film
+from rap.data.reference import unfitted_intrinsics
 from rap.errors import InputError
 from rap.figures import paper_layout
-from rap.geometry import Trajectory
+from rap.geometry import Trajectory, filmed
 from rap.writing import NoRoom, room_for, whole_file
 from ui.document.comparison import side_by_side
 from ui.document.document import Document, Take
@@ -27,7 +29,8 @@ from ui.session.uploads import take_frames
 if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
 
-TAKE_KINDS = [*((kind.title, name) for name, kind in KINDS.items()), ("frames, PNG in a zip", "png")]
+TAKE_KINDS = [*((kind.title, name) for name, kind in KINDS.items()), ("frames and cameras, PNG in a zip", "png")]
+CAMERAS_OF_FRAMES = "transforms.json"
 
 
 def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> Path:
@@ -44,6 +47,18 @@ def path_file(folder: Path, trajectory: Trajectory | None, format_name: str) -> 
     path = folder / trajectory.hash / formats.FORMATS[format_name].default_name
     formats.write(path, trajectory, format_name=format_name)
     return _zipped(path, path.with_suffix(".zip")) if path.is_dir() else path
+
+
+def take_cameras(take: Take) -> Trajectory:
+    """The cameras of a take's own frames: as many, at its rate, in pixels of its size.
+
+    Where it shows whole frames they have the whole frame's lens, and not that of the part which the model sees.
+    """
+    path = filmed(take.trajectory, take.count, take.fps)
+    size = take.size or path.image_size
+    if not take.is_full_size:
+        return path.resized(size)
+    return replace(path, intrinsics=unfitted_intrinsics(path.intrinsics, size, path.image_size), image_size=size)
 
 
 def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
@@ -97,7 +112,7 @@ def take_file(folder: Path, take: Take | None, kind: str, clip_name: str) -> Pat
     """A take for other programs; its name says clip, path and seed.
 
     Args:
-        kind: a key of `rap.data.encoding.KINDS`, or "png": a zip of its frames.
+        kind: a key of `rap.data.encoding.KINDS`, or "png": a zip of its frames and their cameras.
 
     Raises:
         InputError: there is no take, or another kind.
@@ -121,7 +136,8 @@ def take_file(folder: Path, take: Take | None, kind: str, clip_name: str) -> Pat
     with room_for(path):
         folder.mkdir(exist_ok=True)
         with TemporaryDirectory(dir=folder) as pictures:
-            write_frames(pictures, frames)
+            names = write_frames(pictures, frames)
+            formats.write(Path(pictures) / CAMERAS_OF_FRAMES, take_cameras(take), names)
             return _zipped(Path(pictures), path)
 
 

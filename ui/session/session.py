@@ -290,6 +290,13 @@ class Session:
             name = "" if document.clip is None else document.clip.name
             return exports.take_file(folder / EXPORTS, document.take, kind, name)
 
+    def export_take_cameras(self, format_name: str) -> Path:
+        """Write the cameras of the take on show, those of its own frames, as `exports.path_file` does."""
+        take = self._state.document.take
+        with self._folder.writing() as folder:
+            path = None if take is None else exports.take_cameras(take)
+            return exports.path_file(folder / EXPORTS, path, format_name)
+
     def save(self) -> Path:
         """Write all of the session but its history into one file, which `OpenSession` takes.
 
