@@ -106,8 +106,8 @@ def keep_panel() -> KeepPanel:
         depth = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-export-depth")
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(
-        file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture, download,
-        save, open_, notice,
+        file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture,
+        download, save, open_, notice,
     )  # fmt: skip
 
 
