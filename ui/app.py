@@ -133,6 +133,10 @@ def _itself(pipeline: Any) -> Any:
 def _load_or_end(options: argparse.Namespace, ending: Ending) -> Any:
     """Without its model the app is of no use: whoever started it reads why, and no page waits for a take in vain."""
     try:
+        if options.depth_model:
+            from rap.views.depth_model import depth_model
+
+            depth_model(options.depth_model)  # kept there; one that cannot be loaded is told now, not at a picture
         return load_pipeline(options.checkpoint, options.device)
     except BaseException as error:
         _end(ending, error)
@@ -173,7 +177,7 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
         steps = _default_steps(Path(checkpoint))
-        chosen = Options(options.num_frames, known, limits, steps, options.predict == "at-once")
+        chosen = Options(options.num_frames, known, limits, steps, options.predict == "at-once", options.depth_model)
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen, opened(options.state)))

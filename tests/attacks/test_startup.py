@@ -16,6 +16,7 @@ from rap.checkpoint import SUMS, check_checkpoint, check_networks
 from rap.cli.model import load_pipeline
 from rap.config import ASSETS, EMBEDDED_CHECKPOINT
 from rap.errors import InputError
+from ui.serve import startup
 
 SHARD = "transformer/diffusion_pytorch_model-00001-of-00003.safetensors"
 NOTHING_HEAVY = (
@@ -244,3 +245,12 @@ def test_the_sums_are_those_of_the_weights():
     check_networks()
     listed = {line.split(maxsplit=1)[1] for line in SUMS.read_text().splitlines()}
     assert listed == {file.relative_to(ASSETS).as_posix() for file in ASSETS.rglob("*.safetensors")}
+
+
+def test_a_model_of_depth_without_what_loads_it_is_refused_at_once(monkeypatch, capsys):
+    monkeypatch.setattr(startup, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        startup.parser(None).parse_args(["--depth-model", "deep-eye"])
+    assert ended.value.code == 2 and "argument --depth-model: needs transformers" in capsys.readouterr().err
+    monkeypatch.setattr(startup, "find_spec", lambda name: object())
+    assert startup.parser(None).parse_args(["--depth-model", "deep-eye"]).depth_model == "deep-eye"

@@ -300,7 +300,8 @@ def test_a_recording_of_the_computers_camera_becomes_the_clip(editor, shot):
     page.click("#rap-camera button[aria-label='start recording']")
     page.wait_for_selector("#rap-camera button:has-text('Stop')")
     seen = "document.querySelector('#rap-camera video').getVideoPlaybackQuality().totalVideoFrames"
-    page.wait_for_function(f"{seen} > {page.evaluate(seen) + 60}")  # three seconds of the made-up camera's 20 frames
+    shown = page.evaluate(seen) + 60  # three seconds of the made-up camera, longer where it is busy
+    page.wait_for_function(f"{seen} > {shown}", timeout=180_000)
     page.click("#rap-camera button:has-text('Stop')")
     wait_until(lambda: editor.document.clip is not None, timeout_s=60)
     page.wait_for_selector("#rap-clip:has-text('17 frames')")

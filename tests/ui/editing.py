@@ -15,12 +15,12 @@ from ui.session.sessions import Sessions
 class App:
     """Sessions around a fake pipeline; with a state folder they are found again."""
 
-    def __init__(self, state=None):
+    def __init__(self, state=None, options=Options()):  # noqa: B008  a value that never changes
         self.pipeline = FakePipeline()
         self.hub = Hub(grace_s=60.0)
         self.backend = FakeGeometry()
         self.sessions = Sessions(
-            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, Options(), state
+            Worker(lambda: self.pipeline), GeometryWorker(lambda: self.backend), self.hub, options, state
         )
 
     def close(self):

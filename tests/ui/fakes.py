@@ -161,8 +161,8 @@ class FakeGeometry:
         self._answer("build_scene", points)
         return self._scene(clip, points)
 
-    def picture_scene(self, clip, trajectory, *, flat=False):
-        self._answer("picture_scene", "flat" if flat else None)
+    def picture_scene(self, clip, trajectory, *, flat=False, depth_by=""):
+        self._answer("picture_scene", "flat" if flat else depth_by or None)
         scene = self._scene(clip, None)
         scene.is_picture = True
         return scene

@@ -16,6 +16,7 @@ from rap.geometry import preset
 from ui.document import messages as msg
 from ui.document.document import Settings
 from ui.page import input_words, keep_words, path_words, result_words
+from ui.session.options import Options
 from ui.session.uploads import take_frames
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
@@ -68,6 +69,26 @@ def test_a_flat_picture_is_a_plane_and_its_preview_says_so(session, app, still):
     session.dispatch(msg.SetFlat(True))
     give(session, still)
     assert not session.state.geometry.flat_on, "off by default, for every picture"
+
+
+def test_a_model_of_depth_named_at_the_start_is_taken_and_can_be_put_aside(still):
+    app = App(options=Options(depth_model="models/deep-eye"))
+    try:
+        session = app.sessions.open()
+        assert session.depth_model == "deep-eye"
+        give(session, still)
+        scene = depth_found(session).scene
+        assert "By deep-eye from this one picture" in keep_words.depth_picture(scene)
+        session.dispatch(msg.SetDepthModel(False))
+        wait_until(lambda: session.state.geometry.scene is not scene and session.state.geometry.job is None)
+        assert "By a network from" in keep_words.depth_picture(session.state.geometry.scene)
+        give(session, still)
+        assert depth_found(session).scene.basis.depth_by == "", "what was chosen holds for the next picture, too"
+        assert app.backend.calls == [("picture_scene", by) for by in ("models/deep-eye", None, None)]
+        session.dispatch(msg.SetDepthModel(True))
+        assert session.state.geometry.depth_by == "models/deep-eye"
+    finally:
+        app.close()
 
 
 def test_the_depth_of_a_picture_is_found_before_there_is_a_path(session, app, still):

@@ -34,7 +34,9 @@ def basis_of(document: Document, geometry: Geometry) -> Basis | None:
         return Basis(clip, best, "predicted" if document.refined is None else "refined")
     if path is None:
         path = preset("static", num_frames=1, image_size=clip.image_size, fov_y_rad=lens_fov_y_rad(document, geometry))
-    return Basis(clip, path, "flat image" if geometry.flat_on else "one image")
+    if geometry.flat_on:
+        return Basis(clip, path, "flat image")
+    return Basis(clip, path, "one image", geometry.depth_by)
 
 
 def scene_of(basis: Basis, geometry: Geometry) -> Scene | None:

@@ -132,6 +132,13 @@ class ClipRefused:
 
 
 @dataclass(frozen=True)
+class SetDepthModel:
+    """Whether a picture's depth is found by the model that was named when the app started, or by our own."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class OpenSession:
     """A session file was given: what it holds takes the place of everything here."""
 
@@ -525,6 +532,7 @@ Message = (
     | SetDensePoints
     | SetUseGeometry
     | SetFlat
+    | SetDepthModel
     | ShowPreview
     | SetSoftDrag
     | Regenerate

@@ -84,11 +84,13 @@ class Basis:
         trajectory: the cameras of these frames; for "one image" the path whose source camera sees the one frame.
         known_from: where the cameras come from: "refined", "predicted", or where no path of the clip's own frames is
             known, so that its source frame alone is used, "one image": by its own depth, "flat image": as a plane.
+        depth_by: model that says the depth of "one image", as `rap.views.depth_model.depth_model` takes it.
     """
 
     clip: Clip
     trajectory: Trajectory
     known_from: Literal["refined", "predicted", "one image", "flat image"]
+    depth_by: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -101,7 +103,8 @@ class Basis:
         if not self.is_picture:
             return self.clip.hash, self.trajectory.hash
         source = self.trajectory.source
-        return self.clip.hash, f"{self.known_from} {source}", self.trajectory.intrinsics[source].tobytes().hex()
+        lens = self.trajectory.intrinsics[source].tobytes().hex()
+        return self.clip.hash, f"{self.known_from} {source}", lens, self.depth_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +203,7 @@ class Geometry:
         refine_on: refine a path as soon as it has been predicted.
         use_on: regenerate with what the clip shows along the path; off: the model alone.
         flat_on: a single picture is a plane instead of what its depth says.
+        depth_by: model that says it; "" is the one of the checkout.
         dense_on: show the points of the depth maps; None: where there are no others, as of a picture.
         known_fov_y_rad: vertical field of view of the clip's frames, from the file or the person; None: not known.
         cloud: triangulated points of the refinement, as the scene is made from them.
@@ -210,6 +214,7 @@ class Geometry:
     refine_on: bool = True
     use_on: bool = True
     flat_on: bool = False
+    depth_by: str = ""
     dense_on: bool | None = None
     known_fov_y_rad: float | None = None
     cloud: PointCloud | None = None

@@ -49,6 +49,7 @@ class InputPanel:
     refine: gr.Button
     fov: gr.Number
     flat: gr.Checkbox
+    depth_model: gr.Checkbox
     progress: gr.HTML
     verdict: gr.HTML
     imagine: gr.Button
@@ -71,6 +72,7 @@ class InputPanel:
             button_part(self.refine, lambda s: words.refine_button(s.state.document, s.state.geometry)),
             Part(self.fov, _fov_values, _fov_field),
             Part(self.flat, _flat_values, _flat_box),
+            Part(self.depth_model, _depth_model_values, _depth_model_box),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
             Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
@@ -93,6 +95,7 @@ class InputPanel:
         for event in (self.fov.submit, self.fov.blur):
             events.switch(event, msg.SetFieldOfView, self.fov)
         events.switch(self.flat.input, msg.SetFlat, self.flat)
+        events.switch(self.depth_model.input, msg.SetDepthModel, self.depth_model)
         events.switch(self.auto_refine.input, msg.SetRefine, self.auto_refine)
         events.send(self.refine.click, msg.Refine())
         events.send(self.cancel.click, msg.Cancel("input"))
@@ -135,10 +138,11 @@ def input_panel() -> InputPanel:
         )  # fmt: skip
         # no limits: the session has them, and says so in this column
         flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
+        depth_model = gr.Checkbox(True, label="Depth by another model", visible=False, elem_id="rap-depth-model")
         imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
     return InputPanel(
         files, camera, examples, known, clip, notice, first, last, predict, cancel, auto_refine, refine, fov, flat,
-        progress, verdict, imagine,
+        depth_model, progress, verdict, imagine,
     )  # fmt: skip
 
 
@@ -242,6 +246,16 @@ def _flat_values(session: Session) -> tuple[bool, bool]:
 
 def _flat_box(on: bool, is_picture: bool) -> Any:
     return gr.Checkbox(on, visible=is_picture)
+
+
+def _depth_model_values(session: Session) -> tuple[bool, str, bool]:
+    geometry, clip = session.state.geometry, session.state.document.clip
+    is_lifted = clip is not None and len(clip) == 1 and not geometry.flat_on
+    return bool(geometry.depth_by), session.depth_model, is_lifted
+
+
+def _depth_model_box(on: bool, name: str, is_lifted: bool) -> Any:
+    return gr.Checkbox(on, label=f"Depth by {name}", visible=bool(name) and is_lifted)
 
 
 def _fov_values(session: Session) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ui.page.common_words import ButtonLook
@@ -57,12 +58,13 @@ def depth_picture(scene: BuiltScene | None) -> Html:
     """The depth map of the picture, or why there is none."""
     if scene is None or scene.depth_map is None:
         return note("One picture has a depth map, unless it is taken for flat; it is there as soon as it is found.")
+    by = PurePath(scene.basis.depth_by).name or "a network"
     return together(
         tag(
             "img", class_="rap-depth", alt="depth of the picture, near is bright", src=inline_jpeg(scene.depth_map.jpeg)
         ),
         note(
-            "Near is bright. By a network from this one picture: relative, in units of its median depth; what is "
+            f"Near is bright. By {by} from this one picture: relative, in units of its median depth; what is "
             "farther than two of them, such as a sky, is put at two."
         ),
     )

@@ -14,6 +14,7 @@ import re
 import socket
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument(
         "--predict", choices=("at-once", "when-asked"), default="at-once", help="when a film's cameras are found"
+    )
+    app.add_argument(
+        "--depth-model",
+        metavar="NAME",
+        type=depth_model,
+        default="",
+        help="another model of a picture's depth, by name or folder, through transformers (extra depth)",
     )
     app.add_argument("--steps", type=steps, help="sampling steps the page starts with (default: the model's own)")
     app.add_argument(
@@ -114,6 +122,15 @@ def port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MAX_PORT:
         raise argparse.ArgumentTypeError(f"must be a port from 1 to {MAX_PORT}, got {text[:40]!r}")
     return int(text)
+
+
+def depth_model(text: str) -> str:
+    """A name or a folder; whether there is such a model is known when it is loaded."""
+    if text and find_spec("transformers") is None:
+        raise argparse.ArgumentTypeError(
+            "needs transformers, which is not installed; install it with pip install 'rays-as-pixels[depth]'"
+        )
+    return text
 
 
 def device(text: str) -> str:

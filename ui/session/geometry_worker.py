@@ -47,7 +47,7 @@ class Backend(Protocol):
 
     def build_scene(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None) -> Scene: ...
 
-    def picture_scene(self, clip: Clip, trajectory: Trajectory, *, flat: bool = False) -> Scene: ...
+    def picture_scene(self, clip: Clip, trajectory: Trajectory, *, flat: bool = False, depth_by: str = "") -> Scene: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,8 @@ class GeometryPipeline:
         """The scene of a basis: depth of the clip's frames, or a plane for a single one."""
         basis = task.basis
         if basis.is_picture:
-            return self.backend.picture_scene(basis.clip, basis.trajectory, flat=basis.known_from == "flat image")
+            flat = basis.known_from == "flat image"
+            return self.backend.picture_scene(basis.clip, basis.trajectory, flat=flat, depth_by=basis.depth_by)
         return self.backend.build_scene(basis.clip, basis.trajectory, task.points)
 
     def _refine(self, task: RefineTask) -> Generator[Step, None, None]:

@@ -18,6 +18,7 @@ class Options:
         motion_limits: how the cameras of its training clips move, where that was written.
         default_steps: of a take, as the checkpoint has it.
         predict_at_once: a film's cameras are found as soon as it has been read.
+        depth_model: name or folder of another model of a picture's depth (`rap.views.depth_model`); "": none was named.
     """
 
     num_frames: int = NUM_FRAMES
@@ -25,3 +26,4 @@ class Options:
     motion_limits: MotionLimits | None = None
     default_steps: int | None = None
     predict_at_once: bool = False
+    depth_model: str = ""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from rap import formats
 from rap.errors import InputError
@@ -23,7 +23,7 @@ from ui.document import messages as msg
 from ui.document.document import Document
 from ui.document.edits import AnyMessage
 from ui.document.geometry import is_of_film, is_walk, upload_fov_y_deg
-from ui.document.state import Cost, JobKind, State
+from ui.document.state import Cost, Geometry, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
 from ui.serve.jobs import Worker
@@ -75,7 +75,7 @@ class Session:
         id: str | None = None,
     ) -> None:
         self._worker, self._hub, self._options = worker, hub, options
-        self._state = State(Document())
+        self._state = State(Document(), geometry=Geometry(depth_by=options.depth_model))
         self._lock = threading.RLock()
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
@@ -204,6 +204,11 @@ class Session:
     def export_formats(self) -> list[tuple[str, str]]:
         """(title, name) of what `export` can write."""
         return [(entry.title, name) for name, entry in formats.FORMATS.items()]
+
+    @property
+    def depth_model(self) -> str:
+        """What the model of a picture's depth that was named at the start is called; "" where none was."""
+        return PurePath(self._options.depth_model).name
 
     @property
     def take_kinds(self) -> list[tuple[str, str]]:

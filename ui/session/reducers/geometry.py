@@ -98,6 +98,12 @@ def set_flat(message: msg.SetFlat, state: State, context: Context) -> Change:
     return start_preview(replace(state, geometry=replace(state.geometry, flat_on=message.on)), context)
 
 
+def set_depth_model(message: msg.SetDepthModel, state: State, context: Context) -> Change:
+    """Of a picture: its scene is another, as in `set_flat`."""
+    depth_by = context.options.depth_model if message.on else ""
+    return start_preview(replace(state, geometry=replace(state.geometry, depth_by=depth_by)), context)
+
+
 REDUCERS: Entries = (
     (msg.Refine, refine),
     (msg.ShowPreview, show_preview),
@@ -105,6 +111,7 @@ REDUCERS: Entries = (
     (msg.SetRefine, set_refine),
     (msg.SetUseGeometry, set_use_geometry),
     (msg.SetFlat, set_flat),
+    (msg.SetDepthModel, set_depth_model),
     (msg.SetDensePoints, set_dense_points),
     (msg.SetFieldOfView, set_field_of_view),
 )

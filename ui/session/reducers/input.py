@@ -37,6 +37,7 @@ def take_clip(message: msg.ClipRead, state: State, context: Context) -> Change:
     geometry = Geometry(
         refine_on=before.refine_on,
         dense_on=before.dense_on,
+        depth_by=before.depth_by,
         known_fov_y_rad=clip.exif_fov_y_rad,
     )
     box = state.box if message.files else state.box.holding(())
@@ -66,6 +67,7 @@ def take_session(message: msg.SessionRead, state: State, context: Context) -> Ch
         use_on=state.geometry.use_on,
         dense_on=state.geometry.dense_on,
         flat_on=message.flat,
+        depth_by=state.geometry.depth_by,
         known_fov_y_rad=message.known_fov_y_rad,
         cloud=message.cloud,
         sparse=shown_points(message.cloud),
