@@ -23,6 +23,7 @@ from rap.config import EMBEDDED_CHECKPOINT
 from rap.errors import InputError
 from ui.serve import startup
 from ui.serve.ending import Ending
+from ui.serve.memory import keep_few_heaps
 from ui.serve.zero_gpu import LentGpu, is_zero_gpu
 
 if TYPE_CHECKING:  # at run time Gradio waits for the options, and torch for the page, see `start`
@@ -60,6 +61,7 @@ class Running:
 def main(argv: list[str] | None = None) -> None:
     """Parse options, serve, wait; the process ends with it."""
     options, ending = parse(argv), Ending()
+    keep_few_heaps()
     ending.listen()
     try:
         startup.check(options)

@@ -119,6 +119,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     made = _made(chosen, scene, _task(chosen, clip, trajectory, source_indices, scene if hinted else None), pipeline)
     folder.write_video(made.frames_u8, made.trajectory.fps)
     folder.write_cameras(made.trajectory, folder.write_frames(made.frames_u8))
+    if wants_more(chosen):
+        notes.append(write_more(chosen, folder, scene, trajectory, made))
     return folder.finish(
         {
             "command": "generate",
@@ -141,12 +143,17 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Made:
-    """A video with its cameras, what it was made of, and the share of each pixel that the input has shown."""
+    """A video with its cameras, what it was made of, and the share of each pixel that the input has shown.
+
+    `content` is what the model shows of a film's holes; `is_walk` says that the input itself was rendered.
+    """
 
     frames_u8: np.ndarray
     trajectory: Trajectory
     made_of: str
     mask: np.ndarray | None = None
+    content: Content | None = None
+    is_walk: bool = False
 
 
 def _task(
@@ -210,7 +217,36 @@ def full_size(
     shown = np.stack(list(scene.walk(trajectory, chosen.size, count, content)))
     along = filmed(dataclasses.replace(trajectory, fps=playback_fps(trajectory.fps)), count, chosen.fps)
     cameras_shown = scene.cameras_of_walk(along, (shown.shape[1], shown.shape[2]))
-    return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown)
+    return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown, content=content, is_walk=True)
+
+
+def wants_more(chosen: argparse.Namespace) -> bool:
+    """Whether the video is wanted for two eyes, or with its depth."""
+    return bool(chosen.stereo or chosen.depth_video)
+
+
+def write_more(
+    chosen: argparse.Namespace, folder: results.ResultFolder, scene: Scene | None, trajectory: Trajectory, made: _Made
+) -> str:
+    """The video for two eyes, and its depth; returns a note: what was written, or why nothing was."""
+    if scene is None or not made.is_walk:
+        return "no --stereo and no --depth-video: they need a video that the input itself shows, with its depth"
+    count, fps, written = chosen.video_frames or len(trajectory), made.trajectory.fps, []
+    if chosen.stereo:
+        from rap.views.eyes import as_one, eyes
+
+        screen = scene.centre_depth() if scene.layers is not None else scene.median_depth(trajectory.source)
+        pair = [
+            np.stack(list(scene.walk(trajectory, chosen.size, count, made.content, eye)))
+            for eye in eyes(chosen.baseline * screen, screen)
+        ]
+        for layout in chosen.stereo:
+            folder.write_video(as_one(*pair, layout), fps, f"{layout.replace('-', '_')}.mp4")
+        written.append(f"eyes {chosen.baseline * screen:.3g} apart, what is {screen:.3g} away lies in the screen")
+    if chosen.depth_video:
+        folder.write_depth_video(scene.depths_of_walk(trajectory, chosen.size, count), fps)
+        written.append("depth in the unit of the path's lengths")
+    return "; ".join(written)
 
 
 def check_options(chosen: argparse.Namespace) -> None:
@@ -222,6 +258,10 @@ def check_options(chosen: argparse.Namespace) -> None:
     from rap.pipeline.tasks import check_take
 
     check_take((1, 1), chosen.size, chosen.video_frames or 2, chosen.fps)
+    if wants_more(chosen) and (chosen.hints is False or chosen.flat or len(chosen.images) > 1):
+        raise InputError(
+            "--stereo and --depth-video need depth: leave out --model-only and --flat, and give one film or picture"
+        )
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
     if len(chosen.images) > 1 and (chosen.start or chosen.stride or chosen.end is not None):

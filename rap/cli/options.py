@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rap.config import DEFAULT_TAKE_SIDE, NUM_FRAMES
 from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE, Limit
+from rap.views.eyes import BASELINE, LAYOUTS
 
 Value = TypeVar("Value", int, float)
 
@@ -71,11 +72,36 @@ def add_take(parser: argparse.ArgumentParser) -> None:
         "--video-frames", type=positive, metavar="N", help="frames of such a video along the path (default: --frames)"
     )
     parser.add_argument("--fps", type=rate, metavar="R", help="its rate, 8 to 60 (default: as long as the path lasts)")
+    parser.add_argument(
+        "--stereo",
+        nargs="+",
+        choices=LAYOUTS,
+        default=[],
+        help="also such a video for two eyes, side by side or in red and cyan",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=baseline,
+        default=BASELINE,
+        metavar="B",
+        help="of --stereo, from eye to eye, in distances of what lies in the screen (default: 1/30)",
+    )
+    parser.add_argument(
+        "--depth-video", action="store_true", help="also its depth: 16-bit PNGs, and a video in which near is bright"
+    )
 
 
 def take_side(text: str) -> int:
     """Pixels, or as many as the input has."""
     return TAKE_SIDE.value if text == "own" else positive(text)
+
+
+def baseline(text: str) -> float:
+    """Parts of the distance that lies in the screen."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 1, got {text}")
+    return value
 
 
 def rate(text: str) -> float:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
 
-PICTURES = ("frames", "clip", "raxels")
-"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps."""
+PICTURES = ("frames", "clip", "raxels", "depth")
+"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps, depth."""
 
 PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
 PATH_PROTOCOL = (
@@ -131,6 +131,22 @@ class ResultFolder:
 
         with self._writing("depth", "depth.png") as path:
             write_depth_png(path, inverse_depth, float(fov_y_from_intrinsics(intrinsics, inverse_depth.shape[0])))
+
+    def write_depth_video(self, inverse_depths: np.ndarray, fps: float) -> None:
+        """depth/0000.png ... with 16 bits, and depth.mp4, in whose colours near is bright, the same in all frames.
+
+        Args:
+            inverse_depths: (T, h, w), in 1 / the unit of the path.
+        """
+        from rap.views.depth_map import depth_picture, write_depth_pngs
+
+        with self._writing("depth_frames", "depth") as path:
+            write_depth_pngs(path, inverse_depths)
+        self.write_video(
+            depth_picture(inverse_depths.reshape(-1, inverse_depths.shape[-1])).reshape(*inverse_depths.shape, 3),
+            fps,
+            "depth.mp4",
+        )
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Add the folder, the files and the time to a result, and write it."""

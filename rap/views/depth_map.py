@@ -46,6 +46,15 @@ def write_depth_png(path: str | Path, inverse_depth: Float[np.ndarray, "h w"], f
         Image.fromarray(depth_u16(inverse_depth)).save(partial, pnginfo=text)
 
 
+def write_depth_pngs(folder: Path, inverse_depths: Float[np.ndarray, "T h w"]) -> None:
+    """Frames of a film, 0000.png ...: depth in parts of the path's unit times `STEPS_A_UNIT`, all alike."""
+    folder.mkdir(exist_ok=True)
+    depth = np.round(STEPS_A_UNIT / np.maximum(inverse_depths, 1e-6))
+    for i, frame in enumerate(np.clip(depth, 1, FARTHEST).astype(np.uint16)):
+        with whole_file(folder / f"{i:04d}.png") as partial:
+            Image.fromarray(frame).save(partial)
+
+
 def depth_picture(inverse_depth: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     """Near is bright, far is dark."""
     near, far = np.percentile(inverse_depth, PERCENTILES[::-1])

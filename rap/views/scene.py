@@ -14,7 +14,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from rap.data import Clip
@@ -28,6 +28,7 @@ from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps, plane_sweep
 from rap.views.depth_model import depth_model
 from rap.views.depth_network import embedded_depth_network
+from rap.views.eyes import Eye
 from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
@@ -181,7 +182,12 @@ class Scene:
         return preview_size(whole, min(side, max(whole)))
 
     def walk(
-        self, trajectory: Trajectory, side: int, frames: int | None = None, content: Content | None = None
+        self,
+        trajectory: Trajectory,
+        side: int,
+        frames: int | None = None,
+        content: Content | None = None,
+        eye: Eye | None = None,
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The frames of `preview` one after the other, as they are made, at full size; nothing is left open.
 
@@ -189,17 +195,46 @@ class Scene:
             side: long side of the frames in pixels at most.
             frames: how many along the path; None are those it has.
             content: what a film's holes show; None: what the sources' surroundings and the blend network say.
+            eye: beside the path's cameras, whose pictures these are then.
         """
+        path, Ts_world_camera = self._walked(trajectory, side, frames, eye)
+        if self.layers is None:
+            yield from self._walk_film(path, Ts_world_camera, trajectory.source, content)
+            return
+        for rendered in self._through_layers(path, Ts_world_camera):
+            yield to_u8(rendered.filled)[0]
+
+    def depths_of_walk(
+        self, trajectory: Trajectory, side: int, frames: int | None = None
+    ) -> Float32[np.ndarray, "T H W"]:
+        """Inverse z-depth of the frames of `walk`, in 1 / the unit of the trajectory; holes have their rim's."""
+        path, Ts_world_camera = self._walked(trajectory, side, frames)
+        if self.layers is None:
+            small = path.resized(preview_size(path.image_size))
+            known = Coarse.of(self._warped(small, Ts_world_camera, trajectory.source, with_mix=True)).inverse_depth
+        else:
+            known = np.stack([r.inverse_depth[0].cpu().numpy() for r in self._through_layers(path, Ts_world_camera)])
+        return np.stack([cv2.resize(one, path.image_size[::-1], interpolation=cv2.INTER_LINEAR) for one in known])
+
+    def _walked(
+        self, trajectory: Trajectory, side: int, frames: int | None, eye: Eye | None = None
+    ) -> tuple[Trajectory, Float[np.ndarray, "T 4 4"]]:
+        """A path's whole frames of a walk, and their poses in the world."""
         along = filmed(trajectory, frames)
         Ts_world_camera = self._in_world(along, trajectory.source)
-        if self.layers is None:
-            size = self.take_size(side)
-            yield from self._walk_film(self._whole(along, size), Ts_world_camera, trajectory.source, content)
-            return
-        path = self._whole(along, preview_size(self.clip.full_size, min(side, LAYERS_SIDE)))
+        size = self.take_size(side)
+        if self.layers is not None:
+            size = preview_size(self.clip.full_size, min(side, LAYERS_SIDE))
+        path = self._whole(along, size)
+        if eye is None:
+            return path, Ts_world_camera
+        Ts_world_camera, intrinsics = eye.cameras(Ts_world_camera, path.intrinsics)
+        return replace(path, intrinsics=intrinsics), Ts_world_camera
+
+    def _through_layers(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"]) -> Iterator[Warp]:
+        assert self.layers is not None
         for T_picture_camera, intrinsics in zip(self._in_picture(Ts_world_camera), path.intrinsics, strict=True):
-            rendered = self.layers.render(T_picture_camera[None], intrinsics[None], path.image_size)
-            yield to_u8(rendered.filled)[0]
+            yield self.layers.render(T_picture_camera[None], intrinsics[None], path.image_size)
 
     def cameras_of_walk(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
         """The cameras of `walk`'s and `preview`'s frames, of (H, W), along a path: those of whole frames."""

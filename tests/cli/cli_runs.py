@@ -16,6 +16,7 @@ from rap.pipeline import EstimateTask, GenerateTask, JointTask, Progress, RaPOut
 from rap.reconstruction.refine import Refinement, RefinementReport
 from rap.reconstruction.tracks import PointCloud
 from rap.views.depth import DepthMaps
+from rap.views.eyes import Eye
 from rap.views.fine import Content
 from rap.views.hints import VideoHints
 from rap.views.scene import Preview
@@ -85,10 +86,19 @@ class FakeScene:
     def layers(self) -> object | None:
         return object() if self.options.get("flat") is False else None
 
-    def walk(self, path: Trajectory, side: int, frames: int, content: Content | None) -> Iterator[np.ndarray]:
+    def walk(
+        self, path: Trajectory, side: int, frames: int, content: Content | None, eye: Eye | None = None
+    ) -> Iterator[np.ndarray]:
         self.walked.append((path, content))
         for i in range(frames):
-            yield np.full((side // 20, side // 10, 3), 10 * i, np.uint8)
+            shade = 10 * i + (0 if eye is None else int(100 + 50 * np.sign(eye.aside)))
+            yield np.full((side // 20, side // 10, 3), shade, np.uint8)
+
+    def depths_of_walk(self, path: Trajectory, side: int, frames: int) -> np.ndarray:
+        return np.tile(np.linspace(0.5, 2, side // 10), (frames, side // 20, 1))
+
+    def median_depth(self, frame: int) -> float:
+        return 3.0
 
     def cameras_of_walk(self, path: Trajectory, size: tuple[int, int]) -> Trajectory:
         return path.resized(size)

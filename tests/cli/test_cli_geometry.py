@@ -158,6 +158,24 @@ def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(
     assert "at most 60" in refused(capsys, *arguments, "--fps", 99)
 
 
+def test_a_take_for_two_eyes_and_its_depth(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path
+) -> None:
+    arguments = "generate", film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
+    more = "--stereo", "anaglyph", "side-by-side", "--depth-video", "--baseline", 0.02
+    result = run_json(capsys, *arguments, *more)
+    assert "eyes 0.06 apart, what is 3 away lies in the screen" in result["notes"][-1]
+    assert {"anaglyph", "side_by_side", "depth", "depth_frames"} <= result["files"].keys()
+    red, _, blue = load_clip(tmp_path / "out" / "anaglyph.mp4", num_frames=5, stride=1).frames_u8[0].mean(axis=(0, 1))
+    assert blue > red + 60, "red is the left eye's"
+    widths = [load_clip(tmp_path / "out" / name).upload_size[1] for name in ("side_by_side.mp4", "video.mp4")]
+    assert widths[0] == 2 * widths[1]
+    depth = np.asarray(Image.open(tmp_path / "out" / "depth" / "0004.png"))
+    assert depth.dtype == np.uint16 and depth[0, 0] == 4000 and depth[0, -1] == 1000
+    assert "need depth: leave out --model-only" in refused(capsys, *arguments, *more, "--model-only")
+    assert "above 0 and at most 1" in refused(capsys, *arguments, "--stereo", "anaglyph", "--baseline", 0)
+
+
 def test_cameras_that_the_frames_do_not_bear_out_give_no_hints(
     capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -33,3 +36,34 @@ def test_what_a_small_block_has_held_back_is_returned():
 def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr(memory, "_trim", None)
     memory.give_back()
+    monkeypatch.setattr(memory, "_set_option", None)
+    memory.keep_few_heaps()
+
+
+ASIDE = """
+import sys, threading
+sys.path.insert(0, {root!r})
+from ui.serve import memory
+if {few}:
+    memory.keep_few_heaps()
+met = threading.Barrier(17)
+def allocate():
+    blocks = [bytes(3000) for _ in range(20)]
+    met.wait(); met.wait()
+for _ in range(16):
+    threading.Thread(target=allocate).start()
+met.wait()
+size = next(line for line in open("/proc/self/status") if line.startswith("VmSize"))
+print(int(size.split()[1]) / 1024)
+met.wait()
+"""
+
+
+@pytest.mark.skipif(memory._set_option is None, reason="glibc alone gives each thread a heap")
+def test_sixteen_threads_share_two_heaps():
+    """Of the 64 MB of addresses that glibc sets aside for each."""
+    sizes = []
+    for few in (False, True):
+        code = ASIDE.format(root=str(Path(__file__).parents[2]), few=few)
+        sizes.append(float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout))
+    assert sizes[0] - sizes[1] > 64 * (min(16, 8 * len(os.sched_getaffinity(0))) - 5), sizes
