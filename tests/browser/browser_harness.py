@@ -67,3 +67,20 @@ def drag_mouse(page, start, end, steps=8):
     page.wait_for_timeout(200)
     page.mouse.up()
     page.wait_for_timeout(300)
+
+
+def drag_touch(page, start, end, steps=8):
+    """As `drag_mouse`, with a finger."""
+    finger = page.context.new_cdp_session(page)
+
+    def send(kind, at=None):
+        points = [] if at is None else [{"x": float(at[0]), "y": float(at[1])}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_timeout(60)
+
+    send("touchStart", start)
+    for share in np.linspace(0.0, 1.0, steps + 1)[1:]:
+        send("touchMove", np.asarray(start) + share * (np.asarray(end) - np.asarray(start)))
+    page.wait_for_timeout(200)
+    send("touchEnd")
+    finger.detach()

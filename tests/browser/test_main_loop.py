@@ -328,24 +328,6 @@ def test_a_viewport_that_lost_webgl_is_drawn_anew(editor, video, page, console_e
     console_errors.clear()  # the lost context is what this test is about
 
 
-def test_shortcuts_press_the_buttons(editor, video):
-    page = editor.page
-    editor.give(video)
-    editor.press("rap-apply")
-    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
-    page.fill("#rap-amplitude input[type=number]", "0.5")
-    page.keyboard.press("Tab")
-    editor.press("rap-apply")
-    page.wait_for_selector("#rap-undo:has-text('(1)')")
-    page.click(".rap-header")
-    page.keyboard.press("Control+z")
-    page.wait_for_selector("#rap-redo:has-text('(1)')")
-    page.keyboard.press("Control+Shift+z")
-    page.wait_for_selector("#rap-undo:has-text('(1)')")
-    page.keyboard.press("o")
-    wait_until(lambda: not editor.document.soft.on, timeout_s=60)
-
-
 @pytest.mark.skipif(not list(input_panel.EXAMPLES.glob("*.mp4")), reason="no example clips in assets/examples")
 def test_an_example_is_one_click_away(editor, shot):
     editor.page.click("#rap-examples button >> nth=0")

@@ -116,19 +116,19 @@ def input_panel() -> InputPanel:
     camera.preprocess = _as_recorded
     examples = html_box(example_gallery(), js_on_load=PICK_EXAMPLE, elem_id="rap-examples")
     clip = html_box(words.clip_card(None), elem_id="rap-clip")
-    notice = html_box(elem_id="rap-input-notice")
-    with gr.Row(elem_classes="rap-pair"):
-        first = small_slider("First frame", 0, 1, 0, step=1, visible=False, elem_id="rap-first")
-        last = small_slider("Last frame", 0, 1, 1, step=1, visible=False, elem_id="rap-last")
     with gr.Row(elem_classes=["rap-pair", "rap-predict-row"]):
         predict = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-predict"
         )
         cancel = gr.Button("Cancel", variant="stop", visible=False, scale=3, min_width=80, elem_id="rap-cancel-input")
-    progress = html_box(elem_id="rap-input-progress")
-    verdict = html_box(elem_id="rap-verdict")
-    known = html_box(elem_id="rap-known")
-    with gr.Accordion("Lens, depth and path", open=False, elem_id="rap-path-settings"):
+    with gr.Column(elem_id="rap-input-told"):  # of one height, so that the moves stay where they are
+        notice = html_box(elem_id="rap-input-notice")
+        progress = html_box(elem_id="rap-input-progress")
+        verdict = html_box(elem_id="rap-verdict")
+        known = html_box(elem_id="rap-known")
+    with gr.Accordion("Frames, lens and depth", open=False, elem_id="rap-path-settings"):
+        first = small_slider("First frame", 0, 1, 0, step=1, visible=False, elem_id="rap-first")
+        last = small_slider("Last frame", 0, 1, 1, step=1, visible=False, elem_id="rap-last")
         with gr.Row(elem_classes="rap-pair"):
             auto_refine = gr.Checkbox(True, label="Refine", min_width=80, scale=2, elem_id="rap-auto-refine")
             refine = gr.Button("Starting …", interactive=False, size="sm", scale=3, min_width=110, elem_id="rap-refine")
@@ -161,6 +161,8 @@ def example_gallery() -> Html:
             type="button",
             class_="rap-example",
             data_example=i,
+            aria_label=clip.stem.replace("_", " "),
+            title=clip.stem.replace("_", " "),
         )  # fmt: skip
         for i, clip in enumerate(example_clips())
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ui.page.common_words import ButtonLook, capital, duration, progress_card, strip_image, unless_busy
+from ui.page.common_words import ButtonLook, capital, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
@@ -21,7 +21,7 @@ FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated":
 
 
 def clip_card(clip: Clip | None) -> Html:
-    """The clip as a film strip, with which frames of the upload these are and what was done to them."""
+    """Which frames of the upload the clip is of, and what was done to them."""
     if clip is None:
         return tag("div", "No clip yet. One image, several images or a video.", class_="rap-empty")
     h, w = clip.image_size
@@ -37,7 +37,7 @@ def clip_card(clip: Clip | None) -> Html:
         facts += f" · {clip.fps:.3g} fps"
     told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
     line = fact(clip.name or "clip", facts)
-    return together(strip_image(clip.frames_u8, "frames of the clip"), line, told if clip.notes else None)
+    return together(line, told if clip.notes else None)
 
 
 def input_progress(job: JobStatus | None, geometry_job: GeometryJob | None) -> Html:

@@ -39,6 +39,7 @@ class PathPanel:
     table: gr.Dataframe
     legend: gr.HTML
     notice: gr.HTML
+    line: gr.HTML
 
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
@@ -58,6 +59,7 @@ class PathPanel:
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
             Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), markup),
+            Part(self.line, lambda s: (words.path_line(s.state.document),), markup),
         )
 
     def wire(self, events: Events) -> None:
@@ -114,9 +116,10 @@ def path_panel() -> PathPanel:
     with gr.Row(elem_classes="rap-toolbar"):
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
         radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
+    line = html_box(words.NO_PATH, elem_id="rap-path-line")
     return PathPanel(
         undo, redo, reset, to_refined, overview, move, turn, dense, soft, radius, viewport, hint, figure, table, legend,
-        notice,
+        notice, line,
     )  # fmt: skip
 
 

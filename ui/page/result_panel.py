@@ -73,15 +73,7 @@ class ResultPanel:
 
 
 def result_panel(seed: int, steps: int | None) -> ResultPanel:
-    """The button first, then how far it is; what a take is made with lies in a fold."""
-    with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):
-        regenerate = gr.Button(
-            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
-        )
-        cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
-    cost = html_box(elem_id="rap-cost")
-    progress = html_box(elem_id="rap-progress")
-    notice = html_box(elem_id="rap-result-notice")
+    """What a take is made with, in a fold; the button; and under it, where it pushes nothing, what comes and goes."""
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
         with gr.Row(elem_classes="rap-pair"):
             side = gr.Dropdown(
@@ -121,6 +113,14 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
                 [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="amplitudes",
                 show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
             )  # fmt: skip
+    with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):
+        regenerate = gr.Button(
+            "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
+        )
+        cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
+    cost = html_box(elem_id="rap-cost")
+    progress = html_box(elem_id="rap-progress")
+    notice = html_box(elem_id="rap-result-notice")
     return ResultPanel(
         vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, side, frames, fps,
         use_geometry, cost,

@@ -10,9 +10,7 @@ import gradio as gr
 
 from rap.config import ASSETS
 from ui.document import messages as msg
-from ui.page import path_words
 from ui.page import timeline_words as words
-from ui.page.html import markup
 from ui.page.parts import Events, Part, html_box, path_values, picked
 from ui.session.pictures import frame_jpegs
 
@@ -36,14 +34,12 @@ class TimelinePanel:
 
     timeline: gr.HTML
     filmstrip: gr.HTML
-    line: gr.HTML
 
     def parts(self) -> Sequence[Part]:
         """What the timeline shows."""
         return (
             Part(self.timeline, _values, words.timeline),
             Part(self.filmstrip, _film_values, _film),
-            Part(self.line, lambda s: (path_words.path_line(s.state.document),), markup),
         )
 
     def wire(self, events: Events) -> None:
@@ -57,7 +53,7 @@ def timeline_panel() -> TimelinePanel:
     script = (ASSETS / "timeline.js").read_text(encoding="utf-8")
     timeline = html_box(js_on_load=script, elem_id="rap-timeline")
     filmstrip = html_box(js_on_load=PICK_SOURCE, elem_id="rap-sources")
-    return TimelinePanel(timeline, filmstrip, html_box(path_words.NO_PATH, elem_id="rap-path-line"))
+    return TimelinePanel(timeline, filmstrip)
 
 
 @dataclass(frozen=True)
