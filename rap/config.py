@@ -28,6 +28,12 @@ BLEND_NETWORK = ASSETS / "rap-blend" / "blend_network.safetensors"
 MONOCULAR_NETWORK = ASSETS / "rap-monocular"
 """Depth and lens of one picture: `network.safetensors` and `config.json` (`rap train monocular`)."""
 
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pnm", ".avif", ".jp2", ".heic", ".heif", ".hif",
+)  # fmt: skip
+"""Files of a folder that count as pictures."""
+
 NUM_FRAMES = 17
 """Frames of a clip: 1 + 4 k, because the codec compresses time by four after the first frame."""
 

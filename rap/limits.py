@@ -94,6 +94,7 @@ LINE_CHARACTERS = Limit(4 << 20, "characters", "a line of it", "an image of COLM
 FRAME_NAME_CHARACTERS = Limit(1_024, "characters", "the path of a frame's picture", "what file systems take is near it")
 CAMERAS = Limit(20_000, "cameras", "a camera file", "one for each frame of the longest film")
 CAMERA_SIDE = Limit(16_384, "pixels on a side", "the image of a camera", "the largest sensors have 14,204")
+FOLDERS = Limit(2_000, "folders", "a folder that is searched for a COLMAP model", "projects have some dozens")
 NPZ_BYTES = Limit(32 << 20, "bytes", "a camera file in npz, unpacked", "20,000 cameras with their names have 19 MB")
 EXPORTED_CAMERAS = Limit(2_000, "cameras", "a path that is exported", "viewers draw no more")
 

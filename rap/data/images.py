@@ -19,27 +19,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from rap.config import IMAGE_SUFFIXES
 from rap.errors import InputError
 from rap.guard import DAMAGE, reading
 from rap.limits import FILE_BYTES, PICTURE_PIXELS, PICTURE_SIDE, Limit
 from rap.writing import whole_file
-
-IMAGE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".ppm",
-    ".pgm",
-    ".pnm",
-    ".avif",
-    ".jp2",
-)
-"""Files of a folder that count as frames."""
 
 Image.init()  # registers the decoders of this Pillow, among them AVIF or not
 PIL_FORMATS = tuple(

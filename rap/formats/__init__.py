@@ -8,30 +8,39 @@ module.
 |---|---|---|---|---|---|---|
 | nerfstudio | transforms.json | camera to world, OpenGL | pixels | yes | ours only | yes |
 | colmap | folder with cameras.txt, images.txt | world to camera, OpenCV, wxyz | pixels | yes | no | yes |
+| colmap_binary | folder with cameras.bin, images.bin | the same | pixels | yes | no | yes |
 | tum | .tum, .txt | camera to world, OpenCV, xyzw | no | no | time stamps | no |
 | realestate10k | .txt | world to camera, OpenCV, 3x4 | normalised | no | time stamps | no |
 | npz | .npz | camera to world, OpenCV | pixels | yes | yes | yes |
 | glb | .glb, write-only | drawn as frusta, y up | - | - | - | - |
 
-It knows `rap.geometry` alone. Callers use the functions below; only who needs what one format alone has (names of
-frames, drawing) imports its file. Read this file, `checks` (with `archive` and `values`, for zips and JSON), then any
-format: a new one is a file with `read`, `write` and a line in `FORMATS`; CONTRIBUTING.md has the other places.
+It knows `rap.geometry` alone. Callers use the functions below, `load` where they want all that a file says; only who
+needs what one format alone has (drawing) imports its file. Read this file, `located` (which file of a folder or zip is
+meant), `checks` (with `archive` and `values`, for zips and JSON), then any format: a new one is a file with `read`,
+`write` and a line in `FORMATS`; CONTRIBUTING.md has the other places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rap.errors import InputError
 from rap.formats import checks, colmap, nerfstudio, npz, realestate10k, tum
+from rap.formats.distortion import Distortion
+from rap.formats.located import located
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.guard import reading
 
-__all__ = ["FORMATS", "Format", "detect", "read", "read_frame_names", "write"]
+__all__ = ["FORMATS", "CameraFile", "Format", "detect", "load", "read", "read_frame_names", "write"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Format:
     """One outside format, as the app lists it.
 
     `convention` is the sentence a validator shows; `options` are the keywords of `read` that the file cannot answer
-    itself; `read` is None for a format that is only written.
+    itself; `read` is None for a format that is only written. What else a file may know of its frames (names, times,
+    distortion of the lens) has readers of its own; None where the format has no place for it.
     """
 
     name: str
@@ -49,7 +59,33 @@ class Format:
     read: Callable[..., Trajectory] | None
     write: Callable[..., None]
     read_frame_names: Callable[..., tuple[str, ...]] | None = None
+    read_times_s: Callable[..., np.ndarray | None] | None = None
+    read_distortion: Callable[..., tuple[Distortion | None, ...]] | None = None
     options: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFile:
+    """All that a camera file says.
+
+    Attributes:
+        format: what it was read as.
+        trajectory: its cameras in its own world; pinholes, where `distortion` has more.
+        names: of the frames, in the order of the cameras; empty where the file has none.
+        times_s: of the frames in seconds, rising; None where the file has none.
+        distortion: for each frame; empty where all are pinholes.
+        notes: sentences on what had to be assumed or chosen.
+        has_lens, has_size: whether focal length and size of pictures are the file's; else they were given or assumed.
+    """
+
+    format: Format
+    trajectory: Trajectory
+    names: tuple[str, ...] = ()
+    times_s: np.ndarray | None = None
+    distortion: tuple[Distortion | None, ...] = ()
+    notes: tuple[str, ...] = ()
+    has_lens: bool = True
+    has_size: bool = True
 
 
 def _write_glb(path: str | Path, trajectory: Trajectory, *args: Any, **options: Any) -> None:
@@ -59,6 +95,8 @@ def _write_glb(path: str | Path, trajectory: Trajectory, *args: Any, **options: 
     glb.write(path, trajectory, *args, **options)
 
 
+OPENCV = "OpenCV axes (+y down, looking along +z)"
+
 FORMATS: dict[str, Format] = {
     entry.name: entry
     for entry in (
@@ -66,25 +104,34 @@ FORMATS: dict[str, Format] = {
             "nerfstudio", "nerfstudio transforms.json", "transforms.json",
             "camera to world, OpenGL axes (+y up, looking along -z), intrinsics in pixels",
             nerfstudio.read, nerfstudio.write, nerfstudio.read_frame_names,
+            read_distortion=nerfstudio.read_distortion,
         ),
         Format(
             "colmap", "COLMAP text model (folder)", "colmap",
-            "world to camera, OpenCV axes (+y down, looking along +z), quaternion wxyz, intrinsics in pixels",
+            f"world to camera, {OPENCV}, quaternion wxyz, intrinsics in pixels",
             colmap.read, colmap.write, colmap.read_frame_names,
+            read_distortion=colmap.read_distortion,
+        ),
+        Format(
+            "colmap_binary", "COLMAP binary model (folder)", "colmap_binary",
+            f"world to camera, {OPENCV}, quaternion wxyz, intrinsics in pixels",
+            colmap.read, colmap.write_binary, colmap.read_frame_names,
+            read_distortion=colmap.read_distortion,
         ),
         Format(
             "tum", "TUM trajectory", "trajectory.tum",
-            "camera to world, OpenCV axes (+y down, looking along +z), quaternion xyzw, no intrinsics",
-            tum.read, tum.write, options=frozenset({"image_size", "fov_y_rad"}),
+            f"camera to world, {OPENCV}, quaternion xyzw, no intrinsics",
+            tum.read, tum.write, read_times_s=tum.read_times_s, options=frozenset({"image_size", "fov_y_rad"}),
         ),
         Format(
             "realestate10k", "RealEstate10K text", "realestate10k.txt",
-            "world to camera 3x4, OpenCV axes (+y down, looking along +z), intrinsics divided by the image size",
-            realestate10k.read, realestate10k.write, options=frozenset({"image_size"}),
+            f"world to camera 3x4, {OPENCV}, intrinsics divided by the image size",
+            realestate10k.read, realestate10k.write, read_times_s=realestate10k.read_times_s,
+            options=frozenset({"image_size"}),
         ),
         Format(
             "npz", "NumPy archive (lossless)", "trajectory.npz",
-            "camera to world, OpenCV axes (+y down, looking along +z), intrinsics in pixels",
+            f"camera to world, {OPENCV}, intrinsics in pixels",
             npz.read, npz.write, npz.read_frame_names,
         ),
         Format(
@@ -97,22 +144,53 @@ FORMATS: dict[str, Format] = {
 
 
 def detect(path: str | Path) -> Format:
-    """The format of an existing file or folder, by its name and, for text, by its first line of data.
+    """The format of an existing file, folder or zip, by its name and, for text, by its first line of data.
 
     Raises:
         InputError: there is no such file, or it looks like none of the formats.
     """
-    path = Path(path)
-    if path.is_dir():
-        if (path / "transforms.json").is_file():
-            return FORMATS["nerfstudio"]
-        return FORMATS["colmap"]
-    suffix = path.suffix.lower()
-    if suffix in _BY_SUFFIX:
-        return FORMATS[_BY_SUFFIX[suffix]]
-    if colmap.model_folder(path) is not None:
-        return FORMATS["colmap"]
-    return FORMATS[_detect_by_content(path)]
+    with _meant(path, None) as (chosen, _):
+        return chosen
+
+
+def load(
+    path: str | Path,
+    *,
+    format_name: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    fov_y_rad: float | None = None,
+) -> CameraFile:
+    """All that a file, a folder or a zip of cameras says; the arguments, and what is raised, as `read`."""
+    given = _given(image_size, fov_y_rad)
+    with warnings.catch_warnings(record=True) as caught, _meant(path, format_name) as (chosen, inner):
+        warnings.simplefilter("always")
+        trajectory = _read(inner, chosen, given)
+        names = () if chosen.read_frame_names is None else chosen.read_frame_names(inner)
+        times_s = None if chosen.read_times_s is None else chosen.read_times_s(inner)
+        distortion = () if chosen.read_distortion is None else chosen.read_distortion(inner)
+    lacking = chosen.options - given.keys()
+    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    if "fov_y_rad" in lacking:
+        notes.append(
+            f"{Path(path).name}: a {chosen.title} has no lens: {math.degrees(checks.DEFAULT_FOV_Y_RAD):.0f} degrees of "
+            "view from top to bottom are assumed, which is ours and not the file's"
+        )
+    if "image_size" in lacking:
+        size = trajectory.image_size
+        notes.append(
+            f"{Path(path).name}: a {chosen.title} has no size of pictures: {size[1]} x {size[0]} is assumed, "
+            "which is ours and not the file's"
+        )
+    return CameraFile(
+        chosen,
+        trajectory,
+        names,
+        times_s if times_s is not None and len(times_s) == len(trajectory) else None,
+        distortion if any(distortion) else (),
+        tuple(notes),
+        "fov_y_rad" not in chosen.options,
+        "image_size" not in chosen.options,
+    )
 
 
 def read(
@@ -122,7 +200,7 @@ def read(
     image_size: tuple[int, int] | None = None,
     fov_y_rad: float | None = None,
 ) -> Trajectory:
-    """Read the cameras of a file or folder, in its own world.
+    """Read the cameras of a file, a folder or a zip, in its own world.
 
     Args:
         format_name: a key of `FORMATS`; detected from the path and its content by default.
@@ -133,16 +211,9 @@ def read(
         InputError: the file cannot be used; the message names file, field, value and remedy.
         ValueError: there is no format of this name.
     """
-    if fov_y_rad is not None:
-        intrinsics_from_fov(fov_y_rad, image_size or checks.DEFAULT_IMAGE_SIZE)  # the caller's mistake, not the file's
-    chosen = None if format_name is None else _format(format_name)
-    given = {"image_size": image_size, "fov_y_rad": fov_y_rad}
-    with reading(Path(path).name):
-        chosen = chosen or detect(path)
-        if chosen.read is None:
-            raise InputError(f"{Path(path).name}: {chosen.title} cannot be read back; give one of {_readable()}")
-        options = {name: value for name, value in given.items() if value is not None and name in chosen.options}
-        return chosen.read(_inner(path, chosen), **options)
+    given = _given(image_size, fov_y_rad)
+    with _meant(path, format_name) as (chosen, inner):
+        return _read(inner, chosen, given)
 
 
 def read_frame_names(path: str | Path, *, format_name: str | None = None) -> tuple[str, ...]:
@@ -151,10 +222,8 @@ def read_frame_names(path: str | Path, *, format_name: str | None = None) -> tup
     Raises:
         InputError: as `read`.
     """
-    chosen = None if format_name is None else _format(format_name)
-    with reading(Path(path).name):
-        chosen = chosen or detect(path)
-        return () if chosen.read_frame_names is None else chosen.read_frame_names(_inner(path, chosen))
+    with _meant(path, format_name) as (chosen, inner):
+        return () if chosen.read_frame_names is None else chosen.read_frame_names(inner)
 
 
 def write(
@@ -192,10 +261,26 @@ def _readable() -> str:
     return ", ".join(name for name, entry in FORMATS.items() if entry.read is not None)
 
 
-def _inner(path: str | Path, chosen: Format) -> Path:
-    """The file inside a folder, where the format is a single file."""
+def _given(image_size: tuple[int, int] | None, fov_y_rad: float | None) -> dict[str, Any]:
+    """The options that the caller has, checked: a wrong one is the caller's mistake, not the file's."""
+    if fov_y_rad is not None:
+        intrinsics_from_fov(fov_y_rad, image_size or checks.DEFAULT_IMAGE_SIZE)
+    return {key: value for key, value in (("image_size", image_size), ("fov_y_rad", fov_y_rad)) if value is not None}
+
+
+@contextmanager
+def _meant(path: str | Path, format_name: str | None) -> Iterator[tuple[Format, Path]]:
+    """The format of what a path stands for, and the file or folder that its reader takes."""
+    chosen = None if format_name is None else _format(format_name)
     path = Path(path)
-    return path / "transforms.json" if chosen.name == "nerfstudio" and path.is_dir() else path
+    with reading(path.name), located(path) as (name, inner):
+        yield chosen or FORMATS[name or _BY_SUFFIX.get(inner.suffix.lower()) or _detect_by_content(inner)], inner
+
+
+def _read(path: Path, chosen: Format, given: dict[str, Any]) -> Trajectory:
+    if chosen.read is None:
+        raise InputError(f"{path.name}: {chosen.title} cannot be read back; give one of {_readable()}")
+    return chosen.read(path, **{name: value for name, value in given.items() if name in chosen.options})
 
 
 def _name_for_writing(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def file_size_checked(path: Path, limit: Limit = CAMERA_BYTES) -> int:
     if path.is_dir():
         raise InputError(f"{path.name}: is a folder, expected a file with camera poses")
     if not path.is_file():
-        raise InputError(f"{path.name}: no such file in {path.parent}; check the name")
+        raise InputError(f"{path.name}: no such file in {path.parent.name or path.parent}; check the name")
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path.name}: is empty (0 bytes); expected camera poses, export it again")
@@ -200,18 +201,65 @@ def unit_quaternion(q: Float[np.ndarray, "4"], field: str, where: str) -> Float[
     return q / length
 
 
-def frame_rate(times_s: Float[np.ndarray, " T"], places: Sequence[str]) -> float:
-    """Frames per second from time stamps: one over the median step, so that dropped frames do not matter.
+SLOWEST_STEP_S, FASTEST_STEP_S = 10.0, 1e-3
+"""Between frames; keyframes lie seconds apart."""
 
-    Time stamps must rise from frame to frame; a single frame gets `DEFAULT_FPS`.
+LARGEST_STRIDE = 30
+UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+def seconds(words: Sequence[str], unit_s: float, name: str) -> Float[np.ndarray, " T"] | None:
+    """Time stamps in seconds; None where they count frames.
+
+    Stamps that cannot be in the unit of their format are taken for the unit in which they fit a camera; a warning says
+    so.
+
+    Args:
+        words: the stamps, rising numbers as the file has them.
+        unit_s: what the format says.
     """
-    steps = np.diff(times_s)
+    stamps = np.array([float(word) for word in words])
+    steps = np.diff(stamps)
+    if not len(steps):
+        return stamps * unit_s
+    step = float(np.median(steps))
+    is_count = all(word.isdecimal() for word in words) and step in range(1, LARGEST_STRIDE + 1)
+    if is_count and len(steps) > 1 and (steps == step).all():
+        warnings.warn(
+            f"{name}: its time stamps rise by {step:g} each, so they are taken for numbers of frames; "
+            f"the frame rate is not known, {DEFAULT_FPS:g} a second is assumed",
+            stacklevel=3,
+        )
+        return None
+    if FASTEST_STEP_S * (unit_s < 1.0) <= step * unit_s <= SLOWEST_STEP_S:
+        return stamps * unit_s
+    word = next((word for word, unit in UNITS.items() if FASTEST_STEP_S <= step * unit < 1.0), None)
+    if word is None:
+        return stamps * unit_s
+    rate = 1.0 / (step * UNITS[word])
+    warnings.warn(
+        f"{name}: its time stamps rise by {step:g} each, so they are taken for {word} ({rate:.3g} frames a second)",
+        stacklevel=3,
+    )
+    return stamps * UNITS[word]
+
+
+def frame_rate(times_s: Float[np.ndarray, " T"] | None) -> float:
+    """Frames per second from times that rise: one over the median step, so that dropped frames do not matter.
+
+    A single frame, and one whose time is not known, gets `DEFAULT_FPS`.
+    """
+    return DEFAULT_FPS if times_s is None or len(times_s) < 2 else float(1.0 / np.median(np.diff(times_s)))
+
+
+def rising(stamps: Float[np.ndarray, " T"], places: Sequence[str]) -> None:
+    """Time stamps that rise from frame to frame, in whatever unit."""
+    steps = np.diff(stamps)
     wrong = np.flatnonzero(steps <= 0.0)
     if len(wrong):
         i = int(wrong[0])
         problem = "is a duplicate" if steps[i] == 0.0 else "comes before the one above"
         raise InputError(f"{places[i + 1]}: the timestamp {problem}; expected each frame once, in rising order of time")
-    return float(1.0 / np.median(steps)) if len(steps) else DEFAULT_FPS
 
 
 def unique(names: Sequence[str], field: str, file_name: str) -> None:
@@ -264,8 +312,53 @@ def build_trajectory(
     fps: float = DEFAULT_FPS,
     source: int = 0,
 ) -> Trajectory:
-    """The Trajectory of a file; what only Trajectory itself refuses is reported under the file's name."""
+    """The Trajectory of a file; what only Trajectory itself refuses is reported under the file's name.
+
+    Lenses that no camera has are asked about: their numbers are in another unit. A principal point of 0, 0 for every
+    frame is how some programs say that they give none; the middle takes its place, with a warning.
+    """
+    lenses = np.array(intrinsics, dtype=np.float64)
+    if lenses.ndim == 2 and lenses.shape[1] == 4 and min(image_size) > 0:
+        _ask_about_lens(path.name, lenses, image_size)
+        if not lenses[:, 2:].any():
+            lenses[:, 2:] = image_size[1] / 2, image_size[0] / 2
+            warnings.warn(
+                f"{path.name}: its principal point is 0, 0, the corner of the picture; "
+                "taken for none given, the middle is used",
+                stacklevel=3,
+            )
     try:
-        return Trajectory(np.array(Ts_world_camera), np.array(intrinsics), image_size, fps=fps, source=source)
+        return Trajectory(np.array(Ts_world_camera), lenses, image_size, fps=fps, source=source)
     except ValueError as error:
         raise InputError(f"{path.name}: {error}") from None
+
+
+FRACTION, SMALL_SIDE = 5.0, 24
+"""A focal length of fewer pixels than this, for pictures with sides above that, is a fraction of a side."""
+
+LONGEST_LENS = 150.0
+"""Focal length over the longer side, of a third of a degree of view."""
+
+
+def _ask_about_lens(name: str, intrinsics: Float[np.ndarray, "T 4"], image_size: tuple[int, int]) -> None:
+    """Refuse fractions where pixels are expected, and what can be neither."""
+    h, w = image_size
+    focal, centre = intrinsics[:, :2].max(axis=1), intrinsics[:, 2:]
+    if min(h, w) >= SMALL_SIDE:
+        is_fraction = (focal < FRACTION) | ((centre > 0) & (centre <= 1)).all(axis=1)
+        if is_fraction.any():
+            fx, fy, cx, cy = intrinsics[int(np.argmax(is_fraction))]
+            fov_deg = math.degrees(2 * math.atan(max(h, w) / (2 * max(fx, 1e-9))))
+            raise InputError(
+                f"{name}: focal length {fx:.4g}, {fy:.4g} and principal point {cx:.4g}, {cy:.4g} for pictures of "
+                f"{w} x {h} would be a lens of {fov_deg:.0f} degrees; are they fractions of the sides? Then multiply "
+                f"those of x by {w} and those of y by {h}"
+            )
+    is_long = focal > LONGEST_LENS * max(h, w)
+    if is_long.any():
+        fx = float(focal[int(np.argmax(is_long))])
+        fov_deg = math.degrees(2 * math.atan(max(h, w) / (2 * fx)))
+        raise InputError(
+            f"{name}: focal length {fx:.4g} pixels for pictures of {w} x {h} would be a lens of {fov_deg:.2g} degrees; "
+            "have the pictures another size, or is the focal length in another unit than pixels?"
+        )

@@ -1,71 +1,96 @@
-"""COLMAP's text model: a folder with `cameras.txt`, `images.txt` and `points3D.txt`.
+"""COLMAP models: a folder with cameras, images and points, as text (`colmap_text`) or binary (`colmap_binary`).
 
-The format: cameras.txt has `CAMERA_ID MODEL WIDTH HEIGHT PARAMS...`; images.txt has two lines per image,
-`IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME` (world to camera, quaternion wxyz, OpenCV camera) and the image's 2D
-points, which may be an empty line; pixel centres at +0.5.
+World to camera, quaternion wxyz, OpenCV camera, intrinsics in pixels with pixel centres at +0.5.
 
-- Only the pinhole models PINHOLE (fx fy cx cy) and SIMPLE_PINHOLE (f cx cy): others need undistorted images first.
-- COLMAP's images are a set. Their order as frames is that of their names (runs of digits by value), so names that would
-  be read back in another order are not written.
+- Cameras with distortion are read as the pinholes within, with a warning; `read_distortion` has the rest, and clips
+  that come with them are undistorted.
+- Of several models below a folder (`sparse/0`, `sparse/1` ...) the one with most images is taken, and a warning says
+  so: COLMAP starts a new one wherever it loses the thread. Files of two models are never mixed.
+- COLMAP's images are a set. Their order as frames is that of their names (runs of digits by value), so names that
+  would be read back in another order are not written.
 - The frame rate is not stored: 8 on reading.
-
-Reference: colmap.github.io/format.html, "Text Format".
 """
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from jaxtyping import Float
-
 from rap.errors import InputError
-from rap.formats import checks
-from rap.geometry import se3
+from rap.formats import checks, colmap_binary, colmap_text
+from rap.formats.colmap_models import Camera, Image
+from rap.formats.distortion import Distortion
 from rap.geometry.trajectory import Trajectory
-from rap.limits import CAMERAS
-from rap.writing import whole_file
+from rap.limits import FOLDERS
 
-PARAMETERS = {"PINHOLE": ("FX", "FY", "CX", "CY"), "SIMPLE_PINHOLE": ("F", "CX", "CY")}
-POSE_FIELDS = ("QW", "QX", "QY", "QZ", "TX", "TY", "TZ")
+FILES = ("cameras.txt", "images.txt", "points3D.txt", "cameras.bin", "images.bin", "points3D.bin")
+DEPTH = 4
+"""Folders down to which models are looked for: `colmap/sparse/0` is the deepest that programs make."""
 
 
 def model_folder(path: str | Path) -> Path | None:
-    """The folder of the text model: `path`, its parent if `path` is one of the three files, or a usual sub-folder."""
+    """The folder of the model that `path` stands for: its own, its parent where it is one of the files, or below it."""
     path = Path(path)
     if path.is_file():
-        return path.parent if path.name in ("cameras.txt", "images.txt", "points3D.txt") else None
-    candidates = (path, path / "sparse" / "0", path / "sparse", path / "colmap" / "sparse" / "0")
-    return next((folder for folder in candidates if (folder / "images.txt").is_file()), None)
+        return path.parent if path.name in FILES else None
+    found = models_below(path)
+    if len(found) < 2:
+        return found[0] if found else None
+    counts = [_count_images(folder) for folder in found]
+    best = max(range(len(found)), key=lambda i: counts[i])
+    told = ", ".join(f"{_shown(folder, path)} ({count} images)" for folder, count in zip(found, counts, strict=True))
+    warnings.warn(
+        f"{path.name}: holds {len(found)} COLMAP models: {told}; {_shown(found[best], path)} is taken, "
+        "which has most images",
+        stacklevel=3,
+    )
+    return found[best]
+
+
+def models_below(folder: Path) -> list[Path]:
+    """The folders of the models in and below a folder, nearest first; one that lacks a file only if there is no other."""
+    whole, lacking = [], []
+    for seen, (place, inner, files) in enumerate(os.walk(folder), start=1):
+        FOLDERS.check(seen, f"{folder.name}: has", "give the folder of the model itself")
+        inner.sort()
+        here = Path(place)
+        if len(here.relative_to(folder).parts) >= DEPTH:
+            inner.clear()
+        if {"images.txt", "cameras.txt"} <= set(files) or {"images.bin", "cameras.bin"} <= set(files):
+            whole.append(here)
+        elif {"images.txt", "images.bin"} & set(files):
+            lacking.append(here)
+    return sorted(whole or lacking[:1], key=lambda found: len(found.parts))
+
+
+def is_binary(folder: Path) -> bool:
+    """Whether a model's folder has binary files alone; where it has both, the text is read."""
+    return not (folder / "images.txt").is_file()
 
 
 def read(path: str | Path) -> Trajectory:
-    """Read a text model in its own world, source 0, frames in the order of `read_frame_names`.
+    """Read a model in its own world, source 0, frames in the order of `read_frame_names`.
 
     Args:
-        path: the folder, a project folder that has it as `sparse/0`, or one of the files.
+        path: the folder, a project folder that has it below, or one of the files.
 
     Raises:
-        InputError: no text model there, or anything in it but proper pinhole cameras of one image size.
+        InputError: no model there, or anything in it but proper cameras of one image size.
     """
     images, cameras = _model(path)
     intrinsics, poses, size = [], [], None
-    for _, pose, camera_id, where in images:
-        if camera_id not in cameras:
+    for image in images:
+        camera = cameras[image.camera_id]
+        size = size or camera.size
+        if camera.size != size:
             raise InputError(
-                f"{where}: CAMERA_ID is {camera_id}, expected one of cameras.txt: {checks.shown([*cameras])}"
-            )
-        camera_size, camera_intrinsics = cameras[camera_id]
-        size = size or camera_size
-        if camera_size != size:
-            raise InputError(
-                f"{where}: has the size {camera_size[1]}x{camera_size[0]}, the first frame {size[1]}x{size[0]}; "
+                f"{image.where}: has the size {camera.size[1]}x{camera.size[0]}, the first frame {size[1]}x{size[0]}; "
                 "expected one size for all frames, resize images and intrinsics"
             )
-        intrinsics.append(camera_intrinsics)
-        poses.append(pose)
+        intrinsics.append(camera.intrinsics)
+        poses.append(image.T_world_camera)
     return checks.build_trajectory(Path(path), poses, intrinsics, size or (0, 0))
 
 
@@ -75,11 +100,21 @@ def read_frame_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: as `read`, for what concerns the two files by themselves.
     """
-    return tuple(name for name, *_ in _model(path)[0])
+    return tuple(image.name for image in _model(path)[0])
+
+
+def read_distortion(path: str | Path) -> tuple[Distortion | None, ...]:
+    """The distortion of each image, in the order of `read`; None for a pinhole.
+
+    Raises:
+        InputError: as `read`.
+    """
+    images, cameras = _model(path)
+    return tuple(cameras[image.camera_id].distortion for image in images)
 
 
 def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:
-    """Write the folder `path`: cameras.txt (one camera per distinct intrinsics), images.txt and an empty points3D.txt.
+    """Write the folder `path` as text.
 
     Args:
         frame_names: image names, one per frame, in rising order; 0000.png ... by default.
@@ -87,6 +122,15 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
     Raises:
         ValueError: the names do not fit the frames or would be read back in another order.
     """
+    colmap_text.write_model(Path(path), trajectory, _names(trajectory, frame_names))
+
+
+def write_binary(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:
+    """Write the folder `path` as binary files; arguments and errors as `write`."""
+    colmap_binary.write_model(Path(path), trajectory, _names(trajectory, frame_names))
+
+
+def _names(trajectory: Trajectory, frame_names: Sequence[str] | None) -> list[str]:
     names = checks.names_for(len(trajectory), frame_names)
     if frame_names is None:
         names = [PurePosixPath(name).name for name in names]
@@ -97,106 +141,38 @@ def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] |
             f"frame_names[{i}] is {names[i]!r}, but COLMAP keeps no order and readers sort by name; "
             "give names that rise with time, or none"
         )
-    distinct, camera_of = np.unique(trajectory.intrinsics, axis=0, return_inverse=True)
-    height, width = trajectory.image_size
-    cameras = [f"{k} PINHOLE {width} {height} {_words(row)}" for k, row in enumerate(distinct, start=1)]
-    Ts_camera_world = se3.inverse(trajectory.Ts_world_camera)
-    quaternions = se3.quaternion_wxyz(Ts_camera_world[:, :3, :3])
-    images = []
-    for i, name in enumerate(names):
-        pose = _words(np.concatenate([quaternions[i], Ts_camera_world[i, :3, 3]]))
-        images += [f"{i + 1} {pose} {int(camera_of.reshape(-1)[i]) + 1} {name}", ""]
-    folder = Path(path)
-    header = "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME, then a line of POINTS2D[]"
-    files = {
-        "cameras.txt": ["# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]", *cameras],
-        "images.txt": [header, *images],
-        "points3D.txt": ["# POINT3D_ID, X, Y, Z, R, G, B, ERROR, TRACK[]"],
-    }
-    with ExitStack() as stack:  # all of them or none: a folder with two of the three is no model
-        for name, lines in files.items():
-            partial = stack.enter_context(whole_file(folder / name))
-            partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return names
 
 
-def _words(values: np.ndarray) -> str:
-    return " ".join(repr(value) for value in values.tolist())
-
-
-Image = tuple[str, np.ndarray, int, str]
-"""Name, T_world_camera, camera id, and the words that name it in an error."""
-
-
-def _model(path: str | Path) -> tuple[list[Image], dict[int, tuple[tuple[int, int], np.ndarray]]]:
+def _model(path: str | Path) -> tuple[list[Image], dict[int, Camera]]:
     folder = model_folder(path)
     if folder is None:
-        path = Path(path)
-        if path.is_dir() and any(path.rglob("images.bin")):
+        name = Path(path).name
+        raise InputError(f"{name}: has no images.txt, expected a folder with COLMAP's cameras.txt and images.txt")
+    kind, reader = ("bin", colmap_binary) if is_binary(folder) else ("txt", colmap_text)
+    cameras = reader.read_cameras(folder / f"cameras.{kind}")
+    images = reader.read_images(folder / f"images.{kind}")
+    for image in images:
+        if image.camera_id not in cameras:
             raise InputError(
-                f"{path.name}: holds a binary COLMAP model (images.bin), expected text; "
-                "convert it with: colmap model_converter --output_type TXT"
+                f"{image.where}: CAMERA_ID is {image.camera_id}, expected one of cameras.{kind}: "
+                f"{checks.shown([*cameras])}"
             )
-        raise InputError(f"{path.name}: has no images.txt, expected a folder with COLMAP's cameras.txt and images.txt")
-    cameras = _read_cameras(folder / "cameras.txt")
-    images = _read_images(folder / "images.txt")
-    names = [name for name, *_ in images]
-    checks.unique(names, "NAME", "images.txt")
+    names = [image.name for image in images]
+    checks.unique(names, "NAME", f"images.{kind}")
     return [images[i] for i in checks.natural_order(names)], cameras
 
 
-def _read_cameras(path: Path) -> dict[int, tuple[tuple[int, int], np.ndarray]]:
-    cameras = {}
-    for number, line in checks.data_lines(checks.read_text(path), path.name):
-        where = f"cameras.txt line {number}"
-        words = line.split()
-        model = words[1] if len(words) > 1 else "missing"
-        if model not in PARAMETERS:
-            raise InputError(
-                f"{where}: the camera model is {checks.shown(model)}, expected {' or '.join(PARAMETERS)}; "
-                "undistort with: colmap image_undistorter"
-            )
-        fields = ("CAMERA_ID", "WIDTH", "HEIGHT", *PARAMETERS[model])
-        camera_id, width, height, *parameters = checks.numbers([words[0], *words[2:]], fields, where).tolist()
-        size = checks.image_side(height, "HEIGHT", where), checks.image_side(width, "WIDTH", where)
-        if len(parameters) == 3:
-            parameters.insert(0, parameters[0])
-        for focal, field in zip(parameters[:2], ("FX", "FY"), strict=True):
-            checks.positive(focal, field if model == "PINHOLE" else "F", where)
-        if int(camera_id) in cameras:
-            raise InputError(f"{where}: CAMERA_ID {int(camera_id)} is given twice, expected each camera once")
-        cameras[int(camera_id)] = size, np.array(parameters)
-    if not cameras:
-        raise InputError("cameras.txt: has no camera, only comments; expected at least one line")
-    return cameras
+def _count_images(folder: Path) -> int:
+    """Of a model that may not be the one that is read, so that what is wrong with it is no reason to stop."""
+    try:
+        if is_binary(folder):
+            return colmap_binary.count_images(folder / "images.bin")
+        return len(colmap_text.read_images(folder / "images.txt"))
+    except InputError:
+        return 0
 
 
-def _read_images(path: Path) -> list[Image]:
-    lines = checks.all_lines(checks.read_text(path), path.name)
-    images, number = [], 0
-    while number < len(lines):
-        CAMERAS.check(len(images), "images.txt: has", "keep fewer images")
-        line, number = lines[number].strip(), number + 1
-        if not line or line.startswith("#"):
-            continue
-        images.append(_image(line, f"images.txt line {number}"))
-        points = lines[number].split() if number < len(lines) else []
-        if len(points) % 3:
-            raise InputError(
-                f"images.txt line {number + 1}: has {len(points)} columns, expected the 2D points of the image above "
-                "in triples (X Y POINT3D_ID), or an empty line"
-            )
-        number += 1
-    if not images:
-        raise InputError("images.txt: has no image, only comments; expected at least one")
-    return images
-
-
-def _image(line: str, where: str) -> Image:
-    words = line.split(maxsplit=9)
-    if len(words) != 10:
-        fields = " ".join(("IMAGE_ID", *POSE_FIELDS, "CAMERA_ID", "NAME"))
-        raise InputError(f"{where}: has {len(words)} columns, expected 10: {fields}")
-    values = checks.numbers(words[:9], ("IMAGE_ID", *POSE_FIELDS, "CAMERA_ID"), where)
-    R_camera_world = se3.rotation_from_wxyz(checks.unit_quaternion(values[1:5], "QW QX QY QZ", where))
-    T_camera_world: Float[np.ndarray, "4 4"] = se3.from_rotation_translation(R_camera_world, values[5:8])
-    return words[9].strip(), se3.inverse(T_camera_world), int(values[8]), where
+def _shown(folder: Path, root: Path) -> str:
+    inner = folder.relative_to(root)
+    return inner.as_posix() if inner.parts else root.name

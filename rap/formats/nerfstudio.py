@@ -11,8 +11,9 @@ centres at +0.5; or `camera_angle_x` (horizontal field of view in radians) in th
   depend on the world.
 - Order: nerfstudio sorts the frames by `file_path`, and COLMAP-made files are often shuffled; so do we (digits by
   value). Our own files carry `"frame_order": "file"` and `"fps"`, which other readers ignore.
-- Distortion (`k1 k2 k3 k4 p1 p2`): our cameras are pinholes. The poses of such a file are right, the images are not
-  quite, so it is read with a warning. Fisheye and panorama models are refused.
+- Distortion (`k1 k2 k3 k4 p1 p2`): our cameras are pinholes. Such a file is read as the pinhole within, with a warning;
+  `read_distortion` has the rest, and clips that come with it are undistorted. Coefficients of no lens are refused, and
+  so are fisheye and panorama models.
 
 Reference: docs.nerf.studio, "Data conventions".
 """
@@ -23,6 +24,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,9 @@ from PIL import Image
 
 from rap.errors import InputError
 from rap.formats import checks
+from rap.formats.colmap_models import check_usable
+from rap.formats.distortion import Distortion
+from rap.formats.pictures import Pictures
 from rap.geometry.trajectory import Trajectory
 from rap.guard import DAMAGE
 from rap.limits import CAMERAS, JSON_BYTES
@@ -56,10 +61,11 @@ def read(path: str | Path) -> Trajectory:
     _check_model(document, frames, path)
     _check_applied_transform(document, path)
     _check_applied_scale(document, path)
-    poses, intrinsics, sizes = [], [], []
+    pictures = Pictures(path.parent)
+    poses, intrinsics, sizes, distorted = [], [], [], False
     for frame, where in frames:
         poses.append(_pose(frame, where))
-        size = _image_size(frame, document, path, where)
+        size = _image_size(frame, document, pictures, where)
         if sizes and size != sizes[0]:
             raise InputError(
                 f"{where}: has the size {size[1]}x{size[0]}, the first frame {sizes[0][1]}x{sizes[0][0]}; "
@@ -67,6 +73,16 @@ def read(path: str | Path) -> Trajectory:
             )
         sizes.append(size)
         intrinsics.append(_intrinsics(frame, document, size, where))
+        distortion = _distortion(frame, document, where)
+        if distortion is not None:
+            check_usable(distortion, intrinsics[-1], size, where)
+            distorted = True
+    if distorted:
+        warnings.warn(
+            f"{path.name}: the images have lens distortion ({'/'.join(DISTORTION)}); its cameras are the pinholes "
+            "within, which pictures match once they are undistorted",
+            stacklevel=2,
+        )
     fps = checks.positive(_number(document, "fps", path.name, default=checks.DEFAULT_FPS), "fps", path.name)
     return checks.build_trajectory(path, poses, intrinsics, sizes[0], fps=fps)
 
@@ -78,6 +94,16 @@ def read_frame_names(path: str | Path) -> tuple[str, ...]:
         InputError: as `read`, for what concerns the list of frames.
     """
     return tuple(frame["file_path"] for frame, _ in _frames(Path(path))[1])
+
+
+def read_distortion(path: str | Path) -> tuple[Distortion | None, ...]:
+    """The distortion of each frame, in the order of `read`; None for a pinhole.
+
+    Raises:
+        InputError: as `read`, for what concerns these numbers.
+    """
+    document, frames = _frames(Path(path))
+    return tuple(_distortion(frame, document, where) for frame, where in frames)
 
 
 def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:
@@ -147,7 +173,6 @@ def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
 
 
 def _check_model(document: Mapping, frames: list[tuple[Mapping, str]], path: Path) -> None:
-    distorted = False
     for fields, where in [(document, path.name), *frames]:
         model = fields.get("camera_model", "PINHOLE")
         if model not in PINHOLE_MODELS:
@@ -155,19 +180,31 @@ def _check_model(document: Mapping, frames: list[tuple[Mapping, str]], path: Pat
                 f"{where}: camera_model is {checks.shown(model)}, expected one of {', '.join(PINHOLE_MODELS)}; "
                 "undistort the images to a pinhole camera first"
             )
-        distorted = distorted or any(_number(fields, name, where, default=0.0) != 0.0 for name in DISTORTION)
-    if distorted:
-        warnings.warn(
-            f"{path.name}: the images have lens distortion ({'/'.join(DISTORTION)}), which is ignored: poses are "
-            "right, rays are not quite; undistort the images for exact cameras",
-            stacklevel=3,
-        )
+        if fields.get("is_fisheye"):
+            raise InputError(
+                f"{where}: is_fisheye is {checks.shown(fields['is_fisheye'])}, instant-ngp's own fisheye, which is no "
+                "pinhole; undistort the images to a pinhole camera first"
+            )
+
+
+def _distortion(frame: Mapping, document: Mapping, where: str) -> Distortion | None:
+    """Of a frame; None for a pinhole."""
+    k1, k2, k3, k4, p1, p2 = (_lookup(frame, document, name, where) or 0.0 for name in DISTORTION)
+    if k4:
+        raise InputError(f"{where}: k4 is {k4:g}, which programs take in two ways; undistort the images first")
+    found = Distortion(False, (k1, k2, k3), (p1, p2))
+    return None if found.is_none else found
 
 
 def _check_applied_transform(document: Mapping, path: Path) -> None:
     if "applied_transform" not in document:
         return
-    matrix = _matrix(document["applied_transform"], (3, 4), "applied_transform", path.name)
+    value = document["applied_transform"]
+    rows = 4 if isinstance(value, list) and len(value) == 4 else 3  # Metashape's users write all of it
+    matrix = _matrix(value, (rows, 4), "applied_transform", path.name)[:3]
+    scale = float(np.cbrt(np.linalg.det(matrix[:, :3])))
+    if scale > 0.0:  # OpenDroneMap's has the scale inside
+        matrix[:, :3] /= scale
     checks.rigid_pose(np.vstack([matrix, [0.0, 0.0, 0.0, 1.0]]), "applied_transform", path.name)
 
 
@@ -216,22 +253,14 @@ def _lookup(frame: Mapping, document: Mapping, name: str, where: str) -> float |
     return _finite(fields[name], name, where) if name in fields else None
 
 
-def _image_size(frame: Mapping, document: Mapping, path: Path, where: str) -> tuple[int, int]:
+def _image_size(frame: Mapping, document: Mapping, pictures: Pictures, where: str) -> tuple[int, int]:
     height, width = (_lookup(frame, document, name, where) for name in ("h", "w"))
     if height is not None and width is not None:
         return checks.image_side(height, "h", where), checks.image_side(width, "w", where)
-    return _image_size_of_file(path.parent, frame["file_path"], where)
-
-
-def _image_size_of_file(folder: Path, name: str, where: str) -> tuple[int, int]:
-    """(h, w) from an image's header: Blender's files name no size, and no suffix either."""
-    for candidate in (folder / name, folder / f"{name}.png"):
-        try:
-            if candidate.resolve().is_relative_to(folder.resolve()):  # a stranger's path must not lead elsewhere
-                with Image.open(candidate, formats=IMAGE_FORMATS) as opened:
-                    return opened.height, opened.width
-        except (*DAMAGE, Image.DecompressionBombError):
-            continue
+    found = pictures.find(frame["file_path"])  # Blender's files name no size, and no suffix either
+    if found is not None:
+        with suppress(*DAMAGE, Image.DecompressionBombError), Image.open(found, formats=IMAGE_FORMATS) as opened:
+            return opened.height, opened.width
     raise InputError(
         f"{where}: 'w' and 'h' are missing and its image cannot be opened beside the file; "
         "add the image size in pixels as 'w' and 'h'"

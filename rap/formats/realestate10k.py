@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from rap.errors import InputError
 from rap.formats import checks
@@ -27,6 +28,8 @@ MATRIX_FIELDS = tuple(f"m{row}{column}" for row in range(3) for column in range(
 FIELDS = ("timestamp", "fx", "fy", "cx", "cy", "zero", "zero", *MATRIX_FIELDS)
 DEFAULT_IMAGE_SIZE = (360, 640)
 MICROSECONDS = 1e6
+LARGEST_FRACTION = 20.0
+"""Of a focal length; a lens of 20 widths sees three degrees."""
 
 
 def is_header(line: str) -> bool:
@@ -56,13 +59,36 @@ def read(path: str | Path, *, image_size: tuple[int, int] = DEFAULT_IMAGE_SIZE) 
         values = checks.numbers(line.split(), FIELDS, where)
         for focal, field in zip(values[1:3], ("fx", "fy"), strict=True):
             checks.positive(focal, field, where)
+            _ask_about_pixels(focal, field, where)
         matrix = np.vstack([values[7:].reshape(3, 4), [0.0, 0.0, 0.0, 1.0]])
         poses.append(se3.inverse(checks.rigid_pose(matrix, "the 3x4 matrix", where)))
         intrinsics.append(values[1:5] * (width, height, width, height))
-        times.append(values[0] / MICROSECONDS)
+        times.append(values[0])
         places.append(where)
-    fps = checks.frame_rate(np.array(times), places)
+    checks.rising(np.array(times), places)
+    fps = checks.frame_rate(checks.seconds([line.split()[0] for _, line in lines], 1 / MICROSECONDS, path.name))
     return checks.build_trajectory(path, poses, intrinsics, image_size, fps=fps)
+
+
+def read_times_s(path: str | Path) -> Float[np.ndarray, " T"] | None:
+    """The time of each frame in seconds, in the order of `read`; None where the file counts frames.
+
+    Raises:
+        InputError: as `read`, for what concerns the first column.
+    """
+    path = Path(path)
+    _, *lines = checks.data_lines(checks.read_text(path), path.name)
+    for number, line in lines:
+        checks.numbers(line.split()[:1], FIELDS[:1], f"{path.name} line {number}")
+    return checks.seconds([line.split()[0] for _, line in lines], 1 / MICROSECONDS, path.name)
+
+
+def _ask_about_pixels(focal: float, field: str, where: str) -> None:
+    if focal > LARGEST_FRACTION:
+        raise InputError(
+            f"{where}: {field} is {focal:g}, expected a fraction of the picture's side (0.3 to 3 as a rule); is it in "
+            "pixels? Then divide fx and cx by the width of the pictures, fy and cy by their height"
+        )
 
 
 def write(

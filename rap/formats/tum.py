@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from rap.errors import InputError
 from rap.formats import checks
@@ -45,7 +46,8 @@ def read(
     path = Path(path)
     intrinsics = camera.intrinsics_from_fov(fov_y_rad, image_size)
     times, poses, places = [], [], []
-    for number, line in checks.data_lines(checks.read_text(path), path.name):
+    lines = checks.data_lines(checks.read_text(path), path.name)
+    for number, line in lines:
         where = f"{path.name} line {number}"
         values = checks.numbers(line.split(), FIELDS, where)
         q_xyzw = checks.unit_quaternion(values[4:], "qx qy qz qw", where)
@@ -55,8 +57,22 @@ def read(
         places.append(where)
     if not poses:
         raise InputError(f"{path.name}: has no pose, only comments; expected lines of {' '.join(FIELDS)}")
-    fps = checks.frame_rate(np.array(times), places)
+    checks.rising(np.array(times), places)
+    fps = checks.frame_rate(checks.seconds([line.split()[0] for _, line in lines], 1.0, path.name))
     return checks.build_trajectory(path, poses, np.tile(intrinsics, (len(poses), 1)), image_size, fps=fps)
+
+
+def read_times_s(path: str | Path) -> Float[np.ndarray, " T"] | None:
+    """The time of each frame in seconds, in the order of `read`; None where the file counts frames.
+
+    Raises:
+        InputError: as `read`, for what concerns the first column.
+    """
+    path = Path(path)
+    lines = checks.data_lines(checks.read_text(path), path.name)
+    for number, line in lines:
+        checks.numbers(line.split()[:1], FIELDS[:1], f"{path.name} line {number}")
+    return checks.seconds([line.split()[0] for _, line in lines], 1.0, path.name)
 
 
 def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:

@@ -71,8 +71,8 @@ BAD_CAMERAS = {
     "empty": ("", "cameras.txt: is empty (0 bytes)"),
     "comments": ("# nothing\n", "cameras.txt: has no camera, only comments"),
     "model": (
-        "1 OPENCV 160 96 100 101 80 48 0 0 0 0\n",
-        "cameras.txt line 1: the camera model is 'OPENCV', expected PINHOLE or SIMPLE_PINHOLE; undistort with",
+        "1 THIN_PRISM_FISHEYE 160 96 100 101 80 48 0 0 0 0 0 0 0 0\n",
+        "cameras.txt line 1: the camera model is 'THIN_PRISM_FISHEYE', expected one of SIMPLE_PINHOLE, PINHOLE, SIMPLE_",
     ),
     "columns": (
         "\n1 PINHOLE 160 96 100 80 48\n",
@@ -99,9 +99,9 @@ BAD_IMAGES = {
     "NaN": ("1 1 0 0 0 nan 0 0 1 a\n\n", "images.txt line 1: TX is 'nan', expected a finite number"),
     "quaternion": ("1 0 0 0 0 0 0 0 1 a\n\n", "images.txt line 1: the quaternion QW QX QY QZ has length 0, expected 1"),
     "camera": ("1 1 0 0 0 0 0 0 7 a\n\n", "images.txt line 1: CAMERA_ID is 7, expected one of cameras.txt: [1, 2]"),
-    "no points lines": (
-        "1 1 0 0 0 0 0 0 1 a\n2 1 0 0 0 0 0 0 1 b\n",
-        "images.txt line 2: has 10 columns, expected the 2D points of the image above in triples",
+    "half a point": (
+        "1 1 0 0 0 0 0 0 1 a\n7.5 8.5 -1 4.5\n2 1 0 0 0 0 0 0 1 b\n",
+        "images.txt line 2: has 4 columns, expected the 2D points of the image above in triples",
     ),
     "duplicate": (
         "1 1 0 0 0 0 0 0 1 a\n\n2 1 0 0 0 0 0 0 1 a\n\n",
@@ -133,7 +133,7 @@ def test_folders_without_a_text_model_are_refused(tmp_path: Path) -> None:
         colmap.read(tmp_path)
     (tmp_path / "sparse" / "0").mkdir(parents=True)
     (tmp_path / "sparse" / "0" / "images.bin").write_bytes(b"\0")
-    with pytest.raises(InputError, match="holds a binary COLMAP model .* model_converter --output_type TXT"):
+    with pytest.raises(InputError, match="cameras.bin: no such file"):
         colmap.read(tmp_path)
     (tmp_path / "images.txt").write_text(IMAGES)
     with pytest.raises(InputError, match="cameras.txt: no such file"):

@@ -1,0 +1,104 @@
+"""Which file of a folder or a zip has the cameras.
+
+A zip is unpacked into a folder of its own as far as files of cameras go, with its inner folders, so that a folder and
+the zip of it are read alike and files of two models are never mixed.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rap.errors import InputError
+from rap.formats import archive, colmap
+from rap.formats.pictures import name_parts
+from rap.limits import CAMERA_BYTES, SESSION_BYTES
+
+TRANSFORMS = ("transforms.json", "transforms_train.json")
+UNPACKED = (".json", ".txt", ".bin", ".tum", ".npy")
+NOT_UNPACKED = ("points3D.txt", "points3D.bin")
+"""Of a COLMAP model: large, and not read."""
+
+
+@contextmanager
+def located(path: Path) -> Iterator[tuple[str | None, Path]]:
+    """The name of the format, where the place of a file tells it, and the file or folder that its reader takes.
+
+    Raises:
+        InputError: no such file, or nothing of the kind in it.
+    """
+    if not _is_zip(path):
+        yield _inside(path)
+        return
+    with TemporaryDirectory(prefix="rap-cameras-") as folder:
+        root = Path(folder) / path.stem
+        root.mkdir()
+        _unpack(path, root)
+        yield _unpacked(root, path.name)
+
+
+def cameras_in(folder: Path) -> tuple[str, Path] | None:
+    """The format and the file (COLMAP: the folder) of the cameras that a folder holds; None where it holds none."""
+    named = [folder / name for name in TRANSFORMS]
+    named += sorted(folder.glob("transforms*.json"))
+    for file in named:
+        if file.is_file():
+            return "nerfstudio", file
+    model = colmap.model_folder(folder)
+    return None if model is None else _model(model)
+
+
+def _inside(path: Path) -> tuple[str | None, Path]:
+    if path.is_dir():
+        return cameras_in(path) or ("colmap", path)
+    model = colmap.model_folder(path) if path.is_file() else None
+    return (None, path) if model is None else _model(model)
+
+
+def _model(folder: Path) -> tuple[str, Path]:
+    return "colmap_binary" if colmap.is_binary(folder) else "colmap", folder
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether a file is a zip of files of cameras; an `.npz` is a zip, too, and stays one."""
+    if not path.is_file() or path.suffix.lower() == ".npz":
+        return False
+    with path.open("rb") as file:
+        is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip"
+    if is_zip and path.suffix.lower() != ".zip":
+        with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as found:
+            return not all(name.endswith(".npy") for name in found.namelist())
+        return False
+    return is_zip
+
+
+def _unpack(path: Path, root: Path) -> None:
+    with archive.opened(path, SESSION_BYTES) as found:
+        for member in found.infolist():
+            parts = name_parts(member.filename)
+            if not parts or member.is_dir() or parts[0] == "__MACOSX":
+                continue
+            if not parts[-1].lower().endswith(UNPACKED) or parts[-1] in NOT_UNPACKED:
+                continue
+            file = root.joinpath(*parts)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            limit = SESSION_BYTES if parts[-1] == "images.bin" else CAMERA_BYTES
+            with file.open("wb") as unpacked:
+                for chunk in archive.chunks(found, member.filename, limit.value, path.name):
+                    unpacked.write(chunk)
+
+
+def _unpacked(root: Path, name: str) -> tuple[str | None, Path]:
+    """What an unpacked zip has: the cameras of the folder nearest to its top, or its only file."""
+    files = [file for file in root.rglob("*") if file.is_file()]
+    for folder in sorted({root, *(file.parent for file in files)}, key=lambda found: (len(found.parts), found)):
+        found = cameras_in(folder)
+        if found is not None:
+            return found
+    if len(files) == 1 and not files[0].name.endswith(".bin") and files[0].name not in colmap.FILES:
+        return None, files[0]
+    wanted = ", ".join((*colmap.FILES[:2], "cameras.bin", "images.bin", *TRANSFORMS))
+    raise InputError(f"{name}: holds none of {wanted}, or not those that belong together; expected a file of cameras")
