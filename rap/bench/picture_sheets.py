@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from rap.config import IMAGE_SUFFIXES
 from rap.data import load_clip
-from rap.data.images import IMAGE_SUFFIXES, read_image, to_rgb
+from rap.data.images import read_image, to_rgb
 from rap.geometry.presets import ARC_RAD, preset
 from rap.views.hints import to_u8
 from rap.views.layers import Layers, lift

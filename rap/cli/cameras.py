@@ -32,6 +32,7 @@ class ClipCameras:
         points: triangulated on the way, in the world of `trajectory`; None where there is no parallax.
         scale: factor from the unit of length of the cameras' file to that of `trajectory`; 1 for predicted ones.
         notes: sentences on what was done to a file of cameras.
+        is_given: whether they are, or began as, those of `--cameras`.
         output: the model's.
     """
 
@@ -41,6 +42,7 @@ class ClipCameras:
     points: PointCloud | None = None
     scale: float = 1.0
     notes: list[str] = field(default_factory=list)
+    is_given: bool = False
     output: RaPOutput | None = None
 
     @property
@@ -74,6 +76,12 @@ def add_cameras(parser: argparse.ArgumentParser) -> None:
     add_refine(parser, "for predicted cameras, not for those of a file")
 
 
+def given_cameras(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `add_cameras` asked for, as `load_clip` takes it."""
+    fov_y_rad = None if chosen.fov_y_deg is None else math.radians(chosen.fov_y_deg)
+    return {"cameras": chosen.cameras, "fov_y_rad": fov_y_rad}
+
+
 def known_fov_y_rad(chosen: argparse.Namespace, clip: Clip) -> float | None:
     """Vertical field of view of the clip's frames: the user's, else by EXIF, else None."""
     if chosen.fov_y_deg is None:
@@ -85,18 +93,21 @@ def clip_cameras(chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline |
     """Cameras as the options of `add_cameras` ask for them; the pipeline may be None when a file is given.
 
     Raises:
-        InputError: a file of cameras that cannot be used, or not for this clip.
+        InputError: `--cameras` for an input that has no cameras of frames.
     """
     known = known_fov_y_rad(chosen, clip)
     if chosen.cameras is None:
         assert pipeline is not None
         return predicted_cameras(chosen, clip, pipeline, known)
-    given, notes = cameras_of_frames(chosen.cameras, clip, known)
+    given = clip.trajectory
+    if given is None:
+        raise InputError(f"--cameras {chosen.cameras}: is for a video or a folder of pictures")
+    notes = [note for note in clip.notes if note.startswith(f"{chosen.cameras.name}:")]
+    # Points need no unit; but the file's is needed to bring paths in that unit along.
+    found = _measured(clip, given)
     if chosen.refine:
-        # Points need no unit; but the file's is needed to bring paths in that unit along.
-        scale = _measured(clip, given).scale
-        return dataclasses.replace(_refined(clip, given, known), scale=scale, notes=notes)
-    return dataclasses.replace(_measured(clip, given), notes=notes)
+        found = dataclasses.replace(_refined(clip, given, known), scale=found.scale)
+    return dataclasses.replace(found, notes=notes, is_given=True)
 
 
 def predicted_cameras(
@@ -120,46 +131,6 @@ def predicted_cameras(
         return ClipCameras(output.trajectory, output.trajectory, output=output)
     found = _refined(clip, output.trajectory, known_fov)
     return dataclasses.replace(found, predicted=output.trajectory, output=output)
-
-
-def cameras_of_frames(path: Path, clip: Clip, fov_y_rad: float | None) -> tuple[Trajectory, list[str]]:
-    """The cameras that a file gives for the clip's frames; world = the first one's, unit of length = the file's.
-
-    A file with one camera for each frame of the clip gives these; another one those of the same file names, or, when
-    it has cameras for the whole input, those of the frames that the clip took.
-
-    Raises:
-        InputError: malformed, or too few cameras.
-    """
-    from rap.cli.check import read_with_notes
-    from rap.data import fit_trajectory
-
-    _, whole, notes = read_with_notes(path, image_size=clip.image_size, fov_y_rad=fov_y_rad)
-    indices = list(range(len(clip)))
-    if len(whole) != len(clip):
-        indices, note = _taken(path, len(whole), clip)
-        notes.append(note)
-    picked = dataclasses.replace(
-        whole, Ts_world_camera=whole.Ts_world_camera[indices], intrinsics=whole.intrinsics[indices], source=0
-    )
-    fitted = fit_trajectory(picked, clip.image_size).relative_to(0)
-    return dataclasses.replace(fitted, fps=clip.fps), notes
-
-
-def _taken(path: Path, count: int, clip: Clip) -> tuple[list[int], str]:
-    """Which of a file's cameras are those of the clip's frames, and a note that says how that was decided."""
-    from rap import formats
-
-    rows = {Path(name).name: row for row, name in enumerate(formats.read_frame_names(path))}
-    if clip.frame_names and len(rows) == count and rows.keys() >= set(clip.frame_names):
-        return [rows[name] for name in clip.frame_names], f"{path.name}: of its {count} cameras those of the same names"
-    last = max(clip.frame_indices, default=len(clip) - 1)
-    if not clip.frame_indices or count <= last:
-        raise InputError(
-            f"--cameras {path}: has {count} cameras, but the clip has {len(clip)} frames, up to number {last} of the "
-            "input; give a camera for each frame of the clip, or for each frame of the input"
-        )
-    return list(clip.frame_indices), f"{path.name}: its {count} cameras are taken to be those of the input's frames"
 
 
 def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> ClipCameras:
@@ -193,7 +164,8 @@ def write_cameras(folder: results.ResultFolder, found: ClipCameras, names: tuple
 
 def camera_fields(found: ClipCameras, clip: Clip) -> dict[str, Any]:
     """What a result says of the clip's cameras; errors only where the clip has reference cameras."""
-    reference, predicted, report = clip.trajectory, found.replaced, found.report
+    reference = None if found.is_given else clip.trajectory
+    predicted, report = found.replaced, found.report
     return {
         "trajectory": results.trajectory_fields(found.trajectory),
         "refined": report is not None and report.outcome == "refined",

@@ -282,7 +282,7 @@ def load_input(chosen: argparse.Namespace) -> Clip:
 
     if len(chosen.images) > 1 or chosen.hints is False:
         return load_sources(chosen.images, chosen.start)
-    clip = load_clip(chosen.images[0], **options.chosen_frames(chosen), full=True)
+    clip = load_clip(chosen.images[0], **options.chosen_frames(chosen), **cameras.given_cameras(chosen), full=True)
     if chosen.at is not None and (len(clip) > 1 or chosen.hints):
         raise InputError("--at is for pictures without hints: with them the input's first frame is the path's first")
     return clip
@@ -403,7 +403,7 @@ def chosen_trajectory(
         given = {"amplitude": chosen.amplitude, "fov_y_rad": fov_y_rad}
         values = {key: value for key, value in given.items() if value is not None}
         return geometry.preset(chosen.preset, num_frames=chosen.frames, image_size=clip.image_size, **values), []
-    trajectory, notes = _read(chosen, clip.image_size, fov_y_rad)
+    trajectory, notes = _read(chosen, clip, fov_y_rad)
     if len(trajectory) != chosen.frames:
         notes.append(f"{chosen.trajectory.name}: its {len(trajectory)} cameras are resampled to {chosen.frames} frames")
         trajectory = geometry.resample(trajectory, chosen.frames)
@@ -411,16 +411,18 @@ def chosen_trajectory(
     return trajectory.relative_to(0), notes
 
 
-def _read(
-    chosen: argparse.Namespace, image_size: tuple[int, int], fov_y_rad: float | None
-) -> tuple[Trajectory, list[str]]:
-    from rap.cli.check import read_with_notes
+def _read(chosen: argparse.Namespace, clip: Clip, fov_y_rad: float | None) -> tuple[Trajectory, list[str]]:
+    """The path of a file, in pixels of the whole input where the file has no size of its own."""
+    from rap import formats
 
     path: Path = chosen.trajectory
-    found, trajectory, notes = read_with_notes(path, image_size=image_size, fov_y_rad=fov_y_rad)
-    if chosen.fov_y_deg is not None and "fov_y_rad" not in found.options:
+    size = clip.upload_size or clip.image_size
+    whole_fov = None if fov_y_rad is None else clip.whole_fov_y_rad(fov_y_rad)
+    found = formats.load(path, image_size=size, fov_y_rad=whole_fov)
+    notes = list(found.notes)
+    if chosen.fov_y_deg is not None and found.has_lens:
         notes.append(f"{path.name}: has its own field of view; --fov-y-deg is not used")
-    return trajectory, notes
+    return found.trajectory, notes
 
 
 def _inputs(chosen: argparse.Namespace) -> list[Path]:

@@ -88,7 +88,7 @@ def load(chosen: argparse.Namespace) -> Clip:
 
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
-    clip = load_clip(chosen.input, **options.chosen_frames(chosen), full=True)
+    clip = load_clip(chosen.input, **options.chosen_frames(chosen), **cameras.given_cameras(chosen), full=True)
     if len(clip) == 1 and own_path(chosen):
         raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
     if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):

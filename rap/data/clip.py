@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,37 +13,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rap import formats
 from rap.config import FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE
 from rap.data.full_frames import FullFrames
-from rap.data.images import (
-    crop_box,
-    existing_file,
-    folder_images,
-    fov_y_from_focal_35mm,
-    open_image,
-    sizes_in_words,
-)
-from rap.data.reference import (
-    PICTURE_FOLDERS,
-    fit_trajectory,
-    fitted_intrinsics,
-    pictures_named_in,
-    reference_trajectory,
-    transforms_beside,
-    unfitted_intrinsics,
-)
+from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
+from rap.data.reference import Frame, fitted_intrinsics, unfitted_intrinsics
 from rap.data.sampling import Sampling, sampling_notes
 from rap.data.shots import shots
 from rap.data.shrink import Detail, Shrink, Shrunk
-from rap.data.video import FrameSource, PictureList, open_animation, open_video
+from rap.data.upload import Upload, open_upload
+from rap.data.video import FrameSource, PictureList
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
-from rap.limits import LISTED_FILES, TAKE_SIDE
-
-ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
-"""Pillow formats whose several pictures are a film; those of an MPO or TIFF are views or pages: the first is taken."""
+from rap.limits import TAKE_SIDE
 
 LITTLE_USED = 0.4
 """Below this used part of the picture the crop is worth a note."""
@@ -222,6 +203,16 @@ class Clip:
             raise ValueError(f"fov_y_rad must lie in (0, pi), got {fov_y_rad}; degrees?")
         return fov_y_rad if self.upload_size is None else _cropped_fov(fov_y_rad, self.upload_size, self.image_size)
 
+    def whole_fov_y_rad(self, fov_y_rad: float) -> float:
+        """Vertical field of view of the upload, given that of the clip's frames; undoes `cropped_fov_y_rad`.
+
+        Raises:
+            ValueError: fov_y_rad lies outside (0, pi).
+        """
+        if not 0 < fov_y_rad < math.pi:
+            raise ValueError(f"fov_y_rad must lie in (0, pi), got {fov_y_rad}; degrees?")
+        return fov_y_rad if self.upload_size is None else _whole_fov(fov_y_rad, self.upload_size, self.image_size)
+
     @cached_property
     def hash(self) -> str:
         """16 hex digits of the frames and their rate: what a prediction depends on, without the reference."""
@@ -275,6 +266,8 @@ def load_clip(
     size: tuple[int, int] | None = None,
     film: bool = False,
     full: bool = False,
+    cameras: Path | None = None,
+    fov_y_rad: float | None = None,
 ) -> Clip:
     """Read a video, a folder of pictures in name order, or picture(s), as frames of one size.
 
@@ -283,7 +276,8 @@ def load_clip(
     num_frames - 1 frames is stretched by repeating the nearest frame. Each frame is cropped around its centre to the
     size's aspect ratio, then resized; reference cameras follow.
 
-    A folder has reference cameras when it, or its parent, holds a transforms.json that names its pictures.
+    A folder has reference cameras when it, or its parent, holds cameras that name its pictures. Where the lens of known
+    cameras has distortion the frames are undistorted.
 
     Args:
         path: a file, a folder, or a list of picture files in the order of the frames.
@@ -294,6 +288,8 @@ def load_clip(
         size: (h, w) of the clip; None takes the nearest of the model's sizes.
         film: keep what lies between the frames as well, thinned to FOLLOWED_FRAMES.
         full: keep the frames at the upload's own size as well, up to TAKE_SIDE.
+        cameras: a file, folder or zip of the upload's cameras, which become the clip's `trajectory`.
+        fov_y_rad: vertical field of view of the whole picture, for such a file without a lens.
 
     Raises:
         InputError: missing, unreadable, too small, too large, too short; the sentence says what would do.
@@ -305,7 +301,7 @@ def load_clip(
     if size is not None:
         TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)):
-        return _first_shot(open_upload(path), sampling, size)
+        return _first_shot(open_upload(path, cameras, fov_y_rad), sampling, size)
 
 
 def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
@@ -332,13 +328,14 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) ->
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
-            indices = sampling.of(count, source.name)
+            indices = sampling.of(count, source.name, source.times_s)
         except InputError:
             count = source.recount()  # before a refusal: metadata may claim too few
-            indices = sampling.of(count, source.name)
+            indices = sampling.of(count, source.name, source.times_s)
         wanted, chosen = sampling.read(indices), set(indices)
         side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
-        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1)
+        straighten = None if upload.known is None else upload.known.straightener(source.frame_names, wanted)
+        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten)
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
         if len(pictures) == len(wanted) and met in (None, count):
             return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))
@@ -353,94 +350,6 @@ def _title(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> str:
     return Path(path).name if isinstance(path, (str, PathLike)) else "pictures"
 
 
-@dataclass(frozen=True)
-class Upload:
-    """Something that has frames: what it is called, where they come from, and the file of known cameras beside it."""
-
-    name: str
-    source: FrameSource
-    transforms: Path | None = None
-
-
-def with_reference(clip: Clip, cameras: Path) -> Clip:
-    """A clip of a video with known cameras, one for each of the video's frames, in the video's order.
-
-    Args:
-        cameras: any format that can be read.
-
-    Raises:
-        InputError: the file cannot be used, or has fewer frames than the video.
-    """
-    known = formats.read(cameras, image_size=clip.upload_size)
-    needed = max(clip.frame_indices, default=len(clip) - 1) + 1
-    if len(known) < needed:
-        raise InputError(f"{cameras.name}: has {len(known)} cameras, but {clip.name} has {needed} frames or more")
-    rows = list(clip.frame_indices) or list(range(len(clip)))
-    picked = replace(
-        known, Ts_world_camera=known.Ts_world_camera[rows], intrinsics=known.intrinsics[rows], source=0, fps=clip.fps
-    )
-    trajectory = fit_trajectory(picked, clip.image_size).relative_to(0)
-    return replace(clip, trajectory=trajectory)
-
-
-def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Upload:
-    """Find out by content what a path holds: a folder of pictures, one picture, an animation or a video.
-
-    Raises:
-        InputError: none of these.
-    """
-    if not isinstance(path, (str, PathLike)):
-        if len(path) == 0:
-            raise InputError("no pictures given; give at least one")
-        LISTED_FILES.check(len(path), "pictures:", "give fewer, or a video")
-        pictures = [existing_file(item) for item in path]
-        name = _common_name(pictures)
-        return Upload(name, PictureList(pictures, pictures[0].name if len(pictures) == 1 else name))
-    path = Path(path)
-    if path.is_dir():
-        return _open_folder(path)
-    image = open_image(existing_file(path))
-    if image is None:
-        return Upload(path.stem, open_video(path))
-    with image:
-        if image.format in ANIMATED and getattr(image, "is_animated", False):
-            return Upload(path.stem, open_animation(image, path))
-    return Upload(path.stem, PictureList([path], path.name))
-
-
-def _open_folder(folder: Path) -> Upload:
-    transforms = transforms_beside(folder)
-    pictures = folder_images(folder)
-    if not pictures and transforms is not None:
-        pictures = pictures_named_in(transforms)
-    if not pictures:
-        inside = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-        found = f"it holds {', '.join(inside[:3])}{' ...' if len(inside) > 3 else ''}" if inside else "it is empty"
-        raise InputError(
-            f"{folder}: no pictures in this folder ({found}); give a folder of JPEG or PNG files, or a video file"
-        )
-    name = _folder_name(folder)
-    return Upload(name, PictureList(pictures, folder.name or name), transforms)
-
-
-def _folder_name(folder: Path) -> str:
-    whole = folder.resolve()
-    return whole.parent.name if whole.name.startswith(PICTURE_FOLDERS) else whole.name
-
-
-def _common_name(pictures: Sequence[Path]) -> str:
-    """What a list of pictures is called: their folder; without a common one, the beginning that all names share.
-
-    An upload through a browser may put each file into a folder of its own, whose name tells nothing.
-    """
-    if len(pictures) == 1:
-        return pictures[0].stem
-    if len({picture.resolve().parent for picture in pictures}) == 1:
-        return _folder_name(pictures[0].parent) or "pictures"
-    shared = os.path.commonprefix([picture.stem for picture in pictures])
-    return shared.rstrip("0123456789-_. ") or "pictures"
-
-
 def _clip(
     upload: Upload,
     indices: tuple[int, ...],
@@ -452,12 +361,24 @@ def _clip(
     frames_u8 = np.stack([picture.frame_u8 for picture in pictures])
     sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
-    span = indices[-1] - indices[0]
-    fps = source.fps * (len(indices) - 1) / span if span else source.fps
+    total = source.count if count is None else count
+    times_s = _times_s(source, max(total, indices[-1] + 1))
+    span_s = times_s[indices[-1]] - times_s[indices[0]]
+    fps = (len(indices) - 1) / span_s if span_s else source.fps
+    exif_fov_y_rad = _exif_fov_y_rad(pictures, size)
     trajectory, notes = None, ()
-    if upload.transforms is not None and isinstance(source, PictureList):
-        paths = [source.paths[i] for i in indices]
-        trajectory, notes = reference_trajectory(upload.transforms, paths, sizes, size, fps)
+    if upload.known is not None:
+        lens = None if exif_fov_y_rad is None else _whole_fov(exif_fov_y_rad, sizes[0], size)
+        names = source.frame_names or [f"frame {i}" for i in range(len(times_s))]
+        frames = [Frame(i, names[i], one.size, one.orientation) for i, one in zip(indices, pictures, strict=True)]
+        trajectory, notes = upload.known.of_frames(frames, _paths(source), times_s, size, fps, lens)
+    said = (
+        *upload.notes,
+        *sampling_notes(source.name, indices, count),
+        *source.notes,
+        *_size_notes(sizes, size),
+        *notes,
+    )
     return Clip(
         frames_u8,
         fps,
@@ -465,14 +386,34 @@ def _clip(
         frame_indices=indices,
         frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
         name=plain(upload.name),
-        notes=tuple(map(plain, (*sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
+        notes=tuple(map(plain, said)),
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
-        exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
+        exif_fov_y_rad=exif_fov_y_rad,
         film=_film(kept) if len(kept) > len(set(indices)) else None,
         full=_full(indices, kept),
-        upload_frames=source.count if count is None else count,
+        upload_frames=total,
     )
+
+
+def _times_s(source: FrameSource, count: int) -> np.ndarray:
+    """When each of an upload's frames is shown; past the last one that is known at its mean rate."""
+    even = np.arange(count) / source.fps
+    if source.times_s is None:
+        return even
+    known = source.times_s[:count]
+    return np.concatenate([known, known[-1] + even[1 : count - len(known) + 1]])
+
+
+def _paths(source: FrameSource) -> Sequence[str]:
+    """What an upload's frames are called, with their folders; nothing for a film."""
+    return [str(path) for path in source.paths] if isinstance(source, PictureList) else ()
+
+
+def _whole_fov(fov_y_rad: float, upload_size: tuple[int, int], size: tuple[int, int]) -> float:
+    """Undoes `_cropped_fov`."""
+    _, _, box_h, _ = crop_box(upload_size, size)
+    return 2 * math.atan(math.tan(fov_y_rad / 2) * upload_size[0] / box_h)
 
 
 def _full(indices: tuple[int, ...], kept: dict[int, Shrunk]) -> FullFrames | None:

@@ -2,7 +2,8 @@
 
 What becomes of the odd kinds: EXIF orientation is applied; alpha is composited on WHITE; 16-bit grey is divided by 257
 (so 65535 is 255); CMYK, palette, grey and 1-bit images are converted to RGB; of an animation or a multi-page file the
-first picture is taken. Embedded colour profiles are not applied.
+first picture is taken, of HEIC the whole and not a tile; panoramas are refused. Embedded colour profiles are not
+applied.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pi_heif
 from jaxtyping import Float, UInt8
 from PIL import Image
 
@@ -26,15 +28,18 @@ from rap.limits import FILE_BYTES, PICTURE_PIXELS, PICTURE_SIDE, Limit
 from rap.writing import whole_file
 
 Image.init()  # registers the decoders of this Pillow, among them AVIF or not
+pi_heif.register_heif_opener()
 PIL_FORMATS = tuple(
-    name for name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000") if name in Image.OPEN
+    name
+    for name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000", "HEIF")
+    if name in Image.OPEN
 )
 """The decoders that uploads may reach: others run outside programs (EPS) or go by no magic number."""
 
 MIN_SIDE = 16
 """Pixels: below this a picture shows nothing that a camera could be found from."""
 
-_UPRIGHT = {
+UPRIGHT = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT,),
     3: (Image.Transpose.ROTATE_180,),
     4: (Image.Transpose.FLIP_TOP_BOTTOM,),
@@ -48,6 +53,15 @@ _EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _EXIF_FOCAL_35MM = 0xA405
 _EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif")
+"""Of files of pictures (ISO 23008-12, annex B): FFmpeg shows single tiles of these and must not be asked."""
+
+ORIENTATION = "orientation"
+"""Key of a decoded picture's `info`: the EXIF orientation that was undone, where it was not 1."""
+
+PANORAMAS = (b"equirectangular", b"cylindrical")
+"""What `GPano:ProjectionType` says of pictures that no pinhole takes (developers.google.com, Photo Sphere XMP)."""
 
 FOCAL_35MM = "focal_35mm"
 """Key of a decoded picture's `info`: its focal length in mm as on 35 mm film, where EXIF states a plausible one."""
@@ -77,6 +91,10 @@ def open_image(path: Path) -> Image.Image | None:
             f"{path.name}: more than {PICTURE_PIXELS.value / 1e6:.0f} million pixels; make the picture smaller"
         ) from None
     except DAMAGE:
+        if path.is_file() and _brand(path) in HEIF_BRANDS:
+            raise InputError(
+                f"{path.name}: a HEIC or AVIF picture that is damaged, cut off or of an unknown kind; export it as JPEG"
+            ) from None
         return None  # Pillow's plugins raise anything for a header that is not theirs or is cut off
     try:
         check_picture_size(path.name, (image.height, image.width))
@@ -84,6 +102,13 @@ def open_image(path: Path) -> Image.Image | None:
         image.close()
         raise
     return image
+
+
+def _brand(path: Path) -> bytes:
+    """The brand of a file of boxes; nothing of others."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[8:] if head[4:8] == b"ftyp" else b""
 
 
 def check_picture_size(name: str, size: tuple[int, int], most: Limit = PICTURE_PIXELS) -> None:
@@ -126,15 +151,30 @@ def decoded(image: Image.Image, name: str) -> Image.Image:
     """
     with reading(name, "export the picture again"):
         image.load()
+        _refuse_panorama(image, name)
         exif = image.getexif()
         orientation = exif.get(_EXIF_ORIENTATION, 1)
         rgb = to_rgb(image, name)
-        for transposition in _UPRIGHT.get(orientation, ()):
+        for transposition in UPRIGHT.get(orientation, ()):
             rgb = rgb.transpose(transposition)
+            rgb.info[ORIENTATION] = orientation
     focal_35mm = _focal_35mm(exif, image.size)
     if focal_35mm is not None:
         rgb.info[FOCAL_35MM] = focal_35mm
     return rgb
+
+
+def _refuse_panorama(image: Image.Image, name: str) -> None:
+    """Its rays are no pinhole's, and everything here is made for these."""
+    xmp = image.info.get("xmp", b"")
+    xmp = xmp if isinstance(xmp, bytes) else str(xmp).encode()
+    at = xmp.find(b"GPano:ProjectionType")
+    kind = next((kind for kind in PANORAMAS if at >= 0 and kind in xmp[at : at + 60].lower()), None)
+    if kind is not None:
+        raise InputError(
+            f"{name}: is a panorama ({kind.decode()}, as its XMP says), which no single pinhole camera takes; "
+            "cut a perspective view out of it and give that"
+        )
 
 
 def _focal_35mm(exif: Image.Exif, stored_size: tuple[int, int]) -> float | None:

@@ -50,12 +50,18 @@ class Sampling:
         """Whether the upload's last frame is one of the clip's."""
         return self.stride is None and self.end is None
 
-    def of(self, count: int, name: str) -> tuple[int, ...]:
+    def of(self, count: int, name: str, times_s: np.ndarray | None = None) -> tuple[int, ...]:
         """The clip's frames, of the `count` of an upload.
+
+        Args:
+            times_s: of the frames, where they do not come at an even rate: without a stride they are then spread over
+                the time and not over their numbers.
 
         Raises:
             InputError: start, end or stride runs off the end; the sentence gives the largest usable value.
         """
+        if times_s is not None and len(times_s) == count and self.stride is None:
+            return self._in_time(self.of(count, name), times_s)
         if self.end is None:
             return choose_frames(count, self.num_frames, self.start, self.stride, name=name)
         if self.end >= count:
@@ -63,6 +69,13 @@ class Sampling:
             raise InputError(f"end {self.end} lies too late: {frames}; the largest usable end is {count - 1}")
         until = f"{name}, used up to number {self.end},"
         return choose_frames(self.end + 1, self.num_frames, self.start, self.stride, name=until)
+
+    def _in_time(self, evenly: tuple[int, ...], times_s: np.ndarray) -> tuple[int, ...]:
+        """As many frames with the same ends, each the one shown nearest to its moment."""
+        moments = np.linspace(times_s[evenly[0]], times_s[evenly[-1]], len(evenly))
+        after = np.clip(np.searchsorted(times_s, moments), 1, len(times_s) - 1)
+        is_before = moments - times_s[after - 1] < times_s[after] - moments
+        return tuple(int(i) for i in np.where(is_before, after - 1, after))
 
     def read(self, chosen: tuple[int, ...]) -> list[int]:
         """All that are read for these: with a film those between them as well."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rap.config import FILM_SIDE, SIZE_BUCKETS
-from rap.data.images import FOCAL_35MM, crop_and_resize, reduce_picture, reduced_size
+from rap.data.images import FOCAL_35MM, ORIENTATION, crop_and_resize, reduce_picture, reduced_size
 from rap.limits import TAKE_SIDE
 
 
@@ -29,13 +29,15 @@ def fit_size(h: int, w: int) -> tuple[int, int]:
 @dataclass(frozen=True)
 class Detail:
     """What is kept of a picture of the clip: the model's frame, the footage, its own (h, w), its 35 mm focal length,
-    and, where takes are to be made of it and the footage is smaller, the picture at its own size."""
+    and, where takes are to be made of it and the footage is smaller, the picture at its own size; and the EXIF
+    orientation that was undone."""
 
     frame_u8: UInt8[np.ndarray, "h w 3"]
     footage_u8: UInt8[np.ndarray, "H W 3"]
     size: tuple[int, int]
     focal_35mm: float | None
     full_u8: UInt8[np.ndarray, "H W 3"] | None = None
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,19 @@ class Shrink:
         footage_side: longest side of the footage.
         chosen: for each picture in turn, whether it is one of the clip's.
         full: keep those at their own size, up to what a take may have.
+        straighten: given a picture and its number in turn, takes the lens's distortion out of it.
     """
 
     size: tuple[int, int] | None
     footage_side: int
     chosen: Sequence[bool]
     full: bool = False
+    straighten: Callable[[Image.Image, int], Image.Image] | None = None
     done: int = 0
 
     def __call__(self, image: Image.Image) -> Shrunk:
+        if self.straighten is not None:
+            image = self.straighten(image, self.done)
         whole = image.height, image.width
         self.size = self.size or fit_size(*whole)
         film, mine = reduce_picture(image, reduced_size(whole, FILM_SIDE)), self.chosen[self.done]
@@ -77,5 +83,12 @@ class Shrink:
         return Shrunk(
             film,
             whole,
-            Detail(crop_and_resize(image, self.size), footage, whole, image.info.get(FOCAL_35MM), full),
+            Detail(
+                crop_and_resize(image, self.size),
+                footage,
+                whole,
+                image.info.get(FOCAL_35MM),
+                full,
+                image.info.get(ORIENTATION, 1),
+            ),  # fmt: skip
         )

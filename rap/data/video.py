@@ -8,7 +8,6 @@ clip costs megabytes, not gigabytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from os import PathLike
@@ -19,22 +18,18 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from rap.data import light
+from rap.data.container import Timing, decoded_frames, opened, other_films, stored_frames, timing, upright
 from rap.data.encoding import kind_of, write_film
 from rap.data.images import check_picture_size, decoded, open_image, read_image
 from rap.errors import InputError
-from rap.guard import reading, told
-from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_PIXELS, FILM_WORK
+from rap.guard import reading
+from rap.limits import ANIMATION_BYTES, ANIMATION_WORK, FILM_FRAMES, FILM_WORK
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,ogg,asf,h264,hevc,ivf,gif,mxf,dv"
-"""FFmpeg's input formats that an upload may reach: a playlist (HLS, concat) could open other files and addresses."""
-
-DECODING_THREADS = 4
-"""Each holds frames of its own: eight of them would hold half a gigabyte of an 8K film."""
 
 DEFAULT_FPS = 8.0
 """Frame rate of a list or folder of pictures, which has none of its own."""
@@ -57,6 +52,16 @@ class FrameSource(Protocol):
     @property
     def frame_names(self) -> tuple[str, ...]: ...
 
+    @property
+    def times_s(self) -> np.ndarray | None:
+        """When each frame is shown, in seconds, where they do not come at an even rate; else None."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences on what was done that the owner may not expect; complete when the frames have been read."""
+        ...
+
     def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
         """`shrink(frame)` for each of the ascending indices, and the true count of frames if the end was met.
 
@@ -76,6 +81,8 @@ class PictureList:
     paths: Sequence[Path]
     name: str
     fps: float = DEFAULT_FPS
+    times_s: np.ndarray | None = None
+    notes: Sequence[str] = ()
 
     @property
     def count(self) -> int:
@@ -101,6 +108,8 @@ class Animation:
     fps: float
     count: int
     frame_names: tuple[str, ...] = ()
+    times_s: np.ndarray | None = None
+    notes: Sequence[str] = ()
 
     def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
         image = open_image(self.path)
@@ -123,29 +132,37 @@ class Animation:
 
 @dataclass
 class VideoFile:
-    """A video file through PyAV (FFmpeg), turned upright by its display matrix and stretched to square pixels."""
+    """A film of a video file through PyAV (FFmpeg); `stream` is its number in the file."""
 
     path: Path
     name: str
     fps: float
     count: int
+    stream: int | None = None
     frame_names: tuple[str, ...] = ()
+    times_s: np.ndarray | None = None
+    notes: Sequence[str] = ()
+    stated: int = 0
+    """Frames by the header, where the file ends before them; else 0."""
 
     def read(self, indices: Sequence[int], shrink: Shrink, *, to_end: bool) -> tuple[list[Any], int | None]:
         wanted, last = set(indices), max(indices)
         kept, seen, work = [], 0, self._foreseen(self.count if to_end else last + 1)
-        with opened(self.path) as (container, stream):
+        with opened(self.path, self.stream) as (container, stream):
             for i, frame in enumerate(decoded_frames(container, stream)):
                 if i in wanted:
                     kept.append(shrink(upright(frame, stream, self.path.name)))
                 if i >= last and not to_end:
                     return kept, None
                 seen = work.done(frame)
+        if self.stated:
+            end = f"{self.name}: cut off: {seen} of {self.stated} frames can be read; copy it again for the rest"
+            self.notes = (*(note for note in self.notes if ": cut off: " not in note), end)
         return kept, seen
 
     def recount(self) -> int:
         seen, work = 0, self._foreseen(self.count)
-        with opened(self.path) as (container, stream):
+        with opened(self.path, self.stream) as (container, stream):
             for frame in decoded_frames(container, stream):
                 seen = work.done(frame)
         return seen
@@ -153,7 +170,7 @@ class VideoFile:
     def _foreseen(self, frames: int) -> Work:
         """Nothing done yet, and not too much to do: by the header, or where that says so by the packets themselves."""
         work = Work(self.path.name)
-        with opened(self.path) as (container, stream):
+        with opened(self.path, self.stream) as (container, stream):
             size = stream.codec_context.height * stream.codec_context.width
             if frames > FILM_FRAMES.value or frames * size > FILM_WORK.value:
                 frames = min(frames, _packet_count(container, stream))
@@ -192,7 +209,7 @@ class Work:
 
 
 def open_animation(image: Image.Image, path: Path) -> Animation:
-    """The frames of an animated picture; its rate is the inverse of the mean duration of the first frames.
+    """The frames of an animated picture, each shown as long as it says, as far as that can be found out at little cost.
 
     Raises:
         InputError: it is damaged, or has too many pixels in all.
@@ -200,15 +217,34 @@ def open_animation(image: Image.Image, path: Path) -> Animation:
     remedy = "take out frames, make it smaller, or give it as MP4"
     ANIMATION_BYTES.check(path.stat().st_size, f"{path.name}: has", remedy)
     count = max(1, _gif_frame_count(path)) if image.format == "GIF" else image.n_frames  # type: ignore[attr-defined]
-    durations_ms = []
     FILM_FRAMES.check(count, f"{path.name}: has", remedy)
-    ANIMATION_WORK.check(count * image.height * image.width, f"{path.name}: has {count} frames and so", remedy)
-    for i in range(min(count, 20)):
+    pixels = image.height * image.width
+    ANIMATION_WORK.check(count * pixels, f"{path.name}: has {count} frames and so", remedy)
+    durations_s = []
+    for i in range(min(count, max(MEASURED_FRAMES, MEASURED_PIXELS // pixels))):
         image.seek(i)
-        durations_ms.append(float(image.info.get("duration", 100)))
-    mean_ms = float(np.mean(durations_ms))
-    fps = 1000 / mean_ms if 1 <= mean_ms <= 100_000 else 10.0  # browsers show a GIF without a rate at that
-    return Animation(path, path.name, fps, count)
+        if image.format in ("WEBP", "AVIF"):
+            image.load()  # before that Pillow tells the duration of the frame before
+        shown_s = float(image.info.get("duration", 100)) / 1000
+        durations_s.append(shown_s if 0.001 <= shown_s <= 100 else 0.1)  # browsers show those without one at that
+    mean_s = float(np.mean(durations_s))
+    steps_s = np.array([*durations_s, *[mean_s] * (count - len(durations_s))])
+    times_s = np.cumsum([0.0, *steps_s[:-1]])
+    if not Timing(times_s, count).is_variable:
+        return Animation(path, path.name, 1 / mean_s, count)
+    return Animation(path, path.name, 1 / mean_s, count, (), times_s, (_uneven(path.name, times_s),))
+
+
+MEASURED_FRAMES, MEASURED_PIXELS = 20, 100_000_000
+"""Of an animation whose durations are read: as many frames at least, and as many as are decoded in two seconds."""
+
+
+def _uneven(name: str, times_s: np.ndarray) -> str:
+    steps = np.diff(times_s)
+    return (
+        f"{name}: its frames do not come at an even rate ({1 / steps.max():.3g} to {1 / steps.min():.3g} a second), so "
+        "they are spread evenly over its time"
+    )
 
 
 def _gif_frame_count(path: Path) -> int:
@@ -233,83 +269,52 @@ def _colours_bytes(flags: int) -> int:
 
 
 def open_video(path: Path) -> VideoFile:
-    """Read a video's metadata.
+    """Read a video's metadata, and go once through its packets: they say when each frame is shown.
 
     Raises:
         InputError: no video that can be decoded, or one too small or too large.
     """
     with opened(path) as (container, stream):
-        return VideoFile(path, path.name, _frame_rate(stream), _claimed_count(container, stream))
+        index, rate, claimed = stream.index, _frame_rate(stream), _claimed_count(container, stream)
+        stated = _stated_count(container, stream)
+    with opened(path, index) as (container, stream):
+        shown = timing(container, stream)
+    notes = [*other_films(path, index), *_first_frame_notes(path, index)]
+    is_cut = 0 < shown.packets < min(stated, FILM_FRAMES.value) - CUT_OFF * stated - 1
+    film = VideoFile(path, path.name, rate, shown.packets if is_cut else claimed, index, notes=notes)
+    if is_cut:
+        film.stated = stated
+        notes.append(f"{path.name}: cut off: about {shown.packets} of {stated} frames can be read")
+    if shown.times_s is not None and shown.is_variable:
+        notes.append(_uneven(path.name, shown.times_s))
+        film.count, film.times_s = len(shown.times_s), shown.times_s
+        film.fps = (film.count - 1) / (shown.times_s[-1] - shown.times_s[0])
+    return film
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A container and its first video stream, closed at the end.
+CUT_OFF = 0.02
+"""Share of its frames by which a header may be wrong about a whole file."""
 
-    Raises:
-        InputError: FFmpeg knows no such format, or there is no video in it.
-    """
+
+def _stated_count(container: InputContainer, stream: VideoStream) -> int:
+    """Frames that the header says the file has; 0 where FFmpeg only guesses from what is there."""
     import av
-    from av.error import FFmpegError
 
-    try:
-        # titles and comments are not read, and some programs write them in other alphabets than UTF-8
-        container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
-    except (FFmpegError, ValueError) as error:
-        words = getattr(error, "strerror", None) or told(error)  # FFmpeg's whole text has the file's path in it
-        raise InputError(
-            f"{path.name}: neither a picture nor a video that can be read ({words}); "
-            "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
-        ) from error
-    with container:
-        if not container.streams.video:
-            raise InputError(f"{path.name}: holds no video (only sound or data); give a file with pictures")
-        stream = container.streams.video[0]
-        if stream.codec_context is None:
-            raise InputError(f"{path.name}: the video's codec is not known here; convert it to H.264 MP4")
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = DECODING_THREADS
-        check_picture_size(path.name, (stream.codec_context.height, stream.codec_context.width), FILM_PIXELS)
-        with reading(path.name, "convert it to H.264 MP4"):
-            yield container, stream
+    if stream.frames > 0:
+        return stream.frames
+    if "matroska" in container.format.name and container.duration and stream.average_rate:
+        return round(container.duration / av.time_base * float(stream.average_rate))
+    return 0
 
 
-def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """All frames in order of showing; packets that cannot be decoded are passed over, as players do."""
-    from av.error import FFmpegError
-
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except FFmpegError:
-            return  # a file that was cut off: what came before is used
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            continue
-        yield from frames  # type: ignore[misc]  # the stream is a video stream
-
-
-def upright(frame: VideoFrame, stream: VideoStream, name: str) -> Image.Image:
-    """A decoded frame as RGB, turned by its display matrix (phones film sideways) and with square pixels.
-
-    Raises:
-        InputError: its size may change within a stream, and the new one is out of bounds.
-    """
-    check_picture_size(name, (frame.height, frame.width), FILM_PIXELS)
-    image = Image.fromarray(frame.to_ndarray(format="rgb24"))
-    pixel_aspect = stream.sample_aspect_ratio
-    if pixel_aspect and pixel_aspect != 1:
-        width = max(1, round(image.width * float(pixel_aspect)))
-        check_picture_size(name, (image.height, width), FILM_PIXELS)
-        image = image.resize((width, image.height), Image.Resampling.LANCZOS)
-    # FFmpeg's angle and Pillow's both run counter-clockwise.
-    quarter = round(frame.rotation / 90) % 4
-    turn = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)[quarter]
-    return image if turn is None else image.transpose(turn)
+def _first_frame_notes(path: Path, index: int) -> Iterator[str]:
+    """What only a frame tells of a film's light and lines."""
+    with opened(path, index) as (container, stream):
+        for frame in islice(stored_frames(container, stream), 1):
+            if frame.interlaced_frame:
+                yield f"{path.name}: interlaced; each pair of fields is made one picture (bwdif)"
+            if (transfer := int(frame.color_trc or 0)) in light.NAMES:
+                yield light.note(path.name, transfer)
 
 
 def _frame_rate(stream: VideoStream) -> float:
@@ -333,16 +338,7 @@ def _claimed_count(container: InputContainer, stream: VideoStream) -> int:
 
 
 def _packet_count(container: InputContainer, stream: VideoStream) -> int:
-    """Packets, as far as the reader would go; nothing is decoded."""
-    from av.error import FFmpegError
-
-    count = 0
-    try:
-        for packet in islice(container.demux(stream), FILM_FRAMES.value + 2):  # the last one is empty
-            count += bool(packet.size)
-    except FFmpegError:
-        pass  # a file that was cut off: what came before is used
-    return max(1, count)
+    return max(1, timing(container, stream).packets)
 
 
 WATCHABLE_FPS = (4.0, 60.0)

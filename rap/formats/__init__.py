@@ -35,7 +35,7 @@ import numpy as np
 from rap.errors import InputError
 from rap.formats import checks, colmap, nerfstudio, npz, realestate10k, tum
 from rap.formats.distortion import Distortion
-from rap.formats.located import located
+from rap.formats.located import NOTHING, located
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.guard import reading
@@ -162,12 +162,13 @@ def load(
 ) -> CameraFile:
     """All that a file, a folder or a zip of cameras says; the arguments, and what is raised, as `read`."""
     given = _given(image_size, fov_y_rad)
-    with warnings.catch_warnings(record=True) as caught, _meant(path, format_name) as (chosen, inner):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        trajectory = _read(inner, chosen, given)
-        names = () if chosen.read_frame_names is None else chosen.read_frame_names(inner)
-        times_s = None if chosen.read_times_s is None else chosen.read_times_s(inner)
-        distortion = () if chosen.read_distortion is None else chosen.read_distortion(inner)
+        with _meant(path, format_name) as (chosen, inner):
+            trajectory = _read(inner, chosen, given)
+            names = () if chosen.read_frame_names is None else chosen.read_frame_names(inner)
+            times_s = None if chosen.read_times_s is None else chosen.read_times_s(inner)
+            distortion = () if chosen.read_distortion is None else chosen.read_distortion(inner)
     lacking = chosen.options - given.keys()
     notes = list(dict.fromkeys(str(warning.message) for warning in caught))
     if "fov_y_rad" in lacking:
@@ -274,7 +275,16 @@ def _meant(path: str | Path, format_name: str | None) -> Iterator[tuple[Format, 
     chosen = None if format_name is None else _format(format_name)
     path = Path(path)
     with reading(path.name), located(path) as (name, inner):
-        yield chosen or FORMATS[name or _BY_SUFFIX.get(inner.suffix.lower()) or _detect_by_content(inner)], inner
+        yield chosen or FORMATS[name or _BY_SUFFIX.get(inner.suffix.lower()) or _only_file(inner, path)], inner
+
+
+def _only_file(inner: Path, given: Path) -> str:
+    try:
+        return _detect_by_content(inner)
+    except InputError as error:
+        if inner == given:
+            raise
+        raise InputError(f"{given.name}: {NOTHING}; {error}") from None
 
 
 def _read(path: Path, chosen: Format, given: dict[str, Any]) -> Trajectory:

@@ -50,7 +50,7 @@ def model_folder(path: str | Path) -> Path | None:
 
 
 def models_below(folder: Path) -> list[Path]:
-    """The folders of the models in and below a folder, nearest first; one that lacks a file only if there is no other."""
+    """The folders of the models in and below a folder, nearest first; one that lacks a file if there is no other."""
     whole, lacking = [], []
     for seen, (place, inner, files) in enumerate(os.walk(folder), start=1):
         FOLDERS.check(seen, f"{folder.name}: has", "give the folder of the model itself")

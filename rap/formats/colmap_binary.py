@@ -1,8 +1,8 @@
 """The binary files of a COLMAP model, little-endian; points are passed over, not read.
 
 cameras.bin: a count; for each `uint32 id, int32 model, uint64 width, uint64 height`, then the model's doubles.
-images.bin: a count; for each `uint32 id, 4 doubles wxyz, 3 doubles t, uint32 camera`, a name that ends with a zero byte,
-a count of 2D points and 24 bytes for each.
+images.bin: a count; for each `uint32 id, 4 doubles wxyz, 3 doubles t, uint32 camera`, a name that ends with a zero
+byte, a count of 2D points and 24 bytes for each.
 
 Reference: colmap.github.io/format.html, "Binary File Format"; COLMAP, `src/colmap/scene/reconstruction_io_binary.cc`.
 """

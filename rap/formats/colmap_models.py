@@ -119,5 +119,5 @@ def check_usable(distortion: Distortion, intrinsics: Float[np.ndarray, "4"], siz
     if not distortion.is_usable(intrinsics, size):
         raise InputError(
             f"{where}: the lens distortion ({distortion.words()}) is unusable: no lens bends a picture of "
-            f"{size[1]} x {size[0]} like this, so its calibration has failed; calibrate again, or with fewer coefficients"
+            f"{size[1]} x {size[0]} like this, so the calibration has failed; do it again, or with fewer coefficients"
         )

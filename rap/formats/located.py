@@ -22,6 +22,8 @@ UNPACKED = (".json", ".txt", ".bin", ".tum", ".npy")
 NOT_UNPACKED = ("points3D.txt", "points3D.bin")
 """Of a COLMAP model: large, and not read."""
 
+NOTHING = f"holds none of {', '.join((*colmap.FILES[:2], 'cameras.bin', 'images.bin', *TRANSFORMS))}"
+
 
 @contextmanager
 def located(path: Path) -> Iterator[tuple[str | None, Path]]:
@@ -42,13 +44,17 @@ def located(path: Path) -> Iterator[tuple[str | None, Path]]:
 
 def cameras_in(folder: Path) -> tuple[str, Path] | None:
     """The format and the file (COLMAP: the folder) of the cameras that a folder holds; None where it holds none."""
-    named = [folder / name for name in TRANSFORMS]
-    named += sorted(folder.glob("transforms*.json"))
-    for file in named:
-        if file.is_file():
-            return "nerfstudio", file
+    named = transforms_in(folder)
+    if named is not None:
+        return "nerfstudio", named
     model = colmap.model_folder(folder)
     return None if model is None else _model(model)
+
+
+def transforms_in(folder: Path) -> Path | None:
+    """The transforms.json of a folder; of several the one that a training takes."""
+    named = [*(folder / name for name in TRANSFORMS), *sorted(folder.glob("transforms*.json"))]
+    return next((file for file in named if file.is_file()), None)
 
 
 def _inside(path: Path) -> tuple[str | None, Path]:
@@ -100,5 +106,4 @@ def _unpacked(root: Path, name: str) -> tuple[str | None, Path]:
             return found
     if len(files) == 1 and not files[0].name.endswith(".bin") and files[0].name not in colmap.FILES:
         return None, files[0]
-    wanted = ", ".join((*colmap.FILES[:2], "cameras.bin", "images.bin", *TRANSFORMS))
-    raise InputError(f"{name}: holds none of {wanted}, or not those that belong together; expected a file of cameras")
+    raise InputError(f"{name}: {NOTHING}, or not those that belong together; expected a file of cameras")

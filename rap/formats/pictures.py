@@ -64,7 +64,7 @@ class Pictures:
 def matched(names: list[str], pictures: list[str]) -> list[int | None]:
     """For each picture the frame that a file of cameras has for it.
 
-    By file name; where several frames have it, by the folders that both name; where that does not tell them apart, none.
+    By file name; where several frames have it, by the folders that both name; where these do not tell, none.
 
     Args:
         names: of the file's frames.

@@ -72,7 +72,7 @@ BAD_CAMERAS = {
     "comments": ("# nothing\n", "cameras.txt: has no camera, only comments"),
     "model": (
         "1 THIN_PRISM_FISHEYE 160 96 100 101 80 48 0 0 0 0 0 0 0 0\n",
-        "cameras.txt line 1: the camera model is 'THIN_PRISM_FISHEYE', expected one of SIMPLE_PINHOLE, PINHOLE, SIMPLE_",
+        "cameras.txt line 1: the camera model is 'THIN_PRISM_FISHEYE', expected one of SIMPLE_PINHOLE, ",
     ),
     "columns": (
         "\n1 PINHOLE 160 96 100 80 48\n",

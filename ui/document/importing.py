@@ -6,8 +6,6 @@ cameras' own axes, the direction of the poses, the unit of length and the number
 
 from __future__ import annotations
 
-import tempfile
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,15 +13,11 @@ import numpy as np
 
 from rap import formats, sandbox
 from rap.data.packed import packed_path, unpacked_path
-from rap.errors import InputError
-from rap.formats import archive
 from rap.geometry import Trajectory, resample, se3
 from rap.geometry.camera import intrinsics_from_fov
-from rap.guard import given_file, plain, reading
-from rap.limits import CAMERA_BYTES, SESSION_BYTES
+from rap.guard import given_file, plain
 from rap.sandbox import Packed
 
-COLMAP_FILES = ("cameras.txt", "images.txt", "points3D.txt")
 FLIP = np.diag([1.0, -1.0, -1.0, 1.0])  # OpenGL camera axes to OpenCV's and back
 
 
@@ -39,6 +33,7 @@ class Import:
         flipped: its cameras look along -z with y up (OpenGL), although it was read otherwise, or the other way round.
         inverted: its poses are world-to-camera.
         scale: median depths in one of its units.
+        has_lens: whether the field of view is the file's, and not assumed for want of one.
     """
 
     name: str
@@ -49,6 +44,7 @@ class Import:
     flipped: bool = False
     inverted: bool = False
     scale: float = 1.0
+    has_lens: bool = True
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
@@ -58,7 +54,7 @@ class Import:
 
 
 def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:
-    """A camera file of any format that can be read; COLMAP's text files as a zip.
+    """A camera file of any format that can be read; one of several files as a zip.
 
     It is read by a process that can be killed.
 
@@ -72,22 +68,18 @@ def read_import(path: Path, image_size: tuple[int, int] | None) -> Import:
     found, arrays = sandbox.call(packed_import, path.name, path=str(path.absolute()), image_size=size)
     cameras = unpacked_path((found["cameras"], arrays))
     chosen = formats.FORMATS[found["format"]]
-    return Import(plain(path.name), chosen.title, chosen.convention, cameras, tuple(found["notes"]))
+    return Import(
+        plain(path.name), chosen.title, chosen.convention, cameras, tuple(found["notes"]), has_lens=found["has_lens"]
+    )
 
 
 def packed_import(path: str, image_size: list[int] | None) -> Packed:
     """The cameras of a file, its format's name and its reader's notes, for `read_import`."""
     file, size = given_file(Path(path)), None if image_size is None else (image_size[0], image_size[1])
-    with reading(file.name), tempfile.TemporaryDirectory() as folder:
-        if file.suffix.lower() == ".zip":
-            _unpack_colmap(file, Path(folder))
-            file = Path(folder)
-        name = formats.detect(file).name
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            cameras = formats.read(file, image_size=size)
-        values, arrays = packed_path(cameras)
-        return {"cameras": values, "format": name, "notes": [plain(str(note.message)) for note in caught]}, arrays
+    found = formats.load(file, image_size=size)
+    values, arrays = packed_path(found.trajectory)
+    said = {"format": found.format.name, "has_lens": found.has_lens, "notes": list(map(plain, found.notes))}
+    return {"cameras": values, **said}, arrays
 
 
 def as_path(
@@ -115,17 +107,3 @@ def as_path(
     poses = path.Ts_world_camera.copy()
     poses[0] = np.eye(4)  # to the bit
     return resample(replace(path, Ts_world_camera=poses), num_frames)
-
-
-def _unpack_colmap(path: Path, folder: Path) -> None:
-    """COLMAP's text files of a zip; whatever else is in it stays there."""
-    with archive.opened(path, SESSION_BYTES) as found:
-        members = {Path(member).name: member for member in found.namelist()}
-        wanted = {name: members[name] for name in COLMAP_FILES if name in members}
-        if not wanted:
-            raise InputError(f"{path.name}: holds none of {', '.join(COLMAP_FILES)}, expected COLMAP's text files")
-        for name in COLMAP_FILES[:2]:
-            if name not in wanted:
-                raise InputError(f"{path.name}: {name} is missing, expected COLMAP's cameras.txt and images.txt")
-        for name, member in wanted.items():
-            (folder / name).write_bytes(b"".join(archive.chunks(found, member, CAMERA_BYTES.value, path.name)))

@@ -132,6 +132,12 @@ def _lens_words(found: Import, path: Trajectory) -> Html:
 
     lenses_deg, kept_deg = np.degrees(found.cameras.fov_y_rad), float(np.degrees(path.fov_y_rad[0]))
     given_deg = float(lenses_deg[0])
+    if not found.has_lens:
+        return together(
+            "The file has no lens; ",
+            tag("b", f"the path has {kept_deg:.1f}°"),
+            " from top to bottom, which the file does not tell.",
+        )
     zoom = f", up to {lenses_deg.max():.1f}°" if np.ptp(lenses_deg) > LENS_TOLERANCE_DEG else ""
     told = f"Vertical field of view {given_deg:.1f}° at the start of the file{zoom}"
     if abs(given_deg - kept_deg) <= LENS_TOLERANCE_DEG:

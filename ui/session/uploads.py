@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rap import sandbox
-from rap.data.clip import ANIMATED, Clip, load_clip, with_reference
-from rap.data.images import IMAGE_SUFFIXES, open_image
+from rap.config import IMAGE_SUFFIXES
+from rap.data.clip import Clip, load_clip
+from rap.data.images import open_image
 from rap.data.packed import packed_clip, unpacked_clip
+from rap.data.upload import ANIMATED
 from rap.errors import InputError
 from rap.geometry import Trajectory
 from rap.guard import given_file, plain, reading
@@ -69,11 +71,10 @@ def packed_upload(paths: list[str], num_frames: int, start: int = 0, end: int | 
         others = [path for path in footage if path not in films]
         raise InputError(f"{_names(films + others)}: {len(footage)} files at once; give one video, or several images")
     upload = footage[0] if len(footage) == 1 else footage
-    clip = load_clip(upload, num_frames=num_frames, start=start, end=end, film=True, full=True)
-    if not cameras:
-        return packed_clip(clip)
-    with reading(_names(cameras)):
-        return packed_clip(with_reference(clip, Path(cameras[0])))
+    known = Path(cameras[0]) if cameras else None
+    return packed_clip(
+        load_clip(upload, num_frames=num_frames, start=start, end=end, film=True, full=True, cameras=known)
+    )
 
 
 def take_frames(
