@@ -25,7 +25,7 @@ from rap.data.video import FrameSource, PictureList
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
-from rap.limits import TAKE_SIDE
+from rap.limits import FILM_FRAMES, TAKE_SIDE
 
 LITTLE_USED = 0.4
 """Below this used part of the picture the crop is worth a note."""
@@ -362,8 +362,8 @@ def _clip(
     sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
     total = source.count if count is None else count
-    times_s = _times_s(source, max(total, indices[-1] + 1))
-    span_s = times_s[indices[-1]] - times_s[indices[0]]
+    times_s = _times_s(source, max(min(total, FILM_FRAMES.value), indices[-1] + 1))  # a header may claim anything
+    span_s = float(times_s[indices[-1]] - times_s[indices[0]])
     fps = (len(indices) - 1) / span_s if span_s else source.fps
     exif_fov_y_rad = _exif_fov_y_rad(pictures, size)
     trajectory, notes = None, ()

@@ -251,7 +251,7 @@ def _deinterlacer(stream: VideoStream, frame: VideoFrame) -> Graph:
     source = graph.add_buffer(
         width=frame.width,
         height=frame.height,
-        format=frame.format.name,
+        format=frame.format,
         time_base=stream.time_base or Fraction(1, 1000),
     )
     graph.link_nodes(source, graph.add("bwdif", mode="send_frame", deint="interlaced"), graph.add("buffersink"))

@@ -317,7 +317,7 @@ def _same_shape(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 def _is_for_stored(stated: tuple[int, int], frame: Frame) -> bool:
     """Whether cameras are for a picture as it is stored: by its sides, where these tell."""
-    return frame.orientation < 5 or _same_shape(stated, frame.size[::-1])
+    return frame.orientation < 5 or _same_shape(stated, (frame.size[1], frame.size[0]))
 
 
 def turned_camera(

@@ -288,7 +288,7 @@ def open_video(path: Path) -> VideoFile:
     if shown.times_s is not None and shown.is_variable:
         notes.append(_uneven(path.name, shown.times_s))
         film.count, film.times_s = len(shown.times_s), shown.times_s
-        film.fps = (film.count - 1) / (shown.times_s[-1] - shown.times_s[0])
+        film.fps = float((film.count - 1) / (shown.times_s[-1] - shown.times_s[0]))
     return film
 
 

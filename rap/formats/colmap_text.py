@@ -92,7 +92,7 @@ def _is_image(words: Sequence[str]) -> bool:
         values = [float(word) for word in words[:9]]
     except ValueError:
         return False
-    return abs(np.linalg.norm(values[1:5]) - 1.0) <= 0.01 and values[0] % 1 == 0 and values[8] % 1 == 0
+    return bool(abs(np.linalg.norm(values[1:5]) - 1.0) <= 0.01) and values[0] % 1 == 0 and values[8] % 1 == 0
 
 
 def _image(line: str, where: str) -> Image:

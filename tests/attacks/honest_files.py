@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 from rap import formats
@@ -22,7 +23,7 @@ from ui.session.session_file import save
 SIZE = (32, 48)
 PATH = preset("arc-left", num_frames=5, image_size=SIZE)
 FRAMES_U8 = np.random.default_rng(0).integers(0, 255, (5, *SIZE, 3), dtype=np.uint8)
-PICTURES = (".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif", ".ppm", ".avif", ".jp2")
+PICTURES = (".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif", ".ppm", ".avif", ".jp2", ".heic")
 ANIMATIONS = (".gif", ".png", ".webp", ".avif")
 FILMS = {".mp4": "libx264", ".mkv": "mpeg4", ".avi": "mjpeg", ".mov": "png"}
 CAMERAS = sorted(name for name, entry in formats.FORMATS.items() if entry.read is not None)
@@ -34,6 +35,9 @@ def picture(folder: Path, suffix: str) -> Path:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif.get_ifd(0x8769).update({0xA405: 28, 0xA002: SIZE[1], 0xA003: SIZE[0]})
+    if suffix == ".heic":
+        pillow_heif.from_pillow(Image.fromarray(FRAMES_U8[0])).save(path, exif=exif.tobytes())
+        return path
     extra = {"exif": exif} if suffix in (".png", ".jpg", ".webp", ".tiff", ".avif") else {}
     Image.fromarray(FRAMES_U8[0]).save(path, **extra)
     return path
