@@ -135,14 +135,14 @@ def cameras_of_frames(path: Path, clip: Clip, fov_y_rad: float | None) -> tuple[
     from rap.data import fit_trajectory
 
     _, whole, notes = read_with_notes(path, image_size=clip.image_size, fov_y_rad=fov_y_rad)
-    indices = list(range(len(clip)))
+    whole = dataclasses.replace(whole, source=0)
     if len(whole) != len(clip):
         indices, note = _taken(path, len(whole), clip)
         notes.append(note)
-    picked = dataclasses.replace(
-        whole, Ts_world_camera=whole.Ts_world_camera[indices], intrinsics=whole.intrinsics[indices], source=0
-    )
-    fitted = fit_trajectory(picked, clip.image_size).relative_to(0)
+        own = [indices[i] for i in clip.own_frames]
+        poses, intrinsics = whole.Ts_world_camera[own], whole.intrinsics[own]
+        whole = clip.path_through(dataclasses.replace(whole, Ts_world_camera=poses, intrinsics=intrinsics))
+    fitted = fit_trajectory(whole, clip.image_size).relative_to(0)
     return dataclasses.replace(fitted, fps=clip.fps), notes
 
 

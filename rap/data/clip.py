@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
 
@@ -95,7 +96,7 @@ class Clip:
     Attributes:
         frames_u8: (T, h, w, 3) RGB, read-only.
         fps: rate of THESE frames: a film of 200 frames at 30 per second, kept at 17, has 2.41, so that motion keeps its
-            true speed.
+            true speed. Pictures have none: theirs is what a path through them is played at.
         trajectory: reference cameras of the frames, world = first frame, intrinsics in pixels of these frames, or None.
         frame_indices: for each frame its number in the upload, from 0; repeated where a short upload is stretched.
         frame_names: for each frame its file name, where the upload is a set of files.
@@ -111,6 +112,7 @@ class Clip:
         full: the frames at the upload's own size, up to that of a take, where they were asked for and the footage is
             smaller; None of a single picture, whose footage is large.
         upload_frames: how many frames the upload has, as far as that was met or is claimed; 0 for frames made here.
+        is_timed: whether the upload has a rate, as a film has and a set of pictures has not.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -126,6 +128,7 @@ class Clip:
     film: Film | None = None
     full: FullFrames | None = None
     upload_frames: int = 0
+    is_timed: bool = True
 
     def __post_init__(self) -> None:
         frames = _checked(self.frames_u8, "frames_u8")
@@ -160,6 +163,34 @@ class Clip:
     def footage_size(self) -> tuple[int, int]:
         """(H, W) of the footage in pixels."""
         return self.footage.shape[1], self.footage.shape[2]
+
+    @cached_property
+    def own_frames(self) -> tuple[int, ...]:
+        """Frames whose picture was taken by their camera: all of them, and of a stretched upload one for each picture.
+
+        Nothing was seen from between the pictures of such an upload; there its path only leads from one to the next.
+        """
+        last = len(self) - 1
+        if not self.is_stretched:
+            return tuple(range(len(self)))
+        runs = [list(run) for _, run in groupby(range(len(self)), self.frame_indices.__getitem__)]
+        return tuple(0 if run[0] == 0 else last if run[-1] == last else (run[0] + run[-1] + 1) // 2 for run in runs)
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the upload has fewer frames than the clip, so that pictures are repeated."""
+        return len(set(self.frame_indices)) < len(self.frame_indices)
+
+    def path_through(self, cameras: Trajectory) -> Trajectory:
+        """A camera for each frame from those of the own frames: the same, or a smooth path through them.
+
+        Raises:
+            ValueError: there are more or fewer than own frames.
+        """
+        own = self.own_frames
+        if len(cameras) != len(own):
+            raise ValueError(f"cameras must be one for each of the {len(own)} own frames, got {len(cameras)}")
+        return cameras if len(own) == len(self) else Trajectory.from_keys(cameras, len(self), own)
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -280,8 +311,8 @@ def load_clip(
 
     One picture gives a clip of one frame. Of anything longer `num_frames` frames are taken: with a stride, every
     stride-th from `start`; without, spread evenly from `start` to the end, both included. An upload of 2 to
-    num_frames - 1 frames is stretched by repeating the nearest frame. Each frame is cropped around its centre to the
-    size's aspect ratio, then resized; reference cameras follow.
+    num_frames - 1 frames is stretched by repeating the nearest frame: its cameras are those of `own_frames`. Each frame
+    is cropped around its centre to the size's aspect ratio, then resized; reference cameras follow.
 
     A folder has reference cameras when it, or its parent, holds a transforms.json that names its pictures.
 
@@ -375,12 +406,12 @@ def with_reference(clip: Clip, cameras: Path) -> Clip:
     needed = max(clip.frame_indices, default=len(clip) - 1) + 1
     if len(known) < needed:
         raise InputError(f"{cameras.name}: has {len(known)} cameras, but {clip.name} has {needed} frames or more")
-    rows = list(clip.frame_indices) or list(range(len(clip)))
+    rows = [clip.frame_indices[i] if clip.frame_indices else i for i in clip.own_frames]
     picked = replace(
         known, Ts_world_camera=known.Ts_world_camera[rows], intrinsics=known.intrinsics[rows], source=0, fps=clip.fps
     )
     trajectory = fit_trajectory(picked, clip.image_size).relative_to(0)
-    return replace(clip, trajectory=trajectory)
+    return replace(clip, trajectory=clip.path_through(trajectory))
 
 
 def open_upload(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Upload:
@@ -453,26 +484,29 @@ def _clip(
     sizes = [picture.size for picture in pictures]
     size = frames_u8.shape[1], frames_u8.shape[2]
     span = indices[-1] - indices[0]
-    fps = source.fps * (len(indices) - 1) / span if span else source.fps
-    trajectory, notes = None, ()
-    if upload.transforms is not None and isinstance(source, PictureList):
-        paths = [source.paths[i] for i in indices]
-        trajectory, notes = reference_trajectory(upload.transforms, paths, sizes, size, fps)
-    return Clip(
+    is_timed = not isinstance(source, PictureList)
+    paced = span and (is_timed or span >= len(indices) - 1)
+    clip = Clip(
         frames_u8,
-        fps,
-        trajectory=trajectory,
+        source.fps * (len(indices) - 1) / span if paced else source.fps,
         frame_indices=indices,
         frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
         name=plain(upload.name),
-        notes=tuple(map(plain, (*sampling_notes(source.name, indices, count), *_size_notes(sizes, size), *notes))),
         upload_size=sizes[0],
         footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
         exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
         film=_film(kept) if len(kept) > len(set(indices)) else None,
         full=_full(indices, kept),
         upload_frames=source.count if count is None else count,
+        is_timed=is_timed,
     )
+    own, notes = clip.own_frames, ()
+    if upload.transforms is not None and isinstance(source, PictureList):
+        paths = [source.paths[indices[i]] for i in own]
+        found, notes = reference_trajectory(upload.transforms, paths, [sizes[i] for i in own], size, clip.fps)
+        clip = clip if found is None else replace(clip, trajectory=clip.path_through(found))
+    said = *sampling_notes(source.name, indices, own, count), *_size_notes(sizes, size), *notes
+    return replace(clip, notes=tuple(map(plain, said)))
 
 
 def _full(indices: tuple[int, ...], kept: dict[int, Shrunk]) -> FullFrames | None:

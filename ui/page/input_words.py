@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from ui.document.document import Document
     from ui.document.state import Geometry, GeometryJob, JobStatus
 
-MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
+MAX_TOLD_FPS = 120.0  # a film of five frames stretched to a clip has hundreds
 COLOURS = {"good": "fresh", "doubtful": "stale", "failed": "failed"}
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 
@@ -27,13 +27,15 @@ def clip_card(clip: Clip | None) -> Html:
     h, w = clip.image_size
     count = len(clip)
     facts = f"{count} frames · {w} × {h} px"
+    if clip.is_stretched:
+        facts = f"{len(clip.own_frames)} {'frames' if clip.is_timed else 'images'} · {w} × {h} px · a path of {count} through them"
     if count == 1:
         h, w = clip.upload_size or clip.image_size
         facts = f"1 image · {w} × {h} px"
     if len(set(clip.frame_indices)) > 1:
         spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
         facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
-    if count > 1 and clip.fps <= MAX_TOLD_FPS:
+    if count > 1 and clip.is_timed and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
     line = fact(clip.name or "clip", facts)
