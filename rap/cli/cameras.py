@@ -13,6 +13,8 @@ from rap.cli import model, results
 from rap.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rap.data import Clip
     from rap.geometry import Trajectory
     from rap.pipeline import RaPOutput, RaPPipeline
@@ -33,6 +35,7 @@ class ClipCameras:
         scale: factor from the unit of length of the cameras' file to that of `trajectory`; 1 for predicted ones.
         notes: sentences on what was done to a file of cameras.
         output: the model's.
+        moving: which cells of each frame show things that move by themselves; None where that was not looked for.
     """
 
     trajectory: Trajectory
@@ -42,6 +45,7 @@ class ClipCameras:
     scale: float = 1.0
     notes: list[str] = field(default_factory=list)
     output: RaPOutput | None = None
+    moving: np.ndarray | None = None
 
     @property
     def fits(self) -> bool:
@@ -166,7 +170,7 @@ def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> Cli
     from rap.views import scene
 
     found = scene.refine(clip, trajectory, known_fov)
-    return ClipCameras(found.trajectory, report=found.report, points=found.points)
+    return ClipCameras(found.trajectory, report=found.report, points=found.points, moving=found.moving)
 
 
 def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
 
-PICTURES = ("frames", "clip", "raxels", "depth")
-"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps, depth."""
+PICTURES = ("frames", "clip", "raxels", "depth", "moving")
+"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps, depth, what
+moves."""
 
 PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
 PATH_PROTOCOL = (

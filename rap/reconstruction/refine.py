@@ -17,7 +17,7 @@ from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics, intrinsics_from_fov
@@ -37,6 +37,7 @@ from rap.reconstruction.judge import (
 )
 from rap.reconstruction.lens import LensCurve
 from rap.reconstruction.mend import frame_shares, mend
+from rap.reconstruction.moving import moving_cells, moving_words
 from rap.reconstruction.rejoin import rejoin, worth
 from rap.reconstruction.tracks import (
     PointCloud,
@@ -96,6 +97,7 @@ class RefinementReport:
             where it was not judged.
         fov_y_interval_rad: the lowest and the highest vertical field of view that fit the frames about as well as the
             one found; None where it was given, or not searched.
+        moving_share: of the picture, mean over the frames, that moves by itself; NaN where it was not looked for.
     """
 
     outcome: Outcome
@@ -113,6 +115,7 @@ class RefinementReport:
     verdict: Verdict = "doubtful"
     error_deg: float = float("nan")
     fov_y_interval_rad: tuple[float, float] | None = None
+    moving_share: float = float("nan")
 
     @property
     def words(self) -> str:
@@ -130,12 +133,21 @@ class Refinement:
         report: outcome, verdict, reason, figures.
         points: in the trajectory's world; None unless the outcome is "refined".
         tracks: in pixels of trajectory.image_size; None where nothing could be followed.
+        moving: which cells of each frame show things that move by themselves (`rap.reconstruction.moving`); None where
+            that was not looked for.
     """
 
     trajectory: Trajectory
     report: RefinementReport
     points: PointCloud | None = None
     tracks: Tracks | None = None
+    moving: Bool[np.ndarray, "t rows columns"] | None = None
+
+    def with_moving(self, cells: Bool[np.ndarray, "t rows columns"]) -> Refinement:
+        """The same, and what moves by itself."""
+        share = float(cells.mean())
+        reason = self.report.reason + moving_words(share)
+        return replace(self, report=replace(self.report, moving_share=share, reason=reason), moving=cells)
 
 
 @dataclass(frozen=True, eq=False)
@@ -435,7 +447,8 @@ def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle, cal
         lens = _without_calibration(lens)
     lost = tuple(called[~best.tied].tolist())
     report = report_of("no_parallax", turning_reason(trajectory), best, lens, start, turned, lost)
-    return Refinement(trajectory, report, None, best.tracks)
+    found = Refinement(trajectory, report, None, best.tracks)
+    return found.with_moving(moving_cells(best.evidence, poses, trajectory.intrinsics))
 
 
 def turning_reason(trajectory: Trajectory) -> str:
@@ -468,7 +481,8 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candida
     joints = best.joints_of(placed)
     joints = replace(joints, frames=called[joints.frames])
     report = report_of("refined", reason, best, lens, start, bundle, lost, joints.weak_frames, _weak_words(joints))
-    return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+    found = Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+    return found.with_moving(moving_cells(tracks.where(placed[tracks.frame]), poses, trajectory.intrinsics))
 
 
 def _weak_words(joints: Joints) -> str:

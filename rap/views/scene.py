@@ -357,7 +357,12 @@ def _refined_alone(clip: Clip, trajectory: Trajectory, on_footage: Trajectory, k
     if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     points = None if found.points is None else replace(found.points, span=np.take(own, found.points.span))
-    return replace(found, trajectory=clip.on_frames(clip.path_through(found.trajectory)), points=points)
+    moving = None
+    if found.moving is not None:
+        moving = np.zeros((len(clip), *found.moving.shape[1:]), dtype=bool)
+        moving[own] = found.moving
+    trajectory = clip.on_frames(clip.path_through(found.trajectory))
+    return replace(found, trajectory=trajectory, points=points, moving=moving)
 
 
 def measured(clip: Clip, trajectory: Trajectory) -> tuple[Trajectory, PointCloud | None, float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ui.page.common_words import ButtonLook, capital, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
+from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
@@ -67,8 +68,12 @@ def geometry_progress(job: GeometryJob | None) -> Html:
     return tag("div", tag("div", tag("b", title), " ", detail), bar, class_="rap-progress", role="status")
 
 
-def verdict_card(report: RefinementReport | None) -> Html:
-    """What came of the refinement; all but the first of its figures unfold."""
+def verdict_card(report: RefinementReport | None, moving: bytes = b"") -> Html:
+    """What came of the refinement; all but the first of its figures unfold, and so do the frames that show what moves.
+
+    Args:
+        moving: JPEG of these.
+    """
     if report is None:
         return NOTHING
     kind = COLOURS.get(report.verdict, "stale")
@@ -83,8 +88,11 @@ def verdict_card(report: RefinementReport | None) -> Html:
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
     reason = tag("div", report.reason, class_="rap-fact")
-    more = tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")
-    return tag("div", badge(kind, capital(report.words)), reason, more, class_="rap-verdict")
+    more = [tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")]
+    if moving:
+        shown = tag("img", class_="rap-strip", alt="frames of which all is dim but what moves", src=inline_jpeg(moving))
+        more.append(tag("details", tag("summary", "what moves by itself"), shown, class_="rap-note"))
+    return tag("div", badge(kind, capital(report.words)), reason, *more, class_="rap-verdict")
 
 
 def known_line(document: Document) -> Html:
