@@ -13,6 +13,8 @@ from rap.cli import model, results
 from rap.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from rap.data import Clip
     from rap.geometry import Trajectory
     from rap.pipeline import RaPOutput, RaPPipeline
@@ -34,6 +36,7 @@ class ClipCameras:
         notes: sentences on what was done to a file of cameras.
         is_given: whether they are, or began as, those of `--cameras`.
         output: the model's.
+        moving: which cells of each frame show things that move by themselves; None where that was not looked for.
     """
 
     trajectory: Trajectory
@@ -44,6 +47,7 @@ class ClipCameras:
     notes: list[str] = field(default_factory=list)
     is_given: bool = False
     output: RaPOutput | None = None
+    moving: np.ndarray | None = None
 
     @property
     def fits(self) -> bool:
@@ -137,7 +141,7 @@ def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> Cli
     from rap.views import scene
 
     found = scene.refine(clip, trajectory, known_fov)
-    return ClipCameras(found.trajectory, report=found.report, points=found.points)
+    return ClipCameras(found.trajectory, report=found.report, points=found.points, moving=found.moving)
 
 
 def _measured(clip: Clip, trajectory: Trajectory) -> ClipCameras:

@@ -22,6 +22,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="the paper's layout, figure.mp4 and figure.png: video, raxel maps, cameras against a reference if any",
     )
+    parser.add_argument(
+        "--moving",
+        action="store_true",
+        help="the frames again, with all but what moves by itself grey and dim: moving/",
+    )
     options.add_sampling(parser)
     cameras.add_refine(parser, "yes")
     options.add_common(parser)
@@ -53,6 +58,10 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     found = cameras.predicted_cameras(chosen, clip, pipeline, fov_y_rad)
     cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8))
     folder.write_raxels(None if found.output is None else found.output.raxels)
+    if chosen.moving and found.moving is not None:
+        from rap.reconstruction.moving import shown_moving
+
+        folder.write_frames(shown_moving(clip.footage, found.moving), "moving")
     if chosen.figure:
         from rap.figures import paper_layout
 

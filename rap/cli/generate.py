@@ -236,12 +236,12 @@ def write_more(
         from rap.views.eyes import as_one, eyes
 
         screen = scene.centre_depth() if scene.layers is not None else scene.median_depth(trajectory.source)
-        pair = [
+        left_u8, right_u8 = (
             np.stack(list(scene.walk(trajectory, chosen.size, count, made.content, eye)))
             for eye in eyes(chosen.baseline * screen, screen)
-        ]
+        )
         for layout in chosen.stereo:
-            folder.write_video(as_one(*pair, layout), fps, f"{layout.replace('-', '_')}.mp4")
+            folder.write_video(as_one(left_u8, right_u8, layout), fps, f"{layout.replace('-', '_')}.mp4")
         written.append(f"eyes {chosen.baseline * screen:.3g} apart, what is {screen:.3g} away lies in the screen")
     if chosen.depth_video:
         folder.write_depth_video(scene.depths_of_walk(trajectory, chosen.size, count), fps)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 RESULT = "result.json"
 """Written last into every result folder: the object that --json prints; also the sign that the folder is ours."""
 
-PICTURES = ("frames", "clip", "raxels", "depth")
-"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps, depth."""
+PICTURES = ("frames", "clip", "raxels", "depth", "moving")
+"""Folders of pictures: what a command made or took, the input's frames where these are others, raxel maps, depth, what
+moves."""
 
 PAIR_PROTOCOL = "relative poses of all frame pairs i < j, scale-free; direction without its sign; AUC in 1-degree bins"
 PATH_PROTOCOL = (
@@ -213,7 +214,8 @@ def clip_fields(clip: Clip) -> dict[str, Any]:
         "frame_indices": list(clip.frame_indices),
         "frame_names": list(clip.frame_names),
         "image_size": list(clip.image_size),
-        "fps": clip.fps,
+        "fps": clip.fps if clip.is_timed else None,
+        "own_frames": list(clip.own_frames),
         "clip_hash": clip.hash,
         "footage_size": list(clip.footage_size),
         "exif_fov_y_deg": None if clip.exif_fov_y_rad is None else math.degrees(clip.exif_fov_y_rad),

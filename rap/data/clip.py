@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Clip:
     Attributes:
         frames_u8: (T, h, w, 3) RGB, read-only.
         fps: rate of THESE frames: a film of 200 frames at 30 per second, kept at 17, has 2.41, so that motion keeps its
-            true speed.
+            true speed. Pictures have none: theirs is what a path through them is played at.
         trajectory: reference cameras of the frames, world = first frame, intrinsics in pixels of these frames, or None.
         frame_indices: for each frame its number in the upload, from 0; repeated where a short upload is stretched.
         frame_names: for each frame its file name, where the upload is a set of files.
@@ -92,6 +93,7 @@ class Clip:
         full: the frames at the upload's own size, up to that of a take, where they were asked for and the footage is
             smaller; None of a single picture, whose footage is large.
         upload_frames: how many frames the upload has, as far as that was met or is claimed; 0 for frames made here.
+        is_timed: whether the upload has a rate, as a film has and a set of pictures has not.
     """
 
     frames_u8: UInt8[np.ndarray, "T h w 3"]
@@ -107,6 +109,7 @@ class Clip:
     film: Film | None = None
     full: FullFrames | None = None
     upload_frames: int = 0
+    is_timed: bool = True
 
     def __post_init__(self) -> None:
         frames = _checked(self.frames_u8, "frames_u8")
@@ -141,6 +144,34 @@ class Clip:
     def footage_size(self) -> tuple[int, int]:
         """(H, W) of the footage in pixels."""
         return self.footage.shape[1], self.footage.shape[2]
+
+    @cached_property
+    def own_frames(self) -> tuple[int, ...]:
+        """Frames whose picture was taken by their camera: all of them, and of a stretched upload one for each picture.
+
+        Nothing was seen from between the pictures of such an upload; there its path only leads from one to the next.
+        """
+        last = len(self) - 1
+        if not self.is_stretched:
+            return tuple(range(len(self)))
+        runs = [list(run) for _, run in groupby(range(len(self)), self.frame_indices.__getitem__)]
+        return tuple(0 if run[0] == 0 else last if run[-1] == last else (run[0] + run[-1] + 1) // 2 for run in runs)
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the upload has fewer frames than the clip, so that pictures are repeated."""
+        return len(set(self.frame_indices)) < len(self.frame_indices)
+
+    def path_through(self, cameras: Trajectory) -> Trajectory:
+        """A camera for each frame from those of the own frames: the same, or a smooth path through them.
+
+        Raises:
+            ValueError: there are more or fewer than own frames.
+        """
+        own = self.own_frames
+        if len(cameras) != len(own):
+            raise ValueError(f"cameras must be one for each of the {len(own)} own frames, got {len(cameras)}")
+        return cameras if len(own) == len(self) else Trajectory.from_keys(cameras, len(self), own)
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -273,8 +304,8 @@ def load_clip(
 
     One picture gives a clip of one frame. Of anything longer `num_frames` frames are taken: with a stride, every
     stride-th from `start`; without, spread evenly from `start` to the end, both included. An upload of 2 to
-    num_frames - 1 frames is stretched by repeating the nearest frame. Each frame is cropped around its centre to the
-    size's aspect ratio, then resized; reference cameras follow.
+    num_frames - 1 frames is stretched by repeating the nearest frame: its cameras are those of `own_frames`. Each frame
+    is cropped around its centre to the size's aspect ratio, then resized; reference cameras follow.
 
     A folder has reference cameras when it, or its parent, holds cameras that name its pictures. Where the lens of known
     cameras has distortion the frames are undistorted.
@@ -363,37 +394,49 @@ def _clip(
     size = frames_u8.shape[1], frames_u8.shape[2]
     total = source.count if count is None else count
     times_s = _times_s(source, max(min(total, FILM_FRAMES.value), indices[-1] + 1))  # a header may claim anything
-    span_s = float(times_s[indices[-1]] - times_s[indices[0]])
-    fps = (len(indices) - 1) / span_s if span_s else source.fps
-    exif_fov_y_rad = _exif_fov_y_rad(pictures, size)
-    trajectory, notes = None, ()
-    if upload.known is not None:
-        lens = None if exif_fov_y_rad is None else _whole_fov(exif_fov_y_rad, sizes[0], size)
-        names = source.frame_names or [f"frame {i}" for i in range(len(times_s))]
-        frames = [Frame(i, names[i], one.size, one.orientation) for i, one in zip(indices, pictures, strict=True)]
-        trajectory, notes = upload.known.of_frames(frames, _paths(source), times_s, size, fps, lens)
+    span_s, is_timed = float(times_s[indices[-1]] - times_s[indices[0]]), not isinstance(source, PictureList)
+    paced = span_s and (is_timed or indices[-1] - indices[0] >= len(indices) - 1)
+    clip = Clip(
+        frames_u8,
+        (len(indices) - 1) / span_s if paced else source.fps,
+        frame_indices=indices,
+        frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
+        name=plain(upload.name),
+        upload_size=sizes[0],
+        footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
+        exif_fov_y_rad=_exif_fov_y_rad(pictures, size),
+        film=_film(kept) if len(kept) > len(set(indices)) else None,
+        full=_full(indices, kept),
+        upload_frames=total,
+        is_timed=is_timed,
+    )
+    found, notes = _known_cameras(upload, clip, pictures, times_s)
     said = (
         *upload.notes,
-        *sampling_notes(source.name, indices, count),
+        *sampling_notes(source.name, indices, clip.own_frames, count),
         *source.notes,
         *_size_notes(sizes, size),
         *notes,
     )
-    return Clip(
-        frames_u8,
-        fps,
-        trajectory=trajectory,
-        frame_indices=indices,
-        frame_names=tuple(plain(source.frame_names[i]) for i in indices) if source.frame_names else (),
-        name=plain(upload.name),
-        notes=tuple(map(plain, said)),
-        upload_size=sizes[0],
-        footage_u8=np.stack([picture.footage_u8 for picture in pictures]) if len(set(sizes)) == 1 else None,
-        exif_fov_y_rad=exif_fov_y_rad,
-        film=_film(kept) if len(kept) > len(set(indices)) else None,
-        full=_full(indices, kept),
-        upload_frames=total,
-    )
+    return replace(clip, trajectory=found, notes=tuple(map(plain, said)))
+
+
+def _known_cameras(
+    upload: Upload, clip: Clip, pictures: Sequence[Detail], times_s: np.ndarray
+) -> tuple[Trajectory | None, tuple[str, ...]]:
+    """Those of the clip's frames, and notes."""
+    known, source, indices = upload.known, upload.source, clip.frame_indices
+    if known is None:
+        return None, ()
+    own = clip.own_frames
+    if len(known.file.trajectory) == len(clip) and not any(row is not None for row in known.rows(source.frame_names)):
+        own = tuple(range(len(clip)))  # a path through a few pictures, as we write it
+    exif = clip.exif_fov_y_rad
+    lens = None if exif is None else _whole_fov(exif, pictures[0].size, clip.image_size)
+    names = source.frame_names or [f"frame {i}" for i in range(len(times_s))]
+    frames = [Frame(indices[i], names[indices[i]], pictures[i].size, pictures[i].orientation) for i in own]
+    found, notes = known.of_frames(frames, _paths(source), times_s, clip.image_size, clip.fps, lens)
+    return (found if found is None or len(own) == len(clip) else clip.path_through(found)), notes
 
 
 def _times_s(source: FrameSource, count: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from rap.data.clip import Clip, Film
 from rap.data.full_frames import FullFrames
 from rap.errors import InputError
-from rap.formats.values import listed, number, size_of, text, whole
+from rap.formats.values import flag, listed, number, size_of, text, whole
 from rap.geometry import Trajectory
 from rap.limits import FOLLOWED_FRAMES, NOTES, PATH_FRAMES, SENTENCE_CHARACTERS
 from rap.sandbox import Packed
@@ -31,6 +31,7 @@ def clip_values(clip: Clip) -> dict[str, Any]:
         "upload_size": None if clip.upload_size is None else list(clip.upload_size),
         "exif_fov_y_rad": clip.exif_fov_y_rad,
         "upload_frames": clip.upload_frames,
+        "is_timed": clip.is_timed,
     }
 
 
@@ -62,6 +63,7 @@ def clip_of(values: dict[str, Any], pictures: dict[str, np.ndarray], trajectory:
         upload_size=None if size is None else size_of(size),
         exif_fov_y_rad=None if fov_y_rad is None else number(fov_y_rad, "exif_fov_y_rad", 1e-6, np.pi - 1e-6),
         upload_frames=whole(values.get("upload_frames", 0), "upload_frames"),  # none in a session of before trims
+        is_timed=flag(values.get("is_timed", True), "is_timed"),  # nor here in one of before pictures had no rate
     )
 
 

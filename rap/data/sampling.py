@@ -118,13 +118,21 @@ def choose_frames(count: int, num_frames: int, start: int, stride: int | None, *
     )
 
 
-def sampling_notes(name: str, indices: tuple[int, ...], count: int | None) -> tuple[str, ...]:
-    """A sentence on which frames of an upload are used, where these are not all of them."""
+def sampling_notes(name: str, indices: tuple[int, ...], own: tuple[int, ...], count: int | None) -> tuple[str, ...]:
+    """A sentence on which frames of an upload are used, where these are not all of them.
+
+    Args:
+        own: frames of the clip that stand for one of the upload each, where some are repeated.
+    """
     if len(indices) == count and list(indices) == sorted(set(indices)):
         return ()
     numbers = [str(i) for i in indices]
     shown = ", ".join(numbers if len(numbers) <= 33 else [*numbers[:16], "...", *numbers[-16:]])
     total = "" if count is None else f" of {count}"  # with a stride the end is not seen, and the claim may be wrong
-    if len(set(indices)) < len(indices):
-        return (f"{name}: too short for {len(indices)} frames of its own, so frames are repeated: {shown}{total}",)
+    if len(own) < len(indices):
+        at = ", ".join(map(str, own))
+        return (
+            f"{name}: its {len(own)} frames are cameras {at} of a path of {len(indices)}, which leads smoothly from "
+            "one to the next; nothing was seen between them",
+        )
     return (f"{name}: frames {shown}{total} are used (numbered from 0)",)

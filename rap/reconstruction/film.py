@@ -18,6 +18,7 @@ from rap.geometry.trajectory import Trajectory
 from rap.reconstruction.follow import follow_film, key_frames
 from rap.reconstruction.initialise import TRACKS_A_FRAME, start_from_tracks, well_tied
 from rap.reconstruction.matching import detect_features, far_and_near_pairs, join_matches, match_features, verify
+from rap.reconstruction.moving import cell_counts, moving_cells
 from rap.reconstruction.progress import tell
 from rap.reconstruction.refine import (
     MIN_FRAME_SHARE,
@@ -171,8 +172,13 @@ def _whole(film_u8: np.ndarray, at: np.ndarray, start: Trajectory, flow: Tracks,
         trajectory = _asked(start, Ts, at, lens, 1.0)
         lost = tuple(np.flatnonzero(~placed[at]).tolist())
         report = report_of("no_parallax", turning_reason(trajectory), best, keys.lens, start, bundle, lost)
-        return Refinement(trajectory, report, None, best.tracks)
-    return _with_points(film_u8, at, start, flow, keys, Ts, placed)
+        found = Refinement(trajectory, report, None, best.tracks)
+    else:
+        found = _with_points(film_u8, at, start, flow, keys, Ts, placed)
+    used = np.flatnonzero(placed & np.isin(np.arange(count), [*keys.frames, *at]))
+    moving = np.zeros((count, *cell_counts(flow.image_size)), dtype=bool)
+    moving[used] = moving_cells(_numbered(flow, used), Ts[used], np.tile(lens, (len(used), 1)))
+    return found.with_moving(moving[at])
 
 
 def _with_points(

@@ -11,12 +11,13 @@ z-depth of the points that the source view sees, as everywhere in this package.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics, intrinsics_from_fov
@@ -36,6 +37,7 @@ from rap.reconstruction.judge import (
 )
 from rap.reconstruction.lens import LensCurve
 from rap.reconstruction.mend import frame_shares, mend
+from rap.reconstruction.moving import moving_cells, moving_words
 from rap.reconstruction.rejoin import rejoin, worth
 from rap.reconstruction.tracks import (
     PointCloud,
@@ -95,6 +97,7 @@ class RefinementReport:
             where it was not judged.
         fov_y_interval_rad: the lowest and the highest vertical field of view that fit the frames about as well as the
             one found; None where it was given, or not searched.
+        moving_share: of the picture, mean over the frames, that moves by itself; NaN where it was not looked for.
     """
 
     outcome: Outcome
@@ -112,6 +115,7 @@ class RefinementReport:
     verdict: Verdict = "doubtful"
     error_deg: float = float("nan")
     fov_y_interval_rad: tuple[float, float] | None = None
+    moving_share: float = float("nan")
 
     @property
     def words(self) -> str:
@@ -129,12 +133,21 @@ class Refinement:
         report: outcome, verdict, reason, figures.
         points: in the trajectory's world; None unless the outcome is "refined".
         tracks: in pixels of trajectory.image_size; None where nothing could be followed.
+        moving: which cells of each frame show things that move by themselves (`rap.reconstruction.moving`); None where
+            that was not looked for.
     """
 
     trajectory: Trajectory
     report: RefinementReport
     points: PointCloud | None = None
     tracks: Tracks | None = None
+    moving: Bool[np.ndarray, "t rows columns"] | None = None
+
+    def with_moving(self, cells: Bool[np.ndarray, "t rows columns"]) -> Refinement:
+        """The same, and what moves by itself."""
+        share = float(cells.mean())
+        reason = self.report.reason + moving_words(share)
+        return replace(self, report=replace(self.report, moving_share=share, reason=reason), moving=cells)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +217,7 @@ def refine_trajectory(
     known_fov_y_rad: float | None = None,
     initialise: bool = True,
     trust_focal: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> Refinement:
     """Adjust a trajectory to the frames it belongs to.
 
@@ -213,6 +227,7 @@ def refine_trajectory(
         known_fov_y_rad: vertical field of view of the frames from the file or the user; fixes the focal length.
         initialise: look for another start in the frames where the given one does not convince.
         trust_focal: the trajectory's focal lengths are right and stay.
+        numbers: what the frames are called in the report, ascending; None counts them from 0.
 
     Returns:
         The refined trajectory, or the given one unchanged with an outcome that says why. Where the frames show no
@@ -234,16 +249,17 @@ def refine_trajectory(
     if best.tied.sum() < 2:
         return finished(kept(trajectory, best.tracks, "too_few_tracks", too_few_reason(tracks, len(start))), started)
     best = replace(best, before_px=_residual_before(best.tracks, start))
+    called = np.arange(len(start)) if numbers is None else np.asarray(numbers)
     turned = turned_bundle(best, lens, start.source)
     if turned is not None:
-        return finished(_turning(start, lens, best, turned), started)
+        return finished(_turning(start, lens, best, turned, called), started)
     if best.score < MIN_SHARE or not np.isfinite(best.bundle.Ts_world_camera).all():
         reason = (
             f"Only {best.score:.0%} of the tracks agree with one moving camera and a scene at rest; "
             "the given trajectory is kept."
         )
         return finished(kept(trajectory, best.tracks, "diverged", reason, best.before_px), started)
-    return finished(_refined(frames_u8, start, lens, best), started)
+    return finished(_refined(frames_u8, start, lens, best, called), started)
 
 
 def _check(frames_u8: np.ndarray, trajectory: Trajectory) -> np.ndarray:
@@ -421,7 +437,7 @@ def kept(
     return Refinement(trajectory, report, None, tracks if len(tracks) else None)
 
 
-def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle) -> Refinement:
+def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle, called: np.ndarray) -> Refinement:
     """Rotations from the frames, no translation: what frames without parallax can tell."""
     poses = turned.Ts_world_camera.copy()
     poses[:, :3, 3] = 0
@@ -429,9 +445,10 @@ def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle) -> 
     trajectory = replace(start, Ts_world_camera=_at_source(poses, start), intrinsics=turned.intrinsics)
     if np.array_equal(turned.intrinsics, lens.intrinsics):
         lens = _without_calibration(lens)
-    lost = tuple(np.flatnonzero(~best.tied).tolist())
+    lost = tuple(called[~best.tied].tolist())
     report = report_of("no_parallax", turning_reason(trajectory), best, lens, start, turned, lost)
-    return Refinement(trajectory, report, None, best.tracks)
+    found = Refinement(trajectory, report, None, best.tracks)
+    return found.with_moving(moving_cells(best.evidence, poses, trajectory.intrinsics))
 
 
 def turning_reason(trajectory: Trajectory) -> str:
@@ -444,7 +461,7 @@ def turning_reason(trajectory: Trajectory) -> str:
     )
 
 
-def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candidate) -> Refinement:
+def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candidate, called: np.ndarray) -> Refinement:
     """Gauge, points and report of a successful adjustment."""
     bundle, source, tracks = best.bundle, start.source, best.evidence
     poses = _at_source(bundle.Ts_world_camera, start)
@@ -458,12 +475,14 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candida
     reason = (
         f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the refined path."
     )
-    lost = tuple(np.flatnonzero(~placed).tolist())
+    lost = tuple(called[~placed].tolist())
     if lost:
         reason += f" Frames {list(lost)} could not be tied to the others and keep their given motion to the nearest."
     joints = best.joints_of(placed)
+    joints = replace(joints, frames=called[joints.frames])
     report = report_of("refined", reason, best, lens, start, bundle, lost, joints.weak_frames, _weak_words(joints))
-    return Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+    found = Refinement(trajectory, report, points.transformed(np.eye(4), 1 / unit), tracks)
+    return found.with_moving(moving_cells(tracks.where(placed[tracks.frame]), poses, trajectory.intrinsics))
 
 
 def _weak_words(joints: Joints) -> str:

@@ -335,13 +335,34 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
         on_footage = clip.on_footage(replace(trajectory, intrinsics=intrinsics))
         known = float(fov_y_from_intrinsics(on_footage.intrinsics[0], on_footage.image_size[0]))
     if clip.film is None:
-        found = refine_trajectory(clip.footage, on_footage, known_fov_y_rad=known)
-        return replace(found, trajectory=clip.on_frames(found.trajectory))
+        return _refined_alone(clip, trajectory, on_footage, known)
     on_film = on_footage.resized(clip.film.image_size)
     found = refine_film(clip.film.frames_u8, clip.film.places(clip.frame_indices), on_film, known_fov_y_rad=known)
     if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     return replace(found, trajectory=clip.on_frames(found.trajectory.resized(clip.footage_size)))
+
+
+def _refined_alone(clip: Clip, trajectory: Trajectory, on_footage: Trajectory, known: float | None) -> Refinement:
+    """From the clip's own pictures; where they are repeated the path leads smoothly through their cameras."""
+    own = list(clip.own_frames)
+    source = int(np.abs(np.subtract(own, trajectory.source)).argmin())
+    start = replace(
+        on_footage,
+        Ts_world_camera=on_footage.Ts_world_camera[own],
+        intrinsics=on_footage.intrinsics[own],
+        source=source,
+    )
+    found = refine_trajectory(clip.footage[own], start, known_fov_y_rad=known, numbers=own)
+    if found.points is None and found.report.outcome != "no_parallax":
+        return replace(found, trajectory=trajectory)
+    points = None if found.points is None else replace(found.points, span=np.take(own, found.points.span))
+    moving = None
+    if found.moving is not None:
+        moving = np.zeros((len(clip), *found.moving.shape[1:]), dtype=bool)
+        moving[own] = found.moving
+    trajectory = clip.on_frames(clip.path_through(found.trajectory))
+    return replace(found, trajectory=trajectory, points=points, moving=moving)
 
 
 def measured(clip: Clip, trajectory: Trajectory) -> tuple[Trajectory, PointCloud | None, float]:
@@ -351,12 +372,13 @@ def measured(clip: Clip, trajectory: Trajectory) -> tuple[Trajectory, PointCloud
         The cameras, points of the frames under them, and the factor from the old unit; the cameras as they were, None
         and 1 where the frames show no parallax: then there is no unit to be had, and none is needed.
     """
-    footage = clip.on_footage(trajectory)
-    tracks, points = sparse_points(clip.footage, footage.Ts_world_camera, footage.intrinsics)
+    footage, own = clip.on_footage(trajectory), list(clip.own_frames)
+    tracks, points = sparse_points(clip.footage[own], footage.Ts_world_camera[own], footage.intrinsics[own])
     if len(points) == 0:
         return trajectory, None, 1.0
     scale = 1 / source_depth(tracks, points, trajectory.Ts_world_camera[0], 0)
-    return trajectory.scaled(scale), points.transformed(np.eye(4), scale), scale
+    points = replace(points, span=np.take(own, points.span)).transformed(np.eye(4), scale)
+    return trajectory.scaled(scale), points, scale
 
 
 MEASURED = ("refined", "no_parallax")
@@ -399,20 +421,22 @@ def build_scene(
         points: of the refinement: range and prior of the depth; None triangulates tracks: through all frames, so that
             a scene is the same whether its cameras were refined just now or came with the file, or through those of
             `source_indices` alone, for whoever asks for some wants to know nothing of the others.
-        source_indices: which frames; None takes every other one, and none twice where a short upload was stretched.
+        source_indices: which frames; None takes every other one, and of a stretched upload the pictures' own.
 
     Raises:
         ValueError: the trajectory has another number of frames than the clip.
     """
     if len(trajectory) != len(clip):
         raise ValueError(f"trajectory must have one camera for each of the {len(clip)} frames, got {len(trajectory)}")
-    picked = _different(clip, range(0, len(clip), SOURCE_STRIDE)) if source_indices is None else source_indices
+    own = clip.own_frames
+    stride = 1 if len(own) <= len(clip) // SOURCE_STRIDE else SOURCE_STRIDE
+    picked = own[::stride] if source_indices is None else source_indices
     footage = clip.on_footage(trajectory)
     point_frames = picked
     if points is None and len(picked) > 1:
-        tracked = _different(clip, range(len(clip))) if source_indices is None else picked
+        tracked = own if source_indices is None else picked
         points = _triangulated(clip.footage[list(tracked)], footage, tracked)
-        point_frames = [_place(clip, frame, tracked) for frame in picked]
+        point_frames = [tracked.index(frame) for frame in picked]
     size = _fitted(footage.image_size, SCENE_SIDE)
     small = np.stack([cv2.resize(clip.footage[i], size[::-1], interpolation=cv2.INTER_AREA) for i in picked])
     frames = torch.from_numpy(small).to(device).permute(0, 3, 1, 2).float() / 255
@@ -509,23 +533,6 @@ def _triangulated(
     Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
     _, points = sparse_points(frames_u8, Ts_world_camera, intrinsics)
     return points if len(points) >= MIN_POINTS else None
-
-
-def _different(clip: Clip, indices: range) -> tuple[int, ...]:
-    """The indices, each frame of the upload once."""
-    if not clip.frame_indices:
-        return tuple(indices)
-    first_of: dict[int, int] = {}
-    for i in indices:
-        first_of.setdefault(clip.frame_indices[i], i)
-    return tuple(first_of.values())
-
-
-def _place(clip: Clip, frame: int, among: tuple[int, ...]) -> int:
-    """Where the picture of a frame stands among others, of which none has a picture twice."""
-    if not clip.frame_indices:
-        return among.index(frame)
-    return [clip.frame_indices[other] for other in among].index(clip.frame_indices[frame])
 
 
 def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def test_estimate_refines(capsys, pipeline: FakePipeline, film: Path, tmp_path: 
     out = tmp_path / "out"
     result = run_json(capsys, "estimate", film, "--out", out, "--frames", 9)
     assert result["refined"] and result["refinement"] == {
-        **dataclasses.asdict(report()), "weak_joints": [], "lost": [], "error_deg": None
+        **dataclasses.asdict(report()), "weak_joints": [], "lost": [], "error_deg": None, "moving_share": None,
     }  # fmt: skip
     assert result["verdict"] == "doubtful"
     predicted = orbit(9, (96, 160))

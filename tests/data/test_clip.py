@@ -19,6 +19,7 @@ from PIL import Image
 from rap import formats
 from rap.config import SIZE_BUCKETS
 from rap.data import Clip, fit_size, fit_trajectory, load_clip, video, write_video
+from rap.data.packed import packed_clip, unpacked_clip
 from rap.errors import InputError
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.limits import FILM_FRAMES
@@ -72,7 +73,8 @@ def test_a_short_film_is_stretched_and_says_so(films: Path) -> None:
     assert set(np.diff(clip.frame_indices)) == {0, 1} and set(clip.frame_indices) == set(range(5))
     assert numbers(clip, 5) == list(clip.frame_indices)
     assert clip.fps == pytest.approx(30 * 16 / 4)
-    assert "too short for 17 frames of its own, so frames are repeated: 0, 0, 1, " in clip.notes[0]
+    assert clip.own_frames == (0, 4, 8, 12, 16) and clip.is_timed
+    assert clip.notes[0].startswith("short.mp4: its 5 frames are cameras 0, 4, 8, 12, 16 of a path of 17, which leads")
 
 
 def test_a_film_of_one_frame_is_a_picture(films: Path) -> None:
@@ -397,13 +399,33 @@ def test_pictures_smaller_than_the_file_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(clip.trajectory.intrinsics, expected, rtol=1e-12)
 
 
-def test_stretched_clips_repeat_their_cameras(tmp_path: Path) -> None:
-    write_scene(tmp_path, 3)
-    clip = load_clip(tmp_path / "frames", num_frames=5)
-    assert clip.trajectory is not None and len(clip.trajectory) == 5
-    first, again = clip.frame_indices.index(1), clip.frame_indices.index(1) + 1
-    assert clip.frame_indices[again] in (1, 2)
-    assert (clip.trajectory.Ts_world_camera[first + 0] == clip.trajectory.Ts_world_camera[first]).all()
+def test_three_pictures_are_three_cameras_and_a_smooth_path_through_them(tmp_path: Path) -> None:
+    whole = write_scene(tmp_path, 3)
+    clip = load_clip(tmp_path / "frames", num_frames=9)
+    assert clip.own_frames == (0, 4, 8) and clip.fps == 8 and not clip.is_timed
+    assert [clip.frame_indices[i] for i in clip.own_frames] == [0, 1, 2]
+    assert clip.trajectory is not None and len(clip.trajectory) == 9
+    assert not unpacked_clip(packed_clip(clip)).is_timed
+    given = whole.relative_to(0).Ts_world_camera
+    np.testing.assert_allclose(clip.trajectory.Ts_world_camera[[0, 4, 8]], given, atol=1e-12)
+    steps = np.linalg.norm(np.diff(clip.trajectory.centres, axis=0), axis=1)
+    assert steps.min() > 0.05 * steps.max(), "it stands nowhere still"
+
+
+@pytest.mark.parametrize("count, own", [(2, (0, 8)), (4, (0, 3, 5, 8)), (9, tuple(range(9)))])
+def test_each_picture_has_a_frame_of_its_own(count: int, own: tuple[int, ...], tmp_path: Path) -> None:
+    write_scene(tmp_path, count)
+    clip = load_clip(tmp_path / "frames", num_frames=9)
+    assert [clip.frame_indices[i] for i in clip.own_frames] == list(range(count))
+    assert clip.own_frames == own
+
+
+def test_a_path_needs_a_camera_for_each_picture(tmp_path: Path) -> None:
+    whole = write_scene(tmp_path, 3)
+    clip = load_clip(tmp_path / "frames", num_frames=9)
+    assert len(clip.path_through(whole)) == 9
+    with pytest.raises(ValueError, match="one for each of the 3 own frames, got 9"):
+        clip.path_through(clip.path_through(whole))
 
 
 def test_a_picture_without_a_pose_leaves_the_reference_out(tmp_path: Path) -> None:

@@ -324,7 +324,8 @@ def test_the_verdict_in_words():
     assert "rap-fresh" in good and "Good (about 1 degree)" in good
     pieces = input_words.verdict_card(replace(REPORT, verdict="doubtful", weak_joints=((12, 13),)))
     assert "Doubtful from frame 13 on" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
-    assert input_words.verdict_card(None) == ""
+    assert input_words.verdict_card(None) == "" and "<img" not in good
+    assert "what moves by itself" in (moving := input_words.verdict_card(REPORT, b"jpeg")) and "<img" in moving
 
 
 def test_the_preview_says_what_it_shows_or_waits_for():

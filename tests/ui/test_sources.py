@@ -14,7 +14,7 @@ from ui.document import document as doc
 from ui.document import sources
 from ui.document.document import Document, Settings
 from ui.document.path_edits import ToKeys
-from ui.page import timeline_words
+from ui.page import input_words, stage_words, timeline_words
 from ui.session.pictures import frame_jpegs
 
 CLIP = clip()
@@ -120,8 +120,22 @@ def test_takes_from_other_frames_are_other_takes():
 
 
 def test_the_filmstrip_says_what_each_frame_is():
-    pictures = frame_jpegs(CLIP.frames_u8[:3], 20)
+    pictures = dict(enumerate(frame_jpegs(CLIP.frames_u8[:3], 20)))
     html = timeline_words.filmstrip(pictures, (0, 2), (True, True, False), 0)
     assert html.count("<img") == 3 and html.count('aria-pressed="true"') == 2
     assert html.index("rap-source-on") < html.index("rap-source-off") < html.index("rap-source-away")
-    assert timeline_words.filmstrip([], (0,), (True,), 0) == ""
+    assert timeline_words.filmstrip({}, (0,), (True,), 0) == ""
+
+
+def test_of_a_few_photographs_only_their_own_cameras_hold_a_picture():
+    few = replace(CLIP, frame_indices=tuple([0] * 5 + [1] * 7 + [2] * 5), is_timed=False)
+    document = doc.with_prediction(doc.with_clip(Document(), few), preset("arc-left", image_size=CLIP.image_size))
+    assert few.own_frames == (0, 8, 16)
+    assert np.flatnonzero(sources.held(document, document.edited)).tolist() == [0, 8, 16]
+    assert sources.used(sources.toggled(document, 8), document.edited) == (0, 8)
+    with pytest.raises(
+        ValueError, match="no picture was taken at frame 6 of this path; the nearest one was at frame 8"
+    ):
+        sources.toggled(document, 6)
+    assert "3 images" in input_words.clip_card(few) and "fps" not in input_words.clip_card(few)
+    assert "<img" in stage_words.clip_picture(few) and "<video" in stage_words.clip_picture(CLIP)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rap import metrics
 from rap.config import ASSETS
@@ -217,6 +218,32 @@ def test_frames_of_a_stretched_upload_are_lifted_once(clip, truth):
     cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
     indices = build_scene(short, cameras.relative_to(0)).source_indices
     assert sorted(short.frame_indices[i] for i in indices) == sorted(set(short.frame_indices[::2]))
+
+
+def test_three_photographs_are_three_cameras_and_the_path_leads_smoothly_through_them(clip, truth, tmp_path):
+    shots = [tmp_path / f"{i}.png" for i in (0, 8, 16)]
+    for i, path in zip((0, 8, 16), shots, strict=True):
+        Image.fromarray(clip.footage[i]).save(path)
+    photographs = load_clip(shots)
+    still = replace(truth, Ts_world_camera=np.tile(np.eye(4), (17, 1, 1)))
+    found = refine(photographs, still)
+    assert found.report.outcome == "refined" and len(found.trajectory) == 17
+    three = found.trajectory.Ts_world_camera[list(photographs.own_frames)]
+    assert metrics.pose_errors(three, truth.Ts_world_camera[[0, 8, 16]]).auc30 > 0.9
+    steps = np.linalg.norm(np.diff(found.trajectory.centres, axis=0), axis=1)
+    assert steps.max() < 2 * steps.min(), "it goes on between them"
+    assert found.points is not None and set(np.unique(found.points.span)) <= {0, 8, 16}
+    scene = build_scene(photographs, found.trajectory, found.points)
+    assert scene.source_indices == (0, 8, 16)
+
+
+def test_photographs_that_show_nothing_in_common_are_called_by_the_frames_they_are_at(clip, truth, tmp_path):
+    shots = [tmp_path / f"{i}.png" for i in range(4)]
+    for path, picture in zip(shots, [*clip.footage[[0, 4, 8]], np.full_like(clip.footage[0], 90)], strict=True):
+        Image.fromarray(picture).save(path)
+    photographs = load_clip(shots)
+    found = refine(photographs, replace(truth, Ts_world_camera=np.tile(np.eye(4), (17, 1, 1))))
+    assert found.report.lost == (16,) and "Frames [16] could not be tied" in found.report.reason
 
 
 def test_points_are_those_of_all_frames_unless_some_are_asked_for(clip, truth, scene):

@@ -141,7 +141,8 @@ def points_on_show(geometry: Geometry, through: bool) -> Points | None:
 
 def of_another_path(geometry: Geometry) -> Geometry:
     """What remains when a new prediction makes points, scene and preview those of another path."""
-    return replace(geometry, cloud=None, sparse=None, scene=None, job=None, preview=None, wanted=None, unfitted=None)
+    gone = dict(cloud=None, sparse=None, moving=b"", scene=None, job=None, preview=None, wanted=None, unfitted=None)
+    return replace(geometry, **gone)
 
 
 def shown_points(cloud: PointCloud | None) -> Points | None:

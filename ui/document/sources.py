@@ -35,6 +35,7 @@ def held(document: Document, path: Trajectory) -> tuple[bool, ...]:
         away = np.abs(path.Ts_world_camera - known.Ts_world_camera).max(axis=(1, 2))
         zoom = np.abs(path.intrinsics[:, :2] / known.intrinsics[:, :2] - 1).max(axis=1)
         found = (away <= POSE_TOLERANCE) & (zoom <= LENS_TOLERANCE)
+        found &= np.isin(np.arange(len(path)), doc.clip_of(document).own_frames)
     found[path.source] = True
     return tuple(bool(one) for one in found)
 
@@ -90,7 +91,10 @@ def _known(document: Document, path: Trajectory) -> Trajectory | None:
 
 def _through(document: Document, path: Trajectory, frame: int) -> Document:
     """The path with the clip's own camera at a frame; its neighbours follow as in a drag."""
-    known = _known(document, path)
+    known, own = _known(document, path), doc.clip_of(document).own_frames
+    if frame not in own:
+        nearest = min(own, key=lambda one: abs(one - frame))
+        raise ValueError(f"no picture was taken at frame {frame} of this path; the nearest one was at frame {nearest}")
     if known is None:
         raise ValueError(
             f"the camera of the clip's frame {frame} is not known on this path; press Predict first, or keep to frame "

@@ -208,6 +208,7 @@ class Geometry:
         known_fov_y_rad: vertical field of view of the clip's frames, from the file or the person; None: not known.
         cloud: triangulated points of the refinement, as the scene is made from them.
         sparse: those of them that are shown.
+        moving: JPEG of frames in which only what moves by itself is as it was; empty where little does.
         scene: of the newest basis, or None while there is none.
     """
 
@@ -219,6 +220,7 @@ class Geometry:
     known_fov_y_rad: float | None = None
     cloud: PointCloud | None = None
     sparse: Points | None = None
+    moving: bytes = b""
     scene: BuiltScene | None = None
     job: GeometryJob | None = None
     preview: PreviewClip | None = None

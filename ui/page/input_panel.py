@@ -74,7 +74,7 @@ class InputPanel:
             Part(self.flat, _flat_values, _flat_box),
             Part(self.depth_model, _depth_model_values, _depth_model_box),
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
-            Part(self.verdict, lambda s: (s.state.document.report,), words.verdict_card),
+            Part(self.verdict, lambda s: (s.state.document.report, s.state.geometry.moving), words.verdict_card),
             Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
             button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
         )

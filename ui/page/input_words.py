@@ -8,6 +8,7 @@ import numpy as np
 
 from ui.page.common_words import ButtonLook, capital, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
+from ui.session.pictures import inline_jpeg
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # names for the type checker only: this module loads before t
     from ui.document.document import Document
     from ui.document.state import Geometry, GeometryJob, JobStatus
 
-MAX_TOLD_FPS = 120.0  # two pictures stretched to a clip would have hundreds
+MAX_TOLD_FPS = 120.0  # a film of five frames stretched to a clip has hundreds
 COLOURS = {"good": "fresh", "doubtful": "stale", "failed": "failed"}
 FOCAL_SOURCES = {"given": "as given", "model": "the model's", "self-calibrated": "found from the tracks"}
 
@@ -27,13 +28,16 @@ def clip_card(clip: Clip | None) -> Html:
     h, w = clip.image_size
     count = len(clip)
     facts = f"{count} frames · {w} × {h} px"
+    if clip.is_stretched:
+        kind = "frames" if clip.is_timed else "images"
+        facts = f"{len(clip.own_frames)} {kind} · {w} × {h} px · a path of {count} through them"
     if count == 1:
         h, w = clip.upload_size or clip.image_size
         facts = f"1 image · {w} × {h} px"
     if len(set(clip.frame_indices)) > 1:
         spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
         facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
-    if count > 1 and clip.fps <= MAX_TOLD_FPS:
+    if count > 1 and clip.is_timed and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
     line = fact(clip.name or "clip", facts)
@@ -65,8 +69,12 @@ def geometry_progress(job: GeometryJob | None) -> Html:
     return tag("div", tag("div", tag("b", title), " ", detail), bar, class_="rap-progress", role="status")
 
 
-def verdict_card(report: RefinementReport | None) -> Html:
-    """What came of the refinement; all but the first of its figures unfold."""
+def verdict_card(report: RefinementReport | None, moving: bytes = b"") -> Html:
+    """What came of the refinement; all but the first of its figures unfold, and so do the frames that show what moves.
+
+    Args:
+        moving: JPEG of these.
+    """
     if report is None:
         return NOTHING
     kind = COLOURS.get(report.verdict, "stale")
@@ -81,8 +89,11 @@ def verdict_card(report: RefinementReport | None) -> Html:
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
     reason = tag("div", report.reason, class_="rap-fact")
-    more = tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")
-    return tag("div", badge(kind, capital(report.words)), reason, more, class_="rap-verdict")
+    more = [tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")]
+    if moving:
+        shown = tag("img", class_="rap-strip", alt="frames of which all is dim but what moves", src=inline_jpeg(moving))
+        more.append(tag("details", tag("summary", "what moves by itself"), shown, class_="rap-note"))
+    return tag("div", badge(kind, capital(report.words)), reason, *more, class_="rap-verdict")
 
 
 def known_line(document: Document) -> Html:

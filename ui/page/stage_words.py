@@ -18,6 +18,7 @@ VIEWS = (
 )
 CORNERS = "M1 5 L1 1 L5 1 M9 1 L13 1 L13 5 M13 9 L13 13 L9 13 M5 13 L1 13 L1 9"
 PICTURE_HEIGHT_PX = 360  # half of what is sent: sharp displays
+SHOWN_PICTURES = 6  # side by side
 
 
 def switch() -> Html:
@@ -36,12 +37,14 @@ def switch() -> Html:
 
 
 def clip_picture(clip: Clip | None) -> Html:
-    """The clip, playing; a picture as it is; an invitation before there is one."""
+    """The clip, playing; a picture as it is, several side by side; an invitation before there is one."""
     if clip is None:
         words = tag("b", "Give a film or a photograph"), tag("span", "see its cameras, move them, make the video again")
         return tag("div", *words, class_="rap-invitation")
     if len(clip) == 1:
         return tag("img", alt=clip.name or "the picture", src=inline_jpeg(_still(clip)))
+    if clip.is_stretched and not clip.is_timed:
+        return tag("img", class_="rap-pictures", alt=clip.name or "the pictures", src=inline_jpeg(_still(clip)))
     return tag(
         "video", autoplay=True, loop=True, muted=True, playsinline=True, aria_label=clip.name or "the clip",
         src=inline_mp4(_film(clip)),
@@ -49,8 +52,9 @@ def clip_picture(clip: Clip | None) -> Html:
 
 
 def _still(clip: Clip) -> bytes:
-    frames = clip.frames_u8 if clip.footage_u8 is None else clip.footage_u8
-    return strip_jpeg(frames, 1, PICTURE_HEIGHT_PX)
+    """The picture, or the first of several side by side."""
+    count = min(len(clip.own_frames), SHOWN_PICTURES)
+    return strip_jpeg(clip.footage[list(clip.own_frames)], count, PICTURE_HEIGHT_PX // count)
 
 
 def _film(clip: Clip) -> bytes:

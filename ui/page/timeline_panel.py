@@ -106,8 +106,9 @@ def _film_values(session: Session) -> tuple[Any, ...]:
 
 
 def _film(clip: Clip | None, chosen: Sequence[int], held: Sequence[bool], source: int) -> str:
-    pictures = [] if clip is None else frame_jpegs(clip.frames_u8[: len(held)], FILM_HEIGHT_PX)
-    return words.filmstrip(pictures, chosen, held, source)
+    own = [] if clip is None else [frame for frame in clip.own_frames if frame < len(held)]
+    pictures = [] if clip is None else frame_jpegs(clip.frames_u8[own], FILM_HEIGHT_PX)
+    return words.filmstrip(dict(zip(own, pictures, strict=True)), chosen, held, source)
 
 
 def toggle_source(session: Session, data: Any) -> None:

@@ -3,7 +3,7 @@ Pure functions to HTML; no Gradio, no session."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,11 @@ PLAIN: dict[Measure, str] = {
 VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
 
 
-def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> Html:
+def filmstrip(pictures: Mapping[int, bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> Html:
     """The clip's frames over the timeline's, each a button that makes it a source frame; empty without pictures.
 
     Args:
-        pictures: a JPEG of each frame.
+        pictures: a JPEG of each frame that shows what its camera saw.
         chosen: frames that a take is to start from.
         held: for each frame whether the path has the camera it was taken from.
         source: frame whose camera is the world.
@@ -42,7 +42,7 @@ def filmstrip(pictures: Sequence[bytes], chosen: Collection[int], held: Sequence
     if not pictures:
         return NOTHING
     cells = []
-    for i, picture in enumerate(pictures):
+    for i, picture in pictures.items():
         state = "off" if i not in chosen else "on" if held[i] else "away"
         title = f"frame {i}: {SOURCE_WORDS[state]}{' (the world is its camera)' if i == source else ''}"
         cells.append(

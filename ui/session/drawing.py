@@ -65,7 +65,7 @@ class Drawing:
         return self._reference[1]
 
     def _thumbnails(self, document: Document) -> tuple[np.ndarray, ...] | None:
-        """A picture for each pose: the clip's frames along an estimated path, else only the source's.
+        """A picture for each pose: the clip's own frames along an estimated path, else only the source's.
 
         The same objects as long as the clip and the path's length stay.
         """
@@ -76,8 +76,8 @@ class Drawing:
         if self._pictures[0] != key:
             frames = document.clip.frames_u8
             pictures = [np.full_like(frames[0], 72) for _ in range(len(document.edited))]
-            if follows:
-                pictures = list(frames)
+            for own in document.clip.own_frames if follows else ():
+                pictures[own] = frames[own]
             pictures[document.source] = frames[min(document.source, len(frames) - 1)]
             self._pictures = (key, tuple(pictures))
         return self._pictures[1]

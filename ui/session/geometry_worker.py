@@ -25,7 +25,7 @@ from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
-from ui.session.pictures import strip_jpeg
+from ui.session.pictures import spread, strip_jpeg
 
 if TYPE_CHECKING:
     from rap.reconstruction.refine import Refinement, RefinementReport
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DENSE_POINTS = 60_000
 PREVIEW_SIDE = 448  # long side in pixels of a picture's preview
 DEPTH_HEIGHT_PX = 240  # of the depth map on the page
+MOVING_PICTURES, MOVING_HEIGHT_PX = 4, 110  # frames that show what moves
 TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
@@ -231,17 +232,25 @@ class GeometryWorker(Worker):
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What came of a refinement; `points` are those of `cloud` that are worth showing."""
+    """What came of a refinement; `points` are those of `cloud` that are worth showing, `moving` is a JPEG of frames in
+    which only what moves by itself is as it was, empty where that is next to nothing."""
 
     trajectory: Trajectory
     report: RefinementReport
     cloud: PointCloud | None
     points: Points | None
+    moving: bytes = b""
 
 
-def kept_refinement(found: Refinement) -> Found:
+def kept_refinement(clip: Clip | None, found: Refinement) -> Found:
     """Called in the worker's thread."""
-    return Found(found.trajectory, found.report, found.points, shown_points(found.points))
+    from rap.reconstruction.moving import moving_words, shown_moving
+
+    moving = b""
+    if clip is not None and found.moving is not None and moving_words(found.report.moving_share):
+        own = [clip.own_frames[i] for i in spread(len(clip.own_frames), MOVING_PICTURES)]
+        moving = strip_jpeg(shown_moving(clip.footage[own], found.moving[own]), len(own), MOVING_HEIGHT_PX)
+    return Found(found.trajectory, found.report, found.points, shown_points(found.points), moving)
 
 
 def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:

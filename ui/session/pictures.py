@@ -12,13 +12,18 @@ from PIL import Image
 
 def strip_jpeg(frames_u8: UInt8[np.ndarray, "T h w 3"], count: int, height_px: int) -> bytes:
     """Up to `count` frames side by side, first and last included, at twice their size on screen: sharp displays."""
-    picked = np.unique(np.linspace(0, len(frames_u8) - 1, count).round().astype(int))
+    picked = spread(len(frames_u8), count)
     h, w = frames_u8.shape[1:3]
     size = (max(1, round(w * height_px * 2 / h)), height_px * 2)
     tiles = [np.asarray(Image.fromarray(frames_u8[i]).resize(size)) for i in picked]
     data = io.BytesIO()
     Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=82)
     return data.getvalue()
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Up to `count` of `total` frames, evenly over them, first and last included."""
+    return np.unique(np.linspace(0, total - 1, count).round().astype(int)).tolist()
 
 
 def frame_jpegs(frames_u8: UInt8[np.ndarray, "T h w 3"], height_px: int) -> list[bytes]:

@@ -105,6 +105,7 @@ def _judgement(row: dict[str, Any]) -> dict[str, Any]:
         "verdict": one_of(row["verdict"], "verdict", get_args(Verdict)),
         "error_deg": _number_or_nan(row["error_deg"], "error_deg"),
         "fov_y_interval_rad": interval,
+        "moving_share": _number_or_nan(row.get("moving_share", math.nan), "moving_share"),
     }
 
 

@@ -184,7 +184,7 @@ def with_clip_shown(state: State, context: Context) -> Callable[[Any], Any] | No
 
 
 def _start(kind: GeometryKind, basis: Basis, task: Any, state: State, context: Context) -> Change:
-    keep = kept_refinement if kind == "refine" else partial(kept_scene, basis)
+    keep = partial(kept_refinement, state.document.clip) if kind == "refine" else partial(kept_scene, basis)
     job = Job(task, keep, partial(_report, context.dispatch))
     geometry = replace(state.geometry, job=GeometryJob(job.number, kind, basis), wanted=None)
     return replace(state, geometry=geometry), exchange(context.geometry, geometry_numbers(state.geometry), job)
@@ -253,7 +253,9 @@ def _fitted_at_last(state: State, context: Context) -> State:
 def _refined(found: Found, state: State, context: Context) -> Change:
     """The path first, so that it can be seen and bent; its depth next."""
     document = doc.with_refinement(state.document, found.trajectory, found.report)
-    geometry = replace(state.geometry, cloud=found.cloud, sparse=found.points, scene=None, preview=None)
+    geometry = replace(
+        state.geometry, cloud=found.cloud, sparse=found.points, moving=found.moving, scene=None, preview=None
+    )
     notice = Notice("path", in_short(found.report))
     return start_preview(replace(state, document=document, geometry=geometry, notice=notice), context)
 
