@@ -81,9 +81,10 @@ def add_cameras(parser: argparse.ArgumentParser) -> None:
 
 
 def given_cameras(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What `add_cameras` asked for, as `load_clip` takes it."""
+    """What `add_cameras` asked for, as `load_clip` takes it: where cameras are to be found, all of a film serves."""
     fov_y_rad = None if chosen.fov_y_deg is None else math.radians(chosen.fov_y_deg)
-    return {"cameras": chosen.cameras, "fov_y_rad": fov_y_rad}
+    found = chosen.refine is not False if chosen.cameras is None else bool(chosen.refine)
+    return {"cameras": chosen.cameras, "fov_y_rad": fov_y_rad, "film": found}
 
 
 def known_fov_y_rad(chosen: argparse.Namespace, clip: Clip) -> float | None:

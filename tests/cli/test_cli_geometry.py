@@ -138,6 +138,7 @@ def test_generate_hands_the_clip_on_as_hints(
     estimate, task = pipeline.tasks
     assert (estimate.steps, task.steps) == (None, 7)
     assert (task.source_frames_u8 == load_clip(film, num_frames=9).frames_u8[:1]).all()
+    assert geometry.made[0].clip.film is not None, "all of the film serves to find its cameras"
     assert task.hints.mask.shape == (9, 96, 160) and geometry.made[0].paths == [task.trajectory]
     assert result["hints"]["coverage"] == 0.5 and result["cameras"]["refined"] and result["clip"]["num_frames"] == 9
     ((path, content),) = geometry.made[0].walked
