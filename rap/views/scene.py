@@ -25,11 +25,12 @@ from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views.blend_network import embedded_blend_network
-from rap.views.depth import DepthMaps, plane_sweep
+from rap.views.depth import DepthMaps
 from rap.views.depth_model import depth_model
 from rap.views.depth_network import embedded_depth_network
 from rap.views.eyes import Eye
 from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
+from rap.views.fusion import film_depth
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, fov_y_of
@@ -443,7 +444,7 @@ def build_scene(
     intrinsics = footage.resized(size).intrinsics[list(picked)]
     Ts_world_camera = trajectory.Ts_world_camera[list(picked)]
     network = embedded_depth_network(str(device))
-    depth = plane_sweep(frames, Ts_world_camera, intrinsics, points, point_frames=point_frames, network=network)
+    depth = film_depth(frames, Ts_world_camera, intrinsics, points, point_frames, network)
     return Scene(clip, trajectory, points, tuple(picked), frames, intrinsics, depth)
 
 

@@ -21,6 +21,7 @@ from rap.views.blend_network import REGISTERED, BlendNetwork, embedded_blend_net
 from rap.views.depth import plane_sweep
 from rap.views.depth_network import DepthNetwork, embedded_depth_network
 from rap.views.fine import Coarse, FineSources, fine_frames, to_size
+from rap.views.fusion import film_depth
 from rap.views.warp import Warp, warp
 
 SIDE = 224
@@ -83,7 +84,7 @@ def at_full_size(
     small, shown, hidden = footage.resized(SIDE), list(shown), list(hidden)
     Ts, intrinsics, size = small.cameras.Ts_world_camera, small.cameras.intrinsics, frames_u8.shape[1:3]
     frames = to_torch(small.frames_u8[shown])
-    depth = plane_sweep(frames, Ts[shown], intrinsics[shown], small.points, point_frames=shown, network=networks.depth)
+    depth = film_depth(frames, Ts[shown], intrinsics[shown], small.points, shown, networks.depth)
     seen = warp(
         frames, depth.inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden],
         small.cameras.image_size, confidence=depth.confidence, network=networks.blend, with_mix=True,
@@ -144,9 +145,7 @@ def between(
         inverse_depth = torch.tensor(np.array(medians), dtype=torch.float32)[:, None, None]
         inverse_depth, confidence = inverse_depth.expand(-1, *footage.cameras.image_size).contiguous(), None
     else:
-        depth = plane_sweep(
-            frames, Ts[shown], intrinsics[shown], footage.points, point_frames=shown, network=networks.depth
-        )
+        depth = film_depth(frames, Ts[shown], intrinsics[shown], footage.points, shown, networks.depth)
         inverse_depth, confidence = depth.inverse_depth, depth.confidence
     seen = warp(
         frames, inverse_depth, Ts[shown], intrinsics[shown], Ts[hidden], intrinsics[hidden], footage.cameras.image_size,
