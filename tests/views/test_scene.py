@@ -257,9 +257,11 @@ def test_points_of_a_stretched_upload_are_known_where_they_were_seen(clip, truth
     short = load_clip(EXAMPLE.with_suffix(".mp4"), start=12)
     cameras = replace(truth, Ts_world_camera=truth.Ts_world_camera[list(short.frame_indices)])
     asked = {}
-    monkeypatch.setattr(scene_module, "plane_sweep", lambda *_, **given: asked.update(given) or DEPTH)
+    monkeypatch.setattr(
+        scene_module, "film_depth", lambda *given: asked.update(zip("fTipsn", given, strict=True)) or DEPTH
+    )
     indices = build_scene(short, cameras.relative_to(0)).source_indices
-    assert asked["point_frames"] == [short.frame_indices[i] - short.frame_indices[0] for i in indices]
+    assert asked["s"] == [short.frame_indices[i] - short.frame_indices[0] for i in indices]
 
 
 def test_a_camera_for_each_frame_is_needed(clip, truth):
