@@ -55,6 +55,11 @@ class ClipCameras:
         return self.report is None or self.report.outcome in ("refined", "no_parallax")
 
     @property
+    def turns_only(self) -> bool:
+        """Whether the camera was found to turn on the spot, so that its frames tell no depth."""
+        return self.report is not None and self.report.outcome == "no_parallax"
+
+    @property
     def replaced(self) -> Trajectory | None:
         """The predicted cameras, where `trajectory` is no longer these."""
         return None if self.predicted == self.trajectory else self.predicted

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
 
 
+TURNS_ONLY = (
+    "the camera only turns, so that the film tells no depth: its first frame alone is seen along the path, by a depth "
+    "of its own"
+)
+
+
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap generate`"""
     parser = commands.add_parser("generate", help="make a video along a camera trajectory", description=__doc__)
@@ -108,14 +114,20 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
-    scene = picture(chosen, clip) if hinted and found is None else None
-    trajectory, notes = path_in_clip(chosen, clip, found) if scene is None else path_in_picture(chosen, clip, scene)
+    still = clip if found is None else still_of(chosen.images[0], clip, found)
+    scene = picture(chosen, still) if hinted and still is not None else None
+    if scene is None or still is None:
+        trajectory, notes = path_in_clip(chosen, clip, found)
+    else:
+        trajectory, notes = path_in_picture(chosen, still, scene)
     if found is not None and not found.fits and chosen.hints is None:
         hinted = False
         notes.append(f"no hints, as the clip's cameras are not known: {found.report.reason if found.report else ''}")
     if hinted and scene is None:
         assert found is not None
         scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
+    if found is not None and still is not None:
+        notes.append(TURNS_ONLY)
     made = _made(chosen, scene, _task(chosen, clip, trajectory, source_indices, scene if hinted else None), pipeline)
     folder.write_video(made.frames_u8, made.trajectory.fps)
     folder.write_cameras(made.trajectory, folder.write_frames(made.frames_u8))
@@ -324,6 +336,14 @@ def check_depth(chosen: argparse.Namespace, is_picture: bool, words: str) -> Non
         raise InputError(f"{given[0]} {words}")
     if len(given) > 1:
         raise InputError("--depth-model says what --flat leaves out; give one of them")
+
+
+def still_of(path: Path, clip: Clip, found: cameras.ClipCameras) -> Clip | None:
+    """The first frame alone, under the lens that was found, of a film whose camera only turns; None of another one."""
+    if not found.turns_only:
+        return None
+    still = load_sources([path], clip.frame_indices[0] if clip.frame_indices else 0)
+    return dataclasses.replace(still, exif_fov_y_rad=float(found.trajectory.fov_y_rad[0]))
 
 
 def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:

@@ -16,6 +16,8 @@ from rap.errors import InputError
 
 if TYPE_CHECKING:
     from rap.data import Clip
+    from rap.geometry import Trajectory
+    from rap.views.scene import Scene
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -42,10 +44,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     else:
         pipeline = model.load_pipeline(chosen.checkpoint, chosen.device) if chosen.cameras is None else None
         found = cameras.clip_cameras(chosen, clip, pipeline)
-        scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
-        path, notes = (
-            (found.trajectory, found.notes) if own_path(chosen) else generate.path_in_clip(chosen, clip, found)
-        )
+        scene, path, notes = film(chosen, clip, found)
     if found is not None and not found.fits and found.report is not None:
         notes = [*notes, f"the clip's cameras are a guess: {found.report.reason}"]
     shown = scene.preview(path)
@@ -71,6 +70,19 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "notes": notes,
         }
     )
+
+
+def film(chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras) -> tuple[Scene, Trajectory, list[str]]:
+    """A film's scene, the path through it, and notes."""
+    still = None if own_path(chosen) else generate.still_of(chosen.input, clip, found)
+    if still is not None:
+        scene = generate.picture(chosen, still)
+        path, notes = generate.path_in_picture(chosen, still, scene)
+        return scene, path, [*notes, generate.TURNS_ONLY]
+    scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
+    if own_path(chosen):
+        return scene, found.trajectory, found.notes
+    return scene, *generate.path_in_clip(chosen, clip, found)
 
 
 def own_path(chosen: argparse.Namespace) -> bool:

@@ -146,6 +146,19 @@ def test_generate_hands_the_clip_on_as_hints(
     assert "the film's own frames" in result["made_of"] and result["trajectory"]["image_size"] == [32, 64]
 
 
+@pytest.mark.parametrize("command", ["generate", "preview"])
+def test_of_a_film_that_only_turns_the_first_frame_is_seen_by_a_depth_of_its_own(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch, command: str
+) -> None:
+    turned = Refinement(orbit(9, (96, 160)), report("no_parallax"), None, None)
+    monkeypatch.setattr(scene, "refine", lambda clip, trajectory, known: turned)
+    result = run_json(capsys, command, film, "--preset", "arc-left", "--frames", 9, "--out", tmp_path / "out")
+    (made,) = geometry.made
+    assert len(made.clip) == 1 and made.options["flat"] is False and "camera only turns" in result["notes"][-1]
+    assert made.trajectory.fov_y_rad[0] == pytest.approx(turned.trajectory.fov_y_rad[0])
+    assert result["cameras"]["refinement"]["outcome"] == "no_parallax"
+
+
 def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(
     capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path
 ) -> None:
