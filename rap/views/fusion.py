@@ -26,7 +26,7 @@ from rap.views.monocular import SMALLEST_PX, embedded_monocular_depth
 UNSURE, SURE = 0.2, 0.5
 """Confidence up to which nothing of a pixel of the sweep is taken, and from which all of it."""
 
-FEW, ENOUGH = 0.3, 0.45
+FEW, ENOUGH = 0.38, 0.48
 """Mean confidence of a film up to which all this is done, and from which nothing: there the sweep is finer than what a
 single picture tells, and costs a tenth of a decibel less for every pixel that is left to it."""
 
@@ -85,7 +85,7 @@ def fused(swept: Inverse, confidence: Inverse, shape: Inverse, share: float = 1.
     Args:
         swept, confidence: as `DepthMaps` has them.
         shape: inverse depth of the same picture by itself, of whatever unit.
-        share: how much of what is not sure is replaced.
+        share: by how much UNSURE and SURE are lowered: replaced wholly or not at all, for part of a guess is a guess.
     """
     telling = np.clip(confidence - TELLS, 0, 1) ** 2
     if telling.sum() < LEAST_TELLING:
@@ -93,13 +93,12 @@ def fused(swept: Inverse, confidence: Inverse, shape: Inverse, share: float = 1.
     shelves = _Shelves(shape)
     slope, offset = _fitted(shape, swept, telling)
     shape = (slope * shape + offset).astype(np.float32)
-    sure = np.clip((confidence - UNSURE) / (SURE - UNSURE), 0, 1)
+    sure = np.clip((confidence - share * UNSURE) / max(share * (SURE - UNSURE), 1e-6), 0, 1)
     sure = (sure * sure * (3 - 2 * sure)).astype(np.float32)
     for reach_px in REACHES_PX:
         shape = shape + shelves.spread(swept - shape, sure, reach_px)
-    kept = 1 - share * (1 - sure)
     least = NEAREST_TO_0 * np.median(swept)
-    return np.maximum(kept * swept + (1 - kept) * shape, least).astype(np.float32)
+    return np.maximum(sure * swept + (1 - sure) * shape, least).astype(np.float32)
 
 
 def _fitted(x: Inverse, y: Inverse, weight: Inverse) -> tuple[float, float]:

@@ -26,7 +26,8 @@ def test_what_is_not_sure_takes_the_shape_and_keeps_the_place():
     np.testing.assert_allclose(found[sure], TRUTH[sure], rtol=1e-5)
     error = np.abs(found - TRUTH)
     assert np.quantile(error[:, 50:], 0.95) < 0.06 and error[:, :50].max() < 0.25, "no rubble anywhere"
-    assert (fused(swept, np.where(sure, 0.9, 0.05), shape, share=0.0) == swept.astype(np.float32)).all()
+    few = fused(swept, np.where(sure, 0.9, 0.05), shape, share=0.1)
+    np.testing.assert_allclose(few, swept, rtol=1e-5, err_msg="a film that tells nearly enough believes nearly all")
 
 
 def test_a_near_thing_does_not_pull_along_what_is_behind_it():
