@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
 
 
-TURNS_ONLY = (
-    "the camera only turns, so that the film tells no depth: its first frame alone is seen along the path, by a depth "
-    "of its own"
-)
-
-
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap generate`"""
     parser = commands.add_parser("generate", help="make a video along a camera trajectory", description=__doc__)
@@ -114,20 +108,14 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
-    still = clip if found is None else still_of(chosen.images[0], clip, found)
-    scene = picture(chosen, still) if hinted and still is not None else None
+    still = clip if found is None else still_of(chosen.images[0], clip, found, believed=bool(chosen.hints))
+    scene = _scene(chosen, clip, still, found) if hinted else None
     if scene is None or still is None:
-        trajectory, notes = path_in_clip(chosen, clip, found)
+        trajectory, notes = path_in_clip(chosen, clip, found, scene)
     else:
         trajectory, notes = path_in_picture(chosen, still, scene)
-    if found is not None and not found.fits and chosen.hints is None:
-        hinted = False
-        notes.append(f"no hints, as the clip's cameras are not known: {found.report.reason if found.report else ''}")
-    if hinted and scene is None:
-        assert found is not None
-        scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
     if found is not None and still is not None:
-        notes.append(TURNS_ONLY)
+        notes.append(alone_words(found))
     made = _made(chosen, scene, _task(chosen, clip, trajectory, source_indices, scene if hinted else None), pipeline)
     folder.write_video(made.frames_u8, made.trajectory.fps)
     folder.write_cameras(made.trajectory, folder.write_frames(made.frames_u8))
@@ -151,6 +139,14 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "notes": notes,
         }
     )
+
+
+def _scene(chosen: argparse.Namespace, clip: Clip, still: Clip | None, found: cameras.ClipCameras | None) -> Scene:
+    """A film's, or that of the one picture which is seen by a depth of its own."""
+    if still is not None:
+        return picture(chosen, still)
+    assert found is not None  # of a film
+    return cameras.make_scene(clip, found, model.device_name(chosen.device))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -310,19 +306,21 @@ def load_sources(paths: list[Path], start: int = 0) -> Clip:
 
 
 def path_in_clip(
-    chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None
+    chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras | None, scene: Scene | None
 ) -> tuple[Trajectory, list[str]]:
     """The path of the options in the world and the unit of length of the clip's cameras, and notes.
 
-    A preset gets the clip's field of view. A path from a file is taken to be in the unit of the file of cameras, where
-    there is one, else in that of everything here (median depth of the source view).
+    A preset gets the clip's field of view, and turns about what is in the middle of its first frame. A path from a file
+    is taken to be in the unit of the file of cameras, where there is one, else in that of everything here (median depth
+    of the source view).
     """
     if found is None:
         return chosen_trajectory(chosen, clip)
     trajectory, notes = chosen_trajectory(chosen, clip, float(found.trajectory.fov_y_rad[0]))
+    notes = [*found.notes, *notes]
     if chosen.preset is None:
-        trajectory = trajectory.scaled(found.scale)
-    return trajectory, [*found.notes, *notes]
+        return trajectory.scaled(found.scale), notes
+    return (trajectory, notes) if scene is None else _fitted(chosen, clip, scene, trajectory, notes)
 
 
 def check_depth(chosen: argparse.Namespace, is_picture: bool, words: str) -> None:
@@ -338,12 +336,25 @@ def check_depth(chosen: argparse.Namespace, is_picture: bool, words: str) -> Non
         raise InputError("--depth-model says what --flat leaves out; give one of them")
 
 
-def still_of(path: Path, clip: Clip, found: cameras.ClipCameras) -> Clip | None:
-    """The first frame alone, under the lens that was found, of a film whose camera only turns; None of another one."""
-    if not found.turns_only:
+def still_of(path: Path, clip: Clip, found: cameras.ClipCameras, believed: bool = False) -> Clip | None:
+    """The first frame alone, under the lens that was found, of a film that tells no depth: its camera only turns, or
+    was not found. None of another one.
+
+    Args:
+        believed: cameras that the frames do not bear out are wanted all the same.
+    """
+    if not found.turns_only and (found.fits or believed):
         return None
     still = load_sources([path], clip.frame_indices[0] if clip.frame_indices else 0)
     return dataclasses.replace(still, exif_fov_y_rad=float(found.trajectory.fov_y_rad[0]))
+
+
+def alone_words(found: cameras.ClipCameras) -> str:
+    """Why a film's first frame alone is shown."""
+    why = "the camera only turns, so that the film tells no depth"
+    if not found.turns_only:
+        why = f"the film's cameras are not known ({found.report.reason if found.report else ''})"
+    return f"{why}: its first frame alone is seen along the path, by a depth of its own"
 
 
 def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:
@@ -359,7 +370,7 @@ def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tup
 
     A path from a file that comes to pass a surface is told of, not changed: it is what was asked for.
     """
-    from rap.views.fitting import fitted_preset, too_near
+    from rap.views.fitting import too_near
 
     trajectory, notes = chosen_trajectory(chosen, clip)
     if scene.unit_m is not None:
@@ -369,6 +380,15 @@ def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tup
         notes.append(f"the lens is not known: {fov_y_deg:.0f} degrees from top to bottom are assumed; see --fov-y-deg")
     if chosen.preset is None or chosen.flat:
         return trajectory, [*notes, *filter(None, [too_near(scene, trajectory)])]
+    return _fitted(chosen, clip, scene, trajectory, notes)
+
+
+def _fitted(
+    chosen: argparse.Namespace, clip: Clip, scene: Scene, trajectory: Trajectory, notes: list[str]
+) -> tuple[Trajectory, list[str]]:
+    """The preset of the options as it fits the scene, under the path's lens."""
+    from rap.views.fitting import fitted_preset
+
     fitted = fitted_preset(
         scene,
         chosen.preset,
@@ -376,6 +396,7 @@ def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tup
         image_size=clip.image_size,
         fov_y_rad=float(trajectory.fov_y_rad[0]),
         amplitude=1.0 if chosen.amplitude is None else chosen.amplitude,
+        of_film=scene.layers is None,
     )
     return fitted.trajectory, [*notes, *filter(None, [fitted.note])]
 

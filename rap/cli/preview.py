@@ -78,11 +78,11 @@ def film(chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras) -> 
     if still is not None:
         scene = generate.picture(chosen, still)
         path, notes = generate.path_in_picture(chosen, still, scene)
-        return scene, path, [*notes, generate.TURNS_ONLY]
+        return scene, path, [*notes, generate.alone_words(found)]
     scene = cameras.make_scene(clip, found, model.device_name(chosen.device))
     if own_path(chosen):
         return scene, found.trajectory, found.notes
-    return scene, *generate.path_in_clip(chosen, clip, found)
+    return scene, *generate.path_in_clip(chosen, clip, found, scene)
 
 
 def own_path(chosen: argparse.Namespace) -> bool:

@@ -1,9 +1,9 @@
-"""Camera moves that fit what one picture shows: about what is in its middle, of a size that it bears, past nothing.
+"""Camera moves that fit what is shown: about what is in the middle, of a size that it bears, past nothing.
 
-A picture shows one side of its scene. The sizes of `rap.geometry.presets` are made for scenes that go on beyond the
-frame; here amplitude 1 is what fits: of arcs about 20 degrees, of moves to and fro a third of the way to the pivot
-(Jang et al., ICML 2026, show arcs of 17 to 34 degrees and ways of 0.1 to 0.4 median depths), and never so much that
-the camera comes close to a surface.
+A film shows its scene from many places, and its moves are as large as elsewhere. A picture shows one side: the sizes of
+`rap.geometry.presets` are made for scenes that go on beyond the frame; there amplitude 1 is what fits: of arcs about 20
+degrees, of moves to and fro a third of the way to the pivot (Jang et al., ICML 2026, show arcs of 17 to 34 degrees and
+ways of 0.1 to 0.4 median depths), and never so much that the camera comes close to a surface.
 """
 
 from __future__ import annotations
@@ -75,18 +75,20 @@ def fitted_preset(
     amplitude: float = 1.0,
     pivot_distance: float | None = None,
     fps: float = 8.0,
+    of_film: bool = False,
 ) -> Fitted:
-    """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene of one picture.
+    """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene.
 
     Args:
         amplitude: 1 is what fits; more is what was asked for, and the note says where it leads through a surface.
+        of_film: the scene is not that of one picture.
         pivot_distance: None is the depth in the middle of the picture.
 
     Raises:
         ValueError: as `rap.geometry.preset`.
     """
     distance = scene.centre_depth() if pivot_distance is None else pivot_distance
-    usual = USUAL_SHARE.get(name, 1.0)
+    usual = 1.0 if of_film else USUAL_SHARE.get(name, 1.0)
     given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps}
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
@@ -96,7 +98,7 @@ def fitted_preset(
         return Fitted(path, too_near(scene, path))
     if share < 1:
         return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would lead through what stands there.")
-    if name in ONE_SIDED:
+    if name in ONE_SIDED and not of_film:
         return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: a picture shows one side.")
     return Fitted(path)
 

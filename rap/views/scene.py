@@ -52,6 +52,9 @@ HOLE_CHECK_PX = 8
 
 CLEARANCE_POINTS = 20_000
 
+SURE = 0.5
+"""Confidence of a film's depth from which it is a surface: what was guessed stands in nobody's way."""
+
 MOVED = 0.1
 """Distance of neighbouring lifted frames, as `warp.camera_distance` has it, from which the camera is what changes."""
 
@@ -285,7 +288,9 @@ class Scene:
     def clearance(self, trajectory: Trajectory) -> Float[np.ndarray, " T"]:
         """How far each camera of a path is from the nearest surface that was lifted, in the unit of the trajectory;
         0 where it has passed one."""
-        xyz, _ = self.coloured_points(CLEARANCE_POINTS, 0.0)
+        xyz, _ = self.coloured_points(CLEARANCE_POINTS, 0.0 if self.layers is not None else SURE)
+        if len(xyz) == 0:
+            return np.ones(len(trajectory))
         centres = self._in_world(trajectory)[:, :3, 3]
         distance = np.sqrt(((centres[:, None] - xyz) ** 2).sum(axis=-1).min(axis=1))
         return np.where(self._passed(centres), 0.0, distance)
@@ -300,7 +305,9 @@ class Scene:
         h, w = self.depth.inverse_depth.shape[1:]
         ahead &= (x >= 0) & (x < w) & (y >= 0) & (y < h)
         column, row = np.where(ahead, x, 0).astype(int), np.where(ahead, y, 0).astype(int)
-        return ahead & (seen[:, 2] * self.depth.inverse_depth[0].cpu().numpy()[row, column] > 1)
+        is_surface = self.depth.confidence[0] >= SURE if self.layers is None else self.depth.inverse_depth[0] > 0
+        nearest = (self.depth.inverse_depth[0] * is_surface).cpu().numpy()
+        return ahead & (seen[:, 2] * nearest[row, column] > 1)
 
     def coloured_points(
         self, max_points: int = 40_000, min_confidence: float = 0.5

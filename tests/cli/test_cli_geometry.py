@@ -29,8 +29,9 @@ def test_preview_of_a_film(capsys, pipeline: FakePipeline, geometry, film: Path,
     assert isinstance(task, EstimateTask) and result["cameras"]["refined"]
     refined = orbit(9, (96, 160)).scaled(2.0)
     assert made.trajectory == refined and len(made.clip) == 9
-    fov_y_rad = float(refined.fov_y_rad[0])
-    assert made.paths == [preset("arc-left", num_frames=9, image_size=(96, 160), fov_y_rad=fov_y_rad)]
+    lens = {"image_size": (96, 160), "fov_y_rad": float(refined.fov_y_rad[0])}
+    arc = preset("arc-left", num_frames=9, pivot_distance=1.25, **lens)
+    assert made.paths == [arc], "about what is in the middle"
     assert formats.read(out / "clip_trajectory.npz") == refined and len(list((out / "clip").glob("*.png"))) == 9
     assert formats.read(out / "predicted_clip_trajectory.npz") == orbit(9, (96, 160))
     assert formats.read(out / "trajectory.npz").image_size == (134, 224) and (out / "video.mp4").is_file()
@@ -66,7 +67,7 @@ def test_preview_under_cameras_of_a_file(
     (made,) = geometry.made  # the same file twice is the clip's own path
     np.testing.assert_array_equal(made.paths[0].Ts_world_camera, made.trajectory.Ts_world_camera)
     run_json(capsys, *arguments, "--preset", "truck-left")
-    truck = preset("truck-left", num_frames=5, image_size=(96, 160))
+    truck = preset("truck-left", num_frames=5, image_size=(96, 160), pivot_distance=1.25)  # what is in the middle
     np.testing.assert_allclose(geometry.made[1].paths[0].centres, truck.centres, atol=1e-12)
     assert run_json(capsys, *arguments, "--refine")["cameras"]["refined"]
 
@@ -190,17 +191,19 @@ def test_a_take_for_two_eyes_and_its_depth(
     assert "above 0 and at most 1" in refused(capsys, *arguments, "--stereo", "anaglyph", "--baseline", 0)
 
 
-def test_cameras_that_the_frames_do_not_bear_out_give_no_hints(
+def test_where_cameras_are_not_borne_out_the_first_frame_is_seen_by_a_depth_of_its_own(
     capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
 ) -> None:
     diverged = lambda clip, trajectory, fov: Refinement(trajectory, report("diverged"), None, None)  # noqa: E731
     monkeypatch.setattr(scene, "refine", diverged)
     arguments = film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
     result = run_json(capsys, "generate", *arguments)
-    assert result["hints"] is None and pipeline.tasks[-1].hints is None and geometry.made == []
-    assert result["notes"] == ["no hints, as the clip's cameras are not known: Because."]
-    assert run_json(capsys, "generate", *arguments, "--hints")["hints"] is not None
-    assert "the clip's cameras are a guess: Because." in run_json(capsys, "preview", *arguments)["notes"]
+    assert len(geometry.made[-1].clip) == 1 and result["made_of"] == "the picture"
+    assert "the film's cameras are not known (Because.): its first frame alone" in result["notes"][-1]
+    assert run_json(capsys, "generate", *arguments, "--hints")["made_of"].startswith("the film's own frames")
+    assert "its first frame alone" in run_json(capsys, "preview", *arguments)["notes"][-2]
+    own = run_json(capsys, "preview", film, "--frames", 5, "--out", tmp_path / "own")
+    assert own["notes"] == ["the clip's cameras are a guess: Because."]
 
 
 def test_generate_by_the_model_only(capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path) -> None:

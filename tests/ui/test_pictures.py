@@ -210,16 +210,35 @@ def test_what_is_known_of_a_pictures_lens_is_said_and_used(session, app, still):
     assert state.document.past[-1].name == "field of view"
 
 
-def test_a_clip_without_parallax_is_walked_into_by_its_frames_own_depth(session, app, video):
-    app.backend.outcome = "no_parallax"
+@pytest.mark.parametrize(
+    ("outcome", "own", "why"),
+    [
+        ("no_parallax", "refined", "The camera only turns"),
+        ("diverged", "predicted", "The film's cameras are not known (That was diverged)"),
+    ],
+)
+def test_a_clip_that_tells_no_depth_is_walked_into_by_its_frames_own(session, app, video, outcome, own, why):
+    app.backend.outcome = outcome
     give(session, video)
     session.dispatch(msg.Predict())
-    assert at_rest(session).geometry.scene.basis.known_from == "refined", "along its own turns all frames show more"
+    assert at_rest(session).geometry.scene.basis.known_from == own, "along its own path all frames show more"
     session.dispatch(msg.ApplyPreset("arc-left"))
     assert at_rest(session).geometry.scene.basis.known_from == "one image"
     session.dispatch(msg.Regenerate())
+    assert f"{why}: its first frame alone" in session.state.notice.text
     wait_until(lambda: session.state.job is None)
     assert session.state.document.take.settings.layers
+
+
+def test_moves_in_a_film_turn_about_what_is_in_the_middle(session, app, video):
+    give(session, video)
+    session.dispatch(msg.Predict())
+    assert at_rest(session).geometry.scene.centre_depth == 0.8
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    path = session.state.document.edited
+    lens = {"image_size": path.image_size, "fov_y_rad": float(path.fov_y_rad[0])}
+    whole = preset("arc-left", num_frames=len(path), pivot_distance=0.8, **lens)
+    np.testing.assert_allclose(path.Ts_world_camera, whole.Ts_world_camera, atol=1e-9)  # as large as elsewhere
 
 
 def test_the_flat_switch_is_kept_with_the_session(session, app, still):

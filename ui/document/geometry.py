@@ -29,7 +29,7 @@ def basis_of(document: Document, geometry: Geometry) -> Basis | None:
     clip, path, best = document.clip, document.edited, document.best
     if clip is None or (path is None and len(clip) > 1):
         return None
-    shows_more = path is None or document.follows_clip or not turns_only(document)
+    shows_more = path is None or document.follows_clip or not tells_no_depth(document)
     if best is not None and document.prediction_follows_clip and len(best) == len(clip) and shows_more:
         return Basis(clip, best, "predicted" if document.refined is None else "refined")
     if path is None:
@@ -45,9 +45,20 @@ def scene_of(basis: Basis, geometry: Geometry) -> Scene | None:
     return built.scene if built is not None and built.basis.key == basis.key else None
 
 
-def turns_only(document: Document) -> bool:
-    """Whether the clip's camera was found to turn on the spot, so that its frames tell no depth."""
-    return document.report is not None and document.report.outcome == "no_parallax"
+def tells_no_depth(document: Document) -> bool:
+    """Whether the clip's frames tell no depth together: its camera only turns, or was looked for and not found."""
+    return document.report is not None and document.report.outcome != "refined"
+
+
+def why_one_frame(document: Document) -> str:
+    """Why one frame of a film is all that is shown along a path; empty where it is not."""
+    report = document.report
+    if report is None or not tells_no_depth(document) or document.follows_clip:
+        return ""
+    why = "The camera only turns, so that the film tells no depth"
+    if report.outcome != "no_parallax":
+        why = f"The film's cameras are not known ({report.reason.rstrip('.')})"
+    return f"{why}: its first frame alone is seen along the path, by a depth of its own."
 
 
 def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:
@@ -96,7 +107,7 @@ def why_unusable(document: Document, geometry: Geometry) -> str:
     clip, basis, report = document.clip, basis_of(document, geometry), document.report
     if clip is None or document.edited is None or basis is None:
         return "there is no path yet"
-    if basis.is_picture and len(clip) > 1 and not turns_only(document):
+    if basis.is_picture and len(clip) > 1 and not tells_no_depth(document):
         return "the clip's own cameras are not known; press Predict path first"
     if basis.known_from == "predicted" and report is not None:
         remedy = "Refine again with the field of view, if you know it, or take a slower, sharper piece of the clip."

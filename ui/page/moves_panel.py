@@ -90,7 +90,7 @@ def _pivot_values(session: Session) -> tuple[Any, ...]:
 
 
 def _pivot_distance(target: tuple[float, float, float] | None, built: BuiltScene | None) -> Any:
-    """A picked point brings its depth, a picture that of its middle; the person may still say another."""
+    """A picked point brings its depth, a scene that of its middle; the person may still say another."""
     return gr.Slider(value=_shown_distance(target, built))
 
 
@@ -98,6 +98,6 @@ def _shown_distance(target: tuple[float, float, float] | None, built: BuiltScene
     distance = 1.0
     if target is not None:
         distance = target[2]
-    elif built is not None and built.basis.is_picture:
+    elif built is not None and built.basis.known_from != "flat image":
         distance = built.centre_depth
     return min(max(round(distance, 2), 0.1), 5.0)

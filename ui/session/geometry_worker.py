@@ -260,7 +260,7 @@ def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
     dense, picture = (near_points(*cloud) for cloud in clouds)
     if not basis.is_picture:
-        return BuiltScene(basis, scene, dense, picture)
+        return BuiltScene(basis, scene, dense, picture, scene.centre_depth())
     return BuiltScene(basis, scene, dense, picture, scene.centre_depth(), _depth_map(scene))
 
 

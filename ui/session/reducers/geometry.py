@@ -210,14 +210,14 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
 
 
 def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> tuple[State, str]:
-    """The state with a preset for its path, and what is to be said of that: in a picture whose depth is known it turns
-    about what is in the middle, and is of a size that fits."""
+    """The state with a preset for its path, and what is to be said of that: where depth is known it turns about what
+    is in the middle, and is of a size that fits."""
     from rap.views.fitting import fitted_preset
 
     document, geometry, count = state.document, state.geometry, context.options.num_frames
     fov_y_rad, scene = lens_fov_y_rad(document, geometry), geometry.scene
     unfitted, note = None, ""
-    if document.clip is not None and scene is not None and scene.basis.known_from == "one image":
+    if document.clip is not None and scene is not None and scene.basis.known_from in ("one image", "refined"):
         fitted = fitted_preset(
             scene.scene,
             message.name,
@@ -227,6 +227,7 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
             amplitude=message.amplitude,
             pivot_distance=message.pivot_distance,
             fps=document.clip.fps,
+            of_film=not scene.basis.is_picture,
         )
         document, note = doc.with_preset_path(document, message.name, fitted.trajectory), fitted.note
     else:

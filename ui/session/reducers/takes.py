@@ -17,7 +17,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document import sources
 from ui.document.document import Settings, Take
-from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_unusable
+from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_one_frame, why_unusable
 from ui.document.state import Change, Notice, State, Wanted
 from ui.session import shelf
 from ui.session.geometry_worker import Filled, Holes, WalkTask
@@ -123,7 +123,9 @@ def start_take(wanted: Wanted, state: State, context: Context) -> Change:
     path, document = wanted.trajectory, state.document
     frames = sources.used(document, path)
     if frames == (path.source,) and is_walk(document, state.geometry):
-        return _start_walk(_walk_of(wanted, state), _walked(wanted, Settings(layers=True)), state, context)
+        state, start = _start_walk(_walk_of(wanted, state), _walked(wanted, Settings(layers=True)), state, context)
+        words = why_one_frame(document)
+        return (replace(state, notice=Notice("result", words)) if words else state), start
     if is_of_film(document, state.geometry):
         return _ask_for_holes(wanted, state, context)
     task, settings = _generation(wanted, frames, state)
