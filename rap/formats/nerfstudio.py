@@ -12,8 +12,8 @@ centres at +0.5; or `camera_angle_x` (horizontal field of view in radians) in th
 - Order: nerfstudio sorts the frames by `file_path`, and COLMAP-made files are often shuffled; so do we (digits by
   value). Our own files carry `"frame_order": "file"` and `"fps"`, which other readers ignore.
 - Distortion (`k1 k2 k3 k4 p1 p2`): our cameras are pinholes. Such a file is read as the pinhole within, with a warning;
-  `read_distortion` has the rest, and clips that come with it are undistorted. Coefficients of no lens are refused, and
-  so are fisheye and panorama models.
+  `read_distortion` has the rest, and clips that come with it are undistorted, those of fisheyes (`OPENCV_FISHEYE`, and
+  instant-ngp's `is_fisheye`), too. Coefficients of no lens are refused, and so are models of panoramas.
 
 Reference: docs.nerf.studio, "Data conventions".
 """
@@ -45,6 +45,8 @@ SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
 """Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""
 
 PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+FISHEYE_MODELS = ("OPENCV_FISHEYE", "FISHEYE")
+"""Polynomials of the angle; the second is nerfstudio's own name of the first."""
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
@@ -175,21 +177,19 @@ def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
 def _check_model(document: Mapping, frames: list[tuple[Mapping, str]], path: Path) -> None:
     for fields, where in [(document, path.name), *frames]:
         model = fields.get("camera_model", "PINHOLE")
-        if model not in PINHOLE_MODELS:
+        if model not in (*PINHOLE_MODELS, *FISHEYE_MODELS):
             raise InputError(
-                f"{where}: camera_model is {checks.shown(model)}, expected one of {', '.join(PINHOLE_MODELS)}; "
-                "undistort the images to a pinhole camera first"
-            )
-        if fields.get("is_fisheye"):
-            raise InputError(
-                f"{where}: is_fisheye is {checks.shown(fields['is_fisheye'])}, instant-ngp's own fisheye, which is no "
-                "pinhole; undistort the images to a pinhole camera first"
+                f"{where}: camera_model is {checks.shown(model)}, expected one of "
+                f"{', '.join((*PINHOLE_MODELS, *FISHEYE_MODELS))}; undistort the images to a pinhole camera first"
             )
 
 
 def _distortion(frame: Mapping, document: Mapping, where: str) -> Distortion | None:
     """Of a frame; None for a pinhole."""
     k1, k2, k3, k4, p1, p2 = (_lookup(frame, document, name, where) or 0.0 for name in DISTORTION)
+    model = frame.get("camera_model", document.get("camera_model"))
+    if model in FISHEYE_MODELS or frame.get("is_fisheye", document.get("is_fisheye")):
+        return Distortion(True, (k1, k2, k3, k4))
     if k4:
         raise InputError(f"{where}: k4 is {k4:g}, which programs take in two ways; undistort the images first")
     found = Distortion(False, (k1, k2, k3), (p1, p2))

@@ -219,8 +219,8 @@ BAD = {
         {**{k: v for k, v in document().items() if not k.startswith("fl_")}, "camera_angle_x": 60},
         "camera_angle_x is 60, expected radians between 0 and pi; is it in degrees?",
     ),
-    "fisheye": (document(camera_model="OPENCV_FISHEYE"), "camera_model is 'OPENCV_FISHEYE', expected one of PINHOLE"),
-    "fisheye frame": (second_frame(camera_model="EQUIRECTANGULAR"), "frame 1 ('frames/0001.png'): camera_model is"),
+    "thin prism": (document(camera_model="THIN_PRISM_FISHEYE"), "camera_model is 'THIN_PRISM_FISHEYE', expected"),
+    "panorama frame": (second_frame(camera_model="EQUIRECTANGULAR"), "frame 1 ('frames/0001.png'): camera_model is"),
     "width zero": (document(w=0), "w is 0, expected a whole number of pixels from 1 to 16384"),
     "height half": (document(h=95.5), "h is 95.5, expected a whole number of pixels"),
     "size missing": (
