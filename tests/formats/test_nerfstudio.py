@@ -17,7 +17,7 @@ from PIL import Image
 from trajectory_strategies import orbit, trajectories
 
 from rap.errors import InputError
-from rap.formats import nerfstudio
+from rap.formats import documents, nerfstudio
 from rap.geometry.trajectory import Trajectory
 from rap.limits import JSON_BYTES
 
@@ -259,7 +259,7 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(InputError) as error:
             nerfstudio.read(path)
         assert words in str(error.value)
-    monkeypatch.setattr(nerfstudio, "JSON_BYTES", replace(JSON_BYTES, value=2**20))
+    monkeypatch.setattr(documents, "JSON_BYTES", replace(JSON_BYTES, value=2**20))
     path.write_bytes(b" " * (2**20 + 1))
     with pytest.raises(InputError, match=r"transforms.json: has 1,048,577 bytes, at most 1,048,576 are taken"):
         nerfstudio.read(path)
