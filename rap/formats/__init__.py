@@ -34,7 +34,8 @@ from rap.geometry.trajectory import Trajectory
 from rap.guard import reading
 
 __all__ = [
-    "FACTS", "FORMATS", "CameraFile", "Format", "detect", "load", "read", "read_frame_names", "writable", "write",
+    "FACTS", "FORMATS", "CameraFile", "Format", "detect", "format_of_name", "load", "read", "read_frame_names",
+    "writable", "write",
 ]  # fmt: skip
 
 
@@ -168,12 +169,21 @@ def write(
         ValueError: no format fits the name, or the names do not fit the frames.
         InputError: the format is only read, or needs what is not installed.
     """
-    chosen = _format(name_for_writing(Path(path)) if format_name is None else format_name)
+    chosen = format_of_name(path) if format_name is None else _format(format_name)
     if chosen.write is None:
         raise InputError(f"{chosen.title} cannot be written; choose one of {', '.join(writable())}")
     chosen.write(path, trajectory, frame_names)
     lost = chosen.lost(trajectory, frame_names)
     return (f"{Path(path).name}: {chosen.title} has no place for: {', '.join(lost)}",) if lost else ()
+
+
+def format_of_name(path: str | Path) -> Format:
+    """The format that `write` takes a name for.
+
+    Raises:
+        ValueError: its suffix belongs to none.
+    """
+    return FORMATS[name_for_writing(Path(path))]
 
 
 def _format(name: str) -> Format:
