@@ -105,7 +105,7 @@ def _write_glb(path: str | Path, trajectory: Trajectory, *args: Any, **options: 
     glb.write(path, trajectory, *args, **options)
 
 
-def _arrays(name: str) -> dict[str, Callable]:
+def _arrays(name: str) -> dict[str, Any]:
     """Reader and writer of a layout."""
     layout = matrix_arrays.LAYOUTS[name]
     return {
@@ -248,6 +248,17 @@ FORMATS: dict[str, Format] = {
 def writable() -> dict[str, Format]:
     """The formats that can be written here and now."""
     return {name: entry for name, entry in FORMATS.items() if entry.write is not None and entry.is_there()}
+
+
+def markdown() -> str:
+    """The formats as a table in Markdown, for `docs/conventions.md`."""
+    rows = []
+    for entry in FORMATS.values():
+        ways = " and ".join(way for way, there in (("in", entry.read), ("out", entry.write)) if there is not None)
+        lacking = ", ".join(words for fact, words in FACTS.items() if fact not in entry.holds)
+        rows.append(f"| `{entry.name}` | {entry.title} | {ways} | {entry.convention} | {lacking or '-'} |")
+    head = ["| name | format | ways | convention | has no place for |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def name_for_writing(path: Path) -> str:

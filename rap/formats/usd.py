@@ -133,8 +133,8 @@ def _layer_alone(path: Path, pxr: Any) -> Any:
     found = None
     with suppress(Tf.ErrorException, RuntimeError):
         if is_text:
-            found = pxr.Sdf.Layer.CreateAnonymous(".usda")
-            found = found if found.ImportFromString(checks.read_text(path)) else None
+            empty = pxr.Sdf.Layer.CreateAnonymous(".usda")
+            found = empty if empty.ImportFromString(checks.read_text(path)) else None
         else:
             found = pxr.Sdf.Layer.OpenAsAnonymous(str(path))
     if found is None:

@@ -215,7 +215,7 @@ def Xform "Rig" (references = @./secret.usda@)
 
 def test_another_programs_usd_is_read_alone_in_its_own_world(tmp_path: Path) -> None:
     pytest.importorskip("pxr")
-    (tmp_path / "secret.usda").write_text('#usda 1.0\ndef Camera "Aaa" { float focalLength = 99 }\n')
+    (tmp_path / "secret.usda").write_text('#usda 1.0\ndef Camera "Aaa"\n{\n    float focalLength = 99\n}\n')
     (tmp_path / "shot.usda").write_text(USD_OF_OTHERS)
     found = formats.load(tmp_path / "shot.usda")
     assert found.trajectory.image_size == (360, 640) and "640 x 360 is taken, of its sensor's shape" in found.notes[0]
@@ -226,12 +226,12 @@ def test_another_programs_usd_is_read_alone_in_its_own_world(tmp_path: Path) -> 
     for text, words in (
         ("#usda 1.0\n", "holds no camera"),
         ("#usda 1.0\nbroken {", "is no layer of USD that can be read"),
-        ('#usda 1.0\ndef Camera "C" { token projection = "orthographic" }\n', "is orthographic"),
-        ('#usda 1.0\ndef Camera "C" { float focalLength = 0 }\n', "expected finite numbers above 0"),
+        ('#usda 1.0\ndef Camera "C"\n{\n    token projection = "orthographic"\n}\n', "is orthographic"),
+        ('#usda 1.0\ndef Camera "C"\n{\n    float focalLength = 0\n}\n', "expected finite numbers above 0"),
     ):
         (tmp_path / "bad.usda").write_text(text)
         with pytest.raises(InputError, match=words):
-            formats.read(tmp_path / "bad.usda")
+            formats.read(tmp_path / "bad.usda", image_size=(90, 160))
 
 
 class Matrix(np.ndarray):
