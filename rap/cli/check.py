@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="transforms.json, COLMAP folder, .npz, TUM, RealEstate10K ..., or a zip of it",
+        help="file or folder of cameras, or a zip of it (formats: rap convert --help)",
     )
     options.add_json(parser)
     parser.set_defaults(run=run)

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from rap.config import FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE
 from rap.data.full_frames import FullFrames
 from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
+from rap.data.projection import no_pinhole_note
 from rap.data.reference import Frame, fitted_intrinsics, unfitted_intrinsics
 from rap.data.sampling import Sampling, sampling_notes
 from rap.data.shots import shots
@@ -411,7 +412,10 @@ def _clip(
         is_timed=is_timed,
     )
     found, notes = _known_cameras(upload, clip, pictures, times_s)
+    straightened = upload.known is not None and bool(upload.known.file.distortion)
+    shape = no_pinhole_note(source.name, pictures[0].footage_u8, straightened)
     said = (
+        *([] if shape is None else [shape]),
         *upload.notes,
         *sampling_notes(source.name, indices, clip.own_frames, count),
         *source.notes,

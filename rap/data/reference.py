@@ -24,14 +24,14 @@ from rap.data.undistort import pinhole_of, undistorted
 from rap.errors import InputError
 from rap.formats import colmap
 from rap.formats.distortion import Distortion
-from rap.formats.located import transforms_in
+from rap.formats.located import recording_in, transforms_in
 from rap.formats.pictures import Pictures, matched
 from rap.geometry import Trajectory, crop_intrinsics, resize_intrinsics, se3
 
 MODEL_FOLDERS = ("sparse", "colmap", "model", "undistorted", "dense")
 """Folders beside pictures that have COLMAP models."""
 
-PICTURE_FOLDERS = ("frames", "images", "rgb")
+PICTURE_FOLDERS = ("frames", "images", "rgb", "corrected_images")
 """A folder whose name begins like this belongs to the cameras in its parent."""
 
 ASPECT_TOLERANCE = 0.02
@@ -61,7 +61,11 @@ def _cameras_of(folder: Path) -> Path | None:
     if named is not None:
         return named
     places = [folder / name for name in MODEL_FOLDERS if (folder / name).is_dir()]
-    return next((place for place in places if colmap.models_below(place)), None)
+    model = next((place for place in places if colmap.models_below(place)), None)
+    if model is not None:
+        return model
+    recording = recording_in(folder)
+    return None if recording is None else recording[1]
 
 
 def pictures_named_in(cameras: Path, folder: Path) -> list[Path]:

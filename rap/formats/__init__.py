@@ -1,30 +1,21 @@
 """Outside camera formats: read any, write any.
 
-`read` returns the poses in the file's own world with `source` 0 (only `.npz` keeps its source); callers who want the
-world of a source camera use `.relative_to(0)`. Words of a format (world-to-camera, xyzw, OpenGL) stay inside its
-module.
-
-| name | file | poses | intrinsics | size | frame rate | names |
-|---|---|---|---|---|---|---|
-| nerfstudio | transforms.json | camera to world, OpenGL | pixels | yes | ours only | yes |
-| colmap | folder with cameras.txt, images.txt | world to camera, OpenCV, wxyz | pixels | yes | no | yes |
-| colmap_binary | folder with cameras.bin, images.bin | the same | pixels | yes | no | yes |
-| tum | .tum, .txt | camera to world, OpenCV, xyzw | no | no | time stamps | no |
-| realestate10k | .txt | world to camera, OpenCV, 3x4 | normalised | no | time stamps | no |
-| npz | .npz | camera to world, OpenCV | pixels | yes | yes | yes |
-| glb | .glb, write-only | drawn as frusta, y up | - | - | - | - |
+`read` returns the poses in the file's own world with `source` 0 (only `.npz` keeps its source; worlds of film programs
+are turned so that +y is down); callers who want the world of a source camera use `.relative_to(0)`. Words of a format
+(world-to-camera, xyzw, OpenGL) stay inside its module, and `docs/conventions.md` has them all.
 
 It knows `rap.geometry` alone. Callers use the functions below, `load` where they want all that a file says; only who
-needs what one format alone has (drawing) imports its file. Read this file, `located` (which file of a folder or zip is
-meant), `checks` (with `archive` and `values`, for zips and JSON), then any format: a new one is a file with `read`,
-`write` and a line in `FORMATS`; CONTRIBUTING.md has the other places.
+needs what one format alone has (drawing) imports its file. Read `table` (the formats, and what each can hold), this
+file, `located` (which file of a folder or zip is meant) and `kinds` (which format it is of), `checks` (with `archive`,
+`documents` and `values`, for zips and JSON), then any format: a new one is a file with `read` or `write` and an entry
+of the table.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,35 +24,19 @@ from typing import Any
 import numpy as np
 
 from rap.errors import InputError
-from rap.formats import checks, colmap, nerfstudio, npz, realestate10k, tum
+from rap.formats import checks
 from rap.formats.distortion import Distortion
+from rap.formats.kinds import kind_of
 from rap.formats.located import NOTHING, located
+from rap.formats.table import FACTS, FORMATS, Format, name_for_writing, writable
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.guard import reading
 
-__all__ = ["FORMATS", "CameraFile", "Format", "detect", "load", "read", "read_frame_names", "write"]
-
-
-@dataclass(frozen=True)
-class Format:
-    """One outside format, as the app lists it.
-
-    `convention` is the sentence a validator shows; `options` are the keywords of `read` that the file cannot answer
-    itself; `read` is None for a format that is only written. What else a file may know of its frames (names, times,
-    distortion of the lens) has readers of its own; None where the format has no place for it.
-    """
-
-    name: str
-    title: str
-    default_name: str
-    convention: str
-    read: Callable[..., Trajectory] | None
-    write: Callable[..., None]
-    read_frame_names: Callable[..., tuple[str, ...]] | None = None
-    read_times_s: Callable[..., np.ndarray | None] | None = None
-    read_distortion: Callable[..., tuple[Distortion | None, ...]] | None = None
-    options: frozenset[str] = frozenset()
+__all__ = [
+    "FACTS", "FORMATS", "CameraFile", "Format", "detect", "format_of_name", "load", "read", "read_frame_names",
+    "writable", "write",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,61 +61,6 @@ class CameraFile:
     notes: tuple[str, ...] = ()
     has_lens: bool = True
     has_size: bool = True
-
-
-def _write_glb(path: str | Path, trajectory: Trajectory, *args: Any, **options: Any) -> None:
-    """`rap.formats.glb.write`; trimesh is imported when a GLB is written, and training never writes one."""
-    from rap.formats import glb
-
-    glb.write(path, trajectory, *args, **options)
-
-
-OPENCV = "OpenCV axes (+y down, looking along +z)"
-
-FORMATS: dict[str, Format] = {
-    entry.name: entry
-    for entry in (
-        Format(
-            "nerfstudio", "nerfstudio transforms.json", "transforms.json",
-            "camera to world, OpenGL axes (+y up, looking along -z), intrinsics in pixels",
-            nerfstudio.read, nerfstudio.write, nerfstudio.read_frame_names,
-            read_distortion=nerfstudio.read_distortion,
-        ),
-        Format(
-            "colmap", "COLMAP text model (folder)", "colmap",
-            f"world to camera, {OPENCV}, quaternion wxyz, intrinsics in pixels",
-            colmap.read, colmap.write, colmap.read_frame_names,
-            read_distortion=colmap.read_distortion,
-        ),
-        Format(
-            "colmap_binary", "COLMAP binary model (folder)", "colmap_binary",
-            f"world to camera, {OPENCV}, quaternion wxyz, intrinsics in pixels",
-            colmap.read, colmap.write_binary, colmap.read_frame_names,
-            read_distortion=colmap.read_distortion,
-        ),
-        Format(
-            "tum", "TUM trajectory", "trajectory.tum",
-            f"camera to world, {OPENCV}, quaternion xyzw, no intrinsics",
-            tum.read, tum.write, read_times_s=tum.read_times_s, options=frozenset({"image_size", "fov_y_rad"}),
-        ),
-        Format(
-            "realestate10k", "RealEstate10K text", "realestate10k.txt",
-            f"world to camera 3x4, {OPENCV}, intrinsics divided by the image size",
-            realestate10k.read, realestate10k.write, read_times_s=realestate10k.read_times_s,
-            options=frozenset({"image_size"}),
-        ),
-        Format(
-            "npz", "NumPy archive (lossless)", "trajectory.npz",
-            f"camera to world, {OPENCV}, intrinsics in pixels",
-            npz.read, npz.write, npz.read_frame_names,
-        ),
-        Format(
-            "glb", "GLB of the frusta (write-only)", "cameras.glb",
-            "frusta in the source camera's world, +y up",
-            None, _write_glb,
-        ),
-    )
-}  # fmt: skip
 
 
 def detect(path: str | Path) -> Format:
@@ -169,14 +89,14 @@ def load(
             names = () if chosen.read_frame_names is None else chosen.read_frame_names(inner)
             times_s = None if chosen.read_times_s is None else chosen.read_times_s(inner)
             distortion = () if chosen.read_distortion is None else chosen.read_distortion(inner)
-    lacking = chosen.options - given.keys()
+    has_lens, has_size = "lens" in chosen.holds, "size" in chosen.holds
     notes = list(dict.fromkeys(str(warning.message) for warning in caught))
-    if "fov_y_rad" in lacking:
+    if not has_lens and fov_y_rad is None:
         notes.append(
             f"{Path(path).name}: a {chosen.title} has no lens: {math.degrees(checks.DEFAULT_FOV_Y_RAD):.0f} degrees of "
             "view from top to bottom are assumed, which is ours and not the file's"
         )
-    if "image_size" in lacking:
+    if not has_size and image_size is None:
         size = trajectory.image_size
         notes.append(
             f"{Path(path).name}: a {chosen.title} has no size of pictures: {size[1]} x {size[0]} is assumed, "
@@ -189,8 +109,8 @@ def load(
         times_s if times_s is not None and len(times_s) == len(trajectory) else None,
         distortion if any(distortion) else (),
         tuple(notes),
-        "fov_y_rad" not in chosen.options,
-        "image_size" not in chosen.options,
+        has_lens,
+        has_size,
     )
 
 
@@ -233,23 +153,37 @@ def write(
     frame_names: Sequence[str] | None = None,
     *,
     format_name: str | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write a trajectory; folders on the way are made.
 
     Args:
-        path: the suffix chooses the format: .json, .npz, .glb, .tum; .txt is RealEstate10K if the name says
-            realestate10k or re10k and TUM otherwise; no suffix is a COLMAP folder.
+        path: its name chooses the format, as `table.name_for_writing` says: .json, .npz, .tum, .txt, .chan, .usda ...;
+            no suffix is a COLMAP folder.
         frame_names: one per frame, for the formats that keep them.
         format_name: a key of `FORMATS`, in place of the suffix.
 
+    Returns:
+        A sentence on what the file does not hold of this path, if there is such a thing.
+
     Raises:
         ValueError: no format fits the name, or the names do not fit the frames.
+        InputError: the format is only read, or needs what is not installed.
     """
-    chosen = _format(_name_for_writing(Path(path)) if format_name is None else format_name)
+    chosen = format_of_name(path) if format_name is None else _format(format_name)
+    if chosen.write is None:
+        raise InputError(f"{chosen.title} cannot be written; choose one of {', '.join(writable())}")
     chosen.write(path, trajectory, frame_names)
+    lost = chosen.lost(trajectory, frame_names)
+    return (f"{Path(path).name}: {chosen.title} has no place for: {', '.join(lost)}",) if lost else ()
 
 
-_BY_SUFFIX = {".json": "nerfstudio", ".npz": "npz", ".tum": "tum", ".glb": "glb"}
+def format_of_name(path: str | Path) -> Format:
+    """The format that `write` takes a name for.
+
+    Raises:
+        ValueError: its suffix belongs to none.
+    """
+    return FORMATS[name_for_writing(Path(path))]
 
 
 def _format(name: str) -> Format:
@@ -275,12 +209,12 @@ def _meant(path: str | Path, format_name: str | None) -> Iterator[tuple[Format, 
     chosen = None if format_name is None else _format(format_name)
     path = Path(path)
     with reading(path.name), located(path) as (name, inner):
-        yield chosen or FORMATS[name or _BY_SUFFIX.get(inner.suffix.lower()) or _only_file(inner, path)], inner
+        yield chosen or FORMATS[name or _only_file(inner, path)], inner
 
 
 def _only_file(inner: Path, given: Path) -> str:
     try:
-        return _detect_by_content(inner)
+        return kind_of(inner, _readable())
     except InputError as error:
         if inner == given:
             raise
@@ -291,37 +225,3 @@ def _read(path: Path, chosen: Format, given: dict[str, Any]) -> Trajectory:
     if chosen.read is None:
         raise InputError(f"{path.name}: {chosen.title} cannot be read back; give one of {_readable()}")
     return chosen.read(path, **{name: value for name, value in given.items() if name in chosen.options})
-
-
-def _name_for_writing(path: Path) -> str:
-    suffix, stem = path.suffix.lower(), path.stem.lower()
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
-    if suffix == ".txt":
-        return "realestate10k" if "realestate10k" in stem or "re10k" in stem else "tum"
-    if suffix == "":
-        return "colmap"
-    raise ValueError(
-        f"{path.name}: the suffix {suffix} belongs to no format; end the name in .json, .npz, .tum, .txt or .glb, "
-        "give a folder for COLMAP, or name the format"
-    )
-
-
-def _detect_by_content(path: Path) -> str:
-    checks.file_size_checked(path)
-    with path.open("rb") as file:
-        if file.read(4) == b"PK\x03\x04":
-            return "npz"
-    text = checks.read_text(path)
-    if text.lstrip().startswith("{"):
-        return "nerfstudio"
-    lines = checks.data_lines(text, path.name)
-    first = lines[0][1] if lines else ""
-    if realestate10k.is_header(first) or len(first.split()) == len(realestate10k.FIELDS):
-        return "realestate10k"
-    if len(first.split()) == len(tum.FIELDS):
-        return "tum"
-    raise InputError(
-        f"{path.name}: looks like no known camera file, its first line is {checks.shown(first)}; expected one of "
-        f"{_readable()} (TUM has {len(tum.FIELDS)} columns, RealEstate10K a URL and then {len(realestate10k.FIELDS)})"
-    )

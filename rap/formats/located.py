@@ -13,16 +13,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rap.errors import InputError
-from rap.formats import archive, colmap
+from rap.formats import archive, colmap, llff, polycam, record3d
 from rap.formats.pictures import name_parts
 from rap.limits import CAMERA_BYTES, SESSION_BYTES
 
 TRANSFORMS = ("transforms.json", "transforms_train.json")
-UNPACKED = (".json", ".txt", ".bin", ".tum", ".npy")
+UNPACKED = (".json", ".txt", ".bin", ".tum", ".npy", ".chan", ".usda", ".usd", ".usdc")
 NOT_UNPACKED = ("points3D.txt", "points3D.bin")
 """Of a COLMAP model: large, and not read."""
 
-NOTHING = f"holds none of {', '.join((*colmap.FILES[:2], 'cameras.bin', 'images.bin', *TRANSFORMS))}"
+PATH_NAME = "camera_path.json"
+NOTHING = "holds none of " + ", ".join(
+    (*colmap.FILES[:2], "cameras.bin", "images.bin", *TRANSFORMS, llff.NAME, record3d.NAMES[0], PATH_NAME)
+)
 
 
 @contextmanager
@@ -42,13 +45,28 @@ def located(path: Path) -> Iterator[tuple[str | None, Path]]:
         yield _unpacked(root, path.name)
 
 
-def cameras_in(folder: Path) -> tuple[str, Path] | None:
-    """The format and the file (COLMAP: the folder) of the cameras that a folder holds; None where it holds none."""
+def cameras_in(folder: Path) -> tuple[str | None, Path] | None:
+    """The format, where the place tells it, and the file or folder of the cameras that a folder holds; None without."""
     named = transforms_in(folder)
     if named is not None:
-        return "nerfstudio", named
+        return None, named
     model = colmap.model_folder(folder)
-    return None if model is None else _model(model)
+    if model is not None:
+        return _model(model)
+    path = folder / PATH_NAME
+    return recording_in(folder) or ((None, path) if path.is_file() else None)
+
+
+def recording_in(folder: Path) -> tuple[str, Path] | None:
+    """The same of what telephones record (Polycam, Record3D) and of LLFF's scenes, which stand at known places."""
+    cameras = polycam.folder_in(folder)
+    if cameras is not None:
+        return "polycam", cameras
+    for name, files in (("record3d", record3d.NAMES), ("llff", (llff.NAME,))):
+        found = next((folder / file for file in files if (folder / file).is_file()), None)
+        if found is not None:
+            return name, found
+    return None
 
 
 def transforms_in(folder: Path) -> Path | None:
@@ -87,7 +105,8 @@ def _unpack(path: Path, root: Path) -> None:
             parts = name_parts(member.filename)
             if not parts or member.is_dir() or parts[0] == "__MACOSX":
                 continue
-            if not parts[-1].lower().endswith(UNPACKED) or parts[-1] in NOT_UNPACKED:
+            is_taken = parts[-1].lower().endswith(UNPACKED) or parts[-1] in record3d.NAMES
+            if not is_taken or parts[-1] in NOT_UNPACKED:
                 continue
             file = root.joinpath(*parts)
             file.parent.mkdir(parents=True, exist_ok=True)

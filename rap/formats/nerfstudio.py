@@ -12,8 +12,8 @@ centres at +0.5; or `camera_angle_x` (horizontal field of view in radians) in th
 - Order: nerfstudio sorts the frames by `file_path`, and COLMAP-made files are often shuffled; so do we (digits by
   value). Our own files carry `"frame_order": "file"` and `"fps"`, which other readers ignore.
 - Distortion (`k1 k2 k3 k4 p1 p2`): our cameras are pinholes. Such a file is read as the pinhole within, with a warning;
-  `read_distortion` has the rest, and clips that come with it are undistorted. Coefficients of no lens are refused, and
-  so are fisheye and panorama models.
+  `read_distortion` has the rest, and clips that come with it are undistorted, those of fisheyes (`OPENCV_FISHEYE`, and
+  instant-ngp's `is_fisheye`), too. Coefficients of no lens are refused, and so are models of panoramas.
 
 Reference: docs.nerf.studio, "Data conventions".
 """
@@ -32,19 +32,18 @@ from jaxtyping import Float
 from PIL import Image
 
 from rap.errors import InputError
-from rap.formats import checks
+from rap.formats import checks, documents
+from rap.formats.axes import SIGNS_OPENGL
 from rap.formats.colmap_models import check_usable
 from rap.formats.distortion import Distortion
 from rap.formats.pictures import Pictures
 from rap.geometry.trajectory import Trajectory
 from rap.guard import DAMAGE
-from rap.limits import CAMERAS, JSON_BYTES
 from rap.writing import write_text
 
-SIGNS_OPENGL = np.array([1.0, -1.0, -1.0, 1.0])
-"""Columns of a camera-to-world matrix times these: OpenGL camera <-> OpenCV camera."""
-
 PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+FISHEYE_MODELS = ("OPENCV_FISHEYE", "FISHEYE")
+"""Polynomials of the angle; the second is nerfstudio's own name of the first."""
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
@@ -63,9 +62,9 @@ def read(path: str | Path) -> Trajectory:
     _check_applied_scale(document, path)
     pictures = Pictures(path.parent)
     poses, intrinsics, sizes, distorted = [], [], [], False
-    for frame, where in frames:
+    for frame, name, where in frames:
         poses.append(_pose(frame, where))
-        size = _image_size(frame, document, pictures, where)
+        size = _image_size(frame, document, pictures.find(name), where)
         if sizes and size != sizes[0]:
             raise InputError(
                 f"{where}: has the size {size[1]}x{size[0]}, the first frame {sizes[0][1]}x{sizes[0][0]}; "
@@ -83,7 +82,7 @@ def read(path: str | Path) -> Trajectory:
             "within, which pictures match once they are undistorted",
             stacklevel=2,
         )
-    fps = checks.positive(_number(document, "fps", path.name, default=checks.DEFAULT_FPS), "fps", path.name)
+    fps = checks.positive(documents.number(document, "fps", path.name, default=checks.DEFAULT_FPS), "fps", path.name)
     return checks.build_trajectory(path, poses, intrinsics, sizes[0], fps=fps)
 
 
@@ -93,7 +92,7 @@ def read_frame_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: as `read`, for what concerns the list of frames.
     """
-    return tuple(frame["file_path"] for frame, _ in _frames(Path(path))[1])
+    return tuple(name for _, name, _ in _frames(Path(path))[1])
 
 
 def read_distortion(path: str | Path) -> tuple[Distortion | None, ...]:
@@ -103,7 +102,7 @@ def read_distortion(path: str | Path) -> tuple[Distortion | None, ...]:
         InputError: as `read`, for what concerns these numbers.
     """
     document, frames = _frames(Path(path))
-    return tuple(_distortion(frame, document, where) for frame, where in frames)
+    return tuple(_distortion(frame, document, where) for frame, _, where in frames)
 
 
 def write(path: str | Path, trajectory: Trajectory, frame_names: Sequence[str] | None = None) -> None:
@@ -142,25 +141,14 @@ def _intrinsics_fields(intrinsics: Float[np.ndarray, "4"]) -> dict[str, float]:
     return dict(zip(("fl_x", "fl_y", "cx", "cy"), intrinsics.tolist(), strict=True))
 
 
-def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
-    """The document, and each frame with the words that name it in an error, in reading order."""
-    text = checks.read_text(path, JSON_BYTES)
-    try:
-        document = checks.parse_json(text, path.name)
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:  # ValueError: JSONDecodeError, and integers of thousands of digits
-        raise InputError(f"{path.name}: is not JSON ({error}); expected a nerfstudio transforms.json") from None
-    if not isinstance(document, dict):
-        raise InputError(f"{path.name}: holds a {type(document).__name__}, expected an object with a list 'frames'")
-    frames = document.get("frames")
-    if not isinstance(frames, list) or not frames:
-        found = "is missing" if frames is None else f"is {checks.shown(frames)}"
-        raise InputError(f"{path.name}: 'frames' {found}, expected a list with at least one frame")
-    CAMERAS.check(len(frames), f"{path.name}: has", "keep fewer frames")
-    names = []
+def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str, str]]]:
+    """The document, and each frame, its name and the words for it in an error, in reading order."""
+    document, frames = documents.read_object(path, "nerfstudio transforms.json", "frames")
+    names, is_ordered = [], document.get("frame_order") == "file"
     for i, frame in enumerate(frames):
         name = frame.get("file_path") if isinstance(frame, dict) else None
+        if isinstance(frame, dict) and "file_path" in frame and name is None:  # Stable Virtual Camera: to be made
+            name, is_ordered = f"frame {i}", True
         if not isinstance(name, str) or not name:
             problem = f"file_path is {checks.shown(name)}" if isinstance(frame, dict) else f"is {checks.shown(frame)}"
             raise InputError(
@@ -168,28 +156,26 @@ def _frames(path: Path) -> tuple[Mapping, list[tuple[Mapping, str]]]:
             )
         names.append(name)
     checks.unique(names, "file_path", path.name)
-    order = range(len(names)) if document.get("frame_order") == "file" else checks.natural_order(names)
-    return document, [(frames[i], f"{path.name}: frame {i} ({checks.shown(names[i])})") for i in order]
+    order = range(len(names)) if is_ordered else checks.natural_order(names)
+    return document, [(frames[i], names[i], f"{path.name}: frame {i} ({checks.shown(names[i])})") for i in order]
 
 
-def _check_model(document: Mapping, frames: list[tuple[Mapping, str]], path: Path) -> None:
-    for fields, where in [(document, path.name), *frames]:
+def _check_model(document: Mapping, frames: list[tuple[Mapping, str, str]], path: Path) -> None:
+    for fields, _, where in [(document, "", path.name), *frames]:
         model = fields.get("camera_model", "PINHOLE")
-        if model not in PINHOLE_MODELS:
+        if model not in (*PINHOLE_MODELS, *FISHEYE_MODELS):
             raise InputError(
-                f"{where}: camera_model is {checks.shown(model)}, expected one of {', '.join(PINHOLE_MODELS)}; "
-                "undistort the images to a pinhole camera first"
-            )
-        if fields.get("is_fisheye"):
-            raise InputError(
-                f"{where}: is_fisheye is {checks.shown(fields['is_fisheye'])}, instant-ngp's own fisheye, which is no "
-                "pinhole; undistort the images to a pinhole camera first"
+                f"{where}: camera_model is {checks.shown(model)}, expected one of "
+                f"{', '.join((*PINHOLE_MODELS, *FISHEYE_MODELS))}; undistort the images to a pinhole camera first"
             )
 
 
 def _distortion(frame: Mapping, document: Mapping, where: str) -> Distortion | None:
     """Of a frame; None for a pinhole."""
     k1, k2, k3, k4, p1, p2 = (_lookup(frame, document, name, where) or 0.0 for name in DISTORTION)
+    model = frame.get("camera_model", document.get("camera_model"))
+    if model in FISHEYE_MODELS or frame.get("is_fisheye", document.get("is_fisheye")):
+        return Distortion(True, (k1, k2, k3, k4))
     if k4:
         raise InputError(f"{where}: k4 is {k4:g}, which programs take in two ways; undistort the images first")
     found = Distortion(False, (k1, k2, k3), (p1, p2))
@@ -201,7 +187,7 @@ def _check_applied_transform(document: Mapping, path: Path) -> None:
         return
     value = document["applied_transform"]
     rows = 4 if isinstance(value, list) and len(value) == 4 else 3  # Metashape's users write all of it
-    matrix = _matrix(value, (rows, 4), "applied_transform", path.name)[:3]
+    matrix = documents.matrix(value, (rows, 4), "applied_transform", path.name)[:3]
     scale = float(np.cbrt(np.linalg.det(matrix[:, :3])))
     if scale > 0.0:  # OpenDroneMap's has the scale inside
         matrix[:, :3] /= scale
@@ -209,7 +195,7 @@ def _check_applied_transform(document: Mapping, path: Path) -> None:
 
 
 def _check_applied_scale(document: Mapping, path: Path) -> None:
-    scale = _number(document, "applied_scale", path.name, default=1.0)
+    scale = documents.number(document, "applied_scale", path.name, default=1.0)
     if not scale > 0.0:
         raise InputError(f"{path.name}: applied_scale is {scale:g}, expected a number above 0")
 
@@ -217,49 +203,22 @@ def _check_applied_scale(document: Mapping, path: Path) -> None:
 def _pose(frame: Mapping, where: str) -> Float[np.ndarray, "4 4"]:
     if "transform_matrix" not in frame:
         raise InputError(f"{where}: transform_matrix is missing, expected a 4x4 camera-to-world matrix")
-    matrix = _matrix(frame["transform_matrix"], (4, 4), "transform_matrix", where)
+    matrix = documents.matrix(frame["transform_matrix"], (4, 4), "transform_matrix", where)
     return checks.rigid_pose(matrix, "transform_matrix", where) * SIGNS_OPENGL
-
-
-def _matrix(value: object, shape: tuple[int, int], field: str, where: str) -> np.ndarray:
-    rows = value if isinstance(value, list) else []
-    lengths = {len(row) if isinstance(row, list) else 0 for row in rows}
-    if len(rows) != shape[0] or lengths != {shape[1]}:
-        found = f"{len(rows)}x{'/'.join(map(str, sorted(lengths)))}" if rows else checks.shown(value)
-        raise InputError(f"{where}: {field} is {found}, expected a {shape[0]}x{shape[1]} matrix as a list of rows")
-    places = [(f"{field}[{r}][{c}]", rows[r][c]) for r in range(shape[0]) for c in range(shape[1])]
-    return np.array([_finite(entry, name, where) for name, entry in places]).reshape(shape)
-
-
-def _finite(value: object, field: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{where}: {field} is {checks.shown(value)}, expected a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not abs(number) <= checks.MAX_NUMBER:
-        raise InputError(f"{where}: {field} is {number}, expected a finite number; leave out frames without a pose")
-    return number
-
-
-def _number(fields: Mapping, name: str, where: str, *, default: float) -> float:
-    return _finite(fields[name], name, where) if name in fields else default
 
 
 def _lookup(frame: Mapping, document: Mapping, name: str, where: str) -> float | None:
     """A number of the frame, else of the whole file, else None."""
     fields = frame if name in frame else document
-    return _finite(fields[name], name, where) if name in fields else None
+    return documents.finite(fields[name], name, where) if name in fields else None
 
 
-def _image_size(frame: Mapping, document: Mapping, pictures: Pictures, where: str) -> tuple[int, int]:
+def _image_size(frame: Mapping, document: Mapping, picture: Path | None, where: str) -> tuple[int, int]:
     height, width = (_lookup(frame, document, name, where) for name in ("h", "w"))
     if height is not None and width is not None:
         return checks.image_side(height, "h", where), checks.image_side(width, "w", where)
-    found = pictures.find(frame["file_path"])  # Blender's files name no size, and no suffix either
-    if found is not None:
-        with suppress(*DAMAGE, Image.DecompressionBombError), Image.open(found, formats=IMAGE_FORMATS) as opened:
+    if picture is not None:  # Blender's files name no size, and no suffix either
+        with suppress(*DAMAGE, Image.DecompressionBombError), Image.open(picture, formats=IMAGE_FORMATS) as opened:
             return opened.height, opened.width
     raise InputError(
         f"{where}: 'w' and 'h' are missing and its image cannot be opened beside the file; "
@@ -287,8 +246,4 @@ def _focal(frame: Mapping, document: Mapping, axis: str, side: int, where: str) 
     angle = _lookup(frame, document, f"camera_angle_{axis}", where)
     if angle is None:
         return None
-    if not 0.0 < angle < math.pi:
-        raise InputError(
-            f"{where}: camera_angle_{axis} is {angle:g}, expected radians between 0 and pi; is it in degrees?"
-        )
-    return side / (2.0 * math.tan(angle / 2.0))
+    return side / (2.0 * math.tan(documents.angle(angle, f"camera_angle_{axis}", where) / 2.0))

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pillow_heif
+from camera_files import made
 from PIL import Image
 
 from rap import formats
@@ -68,7 +69,7 @@ def cameras(folder: Path, name: str) -> Path:
     """A format of one file, or zipped."""
     path = folder / formats.FORMATS[name].default_name
     names = [f"{i}.png" for i in range(5)] if formats.FORMATS[name].read_frame_names else None
-    formats.write(path, PATH, names, format_name=name)
+    made(path, PATH, name, names)
     return Path(shutil.make_archive(str(path), "zip", path)) if path.is_dir() else path
 
 

@@ -20,7 +20,7 @@ from rap import formats, sandbox
 from rap.cli.results import RESULT, ResultFolder
 from rap.data import Clip, write_frames, write_video
 from rap.errors import InputError
-from rap.formats import FORMATS
+from rap.formats import FORMATS, writable
 from rap.geometry import preset
 from rap.writing import NO_ROOM, NoRoom, room_for, whole_file, write_text
 from ui.document.document import Document, Settings, Take, with_clip, with_prediction, with_take
@@ -80,7 +80,7 @@ WRITERS = {
             preset("arc-left", num_frames=257, image_size=(96, 128)),
             format_name=name,
         )
-        for name in FORMATS
+        for name in writable()
     },
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from camera_files import made
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trajectory_strategies import assert_close, orbit
@@ -13,6 +14,7 @@ from trajectory_strategies import assert_close, orbit
 import rap.formats as formats
 from rap.errors import InputError
 from rap.formats import checks
+from rap.formats.table import name_for_writing
 
 NAMES = {
     "transforms.json": "nerfstudio",
@@ -35,9 +37,13 @@ def test_what_is_written_by_name_is_read_by_name(name: str, tmp_path: Path) -> N
     assert found.image_size == (128, 128)
 
 
-@pytest.mark.parametrize("format_name", [n for n, entry in formats.FORMATS.items() if entry.read and n != "colmap"])
+FOLDERS = {"colmap", "colmap_binary", "stable_virtual_camera", "polycam"}
+READ = [name for name, entry in formats.FORMATS.items() if entry.read is not None]
+
+
+@pytest.mark.parametrize("format_name", [name for name in READ if name not in FOLDERS])
 def test_content_decides_where_the_suffix_says_nothing(format_name: str, tmp_path: Path) -> None:
-    formats.write(tmp_path / "upload.dat", orbit(), format_name=format_name)
+    made(tmp_path / "upload.dat", orbit(), format_name)
     assert formats.detect(tmp_path / "upload.dat").name == format_name
     assert len(formats.read(tmp_path / "upload.dat")) == 4
 
@@ -46,11 +52,19 @@ def test_content_decides_where_the_suffix_says_nothing(format_name: str, tmp_pat
 def test_registry_is_complete(format_name: str, tmp_path: Path) -> None:
     entry = formats.FORMATS[format_name]
     assert entry.name == format_name and entry.title and entry.convention
-    entry.write(tmp_path / entry.default_name, orbit())
-    assert formats.detect(tmp_path / entry.default_name) is entry
+    assert entry.read is not None or entry.write is not None
+    path = made(tmp_path / entry.default_name, orbit(), format_name)
+    assert formats.detect(path) is entry
+    if entry.write is not None:
+        assert name_for_writing(Path(entry.default_name)) == format_name
+    else:
+        with pytest.raises(InputError, match="cannot be written; choose one of nerfstudio, camera_path"):
+            formats.write(path, orbit(), format_name=format_name)
     if entry.read is None:
-        with pytest.raises(InputError, match="cameras.glb: GLB .* cannot be read back; give one of nerfstudio, colmap"):
-            formats.read(tmp_path / entry.default_name)
+        with pytest.raises(
+            InputError, match=f"{path.name}: .* cannot be read back; give one of nerfstudio, camera_path"
+        ):
+            formats.read(path)
 
 
 def test_a_folder_is_read_by_what_it_holds(tmp_path: Path) -> None:
@@ -97,7 +111,7 @@ def test_names_that_fit_no_format_are_refused(tmp_path: Path) -> None:
         formats.read(tmp_path / "absent.txt")
     with pytest.raises(InputError, match="has no images.txt"):
         formats.read(tmp_path)
-    with pytest.raises(ValueError, match="a.bvh: the suffix .bvh belongs to no format"):
+    with pytest.raises(ValueError, match=r"a.bvh: the suffix .bvh belongs to no format; end the name in .json, .tum"):
         formats.write(tmp_path / "a.bvh", orbit())
     with pytest.raises(ValueError, match="format_name is 'obj', expected one of nerfstudio"):
         formats.read(tmp_path, format_name="obj")

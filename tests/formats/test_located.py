@@ -13,6 +13,7 @@ from trajectory_strategies import assert_close, orbit
 
 from rap import formats
 from rap.errors import InputError
+from rap.formats.distortion import Distortion
 from rap.formats.pictures import Pictures, matched
 
 
@@ -116,14 +117,26 @@ def test_an_applied_transform_of_any_shape_and_scale_is_passed_over(tmp_path: Pa
 
 
 def test_what_is_no_pinhole_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is_fisheye is True, instant-ngp's own fisheye"):
-        formats.read(transforms(tmp_path, is_fisheye=True))
+    with pytest.raises(InputError, match="camera_model is 'EQUIRECTANGULAR', expected one of"):
+        formats.read(transforms(tmp_path, camera_model="EQUIRECTANGULAR"))
     wild = {"k1": -44.85, "k2": 1017.4, "p1": 0.62, "p2": 0.94}
     with pytest.raises(InputError, match=r"\(k1 -44.85 k2 1017 p1 0.62 p2 0.94\) is unusable"):
         formats.read(transforms(tmp_path, w=640, h=480, fl_x=2605.7, fl_y=3134.5, cx=199.5, cy=162.3, **wild))
     mild = formats.load(transforms(tmp_path, k1=-0.2, k2=0.03))
     assert "have lens distortion" in mild.notes[0] and mild.distortion[0] is not None
     assert mild.distortion[0].words() == "k1 -0.2 k2 0.03"
+
+
+@pytest.mark.parametrize(
+    "said", [{"camera_model": "OPENCV_FISHEYE"}, {"camera_model": "FISHEYE"}, {"is_fisheye": True}]
+)
+def test_a_fisheye_of_nerfstudio_or_instant_ngp_is_read(tmp_path: Path, said: dict) -> None:
+    found = formats.load(transforms(tmp_path, k1=0.05, k4=0.001, **said))
+    assert found.distortion[0] == Distortion(True, (0.05, 0.0, 0.0, 0.001))
+    assert "have lens distortion" in found.notes[0]
+    assert formats.load(transforms(tmp_path, **said)).distortion[0] == Distortion(True, (0.0,) * 4)
+    with pytest.raises(InputError, match="fisheye k1 -9.*unusable"):
+        formats.load(transforms(tmp_path, k1=-9.0, **said))
 
 
 def test_a_file_without_a_lens_says_that_it_is_assumed(tmp_path: Path) -> None:

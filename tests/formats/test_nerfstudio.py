@@ -17,7 +17,7 @@ from PIL import Image
 from trajectory_strategies import orbit, trajectories
 
 from rap.errors import InputError
-from rap.formats import nerfstudio
+from rap.formats import documents, nerfstudio
 from rap.geometry.trajectory import Trajectory
 from rap.limits import JSON_BYTES
 
@@ -219,8 +219,8 @@ BAD = {
         {**{k: v for k, v in document().items() if not k.startswith("fl_")}, "camera_angle_x": 60},
         "camera_angle_x is 60, expected radians between 0 and pi; is it in degrees?",
     ),
-    "fisheye": (document(camera_model="OPENCV_FISHEYE"), "camera_model is 'OPENCV_FISHEYE', expected one of PINHOLE"),
-    "fisheye frame": (second_frame(camera_model="EQUIRECTANGULAR"), "frame 1 ('frames/0001.png'): camera_model is"),
+    "thin prism": (document(camera_model="THIN_PRISM_FISHEYE"), "camera_model is 'THIN_PRISM_FISHEYE', expected"),
+    "panorama frame": (second_frame(camera_model="EQUIRECTANGULAR"), "frame 1 ('frames/0001.png'): camera_model is"),
     "width zero": (document(w=0), "w is 0, expected a whole number of pixels from 1 to 16384"),
     "height half": (document(h=95.5), "h is 95.5, expected a whole number of pixels"),
     "size missing": (
@@ -259,7 +259,7 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(InputError) as error:
             nerfstudio.read(path)
         assert words in str(error.value)
-    monkeypatch.setattr(nerfstudio, "JSON_BYTES", replace(JSON_BYTES, value=2**20))
+    monkeypatch.setattr(documents, "JSON_BYTES", replace(JSON_BYTES, value=2**20))
     path.write_bytes(b" " * (2**20 + 1))
     with pytest.raises(InputError, match=r"transforms.json: has 1,048,577 bytes, at most 1,048,576 are taken"):
         nerfstudio.read(path)

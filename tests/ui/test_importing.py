@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from camera_files import made
 from fakes import moving_frames
 
 from rap import formats
@@ -27,7 +28,7 @@ READABLE = sorted(name for name, entry in formats.FORMATS.items() if entry.read 
 def written(folder, name, path=PATH):
     """The path as a file of a format; one of several files as a zip."""
     file = folder / formats.FORMATS[name].default_name
-    formats.write(file, path, format_name=name)
+    made(file, path, name)
     return shutil.make_archive(str(file), "zip", file) if file.is_dir() else file
 
 

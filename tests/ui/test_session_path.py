@@ -91,7 +91,7 @@ def test_samples_of_the_path_tell_their_spread_and_set_the_reach(session, app, v
     wait_until(lambda: "/tube" not in nodes)
 
 
-@pytest.mark.parametrize("name", list(formats.FORMATS))
+@pytest.mark.parametrize("name", list(formats.writable()))
 def test_export(session, video, name):
     predicted(session, video)
     path = session.export(name)

@@ -22,6 +22,7 @@ from rap.config import DEFAULT_TAKE_SIDE
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
 from ui.page.api_calls import Call, Calls, dispatch, refusal
+from ui.page.parts import tell_lost
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -154,13 +155,16 @@ class Api:
 
         Args:
             trajectory: a path as `estimate_trajectory` answers.
-            format: a name of `rap.formats.FORMATS`; a format of several files comes as a zip.
+            format: a name of `rap.formats.FORMATS` that can be written; a format of several files comes as a zip. What
+                it has no place for is logged (and stands in docs/conventions.md).
 
         Returns:
             The file.
         """
         await self._calls.started()
-        return await self._calls.do(_exported, trajectory, format, self._cache)
+        file = await self._calls.do(_exported, trajectory, format, self._cache)
+        tell_lost(format, await self._calls.do(_path, trajectory, EXPORTED_CAMERAS))
+        return file
 
     async def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:
         take = call.session.state.document.take
@@ -280,8 +284,8 @@ def _exported(trajectory: Any, format_name: str, cache: str) -> str:
     from rap import formats
     from ui.session.exports import path_file
 
-    if format_name not in formats.FORMATS:
-        raise refusal(f"format must be one of {', '.join(formats.FORMATS)}, got {reprlib.repr(format_name)}")
+    if format_name not in formats.writable():
+        raise refusal(f"format must be one of {', '.join(formats.writable())}, got {reprlib.repr(format_name)}")
     with TemporaryDirectory(prefix="rap-export-") as folder:
         return save_file_to_cache(path_file(Path(folder), _path(trajectory, EXPORTED_CAMERAS), format_name), cache)
 

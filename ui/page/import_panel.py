@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ui.session.session import Session
 
 LENS_TOLERANCE_DEG = 0.05  # what one decimal of the report shows
-SUFFIXES = [".json", ".npz", ".txt", ".tum", ".zip"]
+SUFFIXES = [".json", ".npz", ".npy", ".txt", ".tum", ".chan", ".usda", ".usd", ".usdc", ".r3d", ".zip"]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ui.document import messages as msg
 from ui.page import keep_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup, note
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, written
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, tell_lost, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -139,12 +139,17 @@ def open_session(session: Session, path: str | None) -> None:
 
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
-    return written(session.export, format_name)
+    file = written(session.export, format_name)
+    tell_lost(format_name, session.state.document.edited)
+    return file
 
 
 def export_take_cameras(session: Session, format_name: str) -> str:
     """Write the cameras of the take on show; the browser then downloads them."""
-    return written(session.export_take_cameras, format_name)
+    file = written(session.export_take_cameras, format_name)
+    take = session.state.document.take
+    tell_lost(format_name, None if take is None else take.trajectory)
+    return file
 
 
 def _choices(formats: Sequence[tuple[str, str]]) -> Any:

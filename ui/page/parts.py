@@ -26,6 +26,7 @@ from ui.page.common_words import ButtonLook
 from ui.page.html import Html, markup
 
 if TYPE_CHECKING:
+    from rap.geometry import Trajectory
     from ui.document.edits import AnyMessage
     from ui.session.session import Session
     from ui.session.sessions import Sessions
@@ -191,6 +192,20 @@ def written(make: Callable[..., Path], *values: Any) -> str:
             return save_file_to_cache(path, get_upload_folder())
     except ValueError as error:
         raise refusal(str(error)) from error
+
+
+def tell_lost(format_name: str, path: Trajectory | None) -> None:
+    """Say what a file of this format, just written, has no place for; calls of the API find it in their log.
+
+    Args:
+        format_name: a key of `rap.formats.FORMATS`.
+    """
+    from rap.formats import FORMATS
+
+    chosen = FORMATS[format_name]
+    lost = () if path is None else chosen.lost(path)
+    if lost:
+        gr.Info(f"{chosen.title} has no place for: {', '.join(lost)}.", title="Exported, but for")
 
 
 class _Picked:

@@ -203,7 +203,7 @@ class Session:
     @property
     def export_formats(self) -> list[tuple[str, str]]:
         """(title, name) of what `export` can write."""
-        return [(entry.title, name) for name, entry in formats.FORMATS.items()]
+        return [(entry.title, name) for name, entry in formats.writable().items()]
 
     @property
     def depth_model(self) -> str:

@@ -19,7 +19,9 @@ from rap.geometry import Trajectory
 from rap.guard import given_file, plain, reading
 from rap.sandbox import Packed
 
-CAMERA_SUFFIXES = (".json", ".npz", ".tum")  # beside a video: its known cameras
+CAMERA_SUFFIXES = (".json", ".npz", ".npy", ".tum", ".chan", ".usda", ".usd", ".usdc")
+"""Of files that are, beside a video, its known cameras."""
+
 NAMED = 4  # files that a refusal names
 
 
