@@ -7,6 +7,9 @@ const BEST_FIRST = ["take", "preview", "clip"];
 const OFF_BY_S = 0.2; // a picture that plays beside the path is set to it where it is farther off than this
 const shownAt = {}; // view -> address of what it showed when it was looked at last
 let view = "clip";
+let glimpsed = ""; // "bent": one frame of the path is seen that is newer than its preview; "same": as new, but sharper
+let offered = null, isLoading = false; // the glimpse that is to be fetched next, and whether one is on its way
+let playhead = 0, plays = false;
 
 const media = (name) => document.querySelector(`${VIEWS[name]} :is(video, img)`);
 const address = (name) => media(name)?.getAttribute("src") ?? media(name)?.querySelector("source")?.src ?? "";
@@ -17,21 +20,45 @@ function look() {
     const now = address(name);
     if (now !== (shownAt[name] ?? "")) {
       shownAt[name] = now;
+      if (name === "preview" || name === "clip") glimpsed = "";
       if (now) newest = name;
     }
   }
   if (newest) view = newest;
-  else if (!shownAt[view]) view = BEST_FIRST.find((name) => shownAt[name]) ?? "clip";
+  else if (!isThere(view)) view = BEST_FIRST.find((name) => shownAt[name]) ?? "clip";
   draw();
 }
 
+const isThere = (name) => Boolean(shownAt[name]) || (name === "preview" && glimpsed === "bent");
+
 function draw() {
   document.body.dataset.rapView = view;
-  document.body.dataset.rapHas = Object.keys(VIEWS).filter((name) => shownAt[name]).join(" ");
+  document.body.dataset.rapGlimpse = glimpsed && view === "preview" ? "yes" : "no";
   for (const button of element.querySelectorAll("[data-view]")) {
-    button.disabled = !shownAt[button.dataset.view];
+    button.disabled = !isThere(button.dataset.view);
     button.setAttribute("aria-pressed", String(button.dataset.view === view));
   }
+}
+
+// While the path is bent it comes to the front. At another frame of a path that is looked at the preview is there first,
+// and gives way once the hand rests.
+async function glimpse() {
+  if (isLoading) return; // whatever is offered meanwhile is fetched in its place
+  isLoading = true;
+  while (offered) {
+    const { address, bent, frame } = offered, picture = new Image();
+    offered = null;
+    picture.src = address;
+    try { await picture.decode(); } catch { continue; }
+    if (!bent && (plays || view !== "preview" || frame !== playhead)) continue;
+    const before = document.querySelector("#rap-glimpse img");
+    picture.alt = before.alt;
+    before.replaceWith(picture);
+    if (bent) view = "preview";
+    if (glimpsed !== "bent") glimpsed = bent ? "bent" : "same";
+    draw();
+  }
+  isLoading = false;
 }
 
 const swap = () => {
@@ -49,7 +76,14 @@ element.addEventListener("click", (event) => {
   else if (button?.id === "rap-swap") swap();
   else if (button?.id === "rap-full") full();
 });
+document.addEventListener("rap", ({ detail }) => {
+  if (detail.glimpse) { offered = detail; glimpse(); }
+});
 document.addEventListener("rap-playhead", ({ detail: { frame, last, playing } }) => {
+  if (playing ? shownAt.preview : glimpsed === "same" && frame !== playhead) glimpsed = "";
+  playhead = frame;
+  plays = playing;
+  draw();
   const video = media(view);
   if (view === "compare" || !(video?.duration > 0)) return;
   const at = ((frame + 0.5) / (last + 1)) * video.duration;

@@ -45,7 +45,8 @@ function lead() {
 }
 
 function send() {
-  const told = { frame: now.frame, through: now.through };
+  const looks = !now.playing && document.body.dataset.rapView === "preview";
+  const told = { frame: now.frame, through: now.through, looks };
   trigger("input", told);
   pause = setTimeout(() => {
     pause = null;
@@ -77,6 +78,7 @@ function play() {
   now.playing = true;
   if (!now.loop && now.frame === Number(line.dataset.last)) now.frame = 0;
   timer = setInterval(() => { if (element.isConnected && part(".rap-timeline")) step(1); else stop(); }, Math.max(50, 1000 / Number(line.dataset.fps)));
+  lead();
   show();
 }
 

@@ -92,6 +92,7 @@ function listen(id) {
   let lost = false;
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
+    if (event.glimpse) event.address = address(`glimpses/${id}?${event.glimpse}`).href;
     document.dispatchEvent(new CustomEvent("rap", { detail: event }));
     if (event.notify) trigger("input", event);
   };

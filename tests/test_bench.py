@@ -94,7 +94,7 @@ def test_all_runs_every_benchmark(monkeypatch, capsys):
     for name in bench.BENCHMARKS:
         monkeypatch.setitem(bench.BENCHMARKS, name, lambda options, name=name: ran.append(name) or figure())
     assert bench.main(["--json"]) == 0
-    assert ran == ["denoise", "estimate", "page", "session", "drag", "train", "render"]
+    assert ran == ["denoise", "estimate", "page", "session", "drag", "scrub", "train", "render"]
     assert json.loads(capsys.readouterr().out)["cpus"] >= 1
 
 

@@ -11,13 +11,14 @@ machine's.
     train      a training step of the default model against that matrix product                             >= 0.35
     render     clips of 17 frames at 128x128 that two worker processes render for the training         >= 8 clips/s
     drag       from a drag of the gizmo to the updated scene at 81 frusta, server side; ten users: <= 50 ms   <= 20 ms
+    scrub      until the stage shows the camera at the playhead, 95th percentile of scrubbing and dragging <= 150 ms
     session    memory of each further idle session of the app, and what closing gives back                   < 10 MB
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
 own (`rap.bench.geometry`). So do `rap bench picture`, depth and lens of one picture, `rap bench take`, takes of films,
 `rap bench film`, how long the cameras of whole films take, and `rap bench verdict`, what is said of paths that may be
-wrong. `session` and `drag` run programs of the folder benchmarks/, which an installed package lacks: they want a
-checkout.
+wrong. `session`, `drag` and `scrub` run programs of the folder benchmarks/, which an installed package lacks: they want
+a checkout.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = [sys.executable, "-c", "from ui.app import main; main()"]
 DRAG_PROGRAM = ROOT / "benchmarks" / "drag.py"
 DRAG_FRAMES, DRAG_USERS, DRAG_SECONDS = 81, 10, 10
+SCRUB_PROGRAM, SCRUB_SECONDS = ROOT / "benchmarks" / "scrub.py", 8
+SCRUB_OF = [f"{of}_{act}_p95_ms" for of in ("film", "picture") for act in ("scrub", "drag")]
 SESSION_PROGRAM = ROOT / "benchmarks" / "session_memory.py"
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table.mp4"
 
@@ -299,6 +302,21 @@ def drag_figure(seen: Mapping[str, float]) -> Figure:
     )
 
 
+# --- scrub ------------------------------------------------------------------------------------------------------------
+
+
+def scrub(options: argparse.Namespace) -> Figure:
+    """A move of the playhead, or of a frustum, until the picture of the camera there is offered to the page."""
+    return scrub_figure(_measured(SCRUB_PROGRAM, SCRUB_SECONDS, options.threads))
+
+
+def scrub_figure(seen: Mapping[str, float]) -> Figure:
+    """The slowest 95th percentile of film and picture, scrubbed and dragged, decides."""
+    slowest = max(seen[name] for name in SCRUB_OF)
+    words = "ms until the stage shows the camera at the playhead, slowest 95th percentile"
+    return Figure("scrub", words, slowest, "<=", 150.0, dict(seen))
+
+
 # --- train and render -------------------------------------------------------------------------------------------------
 
 
@@ -356,6 +374,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Figure]] = {
     "page": page,
     "session": session,
     "drag": drag,
+    "scrub": scrub,
     "train": train,
     "render": render,
 }

@@ -47,8 +47,8 @@ that is seen."""
 DETAIL_PX = 1.5
 """Standard deviation that parts high frequencies from low ones."""
 
-DETAIL_POWER = 4
-"""Of the shares, in high frequencies: a share of two thirds has 16 parts of 17."""
+DETAIL_SQUARES = 2
+"""How often shares are squared, in high frequencies: a share of two thirds has 16 parts of 17."""
 
 TOKEN_PX = 16
 """Pixels of the model's frames that one of its tokens makes."""
@@ -225,7 +225,9 @@ def _detail_shares(shares: list[np.ndarray]) -> list[np.ndarray]:
     """Shares of high frequencies: of the same sum, most of it the largest's."""
     if len(shares) < 2:
         return shares
-    raised = [np.maximum(share, 0) ** DETAIL_POWER for share in shares]
+    raised = [np.maximum(share, 0) for share in shares]
+    for share in raised * DETAIL_SQUARES:  # in place; a power costs ten times as much
+        np.square(share, out=share)
     total = sum(shares) / np.maximum(sum(raised), 1e-12)
     return [part * total for part in raised]
 

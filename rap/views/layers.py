@@ -70,6 +70,9 @@ STRETCHES = ((1.0, 3.0, (1 / 3, 2 / 3)), (3.0, np.inf, (1 / 6, 1 / 3, 1 / 2, 2 /
 """Of neighbours on one surface that are pulled apart: from how many px to how many, and at which parts of the way from
 one to the other points are put between them."""
 
+QUICK_STRETCHES = STRETCHES[1:]
+"""Of a picture that is gone in a moment: cracks of a pixel or two close by themselves, and most points are in those."""
+
 STEP_PX = 0.5
 """By which a pixel's place may be mended along its surface."""
 
@@ -84,6 +87,9 @@ LEAST_SHARE = 0.1
 
 MATTE_NOISE = 0.05
 """Variance of colours against which the share of the near side is estimated; where both are alike the depth decides."""
+
+QUICK_SQUARE = 8
+"""Side in px of the squares from whose means holes of a glimpse are filled."""
 
 ORIGIN = np.eye(4)[None]
 LINEAR = cv2.INTER_LINEAR
@@ -128,6 +134,11 @@ class Layer:
         return torch.stack([self.seen * self.alpha, self.inverse_depth], dim=-1)
 
     @cached_property
+    def median(self) -> float:
+        """Of inverse depth."""
+        return float(self.inverse_depth.median())
+
+    @cached_property
     def steps(self) -> Float[Tensor, "4 h w"]:
         """Differences of inverse depth to neighbours on the same surface."""
         return torch.stack(list(_steps(self.inverse_depth)))
@@ -162,10 +173,18 @@ class Layers:
         colour, alpha, seen, inverse_depth = (torch.cat(part) for part in zip(*parts, strict=True))
         return _as_warp(colour, alpha, seen, inverse_depth, self._nearness(Ts_picture_camera))
 
+    def glimpse(
+        self, T_picture_camera: Float[np.ndarray, "4 4"], intrinsics: Float[np.ndarray, "4"], size: tuple[int, int]
+    ) -> Float[Tensor, "3 H W"]:
+        """The finished picture of `render`, of one camera and in two thirds of the time: hardly another."""
+        camera = T_picture_camera[None], intrinsics[None]
+        colour, alpha, *_ = _composed([_rendered(layer, camera, size, QUICK_STRETCHES) for layer in self.layers])
+        return _finished(colour, alpha > 0.5, alpha, quickly=True)[0].clamp(0, 1)
+
     def _nearness(self, Ts_picture_camera: np.ndarray) -> Float[Tensor, "T 1 1"]:
-        front = self.layers[0].inverse_depth
-        distance = camera_distance(Ts_picture_camera, np.eye(4)[None], float(front.median()))[:, 0]
-        return float32((distance + DISTANCE_FLOOR) ** -2.0, front.device)[:, None, None]
+        front = self.layers[0]
+        distance = camera_distance(Ts_picture_camera, np.eye(4)[None], front.median)[:, 0]
+        return float32((distance + DISTANCE_FLOOR) ** -2.0, front.inverse_depth.device)[:, None, None]
 
 
 def lift(
@@ -321,7 +340,10 @@ Seen = tuple[Tensor, Tensor, Tensor, Tensor]
 """Of T targets: colour (T,3,H,W) times alpha, alpha, seen times alpha and inverse depth (T,H,W)."""
 
 
-def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
+Stretches = tuple[tuple[float, float, tuple[float, ...]], ...]
+
+
+def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: Stretches = STRETCHES) -> Seen:
     """One layer, alone, from one camera (its arrays have a first axis of length 1)."""
     rows, columns = _in_sight(layer, camera, size)
     lens = crop_intrinsics(layer.intrinsics, rows.start, columns.start)
@@ -329,8 +351,8 @@ def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
     cpu = torch.device("cpu")
     to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, cpu)
     source = (ORIGIN, layer.intrinsics[None])
-    nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, float(layer.inverse_depth.median())))
-    x, y, between = _stretched(part, layer.steps[:, rows, columns], baseline_px(camera))
+    nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, layer.median))
+    x, y, between = _stretched(part, layer.steps[:, rows, columns], baseline_px(camera), stretches)
     if len(x):
         nearest = torch.maximum(nearest, splat_points(x, y, between[None], to_target, size))
     nearest = close_cracks(nearest)
@@ -403,21 +425,26 @@ def _steps(inverse_depth: Float[Tensor, "h w"]) -> Iterator[Float[Tensor, "h w"]
 
 
 def _stretched(
-    inverse_depth: Float[Tensor, "h w"], steps: Float[Tensor, "4 h w"], baseline_px: float
+    inverse_depth: Float[Tensor, "h w"], steps: Float[Tensor, "4 h w"], baseline_px: float, stretches: Stretches
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Points between those of pixels that a camera so far away pulls apart, as places in [-1, 1] and inverse depth.
 
     On one surface depth goes evenly from each pixel to its neighbours.
     """
     h, w = inverse_depth.shape
-    apart = steps.abs() * baseline_px
+    # What is apart is a small part: it is looked for once, and only looked at after that.
+    apart = steps.abs()
+    apart.mul_(baseline_px)
+    shifts, rows, columns = torch.nonzero(apart > stretches[0][0], as_tuple=True)
+    apart, towards = apart[shifts, rows, columns], steps[shifts, rows, columns]
+    own = inverse_depth[rows, columns]
+    dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[:, shifts]
     found = []
-    for least, most, parts in STRETCHES:
-        shift, rows, columns = torch.nonzero((apart > least) & (apart <= most), as_tuple=True)
-        own, towards = inverse_depth[rows, columns], steps[shift, rows, columns]
-        dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[:, shift]
+    for least, most, parts in stretches:
+        (here,) = torch.nonzero((apart > least) & (apart <= most), as_tuple=True)
         for part in parts:
-            found.append((columns + 0.5 + dx * part, rows + 0.5 + dy * part, own + towards * part))
+            x, y = columns[here] + 0.5 + dx[here] * part, rows[here] + 0.5 + dy[here] * part
+            found.append((x, y, own[here] + towards[here] * part))
     x, y, between = (torch.cat(each) for each in zip(*found, strict=True))
     return x * (2 / w) - 1, y * (2 / h) - 1, between
 
@@ -435,11 +462,22 @@ def _composed(parts: list[Seen]) -> Seen:
     return colour, alpha, seen, depth
 
 
+def _finished(colour: Tensor, covered: Tensor, alpha: Tensor, quickly: bool = False) -> Tensor:
+    """Colours (T,3,H,W) of alpha 1, holes filled: quickly from means of squares, which shows where they are large."""
+    finished = torch.where(covered[:, None], colour / alpha.clamp(min=0.5)[:, None], 0.0)
+    if bool(covered.all()):
+        return finished
+    if not quickly:
+        return fill_holes(finished, covered)
+    known = F.avg_pool2d(covered[:, None].float(), QUICK_SQUARE, ceil_mode=True)
+    mean = F.avg_pool2d(finished, QUICK_SQUARE, ceil_mode=True) / known.clamp(min=1e-6)
+    smooth = F.interpolate(fill_holes(mean, known[:, 0] > 0), size=covered.shape[1:], mode="bilinear")
+    return torch.where(covered[:, None], finished, smooth)
+
+
 def _as_warp(colour: Tensor, alpha: Tensor, seen: Tensor, inverse_depth: Tensor, nearness: Tensor) -> Warp:
     covered = alpha > 0.5
-    finished = torch.where(covered[:, None], colour / alpha.clamp(min=0.5)[:, None], 0.0)
-    if not bool(covered.all()):
-        finished = fill_holes(finished, covered)
+    finished = _finished(colour, covered, alpha)
     mask = covered & (seen >= 0.5 * alpha)
     shown = finished * mask[:, None]
     alone = torch.stack([shown, torch.zeros_like(shown)], dim=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import cv2
@@ -29,7 +30,7 @@ from rap.views.depth import DepthMaps
 from rap.views.depth_model import depth_model
 from rap.views.depth_network import embedded_depth_network
 from rap.views.eyes import Eye
-from rap.views.fine import Coarse, Content, FineSources, fine_frames, to_size
+from rap.views.fine import Coarse, Content, FineSources, fine_frame, fine_frames, to_size
 from rap.views.fusion import film_depth
 from rap.views.hints import VideoHints, WarpMaps, to_u8
 from rap.views.layers import Layers, lift
@@ -141,13 +142,17 @@ class Scene:
     def _later(self, anchor: int) -> Float[np.ndarray, " S"]:
         """By how much lifted frames count as farther the longer they were taken before or after a frame of the clip:
         where the camera hardly moved all are equally near, and whatever moves would be seen in all places at once."""
-        Ts = self.trajectory.Ts_world_camera[list(self.source_indices)]
-        if len(Ts) < 2:
-            return np.zeros(len(Ts))
-        median = float(self.depth.inverse_depth.median())
-        step = float(np.median([camera_distance(a[None], b[None], median)[0, 0] for a, b in pairwise(Ts)]))
+        if len(self.source_indices) < 2:
+            return np.zeros(len(self.source_indices))
         at = np.abs(np.asarray(self.source_indices) - anchor)
-        return max(0.0, MOVED - step) * at / max(1, at[at > 0].min())
+        return max(0.0, MOVED - self._step) * at / max(1, at[at > 0].min())
+
+    @cached_property
+    def _step(self) -> float:
+        """How far neighbouring lifted frames lie apart, on the median."""
+        Ts = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        median = float(self.depth.inverse_depth.median())
+        return float(np.median([camera_distance(a[None], b[None], median)[0, 0] for a, b in pairwise(Ts)]))
 
     def _in_world(self, trajectory: Trajectory, source: int | None = None) -> Float[np.ndarray, "T 4 4"]:
         """Poses of a path, whose world is a frame of the clip, in the world of the scene.
@@ -179,6 +184,29 @@ class Scene:
         cameras = self._in_picture(self._in_world(trajectory))
         rendered = self.layers.render(cameras, path.intrinsics, path.image_size)
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
+
+    def glimpse(self, trajectory: Trajectory, index: int) -> UInt8[np.ndarray, "H W 3"]:
+        """One frame of `preview`, of LAYERS_SIDE pixels at most, for the moment while a path is bent or looked at."""
+        path, Ts_world_camera = self._walked(trajectory, LAYERS_SIDE, None)
+        one = slice(index, index + 1)
+        pose, lens = Ts_world_camera[one], path.intrinsics[one]
+        if self.layers is not None:
+            return to_u8(self.layers.glimpse(self._in_picture(pose)[0], lens[0], path.image_size)[None])[0]
+        alone = Trajectory(pose, lens, path.image_size)
+        rendered = self._warped(alone.resized(preview_size(path.image_size)), pose, trajectory.source, with_mix=True)
+        large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose[0], lens[0]), path.image_size)
+        shown = cv2.resize(rendered.mask[0].cpu().numpy().astype(np.uint8), path.image_size[::-1]) > 0
+        return with_checks(large[None], shown[None])[0]
+
+    @cached_property
+    def _glimpsed(self) -> FineSources:
+        """A film's sources of glimpses."""
+        return self._fine_sources(self.take_size(LAYERS_SIDE))
+
+    def _fine_sources(self, size: tuple[int, int]) -> FineSources:
+        pictures = [to_size(self.clip.full_frame(i), size) for i in self.source_indices]
+        Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
+        return FineSources.of(pictures, self.depth.inverse_depth, Ts_world_source, self.intrinsics)
 
     def take_size(self, side: int) -> tuple[int, int]:
         """(H, W) of a film's takes of at most this long side: its own shape, even, never enlarged."""
@@ -260,10 +288,7 @@ class Scene:
         if content is not None:
             coarse = coarse.showing(content)
         size = path.image_size
-        pictures = [to_size(self.clip.full_frame(i), size) for i in self.source_indices]
-        Ts_world_source = self.trajectory.Ts_world_camera[list(self.source_indices)]
-        sources = FineSources.of(pictures, self.depth.inverse_depth, Ts_world_source, self.intrinsics)
-        yield from fine_frames(coarse, sources, (Ts_world_camera, path.intrinsics), size)
+        yield from fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
 
     def _whole(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
         """A path with the clip's whole frames in view, where those that the model sees are cropped."""
@@ -506,11 +531,20 @@ def preview_size(image_size: tuple[int, int], side: int = SCENE_SIDE) -> tuple[i
 def shown_with_holes(rendered: Warp) -> Preview:
     """Warped frames with grey checks where no source has seen anything."""
     mask = rendered.mask.cpu().numpy()
+    return Preview(with_checks(to_u8(rendered.colour), mask), mask)
+
+
+def with_checks(
+    frames_u8: UInt8[np.ndarray, "T H W 3"], mask: Bool[np.ndarray, "T H W"]
+) -> UInt8[np.ndarray, "T H W 3"]:
+    """Grey checks beside the mask, as many across whatever the size."""
+    if mask.all():
+        return frames_u8
     h, w = mask.shape[1:]
-    checks = np.add.outer(np.arange(h) // HOLE_CHECK_PX, np.arange(w) // HOLE_CHECK_PX)
+    side = max(1, round(HOLE_CHECK_PX * max(h, w) / SCENE_SIDE))
+    checks = np.add.outer(np.arange(h) // side, np.arange(w) // side)
     grey = np.asarray(HOLE_COLOURS, dtype=np.uint8)[checks % 2]
-    frames_u8 = np.where(mask[..., None], to_u8(rendered.colour), grey[None, ..., None])
-    return Preview(frames_u8, mask)
+    return np.where(mask[..., None], frames_u8, grey[None, ..., None])
 
 
 def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:

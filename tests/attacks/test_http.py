@@ -22,7 +22,7 @@ OPEN_ROUTES = {
     "/gradio_api/call/{api_name}", "/gradio_api/call/{api_name}/", "/gradio_api/call/{api_name}/{event_id}",
     "/gradio_api/call/v2/{api_name}", "/gradio_api/call/v2/{api_name}/", "/gradio_api/call/v2/{api_name}/{event_id}",
     "/gradio_api/cancel", "/gradio_api/reset", "/gradio_api/reset/",
-    "/viewport/{sid}", "/viewport/{sid}/", "/events/{sid}",
+    "/viewport/{sid}", "/viewport/{sid}/", "/events/{sid}", "/glimpses/{sid}",
 }  # fmt: skip
 """Each was decided to stay; a release of Gradio that brings others finds them closed."""
 

@@ -79,6 +79,9 @@ def test_three_clicks_from_a_photograph_to_an_arc(running, page, photograph, sho
     assert box["width"] > 600 and box["height"] > 400, "the picture is the page"
     line = editor.text("rap-preview-line")
     assert "of the pixels are invented" in line and "48° lens assumed" in line
+    page.fill("#rap-frame", "8")
+    page.wait_for_selector("[data-rap-glimpse='yes'] #rap-glimpse img[src*='/glimpses/']")
+    assert page.evaluate("document.querySelector('#rap-glimpse img').naturalWidth") == 640, "sharper than the preview"
     shot("1-preview")
     editor.press("rap-regenerate")
     page.wait_for_selector("#rap-caption:has-text('the model was not asked')", timeout=SLOW_MS)

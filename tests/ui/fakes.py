@@ -118,6 +118,9 @@ class FakeScene:
         mask[:, :, : mask.shape[2] // 4] = False
         return SimpleNamespace(frames_u8=frames, mask=mask)
 
+    def glimpse(self, trajectory, index):
+        return np.full((*self.clip.image_size, 3), 10 * index % 256, np.uint8)
+
     def hints(self, trajectory):
         preview = self.preview(trajectory)
         return SimpleNamespace(frames_u8=preview.frames_u8, mask=preview.mask.astype(np.float32))

@@ -200,6 +200,21 @@ def test_events_reach_only_their_session(app):
     assert hears_first.ended.wait(5) and hears_second.ended.wait(5)
 
 
+def test_the_last_glimpse_is_had_by_who_knows_the_session(app, client):
+    sid, _ = app.open()
+    listener = Listener(f"{app.url}/events/{sid}")
+    assert client.get(f"{app.url}/glimpses/{sid}").status_code == 403, "there is none yet"
+    for jpeg in (b"first", b"second"):
+        app.hub.show(sid, {"frame": 3}, jpeg)
+    wait_until(lambda: len(listener.events) == 2)
+    assert listener.events == [{"glimpse": 1, "frame": 3}, {"glimpse": 2, "frame": 3}]
+    answer = client.get(f"{app.url}/glimpses/{sid}?2")
+    assert answer.content == b"second" and answer.headers["cache-control"] == "no-store"
+    assert client.get(f"{app.url}/glimpses/{sid}", headers={"origin": "http://evil.test"}).status_code == 403
+    app.hub.close(sid)
+    assert client.get(f"{app.url}/glimpses/{sid}").status_code == 403
+
+
 def test_events_are_prompt(app):
     sid, _ = app.open()
     listener = Listener(f"{app.url}/events/{sid}")

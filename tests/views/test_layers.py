@@ -50,6 +50,12 @@ def test_from_its_own_camera_the_picture_is_what_it_was(layers):
     torch.testing.assert_close(found.inverse_depth[0, 34:62, 50:78], torch.full((28, 28), NEAR), rtol=1e-3, atol=0)
 
 
+def test_a_glimpse_is_hardly_another_picture(layers):
+    for x in (0.0, 0.1, -0.3):
+        whole, quick = render(layers, pose(x)).filled[0], layers.glimpse(pose(x), INTRINSICS, SIZE)
+        assert quick.shape == whole.shape and (quick - whole).square().mean() < 1e-3
+
+
 def test_what_is_near_moves_before_what_is_far(layers):
     x = 0.1
     found = render(layers, pose(x))

@@ -142,6 +142,26 @@ def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
     assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
 
 
+@pytest.mark.parametrize("of", ["film", "picture"])
+def test_a_glimpse_is_a_frame_of_the_preview_only_sharper(clip, scene, picture, of):
+    path = preset("arc-left", num_frames=5, image_size=clip.image_size, fov_y_rad=0.9, amplitude=0.5)
+    seen = scene if of == "film" else picture
+    whole, one = seen.preview(path), seen.glimpse(path, 3)
+    side = max(clip.full_size) if of == "film" else 640
+    assert one.shape == (*preview_size(clip.full_size, side), 3), "a film is not enlarged, layers are at their own size"
+    small = cv2.resize(one, whole.frames_u8.shape[2:0:-1], interpolation=cv2.INTER_AREA)
+    known = cv2.erode(whole.mask[3].astype(np.uint8), np.ones((7, 7))) > 0
+    assert np.abs(small.astype(int) - whole.frames_u8[3])[known].mean() < 4
+    others = [np.abs(small.astype(int) - frame)[known].mean() for frame in whole.frames_u8]
+    assert int(np.argmin(others)) == 3
+    detail = [cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std() for frame in (
+        one, cv2.resize(whole.frames_u8[3], one.shape[1::-1], interpolation=cv2.INTER_CUBIC),
+    )]  # fmt: skip
+    assert of == "picture" or detail[0] > 1.2 * detail[1], "with the detail of the frames as uploaded"
+    if of == "film":
+        assert set(np.unique(one[-1, -1])) <= {52, 68} or whole.mask[3, -1, -1], "holes are shown as holes"
+
+
 def test_a_film_is_walked_through_at_its_own_size_whole_frames_in_view(clip, truth, scene):
     frames = list(scene.walk(truth, 640, 5))
     assert len(frames) == 5 and frames[0].shape == (*preview_size(clip.footage_size, max(clip.footage_size)), 3)

@@ -190,10 +190,12 @@ class ApplyPreset:
 
 @dataclass(frozen=True)
 class SetPlayhead:
-    """The frame that is looked at in time; `through`: the page looks through its camera."""
+    """The frame that is looked at in time; `through`: the page looks through its camera; `looks`: it shows the path
+    and does not play, so that one picture is worth its while."""
 
     frame: int
     through: bool
+    looks: bool = False
 
 
 GizmoMode = Literal["both", "move", "turn"]

@@ -103,6 +103,7 @@ def stage_panel() -> StagePanel:
         show_label=False, autoplay=True, loop=True, interactive=False, buttons=["download"], elem_id="rap-video",
         elem_classes="rap-view",
     )  # fmt: skip
+    html_box(stage_words.glimpse(), elem_id="rap-glimpse", elem_classes="rap-view")
     preview_line = html_box(elem_id="rap-preview-line")
     caption = html_box(elem_id="rap-caption")
     return StagePanel(views, clip, preview, preview_line, video, caption)

@@ -36,6 +36,11 @@ def switch() -> Html:
     return tag("div", *buttons, tag("i"), swap, full, class_="rap-switch", role="group", aria_label="what is shown")
 
 
+def glimpse() -> Html:
+    """The place of a single frame of the path, newer than the preview (`assets/stage.js`)."""
+    return tag("img", alt="what the camera at the playhead sees")
+
+
 def clip_picture(clip: Clip | None) -> Html:
     """The clip, playing; a picture as it is, several side by side; an invitation before there is one."""
     if clip is None:

@@ -118,4 +118,5 @@ def toggle_source(session: Session, data: Any) -> None:
 
 def move_playhead(session: Session, data: Any) -> None:
     """The playhead was moved, by hand or by playing, or the view was changed."""
-    session.dispatch(msg.SetPlayhead(picked(data, "frame", int), picked(data, "through", bool)))
+    frame, through, looks = picked(data, "frame", int), picked(data, "through", bool), picked(data, "looks", bool)
+    session.dispatch(msg.SetPlayhead(frame, through, looks))

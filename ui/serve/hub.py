@@ -9,6 +9,7 @@ Space in front changes nothing.
     GET  viewport/<sid>/   viser's own client page, with the few changes of `viewport_page`
     WS   viewport/<sid>    viser's WebSocket, forwarded byte for byte to the session's server, which has no port
     GET  events/<sid>      server-sent events: what `publish` says, as JSON
+    GET  glimpses/<sid>    the picture that `show` was given last; a page that is slow asks for fewer of them
 
 A session without an open connection for `grace_s` has expired: its tab was closed. `on_expired` is told and ends it.
 """
@@ -110,6 +111,7 @@ class _Entry:
     connections: int = 0
     listeners: set[_Listener] = field(default_factory=set)
     sockets: set[_Closing] = field(default_factory=set)
+    glimpse: tuple[int, bytes] = (0, b"")  # how many there were, and the last
 
 
 class Hub:
@@ -139,6 +141,7 @@ class Hub:
         return [
             Route("/viewport/{sid}/", self._page),
             Route("/events/{sid}", self._events),
+            Route("/glimpses/{sid}", self._glimpse),
             WebSocketRoute("/viewport/{sid}", self._forward),
             WebSocketRoute("/viewport/{sid}/", self._forward),
         ]
@@ -227,6 +230,14 @@ class Hub:
             for listener in tuple(entry.listeners):
                 listener.put(dict(event))
 
+    def show(self, sid: str, told: Mapping[str, Any], jpeg: bytes) -> None:
+        """Offer a picture to every page of this session, in the place of the last one; `told` goes with the event."""
+        entry = self._entries.get(sid)
+        if entry is not None:
+            number = entry.glimpse[0] + 1
+            entry.glimpse = (number, jpeg)
+            self.publish(sid, {"glimpse": number, **told})
+
     def idle_sessions(self, older_than_s: float) -> tuple[str, ...]:
         """Sessions that have had no connection (and no `touch`) for `older_than_s` seconds."""
         now = time.monotonic()
@@ -280,6 +291,12 @@ class Hub:
             return PlainTextResponse(REFUSED, status_code=403)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter: nginx must not collect it
         return StreamingResponse(self._stream(entry), media_type="text/event-stream", headers=headers)
+
+    async def _glimpse(self, request: Request) -> Response:
+        entry = self._admit(request, needs_origin=False)
+        if entry is None or not entry.glimpse[1]:
+            return PlainTextResponse(REFUSED, status_code=403)
+        return Response(entry.glimpse[1], media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
     async def _stream(self, entry: _Entry) -> AsyncIterator[str]:
         listener = _Listener(asyncio.get_running_loop())

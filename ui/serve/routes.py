@@ -42,7 +42,7 @@ ROUTES = (
     _route("page", READ, "/", "/theme\\.css", "/favicon\\.ico", "/manifest\\.json", "/robots\\.txt"),
     _route("page", READ, r"/(?:assets|static)/[\w./-]+"),
     _route("page", ("GET",), "/config/?", "/gradio_api/info/?", "/gradio_api/startup-events"),
-    _route("viewport", READ, r"/viewport/[\w-]{1,64}/"),
+    _route("viewport", READ, r"/viewport/[\w-]{1,64}/", r"/glimpses/[\w-]{1,64}"),
     _route("stream", ("GET",), r"/events/[\w-]{1,64}"),
     _route("stream", ("GET",), f"/gradio_api/heartbeat/{SESSION_HASH}", "/gradio_api/queue/data"),
     _route("stream", ("GET",), "/gradio_api/upload_progress"),

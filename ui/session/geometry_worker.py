@@ -25,6 +25,7 @@ from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
 from ui.serve.jobs import Worker
+from ui.session.glimpses import Glimpses
 from ui.session.pictures import spread, strip_jpeg
 
 if TYPE_CHECKING:
@@ -223,11 +224,17 @@ class GeometryPipeline:
 
 
 class GeometryWorker(Worker):
-    """The thread in which geometry is done for all sessions; loads nothing but code."""
+    """The thread in which geometry is done for all sessions, and another for glimpses; loads nothing but code."""
 
     def __init__(self, backend: Callable[[], Backend] = scene_module) -> None:
         self.pipeline = GeometryPipeline(backend)
+        self.glimpses = Glimpses()
         super().__init__(self.pipeline.ready, name="rap-geometry")
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Cancel everything and end the threads."""
+        self.glimpses.close(timeout_s)
+        super().close(timeout_s)
 
 
 @dataclass(frozen=True, eq=False)

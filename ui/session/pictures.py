@@ -16,8 +16,13 @@ def strip_jpeg(frames_u8: UInt8[np.ndarray, "T h w 3"], count: int, height_px: i
     h, w = frames_u8.shape[1:3]
     size = (max(1, round(w * height_px * 2 / h)), height_px * 2)
     tiles = [np.asarray(Image.fromarray(frames_u8[i]).resize(size)) for i in picked]
+    return jpeg(np.concatenate(tiles, axis=1))
+
+
+def jpeg(frame_u8: UInt8[np.ndarray, "h w 3"], quality: int = 82) -> bytes:
+    """One frame as it is."""
     data = io.BytesIO()
-    Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=82)
+    Image.fromarray(frame_u8).save(data, "JPEG", quality=quality)
     return data.getvalue()
 
 

@@ -22,7 +22,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.document import Document
 from ui.document.edits import AnyMessage
-from ui.document.geometry import is_of_film, is_walk, upload_fov_y_deg
+from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, upload_fov_y_deg
 from ui.document.state import Cost, Geometry, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
@@ -34,6 +34,7 @@ from ui.session.debounce import REST_S, Debounce
 from ui.session.drawing import Drawing
 from ui.session.folder import SessionFolder
 from ui.session.geometry_worker import GeometryWorker, WalkTask
+from ui.session.glimpses import Wish
 from ui.session.kept_session import KeptSession
 from ui.session.model_tasks import TASK_TYPES
 from ui.session.options import Options
@@ -145,9 +146,24 @@ class Session:
         if path is not None and path is not before.document.edited:
             self._rest.touch()  # it is previewed once it has come to rest
         self._draw()
+        self._glimpse(message, before, self._state)
         _tell(awaited)
         if not isinstance(message, _SHOWN_BY_THE_VIEWPORT_ALONE):
             self._hub.publish(self.id, {"notify": True, "version": self._state.version})
+
+    def _glimpse(self, message: AnyMessage, before: State, state: State) -> None:
+        """Show what the camera at the playhead sees, where that is looked at or has changed."""
+        path = state.document.edited
+        is_bent = path is not before.document.edited
+        looks = isinstance(message, msg.SetPlayhead) and message.looks
+        if path is None or not (is_bent or looks) or not self._hub.connections(self.id):
+            return
+        basis = basis_of(state.document, state.geometry)
+        scene = None if basis is None else scene_of(basis, state.geometry)
+        if scene is not None:
+            frame = min(state.playhead, len(path) - 1)
+            show = partial(self._hub.show, self.id, {"frame": frame, "bent": is_bent, "version": state.version})
+            self._context.geometry.glimpses.ask(self.id, Wish(scene, path, frame, show))
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once: now if no job is queued or at work, else from the thread that ends the last one."""
@@ -183,6 +199,7 @@ class Session:
         _tell(awaited)
         self._rest.close()
         stop_all(state, self._context)()
+        self._context.geometry.glimpses.forget(self.id)
         self._hub.close(self.id)
         with self._draw_lock:
             self.viewport.close()
