@@ -38,6 +38,9 @@ USUAL_SHARE = {
 ONE_SIDED = ("orbit-left", "orbit-right")
 """Presets that lead behind what a picture shows, so that whoever asks for one expects more than comes."""
 
+FARTHEST_PIVOT = 1.5
+"""Median depths: about a horizon in the middle an arc would lead out of the scene."""
+
 KEPT_CLEAR = 0.3
 """Distance to the nearest surface that is kept along a path, in parts of that at its source."""
 
@@ -82,12 +85,12 @@ def fitted_preset(
     Args:
         amplitude: 1 is what fits; more is what was asked for, and the note says where it leads through a surface.
         of_film: the scene is not that of one picture.
-        pivot_distance: None is the depth in the middle of the picture.
+        pivot_distance: None is `pivot_of` the scene.
 
     Raises:
         ValueError: as `rap.geometry.preset`.
     """
-    distance = scene.centre_depth() if pivot_distance is None else pivot_distance
+    distance = pivot_of(scene) if pivot_distance is None else pivot_distance
     usual = 1.0 if of_film else USUAL_SHARE.get(name, 1.0)
     given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps}
     for share in SHRINKING:
@@ -101,6 +104,11 @@ def fitted_preset(
     if name in ONE_SIDED and not of_film:
         return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: a picture shows one side.")
     return Fitted(path)
+
+
+def pivot_of(scene: Surfaces) -> float:
+    """What moves turn about where nobody says: the depth in the middle of the picture, not far beyond the median."""
+    return min(scene.centre_depth(), FARTHEST_PIVOT)
 
 
 def fitted_path(scene: Surfaces, path: Trajectory) -> Fitted:

@@ -44,6 +44,19 @@ def test_the_pivot_is_what_is_in_the_middle_unless_another_is_named():
         np.testing.assert_allclose(centre[:3], [0, 0, expected], atol=1e-9)
 
 
+def test_a_horizon_in_the_middle_is_no_pivot():
+    path = fitted_preset(Wall(99.0, middle=7.0), "arc-right", **LENS).trajectory
+    centre = path.Ts_world_camera[-1] @ [0, 0, 1.5, 1]
+    np.testing.assert_allclose(centre[:3], [0, 0, 1.5], atol=1e-9)
+
+
+def test_a_film_bears_presets_whole():
+    for name in ("arc-left", "orbit-left"):
+        fitted = fitted_preset(Wall(99.0), name, of_film=True, **LENS)
+        whole = preset(name, pivot_distance=0.8, **LENS)
+        assert fitted.trajectory == whole and fitted.note == ""
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_preset_comes_close_to_a_surface_by_itself(name):
     scene = Wall(0.3)

@@ -129,7 +129,7 @@ class BuiltScene:
     Args:
         dense: points of its depth maps that are sure, if any.
         picture: nearly all of them, for who looks through a camera: wrong depth hardly shows there, holes do.
-        centre_depth: of what is in the middle of the first frame.
+        centre_depth: of what is in the middle of the first frame, as `rap.views.fitting.pivot_of` says.
         depth_map: of a picture that is no plane.
     """
 

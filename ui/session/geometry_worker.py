@@ -262,13 +262,15 @@ def kept_refinement(clip: Clip | None, found: Refinement) -> Found:
 
 def kept_scene(basis: Basis, scene: Scene) -> BuiltScene:
     """Called in the worker's thread: the points are made there, too."""
+    from rap.views.fitting import pivot_of
+
     if basis.known_from == "flat image":
         return BuiltScene(basis, scene)
     clouds = (scene.coloured_points(DENSE_POINTS, least) for least in (SURE, UNSURE))
     dense, picture = (near_points(*cloud) for cloud in clouds)
     if not basis.is_picture:
-        return BuiltScene(basis, scene, dense, picture, scene.centre_depth())
-    return BuiltScene(basis, scene, dense, picture, scene.centre_depth(), _depth_map(scene))
+        return BuiltScene(basis, scene, dense, picture, pivot_of(scene))
+    return BuiltScene(basis, scene, dense, picture, pivot_of(scene), _depth_map(scene))
 
 
 def _depth_map(scene: Scene) -> DepthMap:
