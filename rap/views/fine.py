@@ -148,9 +148,14 @@ class Coarse:
         known = np.stack([_continued(*pair) for pair in zip(depth, mask, strict=True)])
         return cls(known, mix.index, mix.shares.cpu().numpy(), mix.rest.permute(0, 2, 3, 1).contiguous().cpu().numpy())
 
+    @property
+    def holes(self) -> Float32[np.ndarray, "T h w"]:
+        """1 where no source has seen anything; shares that are seen bring exposure along, and need not add up to 1."""
+        return (self.shares.sum(axis=1) < LITTLE).astype(np.float32)
+
     def showing(self, content: Content) -> Coarse:
         """The same with other low frequencies where no source has seen anything."""
-        hole = np.clip(1 - self.shares.sum(axis=1), 0, 1)[..., None]
+        hole = self.holes[..., None]
         size = self.rest.shape[1], self.rest.shape[2]
         return replace(self, rest=self.rest + hole * content.changes(len(self.rest), size))
 

@@ -25,6 +25,7 @@ from rap.geometry.camera import pixel_centres
 from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
 from rap.reconstruction.tracks import PointCloud, sparse_points
+from rap.views import beyond
 from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps
 from rap.views.depth_model import depth_model
@@ -287,8 +288,17 @@ class Scene:
         coarse = Coarse.of(self._warped(small, Ts_world_camera, anchor, with_mix=True))
         if content is not None:
             coarse = coarse.showing(content)
-        size = path.image_size
-        yield from fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
+        size, holes = path.image_size, coarse.holes
+        shown = fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
+        if holes.mean() >= beyond.OPEN and self._has_depth:
+            shown = beyond.filled(shown, holes, self._continued, (self._in_picture(Ts_world_camera), path.intrinsics))
+        yield from shown
+
+    @cached_property
+    def _continued(self) -> Layers:
+        """The first lifted frame of a film, continued where no frame has seen anything."""
+        picture = self.clip.full_frame(self.source_indices[0])
+        return beyond.continued(picture, self.depth.inverse_depth[0], self.intrinsics[0])
 
     def _whole(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
         """A path with the clip's whole frames in view, where those that the model sees are cropped."""

@@ -13,6 +13,7 @@ from rap.config import ASSETS
 from rap.data import Clip, load_clip
 from rap.formats import read
 from rap.geometry import Trajectory, preset, se3
+from rap.views import beyond
 from rap.views import scene as scene_module
 from rap.views.depth import DepthMaps
 from rap.views.scene import Scene, as_hints, build_scene, picture_scene, preview_size, refine
@@ -287,6 +288,20 @@ def test_points_of_a_stretched_upload_are_known_where_they_were_seen(clip, truth
 def test_a_camera_for_each_frame_is_needed(clip, truth):
     with pytest.raises(ValueError, match="one camera for each of the 17 frames, got 1"):
         build_scene(clip, replace(truth, Ts_world_camera=np.eye(4)[None], intrinsics=truth.intrinsics[:1]))
+
+
+def test_what_no_frame_has_seen_is_the_first_one_continued(scene, truth, monkeypatch):
+    monkeypatch.setattr(beyond, "SIDE", 64)
+    back = preset("zoom-out", num_frames=3, amplitude=0.5, image_size=truth.image_size)
+    whole = list(scene.walk(back, 160))
+    monkeypatch.setattr(beyond, "OPEN", 2.0)
+    fog = list(scene.walk(back, 160))
+    assert (whole[0] == fog[0]).all(), "the first frame has no holes"
+    changed = (whole[-1] != fog[-1]).any(axis=-1)
+    assert 0.1 < changed.mean() < 0.9
+    rows, columns = np.nonzero(changed[:-1, :-1])
+    steps = [np.abs(np.diff(one[-1].astype(float).mean(axis=-1), axis=0))[rows, columns].mean() for one in (whole, fog)]
+    assert steps[0] > 1.2 * steps[1], "with something in it"
 
 
 def test_hints_know_shares_of_pixels(scene, truth):
