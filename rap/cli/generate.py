@@ -203,7 +203,7 @@ def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, p
     from rap.views.scene import content_of
 
     content = content_of(scene.clip, output.frames_u8, hints.frames_u8)
-    made_of = "the film's own frames, and the model in what none of them shows"
+    made_of = "the film's own frames; in what none of them shows the model, or where much is open the first continued"
     return full_size(chosen, scene, trajectory, content, dataclasses.replace(of_model, made_of=made_of))
 
 
