@@ -69,3 +69,11 @@ def test_demands_on_a_film():
     time_, silence, memory = film.film_figures("x", took)
     assert time_.limit == pytest.approx(12.0) and not time_.reached
     assert not silence.reached and memory.reached
+
+
+def test_the_longest_silence_is_that_of_its_clock():
+    times = iter((0.0, 0.2, 1.0, 1.1))
+    silence = film.Silence(lambda: next(times))
+    for share in (0.1, 0.5, 1.0):
+        silence(share)
+    assert silence.longest_s == pytest.approx(0.8)

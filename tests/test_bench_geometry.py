@@ -147,6 +147,29 @@ def test_films_are_measured_once_a_folder(folder, monkeypatch, capsys):
     assert counts == {"poses": 1, "film": 1}
 
 
+def test_frames_between_those_of_a_whole_clip_are_judged(folder, monkeypatch):
+    lifted = []
+    monkeypatch.setattr(windows, "NUM_FRAMES", 5)
+    clip = load_clip(folder, num_frames=5, film=True)
+    monkeypatch.setattr(windows, "load_clip", lambda path, **asked: load_clip(path, **{"num_frames": 5, **asked}))
+    footage = windows.whole_clips([folder])[0].read()
+    assert footage.film_cameras is not None and len(footage.film_cameras) == 17
+    at = list(clip.frame_indices)
+    np.testing.assert_allclose(footage.film_cameras.centres[at], footage.cameras.centres, atol=1e-9)
+
+    def between(whole, shown, hidden, networks):
+        lifted.append((shown, hidden, sorted(np.unique(whole.points.span))))
+        return whole.frames_u8[hidden] // 2
+
+    monkeypatch.setattr(psnr, "between", between)
+    made = psnr.spread_row(footage, run.parse(["--clips", "x", "--no-depth-network", "--no-blend-network"]))
+    hidden = [2, 6, 10, 14]
+    assert [one[:2] for one in lifted] == [([0, 8, 16], hidden), ([0, 4, 8, 12, 16], hidden)]
+    assert set(lifted[0][2]) <= set(at) and made["spread_half"] == made["spread_all"] < 20
+    (found,) = run.figures_of({"spread": {"a/whole/0": row(spread_half=20, spread_all=22), "b/whole/0": {}}})
+    assert found.value == 2 and found.figures["clips"] == 1
+
+
 def test_speed_is_a_median():
     rows = {f"toy/1/{i}": row(speed_refine_s=s, speed_depth_s=1, speed_warp_s=0.5) for i, s in enumerate((1, 1.5, 9))}
     refine, depth, warp = speed.speed_figures(rows)
@@ -182,7 +205,7 @@ def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, caps
         (["--clips", "x", "--windows", "0"], "must be 'all' or at least 1, got 0"),
         (
             ["--clips", "x", "--parts", "psnr,fly"],
-            "must be some of psnr, fine, bound, adjusted, refine, poses, film, colmap, speed.*got 'fly'",
+            "must be some of psnr, fine, bound, adjusted, refine, poses, film, spread, colmap, speed.*got 'fly'",
         ),
     ],
 )

@@ -163,6 +163,11 @@ class Clip:
         """Whether the upload has fewer frames than the clip, so that pictures are repeated."""
         return len(set(self.frame_indices)) < len(self.frame_indices)
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether the upload has frames between most of the clip's."""
+        return len(self.frame_indices) > 1 and self.frame_indices[-1] - self.frame_indices[0] > 1.5 * (len(self) - 1)
+
     def path_through(self, cameras: Trajectory) -> Trajectory:
         """A camera for each frame from those of the own frames: the same, or a smooth path through them.
 

@@ -81,7 +81,8 @@ class Sampling:
         """All that are read for these: with a film those between them as well."""
         if not self.film:
             return sorted(set(chosen))
-        step = -(-(chosen[-1] - chosen[0] + 1) // (FOLLOWED_FRAMES.value - len(set(chosen))))
+        span = chosen[-1] - chosen[0] + 1
+        step = -(-span // (FOLLOWED_FRAMES.value - len(set(chosen)))) if span > FOLLOWED_FRAMES.value else 1
         return sorted({*chosen, *range(chosen[0], chosen[-1] + 1, max(step, 1))})
 
 

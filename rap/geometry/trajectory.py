@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -110,6 +111,14 @@ class Trajectory:
         poses = se3.inverse(self.Ts_world_camera[i]) @ self.Ts_world_camera
         poses[i] = np.eye(4)
         return replace(self, Ts_world_camera=poses, source=i)
+
+    def at(self, frames: Sequence[int]) -> Trajectory:
+        """The cameras of some frames, in their order; its source is the one of them nearest to the source."""
+        rows = list(frames)
+        source = int(np.abs(np.subtract(rows, self.source)).argmin())
+        return replace(
+            self, Ts_world_camera=self.Ts_world_camera[rows], intrinsics=self.intrinsics[rows], source=source
+        )
 
     def scaled(self, factor: float) -> Trajectory:
         """The same path in another unit of length: translations times `factor` (> 0)."""

@@ -45,7 +45,8 @@ LAYERS_SIDE = 640
 """The same of a single picture, whose layers are made once, and of the videos they give."""
 
 SOURCE_STRIDE = 2
-"""Of a clip every other frame is lifted: nine of seventeen."""
+"""Of a clip of neighbouring frames every other one is lifted, nine of seventeen; of one that is spread over a film all:
+they show more of each other's surfaces (`rap bench geometry --parts spread`)."""
 
 HOLE_COLOURS = (52, 68)
 """The two greys of the checks that stand for what no source frame has seen."""
@@ -389,14 +390,7 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
 def _refined_alone(clip: Clip, trajectory: Trajectory, on_footage: Trajectory, known: float | None) -> Refinement:
     """From the clip's own pictures; where they are repeated the path leads smoothly through their cameras."""
     own = list(clip.own_frames)
-    source = int(np.abs(np.subtract(own, trajectory.source)).argmin())
-    start = replace(
-        on_footage,
-        Ts_world_camera=on_footage.Ts_world_camera[own],
-        intrinsics=on_footage.intrinsics[own],
-        source=source,
-    )
-    found = refine_trajectory(clip.footage[own], start, known_fov_y_rad=known, numbers=own)
+    found = refine_trajectory(clip.footage[own], on_footage.at(own), known_fov_y_rad=known, numbers=own)
     if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     points = None if found.points is None else replace(found.points, span=np.take(own, found.points.span))
@@ -464,7 +458,8 @@ def build_scene(
         points: of the refinement: range and prior of the depth; None triangulates tracks: through all frames, so that
             a scene is the same whether its cameras were refined just now or came with the file, or through those of
             `source_indices` alone, for whoever asks for some wants to know nothing of the others.
-        source_indices: which frames; None takes every other one, and of a stretched upload the pictures' own.
+        source_indices: which frames; None takes every other one, all of a clip that is spread over a film, and of a
+            stretched upload the pictures' own.
 
     Raises:
         ValueError: the trajectory has another number of frames than the clip.
@@ -472,7 +467,7 @@ def build_scene(
     if len(trajectory) != len(clip):
         raise ValueError(f"trajectory must have one camera for each of the {len(clip)} frames, got {len(trajectory)}")
     own = clip.own_frames
-    stride = 1 if len(own) <= len(clip) // SOURCE_STRIDE else SOURCE_STRIDE
+    stride = 1 if clip.is_spread or len(own) <= len(clip) // SOURCE_STRIDE else SOURCE_STRIDE
     picked = own[::stride] if source_indices is None else source_indices
     footage = clip.on_footage(trajectory)
     point_frames = picked

@@ -55,6 +55,13 @@ def test_an_end_is_the_end_of_a_shorter_upload(count: int, num_frames: int, star
         assert sampling.of(count, "x") == choose_frames(end + 1, num_frames, start, None, name="x")
 
 
+@pytest.mark.parametrize(("count", "read"), [(300, 300), (301, 159), (600, 212), (3000, 288)])
+def test_a_film_is_thinned_only_where_it_is_longer_than_is_followed(count: int, read: int) -> None:
+    sampling = Sampling(17, film=True)
+    found = sampling.read(sampling.of(count, "x"))
+    assert len(found) == read <= 300 and (found[0], found[-1]) == (0, count - 1)
+
+
 def test_a_film_reads_what_lies_between() -> None:
     sampling = Sampling(5, start=2, end=10, film=True)
     assert sampling.of(20, "x") == (2, 4, 6, 8, 10) and sampling.read((2, 4, 6, 8, 10)) == list(range(2, 11))

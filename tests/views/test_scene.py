@@ -267,6 +267,13 @@ def test_photographs_that_show_nothing_in_common_are_called_by_the_frames_they_a
     assert found.report.lost == (16,) and "Frames [16] could not be tied" in found.report.reason
 
 
+def test_all_frames_of_a_clip_that_is_spread_over_a_film_are_lifted(clip, truth, monkeypatch):
+    monkeypatch.setattr(scene_module, "plane_sweep", lambda *_, **given: DEPTH)
+    spread = replace(clip, frame_indices=tuple(range(0, 51, 3)))
+    assert spread.is_spread and build_scene(spread, truth).source_indices == tuple(range(17))
+    assert not clip.is_spread and build_scene(clip, truth).source_indices == tuple(range(0, 17, 2))
+
+
 def test_points_are_those_of_all_frames_unless_some_are_asked_for(clip, truth, scene):
     half = build_scene(clip, truth, source_indices=tuple(range(0, 9, 2)))
     assert scene.points is not None and half.points is not None

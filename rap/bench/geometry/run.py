@@ -20,6 +20,8 @@ long side 224 px for what is seen (psnr, refine, speed), up to 448 px, never enl
              AUC@30 over all pairs of a window
     film     poses of 17 frames spread evenly over each whole clip, found in all of its frames: what the app and
              `rap estimate` do with an upload; focal length known and unknown
+    spread   17 frames spread over each whole clip, true poses: PSNR of the frames halfway between them, from every
+             other one of the 17 and from all of them
     colmap   pycolmap's incremental mapping with the same known intrinsics; skipped where it is not installed
     speed    tracks and refinement of 17 frames, depth of 9 sources, warp of 17 targets
 """
@@ -38,7 +40,15 @@ import torch
 from rap.bench.geometry import colmap
 from rap.bench.geometry.film import film_figures, film_row
 from rap.bench.geometry.poses import poses_figures, poses_row
-from rap.bench.geometry.psnr import adjusted_row, bound_row, fine_row, psnr_figures, psnr_row
+from rap.bench.geometry.psnr import (
+    adjusted_row,
+    bound_row,
+    fine_row,
+    psnr_figures,
+    psnr_row,
+    spread_figures,
+    spread_row,
+)
 from rap.bench.geometry.refine import refine_figures, refine_row
 from rap.bench.geometry.rows import Row
 from rap.bench.geometry.speed import speed_figures, speed_row
@@ -53,15 +63,20 @@ PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "refine": refine_row,
     "poses": poses_row,
     "film": film_row,
+    "spread": spread_row,
     "colmap": colmap.colmap_row,
     "speed": speed_row,
 }
+
+WHOLE = ("film", "spread")
+"""Parts that measure whole clips, not windows."""
 
 FIGURES: dict[str, Callable[[Mapping[str, Row]], list[Figure]]] = {
     "psnr": psnr_figures,
     "refine": refine_figures,
     "poses": poses_figures,
     "film": film_figures,
+    "spread": spread_figures,
     "colmap": colmap.colmap_figures,
     "speed": speed_figures,
 }
@@ -86,14 +101,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    windows = evenly(_windows(options.clips, options.stride), options.windows)
+    only_whole = set(options.parts) <= set(WHOLE)
+    windows = [] if only_whole else evenly(_windows(options.clips, options.stride), options.windows)
     options.parts = [part for part in options.parts if part != "fine" or options.side is not None]
     parts = [part for part in options.parts if part != "colmap" or colmap.is_installed()]
     if len(parts) < len(options.parts):
         print("colmap: skipped, pycolmap is not installed; pip install 'rays-as-pixels[eval]'", file=sys.stderr)
-    rows = measure(windows, [part for part in parts if part != "film"], options)
-    if "film" in parts:
-        rows |= measure(whole_clips(options.clips), ["film"], options)
+    rows = measure(windows, [part for part in parts if part not in WHOLE], options)
+    if whole := [part for part in parts if part in WHOLE]:
+        rows |= measure(whole_clips(options.clips), whole, options)
     found = figures_of(rows)
     if options.json:
         counts = {part: len(chosen) for part, chosen in rows.items()}

@@ -13,7 +13,8 @@ from jaxtyping import Float, UInt8
 
 from rap.config import NUM_FRAMES
 from rap.data import Clip, load_clip
-from rap.data.clip import open_upload
+from rap.data.clip import Film
+from rap.data.upload import open_upload
 from rap.errors import InputError
 from rap.geometry import Trajectory, se3
 from rap.reconstruction.tracks import PointCloud, sparse_points
@@ -32,6 +33,7 @@ class Footage:
         frames_u8: (T, H, W, 3).
         cameras: in pixels of the frames; world = the first camera, unit = the median depth of its points.
         points: triangulated under these cameras.
+        film_cameras: of the clip's film, in pixels of its frames and the same world and unit; None without one.
         seed: the same for the same window on every machine and in every run.
     """
 
@@ -40,6 +42,7 @@ class Footage:
     cameras: Trajectory
     points: PointCloud
     seed: int = 0
+    film_cameras: Trajectory | None = None
 
     def resized(self, long_side: int) -> Footage:
         """The same with the long side at most `long_side` pixels (area average); never enlarged."""
@@ -90,7 +93,15 @@ class Window:
         depths = points.in_front_depths(np.eye(4))
         scale = 1 / float(np.median(depths)) if len(depths) else 1.0
         points = replace(points, xyz=points.xyz * scale)
-        return Footage(clip, clip.footage, cameras.scaled(scale), points, zlib.crc32(self.key.encode()))
+        film = None if clip.film is None else self._film_cameras(clip.film).scaled(scale)
+        return Footage(clip, clip.footage, cameras.scaled(scale), points, zlib.crc32(self.key.encode()), film)
+
+    def _film_cameras(self, film: Film) -> Trajectory:
+        last = film.frame_indices[-1]
+        whole = load_clip(self.folder, start=self.start, num_frames=last - self.start + 1, stride=1)
+        assert whole.trajectory is not None  # the frames between have cameras as well, or `read` would have refused
+        cameras = whole.on_footage(whole.trajectory).resized(film.image_size)
+        return cameras.at([index - self.start for index in film.frame_indices]).relative_to(0)
 
 
 def windows_of(folder: Path, stride: int) -> list[Window]:
