@@ -268,7 +268,7 @@ def test_photographs_that_show_nothing_in_common_are_called_by_the_frames_they_a
 
 
 def test_all_frames_of_a_clip_that_is_spread_over_a_film_are_lifted(clip, truth, monkeypatch):
-    monkeypatch.setattr(scene_module, "plane_sweep", lambda *_, **given: DEPTH)
+    monkeypatch.setattr(scene_module, "film_depth", lambda *given: DEPTH)
     spread = replace(clip, frame_indices=tuple(range(0, 51, 3)))
     assert spread.is_spread and build_scene(spread, truth).source_indices == tuple(range(17))
     assert not clip.is_spread and build_scene(clip, truth).source_indices == tuple(range(0, 17, 2))
