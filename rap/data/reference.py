@@ -68,27 +68,17 @@ def _cameras_of(folder: Path) -> Path | None:
     return None if recording is None else recording[1]
 
 
-def pictures_named_in(cameras: Path, folder: Path) -> list[Path]:
+def pictures_named(names: Sequence[str], folder: Path) -> list[Path]:
     """The existing pictures that a file of cameras names, in name order.
 
     Only those below `folder`: a stranger's path must not lead elsewhere.
-
-    Raises:
-        InputError: the file is malformed.
     """
     places = [folder, *(folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir())]
-    names = formats.read_frame_names(cameras)
     for pictures in map(Pictures, places):
         found = {path for name in names if (path := pictures.find(name)) is not None}
         if found:
             return sorted(found, key=lambda path: natural_key(str(path)))
     return []
-
-
-def missing_picture(cameras: Path) -> str | None:
-    """The first picture that a file of cameras names, for a sentence that says that none is there."""
-    names = formats.read_frame_names(cameras)
-    return names[0] if names else None
 
 
 MASK = re.compile(r"[_.-](mask|depth|normals?|alpha)([_.-]?\d+)?$", re.IGNORECASE)

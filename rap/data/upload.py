@@ -13,8 +13,7 @@ from rap.data.reference import (
     PICTURE_FOLDERS,
     KnownCameras,
     cameras_beside,
-    missing_picture,
-    pictures_named_in,
+    pictures_named,
     without_masks,
 )
 from rap.data.video import FrameSource, PictureList, open_animation, open_video
@@ -90,15 +89,17 @@ def _open(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Upload:
 
 def _open_folder(folder: Path) -> Upload:
     cameras = cameras_beside(folder)
+    known = None if cameras is None else KnownCameras(cameras, False)
     pictures, notes = without_masks(folder_images(folder)), ()
-    if cameras is not None and folder.resolve() in cameras.resolve().parents:
-        named = pictures_named_in(cameras, folder)
-        others = [picture for picture in pictures if picture.resolve() not in named]
+    if known is not None and folder.resolve() in known.path.resolve().parents:
+        names = known.file.names
+        named = pictures_named(names, folder)
+        others = [picture for picture in _beside(pictures, named) if picture.resolve() not in named]
         if named and others:
-            notes = (f"{cameras.name}: does not name {_listed(others)}, left out",)
-        if not named and not pictures and (first := missing_picture(cameras)) is not None:
+            notes = (f"{known.path.name}: does not name {_listed(others)}, left out",)
+        if names and not named and not pictures:
             raise InputError(
-                f"{cameras.name}: names pictures that are not in {folder.name}, the first is {first!r}; "
+                f"{known.path.name}: names pictures that are not in {folder.name}, the first is {names[0]!r}; "
                 "put them where it says, below that folder"
             )
         pictures = named or pictures
@@ -109,8 +110,14 @@ def _open_folder(folder: Path) -> Upload:
             f"{folder}: no pictures in this folder ({found}); give a folder of JPEG or PNG files, or a video file"
         )
     name = _folder_name(folder)
-    known = None if cameras is None else KnownCameras(cameras, False)
     return Upload(name, PictureList(pictures, folder.name or name), known, notes)
+
+
+def _beside(pictures: Sequence[Path], named: Sequence[Path]) -> list[Path]:
+    """Pictures of a folder, and those that lie in the folders of the ones that are used, each once."""
+    places = dict.fromkeys(picture.parent for picture in named)
+    found = [*pictures, *(picture for place in places for picture in without_masks(folder_images(place)))]
+    return list({picture.resolve(): picture for picture in found}.values())
 
 
 def _listed(paths: Sequence[Path]) -> str:

@@ -107,6 +107,7 @@ def test_pictures_that_were_not_registered_shift_nothing(tmp_path: Path) -> None
     whole = load_clip(tmp_path, num_frames=5)  # the project folder as it is
     assert whole.frame_names == tuple(names[3:])
     assert_rows(whole, path_of(8), [3, 4, 5, 6, 7])
+    assert whole.notes[0] == "model: does not name IMG_0000.jpg, IMG_0001.jpg, IMG_0002.jpg, left out"
 
 
 def assert_projections(stored: Trajectory, upright: Trajectory, orientation: int) -> None:
