@@ -40,10 +40,10 @@ def model_folder(path: str | Path) -> Path | None:
         return found[0] if found else None
     counts = [_count_images(folder) for folder in found]
     best = max(range(len(found)), key=lambda i: counts[i])
+    why = "which has most images" if counts.count(counts[best]) == 1 else "the first of those with most images"
     told = ", ".join(f"{_shown(folder, path)} ({count} images)" for folder, count in zip(found, counts, strict=True))
     warnings.warn(
-        f"{path.name}: holds {len(found)} COLMAP models: {told}; {_shown(found[best], path)} is taken, "
-        "which has most images",
+        f"{path.name}: holds {len(found)} COLMAP models: {told}; {_shown(found[best], path)} is taken, {why}",
         stacklevel=3,
     )
     return found[best]

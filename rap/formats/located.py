@@ -7,18 +7,22 @@ the zip of it are read alike and files of two models are never mixed.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rap.errors import InputError
 from rap.formats import archive, colmap, llff, polycam, record3d
+from rap.formats.kinds import kind_of
 from rap.formats.pictures import name_parts
 from rap.limits import CAMERA_BYTES, SESSION_BYTES
 
 TRANSFORMS = ("transforms.json", "transforms_train.json")
-UNPACKED = (".json", ".txt", ".bin", ".tum", ".npy", ".chan", ".usda", ".usd", ".usdc")
+LONE = (".json", ".txt", ".tum", ".npy", ".npz", ".chan", ".usda", ".usd", ".usdc")
+"""Of files that are cameras by themselves, whatever they are called."""
+
+UNPACKED = (*LONE, ".bin")
 NOT_UNPACKED = ("points3D.txt", "points3D.bin")
 """Of a COLMAP model: large, and not read."""
 
@@ -77,7 +81,8 @@ def transforms_in(folder: Path) -> Path | None:
 
 def _inside(path: Path) -> tuple[str | None, Path]:
     if path.is_dir():
-        return cameras_in(path) or ("colmap", path)
+        files = [file for file in path.iterdir() if file.is_file()]
+        return cameras_in(path) or _only_one(files) or ("colmap", path)
     model = colmap.model_folder(path) if path.is_file() else None
     return (None, path) if model is None else _model(model)
 
@@ -103,7 +108,7 @@ def _unpack(path: Path, root: Path) -> None:
     with archive.opened(path, SESSION_BYTES) as found:
         for member in found.infolist():
             parts = name_parts(member.filename)
-            if not parts or member.is_dir() or parts[0] == "__MACOSX":
+            if not parts or member.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith("._"):
                 continue
             is_taken = parts[-1].lower().endswith(UNPACKED) or parts[-1] in record3d.NAMES
             if not is_taken or parts[-1] in NOT_UNPACKED:
@@ -123,6 +128,20 @@ def _unpacked(root: Path, name: str) -> tuple[str | None, Path]:
         found = cameras_in(folder)
         if found is not None:
             return found
-    if len(files) == 1 and not files[0].name.endswith(".bin") and files[0].name not in colmap.FILES:
-        return None, files[0]
+    if (found := _only_one(files)) is not None:
+        return found
     raise InputError(f"{name}: {NOTHING}, or not those that belong together; expected a file of cameras")
+
+
+def _only_one(files: Sequence[Path]) -> tuple[None, Path] | None:
+    """The one of some files that is of cameras; None where there is none, or more than one."""
+    lone = [file for file in files if file.suffix.lower() in LONE and file.name not in colmap.FILES]
+    found = lone if len(lone) == 1 else [file for file in lone if not file.name.startswith(".") and _has_kind(file)]
+    return (None, found[0]) if len(found) == 1 else None
+
+
+def _has_kind(file: Path) -> bool:
+    try:
+        return bool(kind_of(file, ""))
+    except InputError:
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from rap.config import IMAGE_SUFFIXES
@@ -22,7 +23,12 @@ def name_parts(name: str) -> list[str]:
 def stem_of(file_name: str) -> str:
     """A file's name without the suffix of a picture, for comparison; any other dot belongs to the name."""
     stem, suffix = os.path.splitext(file_name)
-    return (stem if suffix.lower() in IMAGE_SUFFIXES else file_name).casefold()
+    return _plain(stem if suffix.lower() in IMAGE_SUFFIXES else file_name)
+
+
+def _plain(name: str) -> str:
+    """For comparison: case and the two ways of writing accents (Apple's disks take them apart) are the same name."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 class Pictures:
@@ -87,6 +93,6 @@ def matched(names: list[str], pictures: list[str]) -> list[int | None]:
 def _likeness(a: list[str], b: list[str]) -> tuple[int, bool]:
     """Folders in common, from the file upwards, and whether the file has the same suffix."""
     folders = 0
-    while folders + 1 < min(len(a), len(b)) and a[-2 - folders].casefold() == b[-2 - folders].casefold():
+    while folders + 1 < min(len(a), len(b)) and _plain(a[-2 - folders]) == _plain(b[-2 - folders]):
         folders += 1
-    return folders, a[-1].casefold() == b[-1].casefold()
+    return folders, _plain(a[-1]) == _plain(b[-1])

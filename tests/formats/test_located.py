@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -53,6 +54,32 @@ def test_the_model_with_most_images_is_taken_and_said(tmp_path: Path) -> None:
             or path.suffix == ".zip"
         )
         assert "sparse/1 is taken" in found.notes[0] and len(found.notes) == 1
+
+
+def test_of_models_of_one_size_the_first_is_taken_and_said(tmp_path: Path) -> None:
+    for k, name in enumerate(("colmap", "colmap_binary", "colmap")):
+        formats.write(tmp_path / f"scene/sparse/{k}", orbit(3).resized((32 * (k + 1),) * 2), format_name=name)
+    found = formats.load(tmp_path / "scene")
+    assert found.trajectory.image_size == (32, 32)
+    assert found.notes[0].endswith("sparse/0 is taken, the first of those with most images")
+
+
+@pytest.mark.parametrize("name", ["tum", "realestate10k", "npz", "chan", "camera_path", "nerfstudio"])
+def test_a_lone_file_of_cameras_is_found_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "handed over"
+    file = formats.FORMATS[name]
+    path = folder / f"my path{(file.suffixes or file.words)[0]}"
+    formats.write(path, orbit(), format_name=name)
+    (folder / "README.txt").write_text("made on Monday")
+    (folder / "model.zip").write_bytes(b"PK")
+    (folder / f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    for given in (folder, zipped(tmp_path / "a.zip", folder)):
+        found = formats.load(given, image_size=(128, 128))
+        assert found.format is file
+        assert_close(found.trajectory, orbit(), intrinsics=False, fps_rtol=None)
+    formats.write(folder / "other.tum", orbit(), format_name="tum")
+    with pytest.raises(InputError, match="has no images.txt, expected a folder"):
+        formats.load(folder)
 
 
 def test_files_of_two_models_are_not_mixed(tmp_path: Path) -> None:
@@ -180,6 +207,14 @@ def test_names_of_other_machines_mean_the_same_pictures(tmp_path: Path) -> None:
         assert pictures.find(name) == (tmp_path / "images" / meant).resolve(), name
     assert pictures.find("images/4.png") is None and pictures.find("..") is None
     assert Pictures(tmp_path / "images").find("../../secret.png") is None
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_are_the_same_however_they_are_written(tmp_path: Path, forms: tuple[str, str]) -> None:
+    there, said = (unicodedata.normalize(form, "Küche Élan 1.jpg") for form in forms)
+    Image.new("RGB", (4, 4)).save(tmp_path / there)
+    assert Pictures(tmp_path).find(f"images/{said}") == (tmp_path / there).resolve()
+    assert matched([f"Küche/{said}", f"b/{said}"], [f"{unicodedata.normalize(forms[0], 'Küche')}/{there}"]) == [0]
 
 
 def test_frames_are_matched_by_name_and_told_apart_by_folder() -> None:
