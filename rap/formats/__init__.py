@@ -102,6 +102,7 @@ def load(
             f"{Path(path).name}: a {chosen.title} has no size of pictures: {size[1]} x {size[0]} is assumed, "
             "which is ours and not the file's"
         )
+    notes += checks.doubts(Path(path).name, trajectory, has_size or image_size is None)
     return CameraFile(
         chosen,
         trajectory,

@@ -362,3 +362,34 @@ def _ask_about_lens(name: str, intrinsics: Float[np.ndarray, "T 4"], image_size:
             f"{name}: focal length {fx:.4g} pixels for pictures of {w} x {h} would be a lens of {fov_deg:.2g} degrees; "
             "have the pictures another size, or is the focal length in another unit than pixels?"
         )
+
+
+FAR = 0.35
+"""Shares of a side off the middle; shifted lenses and crops stay below, and pictures halved since come to 0.5."""
+
+NOT_SQUARE = 0.1
+"""Share by which the two focal lengths may differ in pixels, where the size of these is not the file's."""
+
+
+def doubts(name: str, trajectory: Trajectory, has_size: bool) -> list[str]:
+    """Sentences on a lens that may be for other pictures: of another size, or cropped since.
+
+    Args:
+        has_size: whether the size of the pictures is the file's; else its lens is in fractions of whatever they are.
+    """
+    height, width = trajectory.image_size
+    fx, fy, cx, cy = np.median(trajectory.intrinsics, axis=0)
+    told = []
+    if max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > FAR:
+        told.append(
+            f"{name}: its principal point {cx:g}, {cy:g} is far from the middle of pictures of {width} x {height}; "
+            "is its lens for pictures of another size?"
+        )
+    ratio = max(fx / fy, fy / fx)
+    if not has_size and ratio > 1 + NOT_SQUARE:
+        sides = "wide as high" if fy > fx else "high as wide"
+        told.append(
+            f"{name}: by its lens pixels of pictures of {width} x {height} would be {ratio:.3g} times as {sides}; its "
+            "fractions are of pictures of another shape, as before a film was cropped or squeezed"
+        )
+    return told

@@ -18,7 +18,7 @@ BY_SUFFIX = {
 }  # fmt: skip
 BY_FIRST_BYTES = {b"PXR-USDC": "usd", b"#usda": "usd", b"\x93NUMPY": "llff", b"glTF": "glb"}
 FIELDS = (
-    (re.compile(r'"camera_path"\s*:'), "camera_path"),
+    (re.compile(r'"(camera_path|keyframes)"\s*:'), "camera_path"),
     (re.compile(r'"poses"\s*:'), "record3d"),
     (re.compile(r'"file_path"\s*:\s*null'), "stable_virtual_camera"),
 )

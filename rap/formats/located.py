@@ -39,13 +39,13 @@ def located(path: Path) -> Iterator[tuple[str | None, Path]]:
     Raises:
         InputError: no such file, or nothing of the kind in it.
     """
-    if not _is_zip(path):
+    if not is_zip(path):
         yield _inside(path)
         return
     with TemporaryDirectory(prefix="rap-cameras-") as folder:
         root = Path(folder) / path.stem
         root.mkdir()
-        _unpack(path, root)
+        unpack(path, root)
         yield _unpacked(root, path.name)
 
 
@@ -91,31 +91,40 @@ def _model(folder: Path) -> tuple[str, Path]:
     return "colmap_binary" if colmap.is_binary(folder) else "colmap", folder
 
 
-def _is_zip(path: Path) -> bool:
-    """Whether a file is a zip of files of cameras; an `.npz` is a zip, too, and stays one."""
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip of other files; an `.npz` is a zip, too, and stays one."""
     if not path.is_file() or path.suffix.lower() == ".npz":
         return False
     with path.open("rb") as file:
-        is_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip"
-    if is_zip and path.suffix.lower() != ".zip":
+        found_zip = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06") or path.suffix.lower() == ".zip"
+    if found_zip and path.suffix.lower() != ".zip":
         with suppress(zipfile.BadZipFile, OSError), zipfile.ZipFile(path) as found:
             return not all(name.endswith(".npy") for name in found.namelist())
         return False
-    return is_zip
+    return found_zip
 
 
-def _unpack(path: Path, root: Path) -> None:
+def unpack(path: Path, root: Path, pictures: tuple[str, ...] = ()) -> None:
+    """The files of cameras of a zip into a folder, with their inner folders.
+
+    Args:
+        pictures: suffixes of other files that are wanted as well.
+
+    Raises:
+        InputError: no plain zip, or more in it than the limits.
+    """
     with archive.opened(path, SESSION_BYTES) as found:
         for member in found.infolist():
             parts = name_parts(member.filename)
             if not parts or member.is_dir() or parts[0] == "__MACOSX" or parts[-1].startswith("._"):
                 continue
-            is_taken = parts[-1].lower().endswith(UNPACKED) or parts[-1] in record3d.NAMES
+            is_picture = parts[-1].lower().endswith(pictures)
+            is_taken = is_picture or parts[-1].lower().endswith(UNPACKED) or parts[-1] in record3d.NAMES
             if not is_taken or parts[-1] in NOT_UNPACKED:
                 continue
             file = root.joinpath(*parts)
             file.parent.mkdir(parents=True, exist_ok=True)
-            limit = SESSION_BYTES if parts[-1] == "images.bin" else CAMERA_BYTES
+            limit = SESSION_BYTES if is_picture or parts[-1] == "images.bin" else CAMERA_BYTES
             with file.open("wb") as unpacked:
                 for chunk in archive.chunks(found, member.filename, limit.value, path.name):
                     unpacked.write(chunk)
