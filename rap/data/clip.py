@@ -24,6 +24,7 @@ from rap.data.shots import shots
 from rap.data.shrink import Detail, Shrink, Shrunk
 from rap.data.upload import Upload, open_upload
 from rap.data.video import FrameSource, PictureList
+from rap.data.zipped import unzipped
 from rap.errors import InputError
 from rap.geometry import Trajectory, resize_intrinsics
 from rap.guard import plain, reading
@@ -317,7 +318,7 @@ def load_clip(
     cameras has distortion the frames are undistorted.
 
     Args:
-        path: a file, a folder, or a list of picture files in the order of the frames.
+        path: a file, a folder, a zip of one, or a list of picture files in the order of the frames.
         num_frames: frames of the clip, at least 1.
         start: first frame used, from 0.
         stride: take every stride-th frame; None covers the whole upload.
@@ -337,8 +338,8 @@ def load_clip(
         raise ValueError(f"size must be a positive (height, width) in pixels, got {size}")
     if size is not None:
         TAKE_SIDE.check(max(size), "size:", "take a smaller one")
-    with reading(_title(path)):
-        return _first_shot(open_upload(path, cameras, fov_y_rad), sampling, size)
+    with reading(_title(path)), unzipped(path) as given:
+        return _first_shot(open_upload(given, cameras, fov_y_rad), sampling, size)
 
 
 def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:

@@ -31,8 +31,15 @@ from rap.geometry import Trajectory, crop_intrinsics, resize_intrinsics, se3
 MODEL_FOLDERS = ("sparse", "colmap", "model", "undistorted", "dense")
 """Folders beside pictures that have COLMAP models."""
 
-PICTURE_FOLDERS = ("frames", "images", "rgb", "corrected_images")
+PICTURE_FOLDERS = ("frames", "images", "rgb", "rgbd", "corrected_images")
 """A folder whose name begins like this belongs to the cameras in its parent."""
+
+SPLITS = {
+    "train": ("transforms_train.json", "transforms.json"),
+    "val": ("transforms_val.json",),
+    "test": ("transforms_test.json",),
+}
+"""Folders that have pictures of the same names, and the files beside them whose cameras are theirs."""
 
 ASPECT_TOLERANCE = 0.02
 """A picture resized to whole pixels changes its aspect ratio by less than this."""
@@ -45,14 +52,17 @@ NOT_PINHOLE_TURNS = (2, 4, 5, 7)
 
 
 def cameras_beside(folder: Path) -> Path | None:
-    """The cameras of a folder of pictures: in it, or in its parent when it is called frames, images ...
+    """The cameras of a folder of pictures: in it, or in its parent when it is called frames, images, train ...
 
     A file, or a folder below which a COLMAP model is.
     """
     if (found := _cameras_of(folder)) is not None:
         return found
     whole = folder.resolve()
-    return _cameras_of(whole.parent) if whole.name.startswith(PICTURE_FOLDERS) else None
+    if whole.name.startswith(PICTURE_FOLDERS):
+        return _cameras_of(whole.parent)
+    split = (whole.parent / name for name in SPLITS.get(whole.name, ()))
+    return next((file for file in split if file.is_file()), None)
 
 
 def _cameras_of(folder: Path) -> Path | None:
@@ -60,6 +70,9 @@ def _cameras_of(folder: Path) -> Path | None:
     named = transforms_in(folder)
     if named is not None:
         return named
+    own = next((folder / name for name in ("images.txt", "images.bin") if (folder / name).is_file()), None)
+    if own is not None:
+        return own
     places = [folder / name for name in MODEL_FOLDERS if (folder / name).is_dir()]
     model = next((place for place in places if colmap.models_below(place)), None)
     if model is not None:
@@ -68,12 +81,16 @@ def _cameras_of(folder: Path) -> Path | None:
     return None if recording is None else recording[1]
 
 
-def pictures_named(names: Sequence[str], folder: Path) -> list[Path]:
+def pictures_named(names: Sequence[str], folder: Path, cameras: Path) -> list[Path]:
     """The existing pictures that a file of cameras names, in name order.
 
     Only those below `folder`: a stranger's path must not lead elsewhere.
+
+    Args:
+        cameras: the file, or the folder above the model, which may have the pictures beside it.
     """
-    places = [folder, *(folder / name for name in PICTURE_FOLDERS if (folder / name).is_dir())]
+    roots = [folder, cameras] if cameras.is_dir() else [folder]
+    places = [root / name for root in roots for name in ("", *PICTURE_FOLDERS) if (root / name).is_dir()]
     for pictures in map(Pictures, places):
         found = {path for name in names if (path := pictures.find(name)) is not None}
         if found:

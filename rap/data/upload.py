@@ -93,7 +93,7 @@ def _open_folder(folder: Path) -> Upload:
     pictures, notes = without_masks(folder_images(folder)), ()
     if known is not None and folder.resolve() in known.path.resolve().parents:
         names = known.file.names
-        named = pictures_named(names, folder)
+        named = pictures_named(names, folder, known.path)
         others = [picture for picture in _beside(pictures, named) if picture.resolve() not in named]
         if named and others:
             notes = (f"{known.path.name}: does not name {_listed(others)}, left out",)

@@ -66,7 +66,7 @@ def test_the_pictures_get_their_cameras(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(found.trajectory.Ts_world_camera, PATH.Ts_world_camera, atol=1e-9)
 
 
-def test_an_r3d_is_read_and_holds_its_times(tmp_path: Path) -> None:
+def test_an_r3d_is_read_with_its_times_and_pictures(tmp_path: Path) -> None:
     made(tmp_path / "metadata.json", PATH, "record3d")
     with zipfile.ZipFile(tmp_path / "scan.r3d", "w") as packed:
         packed.write(tmp_path / "metadata.json", "metadata")
@@ -74,6 +74,14 @@ def test_an_r3d_is_read_and_holds_its_times(tmp_path: Path) -> None:
     found = formats.load(tmp_path / "scan.r3d")
     assert found.format.name == "record3d" and found.names[1] == "rgb/1.jpg"
     np.testing.assert_allclose(found.times_s, np.arange(4) / 8)
+    pictures(tmp_path / "rgbd", [f"{i}.jpg" for i in range(4)])
+    with zipfile.ZipFile(tmp_path / "scan.r3d", "a") as packed:
+        for file in (tmp_path / "rgbd").iterdir():
+            packed.write(file, f"rgbd/{file.name}")
+    clip = load_clip(tmp_path / "scan.r3d", num_frames=4, size=SIZE)
+    assert clip.frames_u8[:, 20, 20, 0].tolist() == pytest.approx([40, 90, 140, 190], abs=2)
+    assert clip.trajectory is not None
+    np.testing.assert_allclose(clip.trajectory.Ts_world_camera, PATH.Ts_world_camera, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,18 @@ from rap.data.images import open_image
 from rap.data.packed import packed_clip, unpacked_clip
 from rap.data.upload import ANIMATED
 from rap.errors import InputError
+from rap.formats import archive
 from rap.geometry import Trajectory
 from rap.guard import given_file, plain, reading
+from rap.limits import SESSION_BYTES
 from rap.sandbox import Packed
 
-CAMERA_SUFFIXES = (".json", ".npz", ".npy", ".tum", ".chan", ".usda", ".usd", ".usdc")
+ARCHIVES = (".zip", ".r3d")
+"""Of files that are a whole clip where there are pictures in them, else cameras."""
+
+SESSION_SUFFIX = ".rap.zip"
+
+CAMERA_SUFFIXES = (".json", ".npz", ".npy", ".tum", ".txt", ".chan", ".usda", ".usd", ".usdc", *ARCHIVES)
 """Of files that are, beside a video, its known cameras."""
 
 NAMED = 4  # files that a refusal names
@@ -36,9 +43,10 @@ def meant(before: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:
     """
     new = [path for path in shown if path not in before] or list(shown[len(before) :]) or list(shown)
     kept: Sequence[str] = ()
-    if all(_is_cameras(path) for path in new):
-        kept = [path for path in before if not _is_cameras(path)]
-    elif not _films([path for path in (*before, *new) if not _is_cameras(path)]):
+    cameras = _cameras([*before, *new])
+    if cameras.issuperset(new):
+        kept = [path for path in before if path not in cameras]
+    elif not _films([path for path in (*before, *new) if path not in cameras]):
         kept = before
     return tuple(dict.fromkeys((*kept, *new)))
 
@@ -61,8 +69,10 @@ def packed_upload(paths: list[str], num_frames: int, start: int = 0, end: int | 
     """The clip for `read_clip`, on its way from the process that has read it."""
     for path in paths:
         given_file(Path(path))
-    cameras = [path for path in paths if _is_cameras(path)]
+    cameras = [path for path in paths if _has_suffix(path, CAMERA_SUFFIXES) and not _is_scan(path)]
     footage = [path for path in paths if path not in cameras]
+    if paths[0].endswith(SESSION_SUFFIX):
+        raise InputError(f"{_names(paths[:1])}: a saved session; press Open session in the Keep tab")
     if not footage:
         raise InputError(
             f"{_names(cameras)}: cameras without what they have seen; give the video or the images with them, or press "
@@ -119,16 +129,32 @@ def packed_films(paths: list[str]) -> Packed:
     return [path for path in paths if _is_film(path)], {}
 
 
-def _is_cameras(path: str) -> bool:
-    return Path(path).suffix.lower() in CAMERA_SUFFIXES
+def _cameras(paths: Sequence[str]) -> set[str]:
+    """Those that are cameras."""
+    archives = [path for path in paths if _has_suffix(path, ARCHIVES)]
+    return {path for path in paths if _has_suffix(path, CAMERA_SUFFIXES)} - set(_films(archives) if archives else ())
+
+
+def _has_suffix(path: str, suffixes: Sequence[str]) -> bool:
+    return Path(path).suffix.lower() in suffixes
+
+
+def _is_scan(path: str) -> bool:
+    """Whether it is an archive with pictures in it."""
+    if not _has_suffix(path, ARCHIVES):
+        return False
+    with reading(Path(path).name), archive.opened(Path(path), SESSION_BYTES) as found:
+        return any(_has_suffix(name, IMAGE_SUFFIXES) for name in found.namelist())
 
 
 def _is_film(path: str) -> bool:
     """Whether it is more than one picture; a broken picture is none, so that its own refusal names it."""
     try:
+        if _has_suffix(path, ARCHIVES):
+            return _is_scan(path)
         image = open_image(Path(path))
         if image is None:
-            return Path(path).suffix.lower() not in IMAGE_SUFFIXES
+            return not _has_suffix(path, IMAGE_SUFFIXES)
         with image, reading(Path(path).name):
             return image.format in ANIMATED and getattr(image, "is_animated", False)
     except InputError:  # a size that is refused, or damage
