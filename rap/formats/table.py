@@ -256,9 +256,18 @@ def markdown() -> str:
     for entry in FORMATS.values():
         ways = " and ".join(way for way, there in (("in", entry.read), ("out", entry.write)) if there is not None)
         lacking = ", ".join(words for fact, words in FACTS.items() if fact not in entry.holds)
-        rows.append(f"| `{entry.name}` | {entry.title} | {ways} | {entry.convention} | {lacking or '-'} |")
-    head = ["| name | format | ways | convention | has no place for |", "|---|---|---|---|---|"]
+        written = ", ".join(_written_names(entry)) or "-"
+        rows.append(f"| `{entry.name}` | {entry.title} | {ways} | {written} | {entry.convention} | {lacking or '-'} |")
+    head = ["| name | format | ways | OUT is called | convention | has no place for |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *rows])
+
+
+def _written_names(entry: Format) -> list[str]:
+    """Patterns of the names that `name_for_writing` takes for a format."""
+    if entry.write is None:
+        return []
+    stems = [f"*{word}*" for word in entry.words] or ["*"]
+    return [f"`{stem}{suffix}`" + ("" if suffix else " (folder)") for suffix in entry.suffixes for stem in stems]
 
 
 def name_for_writing(path: Path) -> str:
