@@ -161,8 +161,11 @@ class Clip:
 
     @property
     def is_stretched(self) -> bool:
-        """Whether the upload has fewer frames than the clip, so that pictures are repeated."""
-        return len(set(self.frame_indices)) < len(self.frame_indices)
+        """Whether the upload has fewer frames than the clip, so that pictures are repeated.
+
+        A film of uneven rate that rests has enough of them: there the same picture stands for several moments.
+        """
+        return bool(self.frame_indices) and self.frame_indices[-1] - self.frame_indices[0] + 1 < len(self)
 
     @property
     def is_spread(self) -> bool:

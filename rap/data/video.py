@@ -243,7 +243,7 @@ def _uneven(name: str, times_s: np.ndarray) -> str:
     steps = np.diff(times_s)
     return (
         f"{name}: its frames do not come at an even rate ({1 / steps.max():.3g} to {1 / steps.min():.3g} a second), so "
-        "they are spread evenly over its time"
+        "they are spread evenly over its time, but for a stride"
     )
 
 

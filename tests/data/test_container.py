@@ -94,6 +94,7 @@ def test_frames_of_a_variable_rate_are_spread_over_the_time(tmp_path: Path, name
     np.testing.assert_allclose(np.abs(np.array(times)[list(clip.frame_indices)] - moments), nearest, atol=2)
     assert clip.fps == pytest.approx(8000 / (times[-1] - times[0]), rel=1e-3)
     assert any("do not come at an even rate" in note for note in clip.notes)
+    assert len(clip.own_frames) == 9 and not any("nothing was seen between" in note for note in clip.notes)
     strided = load_clip(path, num_frames=3, stride=2)
     assert strided.frame_indices == (0, 2, 4) and strided.fps == pytest.approx(2000 / times[4], rel=0.05)
 
