@@ -38,6 +38,9 @@ DECODING_THREADS = 4
 LOOKED_AT = 200
 """Packets by which films are told from pictures, where a file has several streams."""
 
+SPARSE = 10
+"""Times as many frames as another stream has that one of a file's has: the other is of chapters or thumbnails."""
+
 VARIABLE = 1.5
 """Steps by which a frame may be off an even rate; containers round, and one frame may be missing."""
 
@@ -122,7 +125,7 @@ def _rank(stream: Any) -> tuple[int, bool, int]:
 
 
 def _moving(path: Path, indices: list[int]) -> set[int]:
-    """Those of a file's streams that have more than one picture, opened apart: not all containers can be rewound."""
+    """Those of a file's streams that are films, not pictures of a few chapters, opened apart: not all containers can be rewound."""
     import av
     from av.error import FFmpegError
 
@@ -133,7 +136,8 @@ def _moving(path: Path, indices: list[int]) -> set[int]:
                 counts[packet.stream.index] += bool(packet.size)
         except FFmpegError:
             pass  # a file that was cut off: what came before is looked at
-    return {index for index, count in counts.items() if count > 1}
+    most = max(counts.values())
+    return {index for index, count in counts.items() if count > 1 and count * SPARSE >= most}
 
 
 def _unreadable(path: Path, words: str) -> str:

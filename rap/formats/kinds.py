@@ -80,7 +80,8 @@ def _kind_of_text(path: Path, readable: str) -> str:
         return "chan" if _has_angles(words) else "tum"
     raise InputError(
         f"{path.name}: looks like no known camera file, its first line is {checks.shown(first)}; expected one of "
-        f"{readable} (TUM has {len(tum.FIELDS)} columns, RealEstate10K a URL and then {len(realestate10k.FIELDS)})"
+        f"{readable} (TUM has {len(tum.FIELDS)} columns, RealEstate10K a URL and then {len(realestate10k.FIELDS)}; "
+        "docs/conventions.md has an example of each)"
     )
 
 

@@ -73,7 +73,10 @@ def _rows(path: Path) -> np.ndarray:
     with reading(path.name), path.open("rb") as file:
         shape, by_columns, dtype = archive.header(file, path.name)
         if dtype.kind not in "iuf" or len(shape) != 2 or shape[1] != COLUMNS or shape[0] == 0:
-            raise InputError(f"{path.name}: is an array {shape} of {dtype}, expected (N, {COLUMNS}) numbers")
+            raise InputError(
+                f"{path.name}: is an array {shape} of {dtype}, expected (N, {COLUMNS}) numbers; poses go into "
+                "an npz as c2w, with K, image_height and image_width (docs/conventions.md)"
+            )
         CAMERAS.check(shape[0], f"{path.name}: has", "keep fewer frames")
         if math.prod(shape) * dtype.itemsize > size:
             raise InputError(f"{path.name}: is cut off: {size} bytes for an array {shape}; copy it again")

@@ -10,6 +10,7 @@ import os
 import re
 import unicodedata
 from pathlib import Path
+from urllib.parse import unquote
 
 from rap.config import IMAGE_SUFFIXES
 from rap.limits import LISTED_FILES
@@ -27,8 +28,9 @@ def stem_of(file_name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """For comparison: case and the two ways of writing accents (Apple's disks take them apart) are the same name."""
-    return unicodedata.normalize("NFC", name).casefold()
+    """For comparison: case, the two ways of writing accents (Apple's disks take them apart) and %20 for a space, as
+    programs write that go by addresses, are the same name."""
+    return unicodedata.normalize("NFC", unquote(name)).casefold()
 
 
 class Pictures:

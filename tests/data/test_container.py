@@ -54,6 +54,17 @@ def test_of_two_films_the_larger_is_used_and_said(tmp_path: Path) -> None:
     assert "a.mp4: has 2 films; that of 160 x 96 is used, not 40 x 24" in clip.notes
 
 
+@pytest.mark.parametrize("suffix", [".mov", ".mkv"])
+def test_pictures_of_chapters_are_no_film(tmp_path: Path, suffix: str) -> None:
+    with av.open(str(tmp_path / f"a{suffix}"), "w") as container:
+        film, chapters = added(container, (48, 80)), added(container, (96, 160), "mjpeg")
+        encoded(container, film, numbered_frames(40))
+        encoded(container, chapters, numbered_frames(3, 96, 160))
+    clip = load_clip(tmp_path / f"a{suffix}", num_frames=5)
+    assert clip.upload_size == (48, 80) and clip.upload_frames == 40
+    assert not any("films" in note for note in clip.notes)
+
+
 def test_sound_with_a_cover_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         sound, cover = container.add_stream("aac", rate=16000), added(container, (48, 80), "mjpeg")

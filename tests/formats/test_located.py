@@ -228,6 +228,7 @@ def test_accents_are_the_same_however_they_are_written(tmp_path: Path, whole_fir
     there, said = forms if whole_first else forms[::-1]
     Image.new("RGB", (4, 4)).save(tmp_path / f"{there} 1.jpg")
     assert Pictures(tmp_path).find(f"images/{said} 1.jpg") == (tmp_path / f"{there} 1.jpg").resolve()
+    assert Pictures(tmp_path).find(f"images/{said}%201.png") == (tmp_path / f"{there} 1.jpg").resolve()
     assert matched([f"{said}/{said} 1.jpg", f"b/{said} 1.jpg"], [f"{there}/{there} 1.jpg"]) == [0]
 
 
