@@ -125,7 +125,10 @@ def _rank(stream: Any) -> tuple[int, bool, int]:
 
 
 def _moving(path: Path, indices: list[int]) -> set[int]:
-    """Those of a file's streams that are films, not pictures of a few chapters, opened apart: not all containers can be rewound."""
+    """Those of a file's streams that are films, not the pictures of a few chapters.
+
+    The file is opened apart: not all containers can be rewound.
+    """
     import av
     from av.error import FFmpegError
 
