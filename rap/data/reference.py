@@ -146,19 +146,22 @@ class KnownCameras:
         is_given: by the person, for this upload: what does not fit is refused. What was only found beside it is left
             out then, with a note.
         fov_y_rad: vertical field of view of the whole picture, for files without a lens.
+        size: (h, w) of the pictures, for files without one, where that is known before they are read.
     """
 
-    def __init__(self, path: Path, is_given: bool, fov_y_rad: float | None = None) -> None:
-        self.path, self._is_given, self._fov_y_rad = path, is_given, fov_y_rad
+    def __init__(
+        self, path: Path, is_given: bool, fov_y_rad: float | None = None, size: tuple[int, int] | None = None
+    ) -> None:
+        self.path, self._is_given, self._fov_y_rad, self._size = path, is_given, fov_y_rad, size
 
     @cached_property
     def file(self) -> formats.CameraFile:
-        """What it says, read without what only the pictures tell.
+        """What it says, read without what only the pictures tell but their size.
 
         Raises:
             InputError: it is malformed.
         """
-        return self._read(None, None)
+        return self._read(self._size, None)
 
     def rows(self, names: Sequence[str]) -> list[int | None]:
         """For each picture of an upload the camera of the same name; all None where there is no such name."""

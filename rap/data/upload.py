@@ -53,8 +53,8 @@ def open_upload(
     upload = _open(path)
     if cameras is None:
         return upload
-    known = KnownCameras(cameras, True, fov_y_rad)
     source = upload.source
+    known = KnownCameras(cameras, True, fov_y_rad, _size_of(source))
     if not isinstance(source, PictureList):
         return Upload(upload.name, source, known, upload.notes)
     rows = known.rows([str(picture) for picture in source.paths])
@@ -65,6 +65,15 @@ def open_upload(
     count = f"{len(missing)} of {len(rows)}"
     note = f"{cameras.name}: has no camera for {count} pictures, which are left out: {_listed(missing)}"
     return Upload(upload.name, PictureList(kept, source.name), known, (*upload.notes, note))
+
+
+def _size_of(source: FrameSource) -> tuple[int, int] | None:
+    """(h, w) of the first picture, by its header."""
+    image = open_image(source.paths[0]) if isinstance(source, PictureList) else None
+    if image is None:
+        return None
+    with image:
+        return image.height, image.width
 
 
 def _open(path: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Upload:

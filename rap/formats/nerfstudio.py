@@ -48,8 +48,11 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
-def read(path: str | Path) -> Trajectory:
+def read(path: str | Path, *, image_size: tuple[int, int] | None = None) -> Trajectory:
     """Read a `transforms.json` in its own world, source 0, frames in the order of `read_frame_names`.
+
+    Args:
+        image_size: (h, w) in pixels for a file that neither has it nor lies beside its pictures, as Blender's.
 
     Raises:
         InputError: the file is missing, too large, no JSON, or holds anything but proper pinhole cameras of one image
@@ -64,7 +67,7 @@ def read(path: str | Path) -> Trajectory:
     poses, intrinsics, sizes, distorted = [], [], [], False
     for frame, name, where in frames:
         poses.append(_pose(frame, where))
-        size = _image_size(frame, document, pictures.find(name), where)
+        size = _image_size(frame, document, pictures.find(name), where, image_size)
         if sizes and size != sizes[0]:
             raise InputError(
                 f"{where}: has the size {size[1]}x{size[0]}, the first frame {sizes[0][1]}x{sizes[0][0]}; "
@@ -213,16 +216,20 @@ def _lookup(frame: Mapping, document: Mapping, name: str, where: str) -> float |
     return documents.finite(fields[name], name, where) if name in fields else None
 
 
-def _image_size(frame: Mapping, document: Mapping, picture: Path | None, where: str) -> tuple[int, int]:
+def _image_size(
+    frame: Mapping, document: Mapping, picture: Path | None, where: str, given: tuple[int, int] | None
+) -> tuple[int, int]:
     height, width = (_lookup(frame, document, name, where) for name in ("h", "w"))
     if height is not None and width is not None:
         return checks.image_side(height, "h", where), checks.image_side(width, "w", where)
     if picture is not None:  # Blender's files name no size, and no suffix either
         with suppress(*DAMAGE, Image.DecompressionBombError), Image.open(picture, formats=IMAGE_FORMATS) as opened:
             return opened.height, opened.width
+    if given is not None:
+        return given
     raise InputError(
         f"{where}: 'w' and 'h' are missing and its image cannot be opened beside the file; "
-        "add the image size in pixels as 'w' and 'h'"
+        "add the image size in pixels as 'w' and 'h', or give it"
     )
 
 

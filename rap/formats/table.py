@@ -120,6 +120,7 @@ OF_NERFSTUDIO = {
     "read": nerfstudio.read,
     "read_frame_names": nerfstudio.read_frame_names,
     "read_distortion": nerfstudio.read_distortion,
+    "options": frozenset({"image_size"}),
 }
 OF_COLMAP = {
     "read": colmap.read,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 
 import numpy as np
@@ -34,6 +35,12 @@ def files(tmp_path_factory):
     path = Trajectory(np.tile(np.eye(4), (3, 1, 1)), np.tile([90.0, 90.0, 64.0, 48.0], (3, 1)), (96, 128), fps=8.0)
     formats.write(folder / "model/sparse/0", path, [f"{i}.png" for i in range(3)], format_name="colmap_binary")
     formats.write(folder / "re10k.txt", path)
+    formats.write(folder / "alone/transforms_train.json", path, [f"./train/{i}" for i in range(3)])
+    document = json.loads((folder / "alone/transforms_train.json").read_text())
+    del document["w"], document["h"]  # as Blender's scripts write it, and away from its pictures as an upload is
+    (folder / "blender.json").write_text(json.dumps(document))
+    for text in ("cameras.txt", "images.txt"):
+        (folder / text).write_text("1")
     for name, pictures_too in (("model.zip", False), ("whole.zip", True), ("saved.rap.zip", False)):
         with zipfile.ZipFile(folder / name, "w") as packed:
             for file in (folder / "model").rglob("*.bin"):
@@ -82,6 +89,10 @@ def test_what_is_given_joins_or_takes_the_place_of_what_was(files, before, new, 
         ("0.png broken.png", r"^broken\.png: not a picture that can be read"),
         ("cameras.json", r"^cameras\.json: cameras without what they have seen; give the video or the images with"),
         ("re10k.txt", r"^re10k\.txt: cameras without what they have seen"),
+        (
+            "0.png cameras.txt images.txt",
+            r"^cameras\.txt: one file of a COLMAP model; give the model's folder as a zip",
+        ),
         ("model.zip", r"^model\.zip: cameras without what they have seen"),
         ("0.png whole.zip", r"^whole\.zip, 0\.png: 2 files at once"),
         ("saved.rap.zip", r"^saved\.rap\.zip: a saved session; press Open session"),
@@ -98,8 +109,11 @@ def test_one_video_and_several_images_are_clips(files):
     assert read_clip([files["0.png"], files["1.png"]], 5).frame_names[0] == "0.png"
 
 
-@pytest.mark.parametrize("given", ["0.png 1.png 2.png model.zip", "whole.zip", "a.mp4 re10k.txt"])
+@pytest.mark.parametrize(
+    "given", ["0.png 1.png 2.png model.zip", "whole.zip", "a.mp4 re10k.txt", "0.png 1.png 2.png blender.json"]
+)
 def test_cameras_come_with_what_they_have_seen(files, given):
     clip = read_clip([files[name] for name in given.split()], 3)
     assert clip.trajectory is not None and len(clip) == 3
+    np.testing.assert_allclose(clip.trajectory.intrinsics[0], [90.0, 90.0, 64.0, 48.0], rtol=1e-6)
     assert clip.frame_names == (() if "mp4" in given else ("0.png", "1.png", "2.png"))

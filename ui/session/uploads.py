@@ -15,7 +15,7 @@ from rap.data.images import open_image
 from rap.data.packed import packed_clip, unpacked_clip
 from rap.data.upload import ANIMATED
 from rap.errors import InputError
-from rap.formats import archive
+from rap.formats import archive, colmap
 from rap.geometry import Trajectory
 from rap.guard import given_file, plain, reading
 from rap.limits import SESSION_BYTES
@@ -71,6 +71,9 @@ def packed_upload(paths: list[str], num_frames: int, start: int = 0, end: int | 
         given_file(Path(path))
     cameras = [path for path in paths if _has_suffix(path, CAMERA_SUFFIXES) and not _is_scan(path)]
     footage = [path for path in paths if path not in cameras]
+    part = next((Path(path).name for path in cameras if Path(path).name in colmap.FILES), None)
+    if part is not None:  # the page keeps each file in a folder of its own
+        raise InputError(f"{part}: one file of a COLMAP model; give the model's folder as a zip")
     if paths[0].endswith(SESSION_SUFFIX):
         raise InputError(f"{_names(paths[:1])}: a saved session; press Open session in the Keep tab")
     if not footage:
