@@ -122,12 +122,19 @@ def unpack(path: Path, root: Path, pictures: tuple[str, ...] = ()) -> None:
             is_taken = is_picture or parts[-1].lower().endswith(UNPACKED) or parts[-1] in record3d.NAMES
             if not is_taken or parts[-1] in NOT_UNPACKED:
                 continue
-            file = root.joinpath(*parts)
-            file.parent.mkdir(parents=True, exist_ok=True)
             limit = SESSION_BYTES if is_picture or parts[-1] == "images.bin" else CAMERA_BYTES
-            with file.open("wb") as unpacked:
-                for chunk in archive.chunks(found, member.filename, limit.value, path.name):
-                    unpacked.write(chunk)
+            try:
+                _write(root.joinpath(*parts), archive.chunks(found, member.filename, limit.value, path.name))
+            except OSError as error:  # whose own words have our folder in them
+                name = archive.shown_name(member)
+                raise InputError(f"{path.name}: {name} cannot be unpacked ({error.strerror}); rename it") from None
+
+
+def _write(file: Path, chunks: Iterator[bytes]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as unpacked:
+        for chunk in chunks:
+            unpacked.write(chunk)
 
 
 def _unpacked(root: Path, name: str) -> tuple[str | None, Path]:

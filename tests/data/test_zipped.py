@@ -51,6 +51,15 @@ def test_pictures_alone_and_nothing_of_the_kind(tmp_path: Path) -> None:
         load_clip(zipped(tmp_path / "none.zip", tmp_path / "none"))
 
 
+@pytest.mark.parametrize("name", ["a/1.png/x.png", f"a/{300 * 'x'}.png"])
+def test_names_that_no_disk_takes_are_refused_without_our_folders(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        archive.writestr("a/1.png", b"x")
+        archive.writestr(name, b"x")
+    with pytest.raises(InputError, match=r"^odd.zip: 'a/[^/]*(/x.png)?' cannot be unpacked \((?!.*rap-upload)"):
+        load_clip(tmp_path / "odd.zip")
+
+
 def test_telephone_pictures_in_a_zip_are_turned_with_their_binary_model(tmp_path: Path) -> None:
     photos(tmp_path / "scan/images", NAMES, orientation=8)
     formats.write(tmp_path / "scan/sparse/0", path_of(4), NAMES, format_name="colmap_binary")
