@@ -39,6 +39,7 @@ def located(path: Path) -> Iterator[tuple[str | None, Path]]:
     Raises:
         InputError: no such file, or nothing of the kind in it.
     """
+    path = _lone_zip(path) or path
     if not is_zip(path):
         yield _inside(path)
         return
@@ -85,6 +86,17 @@ def _inside(path: Path) -> tuple[str | None, Path]:
         return cameras_in(path) or _only_one(files) or ("colmap", path)
     model = colmap.model_folder(path) if path.is_file() else None
     return (None, path) if model is None else _model(model)
+
+
+def _lone_zip(folder: Path) -> Path | None:
+    """The only zip of a folder that has no file of cameras."""
+    if not folder.is_dir():
+        return None
+    files = [file for file in folder.iterdir() if file.is_file()]
+    zips = [file for file in files if file.suffix.lower() == ".zip"]
+    if len(zips) != 1 or any(file.suffix.lower() in LONE and _has_kind(file) for file in files):
+        return None
+    return None if colmap.models_below(folder) or recording_in(folder) else zips[0]
 
 
 def _model(folder: Path) -> tuple[str, Path]:

@@ -56,6 +56,18 @@ def test_the_model_with_most_images_is_taken_and_said(tmp_path: Path) -> None:
         assert "sparse/1 is taken" in found.notes[0] and len(found.notes) == 1
 
 
+@pytest.mark.parametrize("name", ["colmap_binary", "tum"])
+def test_a_folder_with_a_zip_of_cameras_alone_is_the_zip(tmp_path: Path, name: str) -> None:
+    place = tmp_path / "packed/sparse/0"
+    formats.write(place if name == "colmap_binary" else place / "a.tum", orbit(), format_name=name)
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/note.txt").write_text("as it came\nfrom the phone")
+    zipped(tmp_path / "given/model.zip", tmp_path / "packed")
+    found = formats.load(tmp_path / "given", image_size=(128, 128))
+    assert found.format.name == name
+    assert_close(found.trajectory, orbit(), intrinsics=False, fps_rtol=None)
+
+
 def test_of_models_of_one_size_the_first_is_taken_and_said(tmp_path: Path) -> None:
     for k, name in enumerate(("colmap", "colmap_binary", "colmap")):
         formats.write(tmp_path / f"scene/sparse/{k}", orbit(3).resized((32 * (k + 1), 32 * (k + 1))), format_name=name)
@@ -71,7 +83,7 @@ def test_a_lone_file_of_cameras_is_found_whatever_it_is_called(tmp_path: Path, n
     path = folder / f"my path{(file.suffixes or file.words)[0]}"
     formats.write(path, orbit(), format_name=name)
     (folder / "README.txt").write_text("made on Monday")
-    (folder / "model.zip").write_bytes(b"PK")
+    (folder / "older.zip").write_bytes(b"PK")
     (folder / f"._{path.name}").write_bytes(b"\0\5\x16\7")
     for given in (folder, zipped(tmp_path / "a.zip", folder)):
         found = formats.load(given, image_size=(128, 128))
