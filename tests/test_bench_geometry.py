@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from rap import bench
-from rap.bench.geometry import colmap, psnr, refine, rows, run, speed, windows
+from rap.bench.geometry import psnr, refine, rows, run, speed, windows
 from rap.config import ASSETS, NUM_FRAMES
 from rap.data import load_clip, write_frames
 from rap.errors import InputError
 from rap.formats import nerfstudio, read
 from rap.geometry import Trajectory, se3
+from rap.reconstruction.colmap import mapped
 
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 
@@ -193,7 +194,7 @@ def test_stored_rows_are_not_measured_again(folder, tmp_path, monkeypatch, capsy
 
 
 def test_colmap_is_skipped_by_name_where_it_is_missing(folder, monkeypatch, capsys):
-    monkeypatch.setattr(colmap, "is_installed", lambda: False)
+    monkeypatch.setattr(run, "is_installed", lambda: False)
     assert run.main(["--clips", str(folder), "--stride", "1", "--parts", "colmap"]) == 0
     assert "colmap: skipped, pycolmap is not installed" in capsys.readouterr().err
 
@@ -233,6 +234,6 @@ def test_every_part_runs_on_an_example(folder, capsys):
 def test_colmap_finds_the_poses_of_an_example(folder):
     pytest.importorskip("pycolmap")
     footage = windows.windows_of(folder, 1)[0].read()
-    poses, registered = colmap.poses(footage.frames_u8, footage.cameras.intrinsics[0])
-    assert registered > 10
-    se3.check_rigid(poses, "poses")
+    model = mapped(footage.frames_u8, footage.cameras.intrinsics[0])
+    assert model is not None and model.registered.sum() > 10
+    se3.check_rigid(model.Ts_world_camera, "poses")

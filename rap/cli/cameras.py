@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
     from rap.pipeline import RaPOutput, RaPPipeline
+    from rap.reconstruction.colmap import Mapping
     from rap.reconstruction.refine import RefinementReport
     from rap.reconstruction.tracks import PointCloud
     from rap.views.scene import Scene
+
+
+MAPPINGS: dict[str, Mapping] = {"colmap": "incremental", "colmap-global": "global"}
+"""What may be asked for instead of our own search."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +144,20 @@ def predicted_cameras(
     assert output.trajectory is not None
     if chosen.refine is False:
         return ClipCameras(output.trajectory, output.trajectory, output=output)
-    found = _refined(clip, output.trajectory, known_fov)
+    mapping = getattr(chosen, "mapping", None)  # only `rap estimate` offers it
+    found = _refined(clip, output.trajectory, known_fov, None if mapping is None else MAPPINGS[mapping])
     return dataclasses.replace(found, predicted=output.trajectory, output=output)
 
 
-def _refined(clip: Clip, trajectory: Trajectory, known_fov: float | None) -> ClipCameras:
+def _refined(
+    clip: Clip, trajectory: Trajectory, known_fov: float | None, mapping: Mapping | None = None
+) -> ClipCameras:
     from rap.views import scene
 
-    found = scene.refine(clip, trajectory, known_fov)
+    if mapping is None:
+        found = scene.refine(clip, trajectory, known_fov)
+    else:
+        found = scene.refine(clip, trajectory, known_fov, mapping)
     return ClipCameras(found.trajectory, report=found.report, points=found.points, moving=found.moving)
 
 

@@ -27,6 +27,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="the frames again, with all but what moves by itself grey and dim: moving/",
     )
+    parser.add_argument(
+        "--with",
+        dest="mapping",
+        choices=list(cameras.MAPPINGS),
+        help="let COLMAP find the cameras (needs the extra eval): a cross-check, and where our own search fails",
+    )
     options.add_sampling(parser)
     cameras.add_refine(parser, "yes")
     options.add_common(parser)
@@ -52,6 +58,12 @@ def load_film(chosen: argparse.Namespace) -> tuple[Clip, float | None]:
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load, estimate, refine, write; compare where the folder has reference cameras."""
+    from rap.reconstruction import colmap
+
+    if chosen.mapping is not None and not colmap.is_installed():
+        raise InputError(f"--with {chosen.mapping}: {colmap.SENTENCE}")
+    if chosen.mapping is not None and chosen.refine is False:
+        raise InputError(f"--with {chosen.mapping}: finds other cameras than the model's; leave --no-refine out")
     clip, fov_y_rad = load_film(chosen)
     folder = results.ResultFolder(chosen.out, "estimate", clip.name, [chosen.input])
     pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)

@@ -22,6 +22,7 @@ from rap.data import Clip
 from rap.data.images import crop_box
 from rap.geometry import Trajectory, filmed, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
 from rap.geometry.camera import pixel_centres
+from rap.reconstruction.colmap import Mapping, refine_with_colmap
 from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
 from rap.reconstruction.tracks import PointCloud, sparse_points
@@ -362,12 +363,15 @@ class Scene:
         return world.flatten(0, 1).numpy()[picked].astype(np.float64), colours.flatten(0, 1).numpy()[picked]
 
 
-def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None) -> Refinement:
+def refine(
+    clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = None, by: Mapping | None = None
+) -> Refinement:
     """Fit a predicted path to points tracked through the clip's whole frames and the film between them.
 
     Args:
         trajectory: one camera for each of the clip's frames, as predicted.
         known_fov_y_rad: vertical field of view of the clip's frames, where the user or the file knows it.
+        by: COLMAP's mapping that finds them instead.
 
     Returns:
         The refinement, its trajectory on the clip's frames again; its points and tracks stay on the footage.
@@ -379,18 +383,27 @@ def refine(clip: Clip, trajectory: Trajectory, known_fov_y_rad: float | None = N
         on_footage = clip.on_footage(replace(trajectory, intrinsics=intrinsics))
         known = float(fov_y_from_intrinsics(on_footage.intrinsics[0], on_footage.image_size[0]))
     if clip.film is None:
-        return _refined_alone(clip, trajectory, on_footage, known)
-    on_film = on_footage.resized(clip.film.image_size)
-    found = refine_film(clip.film.frames_u8, clip.film.places(clip.frame_indices), on_film, known_fov_y_rad=known)
+        return _refined_alone(clip, trajectory, on_footage, known, by)
+    on_film, at = on_footage.resized(clip.film.image_size), clip.film.places(clip.frame_indices)
+    if by is None:
+        found = refine_film(clip.film.frames_u8, at, on_film, known_fov_y_rad=known)
+    else:
+        found = refine_with_colmap(clip.film.frames_u8, at, on_film, known_fov_y_rad=known, mapping=by)
     if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     return replace(found, trajectory=clip.on_frames(found.trajectory.resized(clip.footage_size)))
 
 
-def _refined_alone(clip: Clip, trajectory: Trajectory, on_footage: Trajectory, known: float | None) -> Refinement:
+def _refined_alone(
+    clip: Clip, trajectory: Trajectory, on_footage: Trajectory, known: float | None, by: Mapping | None
+) -> Refinement:
     """From the clip's own pictures; where they are repeated the path leads smoothly through their cameras."""
     own = list(clip.own_frames)
-    found = refine_trajectory(clip.footage[own], on_footage.at(own), known_fov_y_rad=known, numbers=own)
+    frames_u8, start = clip.footage[own], on_footage.at(own)
+    if by is None:
+        found = refine_trajectory(frames_u8, start, known_fov_y_rad=known, numbers=own)
+    else:
+        found = refine_with_colmap(frames_u8, np.arange(len(own)), start, known_fov_y_rad=known, mapping=by)
     if found.points is None and found.report.outcome != "no_parallax":
         return replace(found, trajectory=trajectory)
     points = None if found.points is None else replace(found.points, span=np.take(own, found.points.span))

@@ -12,6 +12,7 @@ from cli_runs import orbit, refused
 from rap import cli, formats
 from rap.cli import model
 from rap.geometry import preset
+from rap.reconstruction import colmap
 
 
 def test_bad_options(capsys, picture: Path) -> None:
@@ -57,6 +58,15 @@ def test_bad_inputs(capsys, film: Path, picture: Path, tmp_path: Path) -> None:
     assert "no model_index.json" in refused(
         capsys, "imagine", picture, "--checkpoint", tmp_path / "empty", "--out", tmp_path / "o"
     )
+
+
+def test_colmap_without_its_extra(capsys, film: Path, monkeypatch) -> None:
+    assert "finds other cameras than the model's" in refused(
+        capsys, "estimate", film, "--with", "colmap", "--no-refine"
+    )
+    monkeypatch.setattr(colmap, "is_installed", lambda: False)
+    sentence = refused(capsys, "estimate", film, "--with", "colmap-global")
+    assert "--with colmap-global: COLMAP needs pycolmap" in sentence and "rays-as-pixels[eval]" in sentence
 
 
 def spoiled(tmp_path: Path, spoil) -> Path:

@@ -61,6 +61,7 @@ def test_a_path_in_pieces_is_said_at_once():
         "But frames 12 and 13 hardly hold together: the path may turn wrongly there. "
         "Type the field of view, if you know it, or give frames closer together."
     )
+    assert "probably wrong" in in_short(replace(report, verdict="failed"))
 
 
 def test_a_reopened_session_has_the_points_of_its_refinement(session, app, video):

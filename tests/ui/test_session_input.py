@@ -59,6 +59,8 @@ def test_a_film_is_trimmed_by_its_two_handles(session, video):
     assert session.state.document.clip is clip, "nothing has changed"
     input_panel.trim(session, 10.0, 33.0)
     trimmed = session.state.document.clip
+    assert "<details open" not in input_words.clip_card(clip).replace(' class="rap-note"', "")
+    assert "<details open" in input_words.clip_card(trimmed).replace(' class="rap-note"', "")
     assert trimmed.frame_indices[0] == 10 and trimmed.frame_indices[-1] == 33 and len(trimmed) == 17
     assert input_panel._trim_values(session) == (40, 10, 33)
     input_panel.trim(session, 33.0, 10.0)
@@ -68,6 +70,9 @@ def test_a_film_is_trimmed_by_its_two_handles(session, video):
 def test_a_clip_whose_files_are_not_at_hand_is_not_trimmed(session, video):
     predicted(session, video)
     session.dispatch(msg.OpenSession(str(session.save())))
+    assert (
+        "it keeps these 17 frames" in session.state.notice.text and "give the film again" in session.state.notice.text
+    )
     assert input_panel._trim_values(session) == (0, 0, 0)
     session.dispatch(msg.Trim(0, 5))
     assert "give them again to trim it" in session.state.notice.text

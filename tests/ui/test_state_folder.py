@@ -83,7 +83,11 @@ def test_everything_that_is_kept_is_found_again(app, video):
     rows = [[(t.number, t.name, t.starred, t.stamp, t.thumbnail) for t in s.document.takes] for s in (before, after)]
     assert rows[0] == rows[1] and rows[1][0][1] == "the good one"
     assert after.geometry.known_fov_y_rad == pytest.approx(before.geometry.known_fov_y_rad)
-    assert after.notice.text == "Your session of before is open: 17 cameras, 2 takes."
+    lacking = (
+        "Of the film it keeps these 17 frames, up to 128 px: give the film again for larger takes, or to find its path"
+    )
+    kept = f"Your session of before is open: 17 cameras, 2 takes. {lacking} in all of its frames."
+    assert after.notice.text == kept
     again.dispatch(msg.Regenerate(steps=1, seed=8))
     assert [take.number for take in finish(again).document.takes] == [1, 2, 3]
 

@@ -20,7 +20,7 @@ TAGS = frozenset((
 VOID_TAGS = frozenset(("img", "input"))
 ATTRIBUTES = frozenset((
     "alt", "autoplay", "checked", "class", "controls", "d", "disabled", "height", "id", "loop", "max", "min", "muted",
-    "playsinline", "preload", "preserveAspectRatio", "role", "src", "step", "style", "title", "type", "value",
+    "open", "playsinline", "preload", "preserveAspectRatio", "role", "src", "step", "style", "title", "type", "value",
     "viewBox", "width", "x", "y",
 ))  # fmt: skip
 DATA_ADDRESS = re.compile(r"data:(image/jpeg|video/mp4);base64,[A-Za-z0-9+/=]*")

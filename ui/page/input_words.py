@@ -39,7 +39,9 @@ def clip_card(clip: Clip | None) -> Html:
         facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
     if count > 1 and clip.is_timed and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
-    told = tag("details", tag("summary", "how it was read"), *map(note, clip.notes), class_="rap-note")
+    used, folded = clip.frame_indices, tag("summary", "how it was read")
+    left_out = len(used) > 1 and (used[0] > 0 or used[-1] < clip.upload_frames - 1)  # not everyone has asked for that
+    told = tag("details", folded, *map(note, clip.notes), class_="rap-note", open=left_out)
     line = fact(clip.name or "clip", facts)
     return together(line, told if clip.notes else None)
 

@@ -49,6 +49,18 @@ def contents(document: Document) -> str:
     return f"{cameras} cameras, {takes} take{'' if takes == 1 else 's'}"
 
 
+def lacking(document: Document) -> str:
+    """What a session file does not keep of the clip, as a sentence; empty where all that was given is there."""
+    clip = document.clip
+    if clip is None or len(clip) < 2 or clip.film is not None:
+        return ""
+    smaller = clip.upload_size is not None and max(clip.upload_size) > max(clip.full_size)
+    if not clip.is_spread and not smaller:
+        return ""
+    what = f"Of the film it keeps these {len(clip)} frames, up to {max(clip.full_size)} px: give the film again for "
+    return what + "larger takes, or to find its path in all of its frames."
+
+
 def brings_back(state: State) -> str:
     """What an undo would get back, as a sentence; empty where there is nothing."""
     if not state.earlier or state.document.past:

@@ -54,6 +54,7 @@ from rap.bench.geometry.rows import Row
 from rap.bench.geometry.speed import speed_figures, speed_row
 from rap.bench.geometry.windows import Footage, TooShort, Window, evenly, whole_clips, windows_of
 from rap.bench.measure import Figure, report
+from rap.reconstruction.colmap import is_installed
 
 PARTS: dict[str, Callable[[Footage, argparse.Namespace], Row]] = {
     "psnr": psnr_row,
@@ -104,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     only_whole = set(options.parts) <= set(WHOLE)
     windows = [] if only_whole else evenly(_windows(options.clips, options.stride), options.windows)
     options.parts = [part for part in options.parts if part != "fine" or options.side is not None]
-    parts = [part for part in options.parts if part != "colmap" or colmap.is_installed()]
+    parts = [part for part in options.parts if part != "colmap" or is_installed()]
     if len(parts) < len(options.parts):
         print("colmap: skipped, pycolmap is not installed; pip install 'rays-as-pixels[eval]'", file=sys.stderr)
     rows = measure(windows, [part for part in parts if part not in WHOLE], options)

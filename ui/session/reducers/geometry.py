@@ -288,6 +288,10 @@ def in_short(report: RefinementReport) -> str:
         return report.reason
     before, after = report.residual_before_px, report.residual_after_px
     fitted_before = f", {before:.2f} px before" if np.isfinite(before) else ""
+    if report.verdict == "failed":
+        return (
+            f"Failed after {report.seconds:.1f} s: the path that fits best is probably wrong. Why stands on the left."
+        )
     took = f"Refined in {report.seconds:.1f} s, {report.words}"
     said = f"{took}: the tracks fit to {after:.2f} px{fitted_before}."
     if report.weak_joints:

@@ -73,7 +73,8 @@ def take_session(message: msg.SessionRead, state: State, context: Context) -> Ch
         sparse=shown_points(message.cloud),
     )
     opened = shelf.with_work(state, message.document, geometry)
-    words = f"{message.name} is open: {shelf.contents(message.document)}. {shelf.brings_back(opened)}"
+    told = shelf.lacking(message.document), shelf.brings_back(opened)
+    words = f"{message.name} is open: {shelf.contents(message.document)}. {' '.join(filter(None, told))}"
     return _with_depth(replace(opened, notice=Notice("keep", words.strip())), stop_all(state, context), context)
 
 
