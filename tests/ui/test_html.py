@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rap.config import ASSETS
-from ui.page.html import ATTRIBUTES, TAGS, Html, markup, tag, together
+from ui.page.html import ATTRIBUTES, TAGS, Html, framed, markup, tag, together, whole_page
 
 ROOT = ASSETS.parent
 MARKUP = re.compile(r"<[/!]?[a-zA-Z%{]|<!|<$")  # `<b`, `</b`, `<!`, and what a name is put into
 BYTE_ORDER = re.compile(r"<\d*[a-zA-Z]\d*")  # a number in a file, as NumPy and `struct` name it
 NO_MARKUP = {  # files besides the builder whose strings hold a `<`, and why that is no HTML of the page's
     "ui/serve/hub.py": ("</head>", "<style>", "</style><script>", "</script>"),  # viser's page, from files of ours
+    "rap/formats/colmap_binary.py": ("<",),  # orders of bytes, as `struct` names them
     "rap/cli/synthetic.py": ("OUT/<h>x<w>",),  # help of a command
     "rap/bench/measure.py": ("<",),  # comparisons, in a terminal
     "rap/bench/speed.py": ("<",),
@@ -83,7 +84,8 @@ CALLS = {  # who may call what Gradio shows as HTML, or what makes a string mark
     "HTML": {"ui/page/parts.py"},
     "Html": {"ui/page/html.py"},
     "Error": {"ui/page/parts.py", "ui/page/api_calls.py"},  # of the API: no page shows these
-    **dict.fromkeys(("Markdown", "Info", "Warning", "Success", "Chatbot", "HighlightedText"), set()),
+    "Info": {"ui/page/api_calls.py"},  # likewise
+    **dict.fromkeys(("Markdown", "Warning", "Success", "Chatbot", "HighlightedText"), set()),
 }
 
 
@@ -100,6 +102,7 @@ def test_what_shows_html_is_called_in_one_place():
 
 def test_scripts_of_the_page_set_text_and_never_markup():
     scripts = [*sorted(ASSETS.glob("*.js")), *(path for path in sources() if ROOT / "rap" not in path.parents)]
+    scripts.remove(ROOT / "ui" / "page" / "html.py")  # the builder, whose frame is a page of an origin of its own
     makers = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc")
     assert [path.name for path in scripts if makers.search(path.read_text(encoding="utf-8"))] == []
 
@@ -164,3 +167,19 @@ def test_what_could_run_or_fetch_something_is_refused(name, attributes, sentence
 def test_no_allowed_name_can_run_anything():
     assert not TAGS & {"script", "iframe", "object", "embed", "link", "meta", "base", "style", "form", "a", "template"}
     assert not {name for name in ATTRIBUTES if name.startswith("on")} | ATTRIBUTES & {"href", "action", "srcdoc"}
+
+
+@given(st.text())
+def test_a_framed_page_stays_in_its_frame(text):
+    text = text.replace("\r", "").replace("\0", "")
+    read = Read(whole_page(text, framed(text, text), text, style="b { }", script="1 < 2"))
+    (frame,) = [attributes for name, attributes in read.elements if name == "iframe"]
+    assert frame == {"sandbox": "allow-scripts", "title": text, "srcdoc": text}
+    names = [name for name, _ in read.elements]
+    assert names == ["html", "head", "meta", "meta", "meta", "title", "style", "body", "iframe", "script"]
+
+
+@pytest.mark.parametrize("of_ours", [{"style": "</style>", "script": ""}, {"style": "", "script": "'</script>'"}])
+def test_a_kept_page_has_no_script_that_ends_early(of_ours):
+    with pytest.raises(ValueError, match="without '</'"):
+        whole_page("title", **of_ours)

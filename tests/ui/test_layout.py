@@ -193,6 +193,9 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert "rap-preview" in shown, "the take is the same, only larger"
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
+    keep_panel.export(session_of(page, session_id), "tum")
+    assert "no place for: lens" in session_of(page, session_id).state.notice.text
+    assert "rap-keep-notice" in sent(page, page.refresh(session_id, seen)), "and stays there"
 
 
 def test_switches_and_fields_reach_the_session(page, tmp_path):

@@ -359,6 +359,13 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
+class Exported:
+    """Cameras were written; what their format has no place for, in words, or nothing."""
+
+    lost: str
+
+
+@dataclass(frozen=True)
 class SetVerify:
     """Whether each take is verified as soon as it is made."""
 
@@ -522,6 +529,7 @@ Message = (
     | AdjustImport
     | UseImport
     | DropImport
+    | Exported
     | SetPlayhead
     | ApplyPreset
     | Undo

@@ -21,8 +21,8 @@ from gradio.processing_utils import save_file_to_cache
 from rap.config import DEFAULT_TAKE_SIDE
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
-from ui.page.api_calls import Call, Calls, dispatch, refusal
-from ui.page.parts import tell_lost
+from ui.page.api_calls import Call, Calls, dispatch, refusal, tell
+from ui.page.parts import lost_words
 
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
@@ -163,7 +163,7 @@ class Api:
         """
         await self._calls.started()
         file = await self._calls.do(_exported, trajectory, format, self._cache)
-        tell_lost(format, await self._calls.do(_path, trajectory, EXPORTED_CAMERAS))
+        tell(lost_words(format, await self._calls.do(_path, trajectory, EXPORTED_CAMERAS)))
         return file
 
     async def _answer(self, call: Call) -> tuple[str, dict[str, Any]]:

@@ -133,6 +133,12 @@ def refuse_if_told(session: Session) -> None:
         raise refusal(notice.text)
 
 
+def tell(sentence: str) -> None:
+    """For the log of the call; nothing where there is nothing to say."""
+    if sentence:
+        gr.Info(sentence)
+
+
 def refusal(sentence: str) -> gr.Error:
     """What a program reads of something that cannot be done; no page shows it."""
     return gr.Error(sentence, print_exception=False)

@@ -14,8 +14,9 @@ from html import escape
 from typing import Any
 
 TAGS = frozenset((
-    "b", "button", "details", "dialog", "div", "figcaption", "figure", "header", "i", "img", "input", "kbd", "label",
-    "li", "ol", "output", "path", "rect", "span", "summary", "svg", "table", "td", "title", "tr", "video",
+    "b", "button", "details", "dialog", "div", "figcaption", "figure", "h1", "header", "i", "img", "input", "kbd",
+    "label", "li", "main", "ol", "output", "path", "rect", "span", "summary", "svg", "table", "td", "title", "tr",
+    "video",
 ))  # fmt: skip
 VOID_TAGS = frozenset(("img", "input"))
 ATTRIBUTES = frozenset((
@@ -27,6 +28,12 @@ DATA_ADDRESS = re.compile(r"data:(image/jpeg|video/mp4);base64,[A-Za-z0-9+/=]*")
 STYLE = re.compile(r"(width:\d{1,3}%|aspect-ratio: \d{1,6} / \d{1,6})")
 DRAWING = re.compile(r"[MLACQZ0-9 .,-]+")
 FAMILY = re.compile(r"(aria|data)-[a-z]+")
+FETCHES_NOTHING = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob: data:; "
+    "worker-src blob: data:; style-src 'unsafe-inline'; img-src data: blob:; media-src data:; font-src data:; "
+    "connect-src data: blob:; form-action 'none'; base-uri 'none'"
+)
+"""Policy of a page that is kept as a file: all there is to it is within it, also of what it frames."""
 
 
 class Html(str):
@@ -80,6 +87,31 @@ def note(*words: Child) -> Html:
 def badge(kind: str, words: str) -> Html:
     """A word that says how things stand."""
     return tag("span", words, class_=f"rap-badge rap-{kind}")
+
+
+def framed(document: str, title: str) -> Html:
+    """Another page within this one, of an origin of its own: its scripts reach nothing outside it."""
+    return Html(f'<iframe sandbox="allow-scripts" title="{escape(title)}" srcdoc="{escape(document)}"></iframe>')
+
+
+def whole_page(title: str, *children: Child, style: str, script: str, is_dark: bool = False) -> Html:
+    """A page that needs no server.
+
+    Args:
+        style, script: files of ours.
+
+    Raises:
+        ValueError: one of these would end its element early.
+    """
+    if "</" in style + script:
+        raise ValueError("style and script must be without '</', which may end them")
+    return Html(
+        f'<!doctype html><html lang="en"{_attribute("class", "dark" if is_dark else None)}><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{FETCHES_NOTHING}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f"<body>{together(*children)}<script>{script}</script></body></html>"
+    )
 
 
 def _child(child: Child) -> str:

@@ -10,9 +10,10 @@ import gradio as gr
 
 from ui.document import messages as msg
 from ui.page import keep_words as words
+from ui.page import share_page
 from ui.page.common_words import notice_line
 from ui.page.html import markup, note
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, tell_lost, written
+from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, lost_words, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -33,6 +34,7 @@ class KeepPanel:
     depth_picture: gr.HTML
     download: gr.DownloadButton
     save: gr.Button
+    share: gr.Button
     open: gr.UploadButton
     notice: gr.HTML
 
@@ -42,6 +44,7 @@ class KeepPanel:
             Part(self.format, lambda s: (tuple(s.export_formats),), _choices),
             Part(self.kind, lambda s: (tuple(s.take_kinds),), _choices),
             button_part(self.save, lambda s: words.save_button(s.state.document)),
+            button_part(self.share, lambda s: words.share_button(s.state.document)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
             button_part(self.depth, lambda s: words.depth_button(s.state.geometry.scene)),
@@ -60,6 +63,7 @@ class KeepPanel:
             (self.figure.click, export_figure, [self.figure_kind]),
             (self.depth.click, export_depth, []),
             (self.save.click, save, []),
+            (self.share.click, share, []),
         ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
         events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
@@ -70,10 +74,11 @@ def keep_panel() -> KeepPanel:
     with gr.Row(elem_classes="rap-pair"):
         save = gr.Button("Starting …", interactive=False, min_width=120, elem_id="rap-save")
         open_ = gr.UploadButton("Open session", file_types=[".zip"], min_width=120, elem_id="rap-open")
+    share = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-share")
     html_box(
         note(
-            "A session file holds the clip, the predicted and the edited path, and all takes. It opens again without "
-            "the model."
+            "A page is one file that plays film, path and take in any browser, without this program. A session file "
+            "holds the clip, the predicted and the edited path, and all takes; it opens again without the model."
         ),
     )
     notice = html_box(elem_id="rap-keep-notice")
@@ -107,7 +112,7 @@ def keep_panel() -> KeepPanel:
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(
         file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture,
-        download, save, open_, notice,
+        download, save, share, open_, notice,
     )  # fmt: skip
 
 
@@ -131,6 +136,11 @@ def save(session: Session) -> str:
     return written(session.save)
 
 
+def share(session: Session) -> str:
+    """Write film, path and take as one page; the browser then downloads it."""
+    return written(share_page.write, session)
+
+
 def open_session(session: Session, path: str | None) -> None:
     """A session file was chosen."""
     if path:
@@ -140,7 +150,7 @@ def open_session(session: Session, path: str | None) -> None:
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
     file = written(session.export, format_name)
-    tell_lost(format_name, session.state.document.edited)
+    session.dispatch(msg.Exported(lost_words(format_name, session.state.document.edited)))
     return file
 
 
@@ -148,7 +158,7 @@ def export_take_cameras(session: Session, format_name: str) -> str:
     """Write the cameras of the take on show; the browser then downloads them."""
     file = written(session.export_take_cameras, format_name)
     take = session.state.document.take
-    tell_lost(format_name, None if take is None else take.trajectory)
+    session.dispatch(msg.Exported(lost_words(format_name, None if take is None else take.trajectory)))
     return file
 
 

@@ -21,6 +21,12 @@ def save_button(document: Document) -> ButtonLook:
     return ButtonLook("Save session", True)
 
 
+def share_button(document: Document) -> ButtonLook:
+    """Needs a path."""
+    ready = document.edited is not None
+    return ButtonLook("Share as page" if ready else "Share as page (needs a path)", ready)
+
+
 def figure_button(document: Document) -> ButtonLook:
     """Needs a path predicted from the clip."""
     ready = document.predicted is not None and document.prediction_follows_clip

@@ -194,8 +194,8 @@ def written(make: Callable[..., Path], *values: Any) -> str:
         raise refusal(str(error)) from error
 
 
-def tell_lost(format_name: str, path: Trajectory | None) -> None:
-    """Say what a file of this format, just written, has no place for; calls of the API find it in their log.
+def lost_words(format_name: str, path: Trajectory | None) -> str:
+    """What a file of this format has no place for, as a sentence; empty where that is nothing.
 
     Args:
         format_name: a key of `rap.formats.FORMATS`.
@@ -204,8 +204,7 @@ def tell_lost(format_name: str, path: Trajectory | None) -> None:
 
     chosen = FORMATS[format_name]
     lost = () if path is None else chosen.lost(path)
-    if lost:
-        gr.Info(f"{chosen.title} has no place for: {', '.join(lost)}.", title="Exported, but for")
+    return f"Exported, but {chosen.title} has no place for: {', '.join(lost)}." if lost else ""
 
 
 class _Picked:

@@ -1,4 +1,5 @@
-"""Files for the person to keep: the path, a take, two takes side by side, the paper's figure, the whole session."""
+"""Files for the person to keep: the path, a take, two takes side by side, the paper's figure, a page to share,
+the whole session."""
 
 from __future__ import annotations
 
@@ -105,6 +106,19 @@ def depth_file(folder: Path, scene: BuiltScene | None) -> Path:
 
     path = folder / "depth.png"
     write_depth_png(path, depth.inverse_depth, depth.fov_y_rad)
+    return path
+
+
+def page_file(folder: Path, document: Document, page: str) -> Path:
+    """A page to share, named after the clip.
+
+    Args:
+        page: its HTML.
+    """
+    name = "" if document.clip is None else _plain(document.clip.name)
+    path = folder / f"{name or 'path'}.html"
+    with whole_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 

@@ -43,6 +43,7 @@ from ui.session.reducers import reduce
 from ui.session.reducers.context import Context
 from ui.session.reducers.effects import stop_all
 from ui.viewport.lazy import LazyViewport
+from ui.viewport.standalone import standalone
 
 EXPORTS = "exports"  # in the session's folder
 
@@ -299,6 +300,17 @@ class Session:
         """Write the paper's page layout as `exports.figure_file` does."""
         with self._folder.writing() as folder:
             return exports.figure_file(folder / EXPORTS, self._state.document, kind)
+
+    def scene_page(self) -> str:
+        """The 3D view as a page of its own, as `ui.viewport.standalone` makes it."""
+        with self._draw_lock:
+            scene = self._drawing.scene(self._state)
+        return standalone(scene)
+
+    def export_page(self, page: str) -> Path:
+        """Write a page to share, as `exports.page_file` does."""
+        with self._folder.writing() as folder:
+            return exports.page_file(folder / EXPORTS, self._state.document, page)
 
     def export_depth(self) -> Path:
         """Write the picture's depth map as `exports.depth_file` does."""
