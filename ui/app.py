@@ -101,7 +101,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
 
     front = Front(options, os.environ, SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
-    demo = layout.build(sessions, seed=options.seed, steps=options.steps)
+    demo = layout.build(sessions, seed=options.seed, steps=options.steps, kiosk_s=options.kiosk)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
     try:
         _, url, share_url = demo.launch(

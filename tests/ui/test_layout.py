@@ -214,6 +214,12 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     assert input_panel._fov_field(48.5, True, 0).value == 48.5
 
 
+def test_the_move_that_the_path_came_of_is_marked():
+    moved = doc.with_preset(PATH, "zoom-in", 1.0, 17)
+    assert move_words.last_move(moved) == "zoom-in" and move_words.last_move(PATH) is None
+    assert move_words.large_moves("zoom-in", True).count('aria-pressed="true"') == 1
+
+
 @pytest.mark.parametrize(("fps", "told"), [(24.0, True), (1.82, True), (384.0, False)])
 def test_a_rate_that_nobody_filmed_at_is_not_told(fps, told):
     assert (f"{fps:.3g} fps" in input_words.clip_card(replace(clip(), fps=fps))) == told

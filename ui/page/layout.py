@@ -30,6 +30,7 @@ from ui.page.import_panel import import_panel
 from ui.page.input_panel import InputPanel, input_panel
 from ui.page.keep_panel import keep_panel
 from ui.page.keys_panel import KeysPanel, keys_panel
+from ui.page.kiosk_panel import kiosk_panel
 from ui.page.moves_panel import moves_panel
 from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Panel, Part, Seen, html_box, refusal
 from ui.page.path_panel import PathPanel, path_panel
@@ -75,17 +76,21 @@ DARK: dict[str, Any] = {
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
-def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None) -> gr.Blocks:
+def build(
+    sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None, kiosk_s: float | None = None
+) -> gr.Blocks:
     """The whole page.
 
     Args:
         sessions: where the page finds its session; may be resolved after the page is served.
         seed, steps: what the widgets start with.
+        kiosk_s: seconds after which a page that anybody may walk up to begins anew; None: it is no such page.
     """
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
         html_box(together(_header(), help_sheet()))
+        kiosk = [] if kiosk_s is None else [kiosk_panel(kiosk_s)]
         player = compare_player()
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=3, min_width=300, elem_id="rap-rail", elem_classes="rap-column"):
@@ -93,7 +98,7 @@ def build(sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None
             with gr.Column(scale=11, min_width=480, elem_id="rap-main", elem_classes="rap-column"):
                 path, shown = _stage(player)
         inputs.wire(events, result.steps, result.seed)
-        panels = (result, path, *others, *shown)
+        panels = (*kiosk, result, path, *others, *shown)
         for panel in panels:
             panel.wire(events)
         parts = [part for panel in (inputs, *panels) for part in panel.parts()]

@@ -25,6 +25,7 @@ from rap.config import NUM_FRAMES
 from rap.errors import InputError
 
 MAX_PORT = 65_535
+KIOSK_QUIET_S = 60
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?")
 NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
@@ -72,6 +73,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder in which what pages work on outlives tab and app, for a day; RAP_STATE in the environment "
         "(default: rays-as-pixels in the user's cache)",
+    )
+    app.add_argument(
+        "--kiosk",
+        type=positive,
+        nargs="?",
+        const=KIOSK_QUIET_S,
+        metavar="SECONDS",
+        help="for a demonstration: moves on the number keys, examples while nobody is there, no file dialogs, and a "
+        f"new session after so many quiet seconds ({KIOSK_QUIET_S})",
     )
     strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
