@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from rap.errors import InputError
 from ui.document import messages as msg
 from ui.page import keep_words as words
 from ui.page import share_page
+from ui.page.command_words import generate_command
 from ui.page.common_words import notice_line
 from ui.page.html import markup, note
-from ui.page.parts import DOWNLOAD, QUIET, Events, Part, button_part, html_box, lost_words, written
+from ui.page.parts import DOWNLOAD, QUIET, TO_CLIPBOARD, Events, Part, button_part, html_box, lost_words, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -35,6 +37,8 @@ class KeepPanel:
     download: gr.DownloadButton
     save: gr.Button
     share: gr.Button
+    copy_command: gr.Button
+    command: gr.Textbox
     open: gr.UploadButton
     notice: gr.HTML
 
@@ -45,6 +49,7 @@ class KeepPanel:
             Part(self.kind, lambda s: (tuple(s.take_kinds),), _choices),
             button_part(self.save, lambda s: words.save_button(s.state.document)),
             button_part(self.share, lambda s: words.share_button(s.state.document)),
+            button_part(self.copy_command, lambda s: words.command_button(s.state.document)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
             button_part(self.depth, lambda s: words.depth_button(s.state.geometry.scene)),
@@ -66,6 +71,9 @@ class KeepPanel:
             (self.share.click, share, []),
         ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
+        events.on(self.copy_command.click, copy_command, [], self.command).success(
+            None, [self.command], js=TO_CLIPBOARD, **QUIET
+        )
         events.on(self.open.upload, open_session, [self.open], show_progress="minimal", show_progress_on=self.notice)
 
 
@@ -109,10 +117,15 @@ def keep_panel() -> KeepPanel:
     with gr.Accordion("Depth map", open=False, elem_id="rap-depth-map"):
         depth_picture = html_box(elem_id="rap-depth-picture")
         depth = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-export-depth")
+    copy_command = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-copy-command")
+    command = gr.Textbox(
+        show_label=False, container=False, lines=2, interactive=False, elem_id="rap-command",
+        placeholder="one line that does the same in a terminal, with the exported path beside the film",
+    )  # fmt: skip
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(
         file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture,
-        download, save, share, open_, notice,
+        download, save, share, copy_command, command, open_, notice,
     )  # fmt: skip
 
 
@@ -139,6 +152,15 @@ def save(session: Session) -> str:
 def share(session: Session) -> str:
     """Write film, path and take as one page; the browser then downloads it."""
     return written(share_page.write, session)
+
+
+def copy_command(session: Session) -> str:
+    """The path and the take as a command; what is no command is said in the tab."""
+    try:
+        return generate_command(session.state)
+    except InputError as error:
+        session.dispatch(msg.Refused("keep", str(error)))
+        return ""
 
 
 def open_session(session: Session, path: str | None) -> None:

@@ -39,6 +39,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 """A browser downloads only what is clicked: a file is written, given to a hidden link, and that is clicked."""
 
+TO_CLIPBOARD = "(text) => { navigator.clipboard?.writeText(text).catch(() => {}); }"
+
 FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
 

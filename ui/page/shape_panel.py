@@ -13,7 +13,7 @@ from ui.document import messages as msg
 from ui.page import edit_words
 from ui.page.common_words import ButtonLook
 from ui.page.html import markup
-from ui.page.parts import Events, Part, button_part, html_box
+from ui.page.parts import TO_CLIPBOARD, Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -90,10 +90,9 @@ class TextPanel:
 
     def wire(self, events: Events) -> None:
         """Every listener of the panel."""
-        to_clipboard = "(text) => { navigator.clipboard?.writeText(text).catch(() => {}); }"
         for button, listener in ((self.copy_path, copy_path), (self.copy_pose, copy_pose)):
             events.on(button.click, listener, [], self.text).success(
-                None, [self.text], js=to_clipboard, show_progress="hidden", api_visibility="private"
+                None, [self.text], js=TO_CLIPBOARD, show_progress="hidden", api_visibility="private"
             )
         events.on(self.paste.click, paste, [self.text])
 
