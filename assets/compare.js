@@ -18,10 +18,12 @@ function wire() {
   at.addEventListener("input", show);
   place.addEventListener("pointerdown", (event) => { place.setPointerCapture(event.pointerId); point(event); });
   place.addEventListener("pointermove", (event) => { if (event.buttons) point(event); });
-  a.addEventListener("timeupdate", () => { if (Math.abs(a.currentTime - b.currentTime) > STEP_S) b.currentTime = a.currentTime; });
-  a.addEventListener("seeked", () => { b.currentTime = a.currentTime; });
+  // a film and a take of it may last differently long: the same share of both is shown
+  const share = () => (b.duration / a.duration || 1), there = () => a.currentTime * share();
+  a.addEventListener("timeupdate", () => { if (Math.abs(there() - b.currentTime) > STEP_S) b.currentTime = there(); });
+  a.addEventListener("seeked", () => { b.currentTime = there(); });
   const ready = (video) => new Promise((done) => { if (video.readyState >= 3) done(); else video.addEventListener("canplay", done, { once: true }); });
-  Promise.all([ready(a), ready(b)]).then(() => { a.currentTime = b.currentTime = 0; a.play().catch(() => {}); b.play().catch(() => {}); });
+  Promise.all([ready(a), ready(b)]).then(() => { a.currentTime = b.currentTime = 0; b.playbackRate = Math.min(16, Math.max(0.1, share())); a.play().catch(() => {}); b.play().catch(() => {}); });
   show();
 }
 

@@ -21,7 +21,8 @@ from rap.errors import InputError
 from rap.geometry import scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import messages as msg
-from ui.page import result_words
+from ui.document.comparison import GIVEN, PREVIEW
+from ui.page import compare_words, result_words
 from ui.session import exports
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
@@ -208,6 +209,25 @@ def test_two_takes_are_compared_and_written_side_by_side(session, app, video):
     session.dispatch(msg.DeleteTake(1))
     session.dispatch(msg.DeleteTake(1))
     assert session.state.compared is None
+
+
+def test_a_take_is_compared_with_what_was_given_and_with_the_preview(session, app, video):
+    predicted(session, video)
+    made(session)
+    session.dispatch(msg.Compare((GIVEN, 1)))
+    assert session.state.compared == (GIVEN, 1)
+    given, take = (compare_words.side_of(session.state, number) for number in session.state.compared)
+    assert (given.title, take.title) == ("what was given", "take 1")
+    assert given == compare_words.side_of(session.state, GIVEN), "and is not sent again"
+    assert compare_words.wipe_player(given, take).count("data:video/mp4;base64,") == 2
+    assert not compare_words.side_button(session.state.document, session.state.compared).enabled
+    with pytest.raises(InputError, match="no two takes"):
+        session.side_by_side()
+    session.dispatch(msg.Compare((PREVIEW, 1)))
+    is_there = session.state.geometry.preview is not None
+    assert session.state.compared == ((PREVIEW, 1) if is_there else (GIVEN, 1))
+    names = [number for _, number in compare_words.choices(session.state.document, has_preview=True)]
+    assert names == [GIVEN, PREVIEW, 1, 2]
 
 
 def test_a_take_of_work_put_aside_keeps_its_file(session, app, video):

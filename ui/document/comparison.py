@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rap.geometry import Trajectory
 
 GAP_PX = 4
+GIVEN, PREVIEW = 0, -1  # stand where a take's number may, which counts from 1
 
 
 @dataclass(frozen=True, eq=False)

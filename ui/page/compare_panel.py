@@ -10,6 +10,7 @@ import gradio as gr
 
 from rap.config import ASSETS
 from ui.document import messages as msg
+from ui.document.comparison import GIVEN
 from ui.page import compare_words as words
 from ui.page.common_words import notice_line
 from ui.page.html import markup
@@ -38,7 +39,7 @@ class ComparePanel:
             Part(self.first, _first_values, _choice),
             Part(self.second, _second_values, _choice),
             button_part(self.compare, lambda s: words.compare_button(s.state.document)),
-            Part(self.player, _compared_takes, words.wipe_player),
+            Part(self.player, _compared_sides, words.wipe_player),
             Part(self.difference, _compared_takes, _difference),
             button_part(self.side, lambda s: words.side_button(s.state.document, s.state.compared)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "compare"),), markup),
@@ -89,27 +90,32 @@ def side_by_side(session: Session) -> str:
 
 
 def _pair(session: Session) -> tuple[int | None, int | None]:
-    """The takes that are compared, else the one on show and the one made before it."""
+    """What is compared, else the take on show and the one made before it, or what was given."""
     state = session.state
     if state.compared is not None:
         return state.compared
     numbers = [take.number for take in state.document.takes]
     if len(numbers) < 2:
-        return None, None
+        return (GIVEN, numbers[0]) if numbers else (None, None)
     at = max(1, numbers.index(state.document.shown_take) if state.document.shown_take in numbers else len(numbers) - 1)
     return numbers[at - 1], numbers[at]
 
 
 def _first_values(session: Session) -> tuple[Any, ...]:
-    return tuple(words.choices(session.state.document)), _pair(session)[0]
+    return tuple(words.choices(session.state.document, session.state.geometry.preview is not None)), _pair(session)[0]
 
 
 def _second_values(session: Session) -> tuple[Any, ...]:
-    return tuple(words.choices(session.state.document)), _pair(session)[1]
+    return tuple(words.choices(session.state.document, session.state.geometry.preview is not None)), _pair(session)[1]
 
 
 def _choice(choices: Sequence[tuple[str, int]], chosen: int | None) -> Any:
     return gr.Dropdown(list(choices), value=chosen, interactive=len(choices) > 1)
+
+
+def _compared_sides(session: Session) -> tuple[Any, ...]:
+    state = session.state
+    return (None, None) if state.compared is None else tuple(words.side_of(state, number) for number in state.compared)
 
 
 def _compared_takes(session: Session) -> tuple[Any, ...]:

@@ -2,42 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ui.document.comparison import GIVEN, PREVIEW
 from ui.page.common_words import ButtonLook
 from ui.page.html import NOTHING, Html, tag, together
 from ui.page.result_words import take_label
+from ui.page.stage_words import page_film
 from ui.page.verify_words import bars, strips
 from ui.session.pictures import inline_mp4
 
 if TYPE_CHECKING:
     from ui.document.comparison import PathDifference
-    from ui.document.document import Document, Take
+    from ui.document.document import Document
+    from ui.document.state import State
+
+GIVEN_WORDS = "what was given"
+PREVIEW_WORDS = "the preview"
+
+
+class Side(NamedTuple):
+    """One of what is compared; two are equal while its source is the same object.
+
+    Args:
+        source: a clip for `GIVEN`, a preview for `PREVIEW`, else a take.
+    """
+
+    number: int
+    title: str
+    source: Any
+    image_size: tuple[int, int]
+
+    def mp4(self) -> bytes:
+        """The video's file."""
+        if self.number == GIVEN:
+            return page_film(self.source)
+        return self.source.mp4 if self.number == PREVIEW else self.source.video.read_bytes()
 
 
 def compare_button(document: Document) -> ButtonLook:
-    """Needs two takes."""
-    if len(document.takes) < 2:
-        return ButtonLook(f"Compare (needs 2 takes, there {'is 1' if document.takes else 'are none'})", False)
-    return ButtonLook("Compare", True)
+    """Needs a take."""
+    return ButtonLook("Compare", True) if document.takes else ButtonLook("Compare (needs a take)", False)
 
 
 def side_button(document: Document, compared: tuple[int, int] | None) -> ButtonLook:
-    """Needs a comparison."""
-    return ButtonLook("Side by side MP4", True) if compared else ButtonLook("Side by side MP4 (needs Compare)", False)
+    """Needs a comparison of two takes."""
+    ready = compared is not None and min(compared) > 0
+    return ButtonLook("Side by side MP4", True) if ready else ButtonLook("Side by side MP4 (needs two takes)", False)
 
 
-def choices(document: Document) -> list[tuple[str, int]]:
-    """(words, number) of every take."""
-    return [(take_label(document, take), take.number) for take in document.takes]
+def choices(document: Document, has_preview: bool) -> list[tuple[str, int]]:
+    """(words, number) of what was given, of the preview, and of every take."""
+    if not document.takes:
+        return []
+    others = [(GIVEN_WORDS, GIVEN)] + ([(PREVIEW_WORDS, PREVIEW)] if has_preview else [])
+    return others + [(take_label(document, take), take.number) for take in document.takes]
 
 
-def wipe_player(a: Take | None, b: Take | None) -> Html:
+def wipe_player(a: Side | None, b: Side | None) -> Html:
     """Both videos in one place, A left of the wipe and B right of it; `assets/compare.js` keeps them together."""
     if a is None or b is None:
-        return tag("div", "Two takes play here in step, with a wipe between them.", class_="rap-empty")
-    h, w = a.trajectory.image_size
-    names = [tag("span", take.title, class_=f"rap-wipe-name-{side}") for side, take in (("a", a), ("b", b))]
+        return tag("div", "A take and what it is compared with play here in step.", class_="rap-empty")
+    h, w = a.image_size
+    names = [tag("span", side.title, class_=f"rap-wipe-name-{name}") for name, side in (("a", a), ("b", b))]
     picture = tag(
         "div", _video("b", b), _video("a", a), tag("i", class_="rap-wipe-line"), *names, class_="rap-wipe",
         style=f"aspect-ratio: {w} / {h}",
@@ -48,11 +75,22 @@ def wipe_player(a: Take | None, b: Take | None) -> Html:
     return together(picture, at)
 
 
-def _video(side: str, take: Take) -> Html:
+def _video(name: str, side: Side) -> Html:
     return tag(
-        "video", class_=f"rap-wipe-{side}", loop=True, muted=True, playsinline=True, preload="auto",
-        aria_label=take.title, src=inline_mp4(take.video.read_bytes()),
+        "video", class_=f"rap-wipe-{name}", loop=True, muted=True, playsinline=True, preload="auto",
+        aria_label=side.title, src=inline_mp4(side.mp4()),
     )  # fmt: skip
+
+
+def side_of(state: State, number: int) -> Side | None:
+    """What is compared, by its number; None where it is not there any more."""
+    document, preview = state.document, state.geometry.preview
+    if number == GIVEN and document.clip is not None:
+        return Side(number, GIVEN_WORDS, document.clip, document.clip.image_size)
+    if number == PREVIEW and preview is not None and document.clip is not None:
+        return Side(number, PREVIEW_WORDS, preview, document.clip.image_size)
+    take = next((take for take in document.takes if take.number == number), None)
+    return None if take is None else Side(number, take.title, take, take.trajectory.image_size)
 
 
 def difference(found: PathDifference | None) -> Html:

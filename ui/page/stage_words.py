@@ -52,7 +52,7 @@ def clip_picture(clip: Clip | None) -> Html:
         return tag("img", class_="rap-pictures", alt=clip.name or "the pictures", src=inline_jpeg(_still(clip)))
     return tag(
         "video", autoplay=True, loop=True, muted=True, playsinline=True, aria_label=clip.name or "the clip",
-        src=inline_mp4(_film(clip)),
+        src=inline_mp4(page_film(clip)),
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def _still(clip: Clip) -> bytes:
     return strip_jpeg(clip.footage[list(clip.own_frames)], count, PICTURE_HEIGHT_PX // count)
 
 
-def _film(clip: Clip) -> bytes:
+def page_film(clip: Clip) -> bytes:
     """With the frames between the clip's own where it has them, at the speed it was filmed at."""
     from rap.data import playback_fps
     from rap.data.encoding import film_for_a_page

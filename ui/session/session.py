@@ -290,7 +290,7 @@ class Session:
             InputError: none are compared.
         """
         state = self._state
-        if state.compared is None:
+        if state.compared is None or min(state.compared) < 1:
             raise InputError("there are no two takes to put side by side yet; press Compare first")
         takes = [doc.take_of(state.document, number) for number in state.compared]
         with self._folder.writing() as folder:

@@ -16,6 +16,7 @@ from rap.pipeline.tasks import check_take
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document import sources
+from ui.document.comparison import GIVEN, PREVIEW
 from ui.document.document import Settings, Take
 from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_one_frame, why_unusable
 from ui.document.state import Change, Notice, State, Wanted
@@ -70,9 +71,11 @@ def show_take(message: msg.ShowTake, state: State, context: Context) -> Change:
 
 
 def compare(message: msg.Compare, state: State, context: Context) -> Change:
-    """Raises ValueError for a number no take has."""
+    """Takes, what was given (`GIVEN`) or the preview; raises ValueError for a number that none of them has."""
+    there = {GIVEN: doc.clip_of(state.document), PREVIEW: state.geometry.preview}
     for number in message.numbers or ():
-        doc.take_of(state.document, number)
+        if there.get(number) is None:
+            doc.take_of(state.document, number)
     return replace(state, compared=message.numbers), None
 
 
