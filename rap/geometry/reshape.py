@@ -22,6 +22,7 @@ Easing = Literal["linear", "ease in", "ease out", "ease in-out", "constant speed
 EASINGS: tuple[Easing, ...] = get_args(Easing)
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+QUARTER_TURN = np.array([[0.0, -1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
 STILL = 1e-9  # a path shorter than this (median depths and radians) has no speed to speak of
 FINE = 8  # samples a frame at which the length of a spline is measured
 
@@ -162,10 +163,23 @@ def mirror(trajectory: Trajectory) -> Trajectory:
     A reflected camera is no rotation; its own x axis is turned back as well: T -> M T M in the source's axes with
     M = diag(-1, 1, 1, 1). Lenses stay. Mirroring twice is the path again, to the bit when the source is the world.
     """
+    return _seen_otherwise(trajectory, MIRROR)
+
+
+def quarter_turned(trajectory: Trajectory) -> Trajectory:
+    """What went to the left goes up, what went up goes to the right: T -> Q T Q^-1 in the source's axes.
+
+    Q is the turn by 90 degrees about the source's optical axis. Lenses stay.
+    """
+    return _seen_otherwise(trajectory, QUARTER_TURN)
+
+
+def _seen_otherwise(trajectory: Trajectory, M: np.ndarray) -> Trajectory:
+    """T -> M T M^-1 in the source's axes; M is (4, 4), orthogonal."""
     T = trajectory.Ts_world_camera[trajectory.source]
     if np.array_equal(T, np.eye(4)):
-        return replace(trajectory, Ts_world_camera=MIRROR @ trajectory.Ts_world_camera @ MIRROR)
-    poses = T @ MIRROR @ se3.inverse(T) @ trajectory.Ts_world_camera @ MIRROR
+        return replace(trajectory, Ts_world_camera=M @ trajectory.Ts_world_camera @ M.T)
+    poses = T @ M @ se3.inverse(T) @ trajectory.Ts_world_camera @ M.T
     poses[trajectory.source] = T
     return replace(trajectory, Ts_world_camera=poses)
 

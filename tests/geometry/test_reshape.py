@@ -18,6 +18,7 @@ from rap.geometry.reshape import (
     look_at_point,
     mirror,
     move_all,
+    quarter_turned,
     retime,
     rotation_from_angles,
     scale_about,
@@ -73,6 +74,15 @@ def test_mirroring_twice_is_nothing_and_once_negates_yaw_roll_and_x(seed):
     for before, after in zip(path.Ts_world_camera, once.Ts_world_camera, strict=True):
         yaw, pitch, roll = angles_from_rotation(before[:3, :3])
         np.testing.assert_allclose(angles_from_rotation(after[:3, :3]), (-yaw, pitch, -roll), atol=1e-12)
+
+
+def test_a_quarter_turn_makes_a_truck_to_the_left_a_pedestal_up_and_four_are_nothing():
+    truck, turned = preset("truck-left", num_frames=9), quarter_turned(preset("truck-left", num_frames=9))
+    np.testing.assert_allclose(turned.centres[:, 1], preset("truck-left", num_frames=9).centres[:, 0], atol=1e-12)
+    assert turned.centres[-1, 1] < -0.1 and np.abs(turned.centres[:, [0, 2]]).max() < 1e-12
+    for _ in range(3):
+        turned = quarter_turned(turned)
+    np.testing.assert_array_equal(turned.Ts_world_camera, truck.Ts_world_camera)
 
 
 def test_a_truck_mirrored_is_the_truck_the_other_way():

@@ -128,6 +128,20 @@ def test_three_variations_are_made_one_after_the_other(session, app, video, kind
         np.testing.assert_allclose(take.trajectory.Ts_world_camera, expected.Ts_world_camera, atol=1e-12)
 
 
+def test_variations_by_direction_go_to_other_sides(session, app, video):
+    predicted(session, video)
+    session.dispatch(msg.SetVerify(False))
+    session.dispatch(msg.ApplyPreset("zoom-in"))
+    session.dispatch(msg.Variations("directions", steps=1))
+    assert session.state.notice.is_error and "the same to all sides" in session.state.notice.text
+    session.dispatch(msg.ApplyPreset("truck-left"))
+    session.dispatch(msg.Variations("directions", steps=1))
+    wait_until(lambda: len(session.state.document.takes) == 3 and session.state.job is None)
+    as_it_is, mirrored, upward = (take.trajectory.centres[-1] for take in session.state.document.takes)
+    assert as_it_is[0] < -0.1 and mirrored[0] == pytest.approx(-as_it_is[0])
+    assert upward[1] == pytest.approx(as_it_is[0]) and abs(upward[0]) < 1e-9
+
+
 def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(session, app, video):
     predicted(session, video)
     session.dispatch(msg.Regenerate(side=96, frames=33))

@@ -374,9 +374,10 @@ class SetVerify:
 
 @dataclass(frozen=True)
 class Variations:
-    """Three takes, one after the other: with seeds that follow each other, or with 50, 100 and 150 % of the motion."""
+    """Three takes, one after the other: with seeds that follow each other, with 50, 100 and 150 % of the motion, or
+    along the path, its mirror image, and what goes up where the path goes to the left."""
 
-    kind: Literal["seeds", "amplitudes"]
+    kind: Literal["seeds", "amplitudes", "directions"]
     steps: int | None = None
     seed: int = 0
     guidance: float | None = None

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SIDES = (320, 640, 1280)  # long sides that are offered, beside what was given's own
 
 
+VARIATIONS = [
+    ("50, 100, 150 % motion", "amplitudes"), ("as it is, mirrored, upward", "directions"), ("three seeds", "seeds"),
+]  # fmt: skip
+"""(words, kind) of `Variations`, what is seen best first."""
+
+
 @dataclass(frozen=True)
 class ResultPanel:
     """The button, the job that makes a take, and what it is made with."""
@@ -110,7 +116,7 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
         with gr.Row(elem_classes="rap-pair"):
             vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
             vary_by = gr.Dropdown(
-                [("three seeds", "seeds"), ("50, 100, 150 % motion", "amplitudes")], value="amplitudes",
+                VARIATIONS, value="amplitudes",
                 show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
             )  # fmt: skip
     with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):

@@ -7,9 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from rap.data import playback_fps
 from rap.errors import InputError
 from rap.geometry import Trajectory, filmed, scale_motion
+from rap.geometry.reshape import mirror, quarter_turned
 from rap.limits import TAKE_FPS
 from rap.pipeline import GenerateTask
 from rap.pipeline.tasks import check_take
@@ -46,10 +49,23 @@ def make_variations(message: msg.Variations, state: State, context: Context) -> 
     if message.kind == "seeds":
         first, *others = [replace(wanted, seed=wanted.seed + i) for i in range(3)]
     else:
-        paths = [scale_motion(wanted.trajectory, amplitude) for amplitude in VARIED_AMPLITUDES]
+        is_direction = message.kind == "directions"
+        paths = _directions(wanted.trajectory) if is_direction else _amplitudes(wanted.trajectory)
         first, *others = [replace(wanted, trajectory=path) for path in paths]
     state, start = start_take(first, state, context)
     return replace(state, waiting=tuple(others)), start
+
+
+def _amplitudes(path: Trajectory) -> list[Trajectory]:
+    return [scale_motion(path, amplitude) for amplitude in VARIED_AMPLITUDES]
+
+
+def _directions(path: Trajectory) -> list[Trajectory]:
+    """Raises InputError for a path that is the same in all of them."""
+    mirrored = mirror(path)
+    if np.allclose(mirrored.Ts_world_camera, path.Ts_world_camera, atol=1e-6):
+        raise InputError("the path goes straight ahead, the same to all sides; vary the motion instead")
+    return [path, mirrored, quarter_turned(path)]
 
 
 def set_verify(message: msg.SetVerify, state: State, context: Context) -> Change:
