@@ -158,13 +158,9 @@ def test_a_film_with_a_hostile_name_is_a_clip_with_that_name(page, tmp_path):
     write_video(film, moving_frames(8), 8.0)
     page.session.dispatch(msg.Upload((str(film),)))
     assert page.session.state.document.clip.name == film.stem
-    (part,) = [part for part in page.parts if part.component.elem_id == "rap-clip"]
-    read = Read(part.drawn(*part.values(page.session)))
-    assert {element for element, _ in read.elements} == {
-        "img",
-        "div",
-        "b",
-        "details",
-        "summary",
-    } and film.stem in read.text
+    card, stage = (part for part in page.parts if part.component.elem_id in ("rap-clip", "rap-stage-clip"))
+    read = Read(card.drawn(*card.values(page.session)))
+    assert {element for element, _ in read.elements} == {"div", "b", "details", "summary"} and film.stem in read.text
     assert all("onerror" not in attributes for _, attributes in read.elements)
+    ((element, attributes),) = Read(stage.drawn(*stage.values(page.session))).elements
+    assert element == "video" and attributes["aria-label"] == film.stem and "onerror" not in attributes
