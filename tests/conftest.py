@@ -1,4 +1,4 @@
-"""Tests in one process or several (`pytest -n 2 --dist loadgroup`): each keeps to one thread, and takes whole files.
+"""Tests in one process or several (`pytest -n 3 --dist loadgroup`): each keeps to one thread, and takes whole files.
 
 With RAP_STRICT_SKIPS set a run fails where anything but a GPU is missing: a comparison that is skipped everywhere is
 none.
