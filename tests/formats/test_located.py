@@ -106,12 +106,12 @@ def test_files_of_two_models_are_not_mixed(tmp_path: Path) -> None:
 
 def test_names_of_a_zip_lead_nowhere_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        archive.writestr("../../evil.txt", "x")
-        archive.writestr("/etc/evil.tum", "x")
-        archive.writestr("C:\\evil.json", "x")
+        archive.writestr("../../evil-in-a-zip.txt", "x")
+        archive.writestr("/etc/evil-in-a-zip.tum", "x")
+        archive.writestr("C:\\evil-in-a-zip.json", "x")
     with pytest.raises(InputError, match="a.zip: holds none of cameras.txt"):
         formats.read(tmp_path / "a.zip")
-    assert not list(tmp_path.parent.rglob("evil*"))
+    assert not list(tmp_path.parent.rglob("evil-in-a-zip*"))
 
 
 def transforms(folder: Path, **changes: object) -> Path:
