@@ -118,7 +118,7 @@ def _write_samples(camera: Any, trajectory: Trajectory, pxr: Any) -> None:
 
 def _pxr() -> Any:
     try:
-        from pxr import Gf, Sdf, Usd, UsdGeom
+        from pxr import Gf, Sdf, Usd, UsdGeom  # pyright: ignore[reportMissingImports]  an extra
     except ImportError:
         raise InputError("USD needs usd-core; install it: pip install 'rays-as-pixels[film]'") from None
     return SimpleNamespace(Gf=Gf, Sdf=Sdf, Usd=Usd, UsdGeom=UsdGeom)
@@ -126,7 +126,7 @@ def _pxr() -> Any:
 
 def _layer_alone(path: Path, pxr: Any) -> Any:
     """A copy of a layer in memory that refers to no other file."""
-    from pxr import Tf
+    from pxr import Tf  # pyright: ignore[reportMissingImports]
 
     with path.open("rb") as file:
         is_text = file.read(len(TEXT)) == TEXT
