@@ -246,10 +246,10 @@ def test_options_of_hints_that_do_not_fit(capsys, film: Path, picture: Path) -> 
 def test_preview_shows_the_clip_along_its_own_cameras(capsys, tmp_path: Path) -> None:
     """Nothing is replaced here: tracks, unit of length, depth and warp of a procedural clip under its true cameras."""
     example, out = ASSETS / "examples" / "arc_around_a_table.mp4", tmp_path / "out"
-    arguments = "preview", example, "--cameras", example.with_suffix(".transforms.json"), "--out", out, "--frames", 9
-    result = run_json(capsys, *arguments)
+    arguments = "preview", example, "--cameras", example.with_suffix(".transforms.json"), "--out", out
+    result = run_json(capsys, *arguments, "--frames", 9, "--stride", 1)
     assert result["coverage"] > 0.95 and result["cameras"]["refinement"] is None
-    clip = load_clip(example, num_frames=9)
+    clip = load_clip(example, num_frames=9, stride=1)
     shown = load_clip(out / "frames", num_frames=9, size=clip.image_size).frames_u8
     hidden = [1, 3, 5, 7]  # the others were lifted
     assert (
