@@ -185,7 +185,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     page.wait_for_selector("#rap-path-line:has-text('as refined')")
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector("#rap-caption:has-text('geometry')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('own frames')", timeout=MODEL_MS)
     wait_for_video(page)
     shot("4-with-geometry")
     assert editor.height() <= 900
