@@ -351,10 +351,9 @@ def still_of(path: Path, clip: Clip, found: cameras.ClipCameras, believed: bool 
 
 def alone_words(found: cameras.ClipCameras) -> str:
     """Why a film's first frame alone is shown."""
-    why = "the camera only turns, so that the film tells no depth"
-    if not found.turns_only:
-        why = f"the film's cameras are not known ({found.report.reason if found.report else ''})"
-    return f"{why}: its first frame alone is seen along the path, by a depth of its own"
+    from rap.reconstruction.judge import one_frame_words
+
+    return one_frame_words(found.turns_only, found.report.reason if found.report else "")
 
 
 def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:

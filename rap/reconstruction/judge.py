@@ -111,6 +111,15 @@ def judged_turns(fitting: float, lost: float) -> Judgement:
     return Judgement("good" if fitting >= FITTING_WELL and lost == 0 else "doubtful", math.nan)
 
 
+def one_frame_words(turns_only: bool, reason: str) -> str:
+    """Why one frame of a film is all that is shown along a path, and what would show more; `reason` as the report's."""
+    why, more = "The camera only turns, so that the film tells no depth", "film from places that lie apart"
+    if not turns_only:
+        why = f"The film's cameras are not known ({reason.rstrip('.')})"
+        more = "give the field of view, if you know it, or a slower, sharper piece"
+    return f"{why}: its first frame alone is seen along the path, by a depth of its own. To use all of it, {more}."
+
+
 def verdict_words(verdict: Verdict, error_deg: float, doubtful_from: int | None, turns_only: bool) -> str:
     """The verdict with what belongs to it.
 

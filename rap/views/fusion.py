@@ -28,7 +28,7 @@ UNSURE, SURE = 0.2, 0.5
 
 FEW, ENOUGH = 0.38, 0.48
 """Mean confidence of a film up to which all this is done, and from which nothing: there the sweep is finer than what a
-single picture tells, and costs a tenth of a decibel less for every pixel that is left to it."""
+single picture tells (done everywhere, it costs 0.6 dB between the frames of a film: benchmarks/README.md)."""
 
 REACHES_PX = (48.0, 12.0)
 """Standard deviations over which residuals are spread, one after the other."""
@@ -71,8 +71,8 @@ def film_depth(
     """
     swept = plane_sweep(frames, Ts_world_camera, intrinsics, points, point_frames=point_frames, network=network)
     share = float(np.clip((ENOUGH - float(swept.confidence.mean())) / (ENOUGH - FEW), 0, 1))
-    if share == 0 or network is None or min(frames.shape[-2:]) < SMALLEST_PX:
-        return swept
+    if share == 0 or network is None or min(frames.shape[-2:]) < SMALLEST_PX or not bool(swept.confidence.any()):
+        return swept  # the last: frames from one place, whose plane tells no shape its place
     pictures = (frames.permute(0, 2, 3, 1).cpu() * 255).round().to(torch.uint8).numpy()
     maps = zip(swept.inverse_depth.cpu().numpy(), swept.confidence.cpu().numpy(), pictures, strict=True)
     found = [fused(depth, confidence, shape_of(picture), share) for depth, confidence, picture in maps]

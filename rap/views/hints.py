@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -153,3 +154,24 @@ def cell_means(maps: Float[Tensor, "B T H W"]) -> Float[Tensor, "B 1 F h w"]:
 
 def _latents(codec: LatentCodec, colour: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B C F h w"]:
     return codec.encode_video(2 * colour.transpose(1, 2) - 1)
+
+
+def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
+    """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
+    maps = WarpMaps.of_warp(rendered)
+    colours = to_u8(maps.colour[0]), *(to_u8(maps.layers[0, :, k]) for k in range(2))
+    shares = [maps.mask[0], maps.weight[0], maps.inverse_depth[0], *maps.layer_masks[0].unbind(1)]
+    frames_u8, *layers = (_reduced(picture, image_size) for picture in colours)
+    mask, weight, inverse_depth, *masks = (_reduced(share.cpu().numpy(), image_size) for share in shares)
+    return VideoHints(
+        frames_u8,
+        np.clip(mask, 0, 1),
+        weight,
+        inverse_depth / np.maximum(mask, 1e-3),  # a mean over what is seen, not over holes
+        np.stack(layers, axis=1),
+        np.clip(np.stack(masks, axis=1), 0, 1),
+    )
+
+
+def _reduced(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.stack([cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in frames])

@@ -34,7 +34,7 @@ from rap.views.depth_network import embedded_depth_network
 from rap.views.eyes import Eye
 from rap.views.fine import Coarse, Content, FineSources, fine_frame, fine_frames, to_size
 from rap.views.fusion import film_depth
-from rap.views.hints import VideoHints, WarpMaps, to_u8
+from rap.views.hints import VideoHints, as_hints, to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, fov_y_of
 from rap.views.warp import Warp, camera_distance, warp
@@ -229,7 +229,8 @@ class Scene:
         Args:
             side: long side of the frames in pixels at most.
             frames: how many along the path; None are those it has.
-            content: what a film's holes show; None: what the sources' surroundings and the blend network say.
+            content: what a film's holes show; None: what the sources' surroundings and the blend network say. Where
+                they are many (`beyond.OPEN`) it is the first frame, continued, whatever is given.
             eye: beside the path's cameras, whose pictures these are then.
         """
         path, Ts_world_camera = self._walked(trajectory, side, frames, eye)
@@ -288,11 +289,12 @@ class Scene:
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         small = path.resized(preview_size(path.image_size))
         coarse = Coarse.of(self._warped(small, Ts_world_camera, anchor, with_mix=True))
-        if content is not None:
-            coarse = coarse.showing(content)
         size, holes = path.image_size, coarse.holes
+        is_open = self._has_depth and holes.mean() >= beyond.OPEN
+        if content is not None and not is_open:
+            coarse = coarse.showing(content)
         shown = fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
-        if holes.mean() >= beyond.OPEN and self._has_depth:
+        if is_open:
             shown = beyond.filled(shown, holes, self._continued, (self._in_picture(Ts_world_camera), path.intrinsics))
         yield from shown
 
@@ -563,27 +565,6 @@ def with_checks(
     checks = np.add.outer(np.arange(h) // side, np.arange(w) // side)
     grey = np.asarray(HOLE_COLOURS, dtype=np.uint8)[checks % 2]
     return np.where(mask[..., None], frames_u8, grey[None, ..., None])
-
-
-def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
-    """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
-    maps = WarpMaps.of_warp(rendered)
-    colours = to_u8(maps.colour[0]), *(to_u8(maps.layers[0, :, k]) for k in range(2))
-    shares = [maps.mask[0], maps.weight[0], maps.inverse_depth[0], *maps.layer_masks[0].unbind(1)]
-    frames_u8, *layers = (_reduced(picture, image_size) for picture in colours)
-    mask, weight, inverse_depth, *masks = (_reduced(share.cpu().numpy(), image_size) for share in shares)
-    return VideoHints(
-        frames_u8,
-        np.clip(mask, 0, 1),
-        weight,
-        inverse_depth / np.maximum(mask, 1e-3),  # a mean over what is seen, not over holes
-        np.stack(layers, axis=1),
-        np.clip(np.stack(masks, axis=1), 0, 1),
-    )
-
-
-def _reduced(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return np.stack([cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 def _triangulated(

@@ -155,7 +155,7 @@ def test_of_a_film_that_only_turns_the_first_frame_is_seen_by_a_depth_of_its_own
     monkeypatch.setattr(scene, "refine", lambda clip, trajectory, known: turned)
     result = run_json(capsys, command, film, "--preset", "arc-left", "--frames", 9, "--out", tmp_path / "out")
     (made,) = geometry.made
-    assert len(made.clip) == 1 and made.options["flat"] is False and "camera only turns" in result["notes"][-1]
+    assert len(made.clip) == 1 and made.options["flat"] is False and "The camera only turns" in result["notes"][-1]
     assert made.trajectory.fov_y_rad[0] == pytest.approx(turned.trajectory.fov_y_rad[0])
     assert result["cameras"]["refinement"]["outcome"] == "no_parallax"
 
@@ -199,7 +199,8 @@ def test_where_cameras_are_not_borne_out_the_first_frame_is_seen_by_a_depth_of_i
     arguments = film, "--preset", "arc-left", "--frames", 5, "--out", tmp_path / "out"
     result = run_json(capsys, "generate", *arguments)
     assert len(geometry.made[-1].clip) == 1 and result["made_of"] == "the picture"
-    assert "the film's cameras are not known (Because.): its first frame alone" in result["notes"][-1]
+    assert "The film's cameras are not known (Because): its first frame alone" in result["notes"][-1]
+    assert "To use all of it, give the field of view, if you know it" in result["notes"][-1]
     assert run_json(capsys, "generate", *arguments, "--hints")["made_of"].startswith("the film's own frames")
     assert "its first frame alone" in run_json(capsys, "preview", *arguments)["notes"][-2]
     own = run_json(capsys, "preview", film, "--frames", 5, "--out", tmp_path / "own")

@@ -16,7 +16,8 @@ from rap.geometry import Trajectory, preset, se3
 from rap.views import beyond
 from rap.views import scene as scene_module
 from rap.views.depth import DepthMaps
-from rap.views.scene import Scene, as_hints, build_scene, picture_scene, preview_size, refine
+from rap.views.hints import as_hints
+from rap.views.scene import Scene, build_scene, picture_scene, preview_size, refine
 
 DEPTH = DepthMaps(torch.ones(1, 2, 2), torch.ones(1, 2, 2))
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"

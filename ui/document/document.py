@@ -56,7 +56,7 @@ class Settings:
     Args:
         with_geometry: the model was handed what the clip shows along the path.
         layers: it was rendered from the picture's layers, and the model was not asked.
-        film: it was rendered from the film's own frames; what none of them has seen is the model's.
+        film: it was rendered from the film's own frames; what none of them has seen is invented.
         side, frames, fps: long side in pixels at most, number of frames and rate that were asked for; None: the path's.
         sources: frames of the clip that it starts from; none named: the path's source frame alone.
     """

@@ -55,10 +55,9 @@ def why_one_frame(document: Document) -> str:
     report = document.report
     if report is None or not tells_no_depth(document) or document.follows_clip:
         return ""
-    why = "The camera only turns, so that the film tells no depth"
-    if report.outcome != "no_parallax":
-        why = f"The film's cameras are not known ({report.reason.rstrip('.')})"
-    return f"{why}: its first frame alone is seen along the path, by a depth of its own."
+    from rap.reconstruction.judge import one_frame_words
+
+    return one_frame_words(report.outcome == "no_parallax", report.reason)
 
 
 def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:

@@ -99,8 +99,8 @@ class Api:
             preset: name of a camera move.
             amplitude: of the preset; 1 is its own size, and in a single picture what fits.
             with_geometry: render the input along the path at full size: a video by its frames, whose cameras are found
-                first, and the model is asked for what none of them shows; a single picture by its own depth, and the
-                model is not asked. False: the model alone, at its own size.
+                first, and what none of them shows is invented, by the model or from the first of them; a single picture
+                by its own depth, and the model is not asked. False: the model alone, at its own size.
             steps, seed: as in `estimate_trajectory`.
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
             source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is

@@ -19,7 +19,7 @@ KNOWN_FROM = {
     "flat image": "one image, as a plane at unit depth",
 }
 IMAGINED = "its path by the model, its video from the photograph's layers"
-FILM = "from the film's own frames; the model in what none of them has seen"
+FILM = "from the film's own frames; what none of them has seen is invented"
 LAYERS = "from the photograph's layers; the model was not asked"
 
 
