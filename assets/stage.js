@@ -21,13 +21,16 @@ function look() {
     if (now !== (shownAt[name] ?? "")) {
       shownAt[name] = now;
       if (name === "preview" || name === "clip") glimpsed = "";
-      if (now) newest = name;
+      if (now && !(name === "preview" && takeIsOfThisPath())) newest = name;
     }
   }
   if (newest) view = newest;
   else if (!isThere(view)) view = BEST_FIRST.find((name) => shownAt[name]) ?? "clip";
   draw();
 }
+
+// a preview that comes late, as after a reload, does not hide what was made along the same path
+const takeIsOfThisPath = () => Boolean(address("take") && document.querySelector("#rap-caption [data-path=same]"));
 
 const isThere = (name) => Boolean(shownAt[name]) || (name === "preview" && glimpsed === "bent");
 

@@ -26,7 +26,7 @@ from rap.views.monocular import SMALLEST_PX, embedded_monocular_depth
 UNSURE, SURE = 0.2, 0.5
 """Confidence up to which nothing of a pixel of the sweep is taken, and from which all of it."""
 
-FEW, ENOUGH = 0.38, 0.48
+FEW, ENOUGH = 0.34, 0.41
 """Mean confidence of a film up to which all this is done, and from which nothing: there the sweep is finer than what a
 single picture tells (done everywhere, it costs 0.6 dB between the frames of a film: benchmarks/README.md)."""
 

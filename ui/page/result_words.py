@@ -140,10 +140,10 @@ def take_caption(document: Document) -> Html:
         duration(take.seconds),
     ]
     mark = tag("span", take.stamp[:8], class_="rap-note", title="hash of clip, path, seed and settings")
-    state = badge("plain", "made along this path")
+    path, state = "same", badge("plain", "made along this path")
     if document.is_stale(take):
-        state = badge("stale", "stale: the path has changed since")
-    return together(tag("div", " · ".join(facts), class_="rap-fact"), state, " ", mark)
+        path, state = "another", badge("stale", "stale: the path has changed since")
+    return together(tag("div", " · ".join(facts), class_="rap-fact", data_path=path), state, " ", mark)
 
 
 def take_label(document: Document, take: Take) -> str:
