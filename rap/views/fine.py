@@ -56,6 +56,7 @@ TOKEN_PX = 16
 WORKERS = min(4, os.cpu_count() or 1)  # frames at a time; each holds some twenty floats a pixel
 AS_LARGE, FINER = 0.95, 1.5  # of sources: taken as they are from there, else this much finer than targets
 LITTLE = 0.004  # shares below this change no colour
+STRIP_PIXELS, LEAST_ROWS = 1 << 15, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,13 @@ class FineSources:
 
     Attributes:
         frames_u8: (H, W, 3) each.
+        smooth_u8: their low frequencies, half as large.
         inverse_depth: (h, w) each, sharp along the edges of the pictures, in the cameras' unit.
         Ts_world_source, intrinsics: (S,4,4), and (S,4) in pixels of the frames.
     """
 
     frames_u8: tuple[UInt8[np.ndarray, "H W 3"], ...]
+    smooth_u8: tuple[UInt8[np.ndarray, "_ _ 3"], ...]
     inverse_depth: tuple[Float32[np.ndarray, "h w"], ...]
     Ts_world_source: Float[np.ndarray, "S 4 4"]
     intrinsics: Float[np.ndarray, "S 4"]
@@ -90,7 +93,13 @@ class FineSources:
             guide = cv2.resize(frame, medium, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
             sharp.append(guided_upsample(depth, guide).astype(np.float32))
         large = resize_intrinsics(intrinsics, (coarse[0], coarse[1]), (size[0], size[1]))
-        return cls(tuple(frames_u8), tuple(sharp), Ts_world_source, large)
+        return cls(tuple(frames_u8), tuple(map(_smoothed, frames_u8)), tuple(sharp), Ts_world_source, large)
+
+
+def _smoothed(frame_u8: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Low frequencies of a frame, half as large."""
+    half = (frame_u8.shape[1] + 1) // 2, (frame_u8.shape[0] + 1) // 2
+    return cv2.resize(cv2.GaussianBlur(frame_u8, (0, 0), DETAIL_PX), half, interpolation=cv2.INTER_AREA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,17 +213,64 @@ def fine_frame(
     pairs = list(zip(*pair_matrices(target, on_frames), strict=True))
     if used:
         _sharpened(depth, shares, coarse, row, used, pairs, [sources.inverse_depth[s] for s in seen_by], sources)
-    detail = _detail_shares(shares)
-    x, y = np.arange(size[1], dtype=np.float32) + 0.5, np.arange(size[0], dtype=np.float32)[:, None] + 0.5
-    for pair, source, share, sharp in zip(pairs, seen_by, shares, detail, strict=True):
-        to_x, to_y, _ = _places(x, y, depth, pair)
-        colour = cv2.remap(
-            sources.frames_u8[source], to_x - 0.5, to_y - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        ).astype(np.float32)
-        smooth = cv2.GaussianBlur(colour, (0, 0), DETAIL_PX)
-        picture += smooth * ((share - sharp) / 255)[..., None]
-        picture += colour * (sharp / 255)[..., None]
+    shown = [_Shown(*parts) for parts in zip(pairs, shares, _detail_shares(shares), seen_by, strict=True)]
+    if len(shown) > 1:
+        picture += enlarged(_low_frequencies(depth, shown, sources))
+    for one in shown:
+        _add_detail(picture, depth, one, sources.frames_u8[one.source])
     return np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What a source adds to a target: where it is looked at (`pair_matrices`), and its shares (H,W) in all and in high
+    frequencies."""
+
+    pair: tuple
+    share: np.ndarray
+    sharp: np.ndarray
+    source: int
+
+
+def _low_frequencies(
+    depth: Float32[np.ndarray, "H W"], shown: list[_Shown], sources: FineSources
+) -> Float32[np.ndarray, "h w 3"]:
+    """What low frequencies have beyond the shares of high ones, half as large: it is as smooth as what differs there
+    between the sources."""
+    size = (depth.shape[0] + 1) // 2, (depth.shape[1] + 1) // 2
+    scale = depth.shape[0] / size[0], depth.shape[1] / size[1]
+    half = cv2.resize(depth, size[::-1], interpolation=cv2.INTER_NEAREST)
+    x = ((np.arange(size[1]) + 0.5) * scale[1]).astype(np.float32)
+    y = ((np.arange(size[0]) + 0.5) * scale[0]).astype(np.float32)[:, None]
+    found = np.zeros((*size, 3), np.float32)
+    for one in shown:
+        smooth, (to_x, to_y, _) = sources.smooth_u8[one.source], _places(x, y, half, one.pair)
+        H, W = sources.frames_u8[one.source].shape[:2]
+        to_x, to_y = to_x * (smooth.shape[1] / W) - 0.5, to_y * (smooth.shape[0] / H) - 0.5
+        colour = cv2.remap(smooth, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        more = cv2.resize((one.share - one.sharp) / 255, size[::-1], interpolation=cv2.INTER_AREA)
+        found += colour * cv2.merge([more] * 3)
+    return found
+
+
+def _add_detail(
+    picture: Float32[np.ndarray, "H W 3"], depth: Float32[np.ndarray, "H W"], one: _Shown, frame_u8: np.ndarray
+) -> None:
+    """Add a source's colours by its share of high frequencies, in place: some rows at a time, so that what lies between
+    stays in the processor's cache, and none where it has no share."""
+    x = np.arange(depth.shape[1], dtype=np.float32) + 0.5
+    height = max(LEAST_ROWS, STRIP_PIXELS // depth.shape[1])
+    for top in range(0, len(depth), height):
+        rows = slice(top, min(top + height, len(depth)))
+        share = one.sharp[rows] / 255
+        if not share.any():
+            continue
+        y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + 0.5
+        to_x, to_y, _ = _places(x, y, depth[rows], one.pair)
+        to_x -= 0.5
+        to_y -= 0.5
+        colour = cv2.remap(frame_u8, to_x, to_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        picture[rows] += colour * cv2.merge([share] * 3)  # three times as fast as to broadcast
 
 
 def _places(x: np.ndarray, y: np.ndarray, depth: np.ndarray, pair: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -335,7 +391,7 @@ def _asked(
         to_x, to_y, grows = _places(x, y, depth, pair)
         column, row = (to_x * (w / W)).astype(np.int32), (to_y * (h / H)).astype(np.int32)
         inside = (to_x >= 0) & (column < w) & (to_y >= 0) & (row < h)
-        value = there[np.clip(row, 0, h - 1), np.clip(column, 0, w - 1)]
+        value = there.ravel().take(np.clip(row, 0, h - 1) * w + np.clip(column, 0, w - 1))
         miss = (value / grows - depth) / np.maximum(0.5 * gap, 1e-9)
         part = weight * inside * np.exp(-0.5 * miss * miss)
         parts.append(part)
