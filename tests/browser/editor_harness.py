@@ -52,7 +52,11 @@ class Editor:
         (session_id,) = set(self.sessions._sessions) - before
         self.session = self.sessions.get(session_id)
         if unfolded:
-            page.evaluate(UNFOLD)
+            self.unfold()
+
+    def unfold(self):
+        """A page begins with its folds closed, also when it is loaded again."""
+        self.page.evaluate(UNFOLD)
 
     def wait_enabled(self, place, timeout=60_000):
         self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)

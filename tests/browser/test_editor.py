@@ -227,6 +227,7 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     page.reload()
     page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=SLOW_MS)
     wait_for_video(page)
+    editor.unfold()
     page.fill("#rap-steps input", MANY_STEPS)
     editor.press("rap-regenerate")
     page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)
