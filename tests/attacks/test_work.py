@@ -257,10 +257,28 @@ def test_calls_that_wait_hold_no_threads(pipeline, worker, stranger, stored):
     wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
 
 
+def test_many_calls_of_one_visitor_do_not_delay_another(pipeline, worker, running):
+    """The flood came first, and yet the job of whoever asks for one thing is next."""
+    pipeline.gate = threading.Semaphore(0)
+    with Stranger(running, 7) as flood, Stranger(running, 8) as other:
+        picture = flood.stored("p.png", PICTURE)
+        for _ in range(10):
+            ask(flood, "generate_joint", [[picture], 2, 0])
+        wait_until(lambda: len(worker._line) == 9)
+        ask(other, "generate_joint", [[other.stored("p.png", PICTURE)], 2, 0])
+        wait_until(lambda: len(worker._line) == 10)
+        try:
+            assert next(iter(worker._line)).owner == "127.0.0.8"
+        finally:
+            pipeline.gate.release(1_000)
+            wait_until(lambda: worker._running is None)
+            pipeline.gate = None
+
+
 def test_a_call_that_is_cancelled_while_its_session_is_opened_leaves_none():
     opens, closed = threading.Event(), threading.Event()
 
-    def without_page():
+    def without_page(visitor):
         assert opens.wait(20)
         return SimpleNamespace(close=closed.set)
 

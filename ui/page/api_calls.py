@@ -19,6 +19,7 @@ from anyio import to_thread
 from gradio.context import LocalContext
 
 from ui.page.parts import FIRST_ANSWER_S
+from ui.serve.visitors import visitor
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -61,7 +62,7 @@ class Calls:
     async def call(self) -> AsyncIterator[Call]:
         """A session for one call; it is closed however the call ends, also while it is being opened."""
         await self.started()
-        opening = asyncio.ensure_future(self.do(self._sessions.result().without_page))
+        opening = asyncio.ensure_future(self.do(self._sessions.result().without_page, who_asks()))
         try:
             yield Call(await asyncio.shield(opening), self)
         finally:
@@ -109,6 +110,12 @@ class Call:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(idle.wait(), LOOK_S)
         refuse_if_told(self.session)
+
+
+def who_asks() -> str:
+    """Whose call is at hand; nobody's outside of one."""
+    request = LocalContext.request.get(None)
+    return "" if request is None else visitor(request.request.scope)
 
 
 def is_wanted() -> bool:

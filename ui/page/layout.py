@@ -264,7 +264,7 @@ class Page:
         Raises gr.Error, which the page shows, where there is no room for another.
         """
         sessions = self._events.sessions.result(timeout=FIRST_ANSWER_S)
-        who = None if request is None else visitor(request.request.scope)  # Gradio always hands one over
+        who = "" if request is None else visitor(request.request.scope)  # Gradio always hands one over
         try:
             session = sessions.open(wanted, who)
         except ValueError as error:  # HubFull

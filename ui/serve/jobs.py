@@ -1,8 +1,8 @@
 """One worker for the one model: it drains a task's progress generator, and closing that generator is cancelling.
 
-The model is shared by all sessions, so tasks stand in one line. What becomes of a job goes as messages to its own
-`report`; what is kept of its output is decided by its `keep`, which runs here and before the job is announced as done,
-so that nothing is ever announced that is not on disk.
+The model is shared by all sessions, so tasks stand in one line (`ui.serve.line`). What becomes of a job goes as
+messages to its own `report`; what is kept of its output is decided by its `keep`, which runs here and before the job is
+announced as done, so that nothing is ever announced that is not on disk.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import itertools
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ui.document.messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
+from ui.serve.line import Line
 from ui.serve.memory import peak_memory_bytes
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,14 @@ class Job:
         prepare: finishes the task; called in the worker's thread when it is the job's turn.
         keep: makes the result of the pipeline's output, files and all; called in the worker's thread.
         report: gets every message about the job, from the worker's thread or from the thread that cancels.
+        owner: who has asked for it, as `ui.serve.visitors` names them; owners take turns.
     """
 
     task: Any
     keep: Callable[[Any], Any]
     report: Callable[[JobMessage], None]
     prepare: Callable[[Any], Any] | None = None
+    owner: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
     cancelled: threading.Event = field(default_factory=threading.Event)
 
@@ -64,7 +66,7 @@ class Worker:
     def __init__(self, load: Callable[[], Pipeline], name: str = "rap-worker") -> None:
         self._load = load
         self._pipeline: Pipeline | None = None
-        self._line: deque[Job] = deque()
+        self._line: Line[Job] = Line()
         self._running: Job | None = None
         self._changed = threading.Condition()
         self._closed = False
@@ -76,11 +78,11 @@ class Worker:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Put a job at the end of the line."""
+        """Put a job into the line."""
         with self._changed:
             if self._closed:
                 raise RuntimeError("the worker has been closed and takes no more jobs")
-            self._line.append(job)
+            self._line.add(job)
             self._changed.notify_all()
         self._tell_places()
 
@@ -117,8 +119,7 @@ class Worker:
         """Cancel everything and end the thread."""
         with self._changed:
             self._closed = True
-            waiting = list(self._line)
-            self._line.clear()
+            waiting = self._line.clear()
             if self._running is not None and not self._running.cancelled.is_set():
                 self._running.cancelled.set()
                 waiting.append(self._running)
@@ -137,6 +138,7 @@ class Worker:
             del job  # it waits for the next one, and the last may hold a whole scene
 
     def _do(self, job: Job) -> None:
+        began = time.monotonic()
         try:
             message = self._run(job)
         except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
@@ -146,6 +148,7 @@ class Worker:
                 message = JobFailed(job.number, explained(error))
         with self._changed:
             self._running, self._is_keeping = None, False
+            self._line.served(job.owner, time.monotonic() - began)
         if message is not None:
             _tell(job, message)
 
@@ -155,7 +158,7 @@ class Worker:
             self._changed.wait_for(lambda: self._closed or self._line)
             if self._closed:
                 return None
-            self._running = self._line.popleft()
+            self._running = self._line.pop()
             job = self._running
         self._tell_places()
         return job

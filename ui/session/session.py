@@ -58,7 +58,8 @@ class Session:
         geometry: refines paths and renders previews for all sessions.
         hub: serves the session's viewport under `id`.
         options: what the command line decided.
-        visitor: whose page it is of; None: of a program.
+        visitor: whose it is; whose jobs wait for those of others.
+        has_page: of a program it has none.
         folder_of: gives the folder for an id; a lasting one is written to after every change that matters.
         id: of before, where the session is found again.
 
@@ -72,7 +73,8 @@ class Session:
         geometry: GeometryWorker,
         hub: Hub,
         options: Options,
-        visitor: str | None = None,
+        visitor: str = "",
+        has_page: bool = True,
         folder_of: Callable[[str], SessionFolder] | None = None,
         id: str | None = None,
     ) -> None:
@@ -85,13 +87,13 @@ class Session:
         self._drawing = Drawing()
         self.viewport = LazyViewport(self.dispatch, COMMANDS)
         # first: what follows takes room that there may not be
-        self.id: str = hub.open(self.viewport, self, visitor, id)
+        self.id: str = hub.open(self.viewport, self, visitor if has_page and visitor else None, id)
         try:
             self._folder = SessionFolder() if folder_of is None else folder_of(self.id)
         except OSError:
             hub.close(self.id)
             raise
-        self._context = Context(options, worker, geometry, self._folder, self.dispatch)
+        self._context = Context(options, worker, geometry, self._folder, self.dispatch, visitor)
         self._rest = Debounce(REST_S, partial(self.dispatch, msg.ShowPreview()))
         self._folder.in_use = self._files
         self._kept = KeptSession(self._folder) if self._folder.is_lasting else None

@@ -49,7 +49,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, wanted: str = "", visitor: str | None = None) -> Session:
+    def open(self, wanted: str = "", visitor: str = "") -> Session:
         """The session for a page just loaded: `wanted` if it is still open (a reload) or kept, else a new one.
 
         Args:
@@ -73,11 +73,11 @@ class Sessions:
             session.dispatch(msg.Refused("input", f"{why_not.rstrip('.')}. A new session was begun."))
         return session
 
-    def without_page(self) -> Session:
-        """A session for a program: nobody but its maker knows it, and its maker closes it."""
+    def without_page(self, visitor: str = "") -> Session:
+        """A session for a program of this visitor: nobody but its maker knows it, and its maker closes it."""
         folder_of = None if self._state is None else self._state.scratch
         options = replace(self._options, predict_at_once=False)  # a program says what it wants
-        return Session(self.worker, self._geometry, self._hub, options, folder_of=folder_of)
+        return Session(self.worker, self._geometry, self._hub, options, visitor, False, folder_of)
 
     def get(self, session_id: str) -> Session:
         """Raises SessionGone for an id that is not, or no longer, known."""
@@ -104,13 +104,13 @@ class Sessions:
         if self._state is not None:
             self._state.close()
 
-    def _new(self, visitor: str | None, id: str | None = None) -> Session:
+    def _new(self, visitor: str, id: str | None = None) -> Session:
         folder_of = None if self._state is None else self._state.folder
-        session = Session(self.worker, self._geometry, self._hub, self._options, visitor, folder_of, id)
+        session = Session(self.worker, self._geometry, self._hub, self._options, visitor, True, folder_of, id)
         self._sessions[session.id] = session
         return session
 
-    def _found_again(self, state: StateFolder, wanted: str, visitor: str | None) -> tuple[Session | None, str]:
+    def _found_again(self, state: StateFolder, wanted: str, visitor: str) -> tuple[Session | None, str]:
         """A session that was kept, or why it cannot be had; neither where there was none."""
         folder = None
         try:

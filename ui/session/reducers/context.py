@@ -24,6 +24,7 @@ class Context:
         geometry: refines paths and renders previews for all sessions.
         folder: the session's own.
         dispatch: the session's own; workers tell it how a job goes.
+        owner: whose session it is, as `ui.serve.visitors` names them.
     """
 
     options: Options
@@ -31,6 +32,7 @@ class Context:
     geometry: GeometryWorker
     folder: SessionFolder
     dispatch: Callable[[AnyMessage], None]
+    owner: str = ""
 
 
 Reducer = Callable[[Any, State, Context], Change]

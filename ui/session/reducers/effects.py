@@ -44,7 +44,7 @@ def start_model(wanted: ModelJob, state: State, context: Context) -> Change:
         if state.job.kind != "verify" or wanted.kind == "verify":
             raise InputError(f"{state.job.kind} is still at work; cancel it or wait for it")
         stop = stop_model(state, context)
-    job = Job(wanted.task, wanted.keep, context.dispatch, wanted.prepare)
+    job = Job(wanted.task, wanted.keep, context.dispatch, wanted.prepare, context.owner)
     status = JobStatus(job.number, wanted.kind, wanted.settings)
     worker = context.geometry if wanted.by_geometry else context.worker
     return replace(state, job=status, notice=None), together(stop, partial(worker.submit, job))

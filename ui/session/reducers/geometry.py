@@ -167,7 +167,7 @@ def start_preview(state: State, context: Context) -> Change:
         return replace(state, geometry=replace(geometry, wanted=None)), stop_jobs(context.geometry, outdated)
     task = PreviewTask(geometry.scene.scene, document.edited, basis.is_picture)
     keep = partial(kept_preview, key, basis.known_from, task)
-    job = Job(task, keep, partial(_report, context.dispatch))
+    job = Job(task, keep, partial(_report, context.dispatch), owner=context.owner)
     geometry = replace(geometry, wanted=PreviewRequest(job.number, key))
     return replace(state, geometry=geometry), exchange(context.geometry, outdated, job)
 
@@ -185,7 +185,7 @@ def with_clip_shown(state: State, context: Context) -> Callable[[Any], Any] | No
 
 def _start(kind: GeometryKind, basis: Basis, task: Any, state: State, context: Context) -> Change:
     keep = partial(kept_refinement, state.document.clip) if kind == "refine" else partial(kept_scene, basis)
-    job = Job(task, keep, partial(_report, context.dispatch))
+    job = Job(task, keep, partial(_report, context.dispatch), owner=context.owner)
     geometry = replace(state.geometry, job=GeometryJob(job.number, kind, basis), wanted=None)
     return replace(state, geometry=geometry), exchange(context.geometry, geometry_numbers(state.geometry), job)
 
