@@ -153,4 +153,3 @@ def _licence(card: Path) -> str:
     head = lines.split("\n---", 1)[0] if lines.startswith("---") else ""
     named = dict(LICENCE.findall(head))
     return (named.get("license_name") or named.get("license") or "")[:LICENCE_CHARACTERS]
-

@@ -27,7 +27,7 @@ def load_generator(chosen: Chosen, device: str) -> FilmGenerator:
     half = torch.bfloat16 if device.startswith("cuda") else torch.float32
     try:
         pipeline = pipeline_class.from_pretrained(
-            chosen.checkpoint, torch_dtype={"vae": torch.float32, "default": half}, use_safetensors=True
+            chosen.checkpoint, dtype={"vae": torch.float32, "default": half}, use_safetensors=True
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:  # as the libraries meet it
         reason = " ".join(str(error).split())[:300]

@@ -78,7 +78,7 @@ def test_frames_are_as_many_as_were_asked_or_the_next_that_are_taken(frames):
 @pytest.mark.parametrize("image_size", [(128, 128), (96, 128), (128, 96), (96, 160), (160, 96), (32, 512)])
 def test_sizes_are_those_the_model_takes(image_size):
     h, w = VACE.size_for(image_size)
-    assert h % 16 == w % 16 == 0 and h * w <= 480 * 832 and h / w == pytest.approx(image_size[0] / image_size[1], 0.06)
+    assert h % 16 == w % 16 == 0 and h * w <= 480 * 832 and h / w == pytest.approx(image_size[0] / image_size[1], 0.1)
     assert SANA.size_for(image_size) == (704, 1280)
 
 
@@ -156,7 +156,9 @@ def test_a_take_is_a_stream_of_its_steps_and_ends_with_the_film(kind):
     pipeline, task = CalledPipeline(), task_of(kind, steps=3, seed=9)
     words = list(FilmGenerator(pipeline, chosen(kind)).stream(task))
     assert [word.done for word in words] == [False] * (len(words) - 1) + [True]
-    assert words[-1].step == words[-1].steps == 3 and [w.step for w in words] == sorted({w.step for w in words[:-1]}) + [3]
+    assert words[-1].step == words[-1].steps == 3 and [w.step for w in words] == sorted(
+        {w.step for w in words[:-1]}
+    ) + [3]
     assert words[-1].output.frames_u8.shape == task.frames_u8.shape and (words[-1].output.frames_u8 == 128).all()
     assert words[-1].output.trajectory is task.trajectory and pipeline.freed == 1
     assert pipeline.called["generator"].initial_seed() == 9

@@ -42,9 +42,9 @@ def save_vace(folder: Path) -> None:
         for block in transformer.vace_blocks:
             torch.nn.init.normal_(block.proj_out.weight, std=0.1)
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    WanVACEPipeline(
-        tokenizer(), text.eval(), vae.eval(), scheduler, transformer=transformer.eval()
-    ).save_pretrained(folder)
+    WanVACEPipeline(tokenizer(), text.eval(), vae.eval(), scheduler, transformer=transformer.eval()).save_pretrained(
+        folder
+    )
 
 
 def save_sana(folder: Path) -> None:
@@ -59,13 +59,22 @@ def save_sana(folder: Path) -> None:
     torch.manual_seed(0)
     text = Gemma2ForCausalLM(
         Gemma2Config(
-            vocab_size=16, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-            num_key_value_heads=1, head_dim=8, pad_token_id=0, eos_token_id=1, bos_token_id=3,
+            vocab_size=16,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=8,
+            pad_token_id=0,
+            eos_token_id=1,
+            bos_token_id=3,
         )  # fmt: skip
     )
     vae = AutoencoderKLLTX2Video(
-        latent_channels=8, block_out_channels=(8, 16, 16, 16), decoder_block_out_channels=(8, 16, 16),
-        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1),
+        latent_channels=8, block_out_channels=(8, 16, 16, 16), decoder_block_out_channels=(8, 16, 32),
+        layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1), spatial_compression_ratio=32,
+        temporal_compression_ratio=8,
     )  # fmt: skip
     transformer = SanaWMTransformer3DModel(
         in_channels=8, num_layers=2, hidden_size=48, num_attention_heads=2, softmax_every_n=2, linear_head_dim=24,

@@ -59,7 +59,9 @@ def test_a_picture_is_shown_to_the_model_and_its_take_says_who_made_it(session, 
     assert session.cost.steps == 4 and session.cost.seconds_per_step is not None
     cameras = exports.take_cameras(take)
     assert cameras.image_size == (64, 128) and len(cameras) == 25
-    assert cameras.intrinsics[0, 0] == pytest.approx(take.trajectory.intrinsics[0, 0] * 128 / take.trajectory.image_size[1])
+    assert cameras.intrinsics[0, 0] == pytest.approx(
+        take.trajectory.intrinsics[0, 0] * 128 / take.trajectory.image_size[1]
+    )
 
 
 def test_a_take_is_verified_at_its_own_shape_and_a_film_from_its_own_frames(session, app, video):

@@ -116,9 +116,7 @@ def build(
     return demo
 
 
-def _rail(
-    make_result: Callable[[], ResultPanel], player: gr.HTML
-) -> tuple[InputPanel, ResultPanel, list[Panel]]:
+def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[InputPanel, ResultPanel, list[Panel]]:
     """What is done, step by step: give, move, make; and the tabs of what comes after."""
     with gr.Tabs(elem_classes="rap-tabs"):
         with gr.Tab("Make", elem_classes="rap-tab"):

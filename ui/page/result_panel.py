@@ -81,9 +81,7 @@ class ResultPanel:
         return gr.Number(value=self.steps.value)  # an empty number shows as 0 until it is said to be empty
 
 
-def result_panel(
-    seed: int, steps: int | None, generator: Chosen | None = None, prompt: str = ""
-) -> ResultPanel:
+def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, prompt: str = "") -> ResultPanel:
     """What a take is made with, in a fold; the button; and under it, where it pushes nothing, what comes and goes.
 
     Args:
@@ -140,7 +138,8 @@ def result_panel(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
         )
         cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
-    html_box(None if generator is None else words.generator_line(generator), visible=not is_ours)
+    told = None if generator is None else words.generator_line(generator)
+    html_box(told, visible=not is_ours, elem_id="rap-generator")
     cost = html_box(elem_id="rap-cost")
     progress = html_box(elem_id="rap-progress")
     notice = html_box(elem_id="rap-result-notice")

@@ -369,9 +369,7 @@ class Holes:
         return Filled(replace(self._walk, content=content), self._settings)
 
 
-def ordered_film(
-    pipeline: GeometryPipeline, task: SceneTask, scene: Scene | None, order: FilmOrder
-) -> FilmTask:
+def ordered_film(pipeline: GeometryPipeline, task: SceneTask, scene: Scene | None, order: FilmOrder) -> FilmTask:
     """With what the scene shows; arguments as of `walked_in_picture`. Called in the model worker's thread."""
     from rap.generators.request import film_task
 

@@ -174,9 +174,7 @@ def _order(generator: Chosen, wanted: Wanted, state: State, context: Context) ->
     count = film_shape(generator.kind, path, film)[0]
     settings = _walked(replace(wanted, frames=count), Settings(wanted.seed, wanted.steps, guidance=wanted.guidance))
     settings = replace(settings, side=None, generator=generator.title, prompt=prompt)
-    prepare = partial(
-        ordered_film, context.geometry.pipeline, scene_task(basis, geometry), scene_of(basis, geometry)
-    )
+    prepare = partial(ordered_film, context.geometry.pipeline, scene_task(basis, geometry), scene_of(basis, geometry))
     order, keep = FilmOrder(generator.kind, path, film), _kept(settings, path, state, context)
     state, start = start_model(ModelJob("regenerate", order, settings, keep, prepare), state, context)
     return (replace(state, notice=Notice("result", f"From one frame: {why}")) if why else state), start
