@@ -24,6 +24,7 @@ WORDS = {
     "rap.figures": "the paper's page layout",
     "rap.flow": "loss and sampler",
     "rap.formats": "camera files",
+    "rap.generators": "video models of others",
     "rap.geometry": "cameras and paths",
     "rap.metrics": "errors of paths, frames",
     "rap.model": "network and codec",

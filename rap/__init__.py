@@ -3,10 +3,11 @@
 The public names are loaded when first used, so that `import rap` and the command line answer before torch is there.
 What may know what is held by the contracts in pyproject.toml, from the bottom: `geometry` (cameras and paths; its page
 holds the conventions), `reconstruction` (cameras from frames), `formats`, then `model`, `data` and `synthetic` with
-`flow` and `metrics`, `views` (what new cameras see) with `figures`, `pipeline` (the three tasks), `train` and
-`evaluate`, `bench`, `cli`. Below `geometry` are single files that all may use: `config` and `errors`; for what
-strangers give `limits` (how much is taken), `guard` (a broken file ends in a sentence), `sandbox` (reading in a process
-that can be killed); `writing` (files whole or not there); `checkpoint` (is it whole); `numpy_threads` (before
+`flow` and `metrics`, `views` (what new cameras see) with `figures`, `pipeline` (the three tasks), `generators`
+(models of others), `train` and `evaluate`, `bench`, `cli`. Below `geometry` are single files that all may use:
+`config` and `errors`; for what strangers give `limits` (how much is taken), `guard` (a broken file ends in a
+sentence), `sandbox` (reading in a process that can be killed); `writing` (files whole or not there); `checkpoint` (is
+it whole); `numpy_threads` (before
 NumPy is loaded). Read `geometry`, `model`, `flow` and `pipeline` for the paper's method.
 """
 

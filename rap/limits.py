@@ -154,6 +154,7 @@ SEED = Limit((1 << 53) - 1, "", "a seed", "JSON and JavaScript keep whole number
 GUIDANCE = Limit(20, "times", "guidance by the path", "1 is off; published models use up to 15")
 TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
 AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
+PROMPT_CHARACTERS = Limit(1_000, "characters", "a prompt", "models of others read 300 to 512 words")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
 TAKE_PIXELS = Limit(
     1_048_576, "pixels a frame", "what the model is asked for", "1024 x 1024; the embedded one makes 128 x 128"

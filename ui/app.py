@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from rap.cli import BAD_INPUT, refusal
 from rap.config import EMBEDDED_CHECKPOINT
 from rap.errors import InputError
+from rap.generators.kinds import Chosen, chosen_generator
 from ui.serve import startup
 from ui.serve.ending import Ending
 from ui.serve.memory import keep_few_heaps
@@ -101,7 +102,11 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
 
     front = Front(options, os.environ, SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
-    demo = layout.build(sessions, seed=options.seed, steps=options.steps, kiosk_s=options.kiosk)
+    generator = chosen_generator(options.checkpoint)
+    demo = layout.build(
+        sessions, seed=options.seed, steps=options.steps, kiosk_s=options.kiosk,
+        generator=generator, prompt=options.prompt,
+    )  # fmt: skip
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
     try:
         _, url, share_url = demo.launch(
@@ -117,15 +122,16 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     except (OSError, ValueError) as error:  # no free port; a machine that does not answer itself
         raise InputError(f"the server could not be started: {' '.join(str(error).split())}") from error
     # not before the page answers: importing torch would compete with serving it
-    threading.Thread(target=_open_sessions, args=(sessions, front.hub, options, load), daemon=True).start()
+    opening = (sessions, front.hub, options, load, generator)
+    threading.Thread(target=_open_sessions, args=opening, daemon=True).start()
     return Running(share_url or url, demo, front, sessions)
 
 
 def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
     """The one cached model; torch is imported here."""
-    from rap.cli.model import load_pipeline
+    from rap.cli.model import load_any
 
-    return load_pipeline(checkpoint, device)
+    return load_any(checkpoint, device)
 
 
 def _itself(pipeline: Any) -> Any:
@@ -165,7 +171,13 @@ def _default_steps(checkpoint: Path) -> int | None:
     return json.loads(index.read_text(encoding="utf-8")).get("default_steps") if index.is_file() else None
 
 
-def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Namespace, load: Callable[[], Any]) -> None:
+def _open_sessions(
+    sessions: Future[Sessions],
+    hub: Hub,
+    options: argparse.Namespace,
+    load: Callable[[], Any],
+    generator: Chosen | None,
+) -> None:
     try:
         from rap import sandbox
         from rap.geometry.motion import MotionLimits
@@ -178,8 +190,11 @@ def _open_sessions(sessions: Future[Sessions], hub: Hub, options: argparse.Names
 
         checkpoint = options.checkpoint or EMBEDDED_CHECKPOINT
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
-        steps = _default_steps(Path(checkpoint))
-        chosen = Options(options.num_frames, known, limits, steps, options.predict == "at-once", options.depth_model)
+        steps = _default_steps(Path(checkpoint)) if generator is None else generator.kind.steps
+        at_once = options.predict == "at-once"
+        chosen = Options(
+            options.num_frames, known, limits, steps, at_once, options.depth_model, generator, options.prompt
+        )
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
         sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen, opened(options.state)))

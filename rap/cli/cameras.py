@@ -15,9 +15,10 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from rap.cli.model import Streams
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.pipeline import RaPOutput, RaPPipeline
+    from rap.pipeline import RaPOutput
     from rap.reconstruction.colmap import Mapping
     from rap.reconstruction.refine import RefinementReport
     from rap.reconstruction.tracks import PointCloud
@@ -104,7 +105,7 @@ def known_fov_y_rad(chosen: argparse.Namespace, clip: Clip) -> float | None:
     return clip.cropped_fov_y_rad(math.radians(chosen.fov_y_deg))
 
 
-def clip_cameras(chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline | None) -> ClipCameras:
+def clip_cameras(chosen: argparse.Namespace, clip: Clip, pipeline: Streams | None) -> ClipCameras:
     """Cameras as the options of `add_cameras` ask for them; the pipeline may be None when a file is given.
 
     Raises:
@@ -126,7 +127,7 @@ def clip_cameras(chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline |
 
 
 def predicted_cameras(
-    chosen: argparse.Namespace, clip: Clip, pipeline: RaPPipeline, known_fov: float | None
+    chosen: argparse.Namespace, clip: Clip, pipeline: Streams, known_fov: float | None
 ) -> ClipCameras:
     """The model's cameras, refined unless the options say otherwise."""
     from rap.pipeline import EstimateTask

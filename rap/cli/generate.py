@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rap.cli import cameras, model, options, results
+from rap.config import DEFAULT_TAKE_SIDE
 from rap.errors import InputError
+from rap.generators.kinds import Chosen, chosen_generator
 
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
-    from rap.pipeline import GenerateTask, RaPPipeline
+    from rap.pipeline import GenerateTask
     from rap.views.fine import Content
     from rap.views.scene import Scene
 
@@ -66,6 +68,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="T",
         help="share of noise the video starts from: 1 samples, less is nearer to the mean (default: the model's)",
     )
+    parser.add_argument(
+        "--prompt", default="", metavar="TEXT", help="what the video shows, for a --checkpoint of Wan VACE or SANA-WM"
+    )
     options.add_take(parser)
     cameras.add_cameras(parser)
     options.add_common(parser)
@@ -96,7 +101,8 @@ def add_path(parser: argparse.ArgumentParser, *, required: bool) -> None:
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load pictures and path, generate, write."""
-    check_options(chosen)
+    others = chosen_generator(chosen.checkpoint)
+    check_options(chosen, others)
     source_indices = source_frames(len(chosen.images), chosen.at, chosen.frames)
     clip = load_input(chosen)
     # A picture that is to stand elsewhere than at the path's beginning has no plane to be warped from.
@@ -106,7 +112,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
     check_depth(chosen, hinted and len(clip) == 1, "is for the hints of one picture")
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
-    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
+    pipeline = model.load_any(chosen.checkpoint, chosen.device)
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
     still = clip if found is None else still_of(chosen.images[0], clip, found, believed=bool(chosen.hints))
     scene = _scene(chosen, clip, still, found) if hinted else None
@@ -116,7 +122,12 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         trajectory, notes = path_in_picture(chosen, still, scene)
     if found is not None and still is not None:
         notes.append(alone_words(found))
-    made = _made(chosen, scene, _task(chosen, clip, trajectory, source_indices, scene if hinted else None), pipeline)
+    if others is not None:
+        assert scene is not None  # `check_options` refuses what has none
+        made = _made_by(others, chosen, scene, trajectory, pipeline)
+    else:
+        task = _task(chosen, clip, trajectory, source_indices, scene if hinted else None)
+        made = _made(chosen, scene, task, pipeline)
     folder.write_video(made.frames_u8, made.trajectory.fps)
     folder.write_cameras(made.trajectory, folder.write_frames(made.frames_u8))
     if wants_more(chosen):
@@ -186,7 +197,22 @@ def _task(
     )
 
 
-def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, pipeline: RaPPipeline) -> _Made:
+def _made_by(
+    others: Chosen, chosen: argparse.Namespace, scene: Scene, trajectory: Trajectory, pipeline: model.Streams
+) -> _Made:
+    """By a model of others, shown what the input shows along the path."""
+    from rap.generators.request import FilmSettings, film_task
+
+    settings = FilmSettings(chosen.video_frames, chosen.prompt, chosen.steps, chosen.guidance, chosen.seed)
+    task = film_task(scene, others.kind, trajectory, settings)
+    output = model.run_task(pipeline, task, "generate")
+    assert output.frames_u8 is not None
+    along = task.trajectory if chosen.fps is None else dataclasses.replace(task.trajectory, fps=chosen.fps)
+    words = f"{others.title} ({others.licence or 'its card names no licence'}), shown what the input shows"
+    return _Made(output.frames_u8, along, words, task.mask.astype(np.float32))
+
+
+def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, pipeline: model.Streams) -> _Made:
     """The input itself along the path, at its size; where it cannot be rendered so, the model's video."""
     hints, trajectory = task.hints, task.trajectory
     if scene is not None and scene.layers is not None:  # what a picture does not show is in its layers already
@@ -221,8 +247,9 @@ def full_size(
     from rap.pipeline.tasks import check_take
 
     count = chosen.video_frames or len(trajectory)
-    check_take(scene.clip.full_size, chosen.size, count, chosen.fps)
-    shown = np.stack(list(scene.walk(trajectory, chosen.size, count, content)))
+    side = chosen.size or DEFAULT_TAKE_SIDE
+    check_take(scene.clip.full_size, side, count, chosen.fps)
+    shown = np.stack(list(scene.walk(trajectory, side, count, content)))
     along = filmed(dataclasses.replace(trajectory, fps=playback_fps(trajectory.fps)), count, chosen.fps)
     cameras_shown = scene.cameras_of_walk(along, (shown.shape[1], shown.shape[2]))
     return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown, content=content, is_walk=True)
@@ -240,32 +267,40 @@ def write_more(
     if scene is None or not made.is_walk:
         return "no --stereo and no --depth-video: they need a video that the input itself shows, with its depth"
     count, fps, written = chosen.video_frames or len(trajectory), made.trajectory.fps, []
+    side = chosen.size or DEFAULT_TAKE_SIDE
     if chosen.stereo:
         from rap.views.eyes import as_one, eyes
 
         screen = scene.centre_depth() if scene.layers is not None else scene.median_depth(trajectory.source)
         left_u8, right_u8 = (
-            np.stack(list(scene.walk(trajectory, chosen.size, count, made.content, eye)))
+            np.stack(list(scene.walk(trajectory, side, count, made.content, eye)))
             for eye in eyes(chosen.baseline * screen, screen)
         )
         for layout in chosen.stereo:
             folder.write_video(as_one(left_u8, right_u8, layout), fps, f"{layout.replace('-', '_')}.mp4")
         written.append(f"eyes {chosen.baseline * screen:.3g} apart, what is {screen:.3g} away lies in the screen")
     if chosen.depth_video:
-        folder.write_depth_video(scene.depths_of_walk(trajectory, chosen.size, count), fps)
+        folder.write_depth_video(scene.depths_of_walk(trajectory, side, count), fps)
         written.append("depth in the unit of the path's lengths")
     return "; ".join(written)
 
 
-def check_options(chosen: argparse.Namespace) -> None:
+def check_options(chosen: argparse.Namespace, others: Chosen | None = None) -> None:
     """Refuse options that do not go together.
+
+    Args:
+        others: the model of others that the checkpoint is.
 
     Raises:
         InputError: with the option's name and where it belongs.
     """
     from rap.pipeline.tasks import check_take
 
-    check_take((1, 1), chosen.size, chosen.video_frames or 2, chosen.fps)
+    check_take((1, 1), chosen.size or DEFAULT_TAKE_SIDE, chosen.video_frames or 2, chosen.fps)
+    if others is not None:
+        _check_others(chosen, others)
+    elif chosen.prompt:
+        raise InputError("--prompt is for models that read one, Wan VACE and SANA-WM, named by --checkpoint")
     if wants_more(chosen) and (chosen.hints is False or chosen.flat or len(chosen.images) > 1):
         raise InputError(
             "--stereo and --depth-video need depth: leave out --model-only and --flat, and give one film or picture"
@@ -277,6 +312,22 @@ def check_options(chosen: argparse.Namespace) -> None:
     if len(chosen.images) > 1 and chosen.hints:
         raise InputError(
             "--hints needs a video, a folder or one picture; of several pictures the cameras are not known"
+        )
+
+
+def _check_others(chosen: argparse.Namespace, others: Chosen) -> None:
+    given = {
+        "--size": chosen.size,
+        "--temperature": chosen.temperature is not None,
+        "--stereo": chosen.stereo,
+        "--depth-video": chosen.depth_video,
+    }
+    if wrong := [option for option, value in given.items() if value]:
+        raise InputError(f"{wrong[0]} does not go with {others.title}, which has a size and noise of its own")
+    if len(chosen.images) > 1 or chosen.hints is False or chosen.at is not None:
+        raise InputError(
+            f"{others.title} is shown what one film or picture shows along the path: give one, without --model-only "
+            "and --at"
         )
 
 

@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING
 
 from rap.checkpoint import check_checkpoint
 from rap.errors import InputError
+from rap.generators.kinds import chosen_generator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any, Protocol
 
-    from rap.pipeline import RaPOutput, RaPPipeline, Task
+    from rap.generators.adapter import FilmGenerator
+    from rap.pipeline import Progress, RaPOutput, RaPPipeline
+
+    class Streams(Protocol):
+        """What runs tasks: our pipeline, or a model of others behind its interface."""
+
+        def stream(self, task: Any) -> Iterator[Progress]: ...
 
 
 def device_name(device: str | None) -> str:
@@ -30,6 +39,26 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
         InputError: there is no such device, or the checkpoint cannot be loaded.
     """
     path = check_checkpoint(checkpoint)
+    return _loaded(path).to(usable_device(device))
+
+
+def load_any(checkpoint: str | None, device: str | None) -> RaPPipeline | FilmGenerator:
+    """As `load_pipeline`, or a model of others (`rap.generators`) where the checkpoint is one of theirs."""
+    chosen = chosen_generator(checkpoint)
+    if chosen is None:
+        return load_pipeline(checkpoint, device)
+    name = usable_device(device)
+    from rap.generators.loading import load_generator
+
+    return load_generator(chosen, name)
+
+
+def usable_device(device: str | None) -> str:
+    """As `device_name`.
+
+    Raises:
+        InputError: it is not there.
+    """
     import torch
 
     name = device_name(device)
@@ -42,7 +71,7 @@ def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
     ) as error:  # torch raises any of these for a missing device
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name} cannot be used here ({reason}); try --device cpu") from error
-    return _loaded(path).to(name)
+    return name
 
 
 def _loaded(path: Path) -> RaPPipeline:
@@ -64,7 +93,7 @@ def _loaded(path: Path) -> RaPPipeline:
     return pipeline
 
 
-def run_task(pipeline: RaPPipeline, task: Task, label: str) -> RaPOutput:
+def run_task(pipeline: Streams, task: Any, label: str) -> RaPOutput:
     """Run a task to its end, with a bar on stderr."""
     from tqdm import tqdm
 

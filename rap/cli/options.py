@@ -64,7 +64,6 @@ def add_take(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size",
         type=take_side,
-        default=DEFAULT_TAKE_SIDE,
         metavar="N|own",
         help=f"long side in pixels of a video that the input shows, at most its own (default: {DEFAULT_TAKE_SIDE})",
     )

@@ -198,8 +198,7 @@ class Scene:
         alone = Trajectory(pose, lens, path.image_size)
         rendered = self._warped(alone.resized(preview_size(path.image_size)), pose, trajectory.source, with_mix=True)
         large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose[0], lens[0]), path.image_size)
-        shown = cv2.resize(rendered.mask[0].cpu().numpy().astype(np.uint8), path.image_size[::-1]) > 0
-        return with_checks(large[None], shown[None])[0]
+        return with_checks(large[None], _enlarged(rendered.mask[0].cpu().numpy(), path.image_size)[None])[0]
 
     @cached_property
     def _glimpsed(self) -> FineSources:
@@ -251,6 +250,16 @@ class Scene:
         else:
             known = np.stack([r.inverse_depth[0].cpu().numpy() for r in self._through_layers(path, Ts_world_camera)])
         return np.stack([cv2.resize(one, path.image_size[::-1], interpolation=cv2.INTER_LINEAR) for one in known])
+
+    def seen_on_walk(self, trajectory: Trajectory, side: int, frames: int | None = None) -> Bool[np.ndarray, "T H W"]:
+        """What of the frames of `walk` a source has seen; all else was filled."""
+        path, Ts_world_camera = self._walked(trajectory, side, frames)
+        if self.layers is None:
+            small = path.resized(preview_size(path.image_size))
+            seen = self._warped(small, Ts_world_camera, trajectory.source).mask.cpu().numpy()
+        else:
+            seen = np.stack([r.mask[0].cpu().numpy() for r in self._through_layers(path, Ts_world_camera)])
+        return np.stack([_enlarged(one, path.image_size) for one in seen])
 
     def _walked(
         self, trajectory: Trajectory, side: int, frames: int | None, eye: Eye | None = None
@@ -574,6 +583,10 @@ def _triangulated(
     Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
     _, points = sparse_points(frames_u8, Ts_world_camera, intrinsics)
     return points if len(points) >= MIN_POINTS else None
+
+
+def _enlarged(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
+    return cv2.resize(mask.astype(np.uint8), size[::-1]) > 0
 
 
 def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:

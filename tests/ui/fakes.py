@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from rap.data import Clip
-from rap.geometry import preset, scale_motion
+from rap.generators.request import FilmTask
+from rap.geometry import Trajectory, preset, scale_motion
 from rap.pipeline import EstimateTask, GenerateTask, Progress, RaPOutput
 from rap.reconstruction.refine import Refinement, RefinementReport
 from rap.reconstruction.tracks import PointCloud
@@ -52,6 +53,8 @@ class FakePipeline:
         trajectory = getattr(task, "trajectory", None)
         if isinstance(task, EstimateTask):
             frames = task.frames_u8
+        elif isinstance(task, FilmTask):
+            frames = task.frames_u8 + np.uint8(task.seed)
         else:
             count = len(trajectory) if trajectory is not None else task.num_frames
             frames = np.stack([np.roll(task.source_frames_u8[0], task.seed - 2 * i, axis=1) for i in range(count)])
@@ -87,11 +90,20 @@ class FakeScene:
     contents: list = field(default_factory=list)
     wall: float = 5.0  # what stands across the way of the source camera, at this depth
 
+    unit_m = None
     intrinsics = np.array([[40.0, 40.0, 32.0, 16.0]])
     depth = SimpleNamespace(inverse_depth=torch.linspace(0.5, 2.0, 32)[None, :, None].expand(1, 32, 64))
 
+    @property
+    def trajectory(self):
+        return Trajectory(np.eye(4)[None], self.intrinsics, self.clip.image_size)
+
     def centre_depth(self):
         return 0.8
+
+    def seen_on_walk(self, trajectory, side, frames=None):
+        count, size = frames or len(trajectory), trajectory.image_size
+        return np.ones((count, *size), bool)
 
     def clearance(self, trajectory):
         return np.maximum(0.0, self.wall - trajectory.centres[:, 2])

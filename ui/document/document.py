@@ -59,6 +59,7 @@ class Settings:
         film: it was rendered from the film's own frames; what none of them has seen is invented.
         side, frames, fps: long side in pixels at most, number of frames and rate that were asked for; None: the path's.
         sources: frames of the clip that it starts from; none named: the path's source frame alone.
+        generator, prompt: the model of others that made it, as it is called, and what that was told; "": none did.
     """
 
     seed: int = 0
@@ -72,6 +73,8 @@ class Settings:
     side: int | None = None
     frames: int | None = None
     fps: float | None = None
+    generator: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,8 @@ def stamp(clip_hash: str, trajectory: Trajectory, settings: Settings) -> str:
     if settings.temperature is not None:
         parts = (*parts, f"temperature {settings.temperature}")
     parts += tuple(name for name in ("layers", "film") if getattr(settings, name))
+    if settings.generator:
+        parts = (*parts, f"generator {settings.generator}", f"prompt {settings.prompt}")
     parts += tuple(
         f"{name} {value:g}" for name in ("side", "frames", "fps") if (value := getattr(settings, name)) is not None
     )

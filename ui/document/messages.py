@@ -347,6 +347,7 @@ class Regenerate:
     Args:
         side: long side in pixels of a take that is rendered from what was given.
         frames, fps: of such a take; None: as many as the path has, and as long as it lasts.
+        prompt: for a model that reads one; empty: as it was started with.
     """
 
     steps: int | None = None
@@ -356,6 +357,7 @@ class Regenerate:
     side: int = DEFAULT_TAKE_SIDE
     frames: int | None = None
     fps: float | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -385,6 +387,7 @@ class Variations:
     side: int = DEFAULT_TAKE_SIDE
     frames: int | None = None
     fps: float | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

@@ -272,6 +272,7 @@ class Wanted:
     side: int = DEFAULT_TAKE_SIDE
     frames: int | None = None
     fps: float | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)

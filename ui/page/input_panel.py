@@ -76,7 +76,7 @@ class InputPanel:
             Part(self.progress, lambda s: (s.state.job, s.state.geometry.job), words.input_progress),
             Part(self.verdict, lambda s: (s.state.document.report, s.state.geometry.moving), words.verdict_card),
             Part(self.known, lambda s: (words.known_line(s.state.document),), markup),
-            button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job)),
+            button_part(self.imagine, lambda s: words.imagine_button(s.state.document, s.state.job, s.makes_cameras)),
         )
 
     def wire(self, events: Events, steps: gr.Number, seed: gr.Number) -> None:

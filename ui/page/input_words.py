@@ -131,8 +131,10 @@ def refine_button(document: Document, geometry: Geometry) -> ButtonLook:
     return ButtonLook("Refine now" if document.report is None else "Refine again", True)
 
 
-def imagine_button(document: Document, job: JobStatus | None) -> ButtonLook:
-    """Needs a clip and no job at work."""
+def imagine_button(document: Document, job: JobStatus | None, makes_cameras: bool = True) -> ButtonLook:
+    """Needs a clip, no job at work, and a model that makes paths of its own."""
+    if not makes_cameras:
+        return ButtonLook("Imagine (not with this model)", False)
     if document.clip is None:
         return ButtonLook("Imagine (needs an image)", False)
     return unless_busy("Imagine from first frame" if len(document.clip) > 1 else "Imagine path and video", job)

@@ -10,8 +10,9 @@ This module and the panels must load fast, for the first answer of the page wait
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -42,6 +43,7 @@ from ui.page.verify_panel import verify_panel
 from ui.serve.visitors import visitor
 
 if TYPE_CHECKING:
+    from rap.generators.kinds import Chosen
     from ui.session.session import Session
     from ui.session.sessions import Sessions
 
@@ -77,7 +79,13 @@ CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked thro
 
 
 def build(
-    sessions: Future[Sessions], *, seed: int = 0, steps: int | None = None, kiosk_s: float | None = None
+    sessions: Future[Sessions],
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    kiosk_s: float | None = None,
+    generator: Chosen | None = None,
+    prompt: str = "",
 ) -> gr.Blocks:
     """The whole page.
 
@@ -85,6 +93,7 @@ def build(
         sessions: where the page finds its session; may be resolved after the page is served.
         seed, steps: what the widgets start with.
         kiosk_s: seconds after which a page that anybody may walk up to begins anew; None: it is no such page.
+        generator, prompt: the model of others that makes takes, and what it is told.
     """
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
@@ -94,7 +103,7 @@ def build(
         player = compare_player()
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=3, min_width=300, elem_id="rap-rail", elem_classes="rap-column"):
-                inputs, result, others = _rail(seed, steps, player)
+                inputs, result, others = _rail(partial(result_panel, seed, steps, generator, prompt), player)
             with gr.Column(scale=11, min_width=480, elem_id="rap-main", elem_classes="rap-column"):
                 path, shown = _stage(player)
         inputs.wire(events, result.steps, result.seed)
@@ -107,13 +116,13 @@ def build(
     return demo
 
 
-def _rail(seed: int, steps: int | None, player: gr.HTML) -> tuple[InputPanel, ResultPanel, list[Panel]]:
+def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[InputPanel, ResultPanel, list[Panel]]:
     """What is done, step by step: give, move, make; and the tabs of what comes after."""
     with gr.Tabs(elem_classes="rap-tabs"):
         with gr.Tab("Make", elem_classes="rap-tab"):
             inputs = input_panel()
             moves = moves_panel()
-            result = result_panel(seed, steps)
+            result = make_result()
         with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
             edits = _edit_panels()
         with gr.Tab("Verify", elem_classes="rap-tab", render_children=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rap.config import DEFAULT_TAKE_SIDE
-from rap.limits import GUIDANCE, PATH_FRAMES, SEED, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE
+from rap.limits import GUIDANCE, PATH_FRAMES, PROMPT_CHARACTERS, SEED, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
@@ -17,6 +17,7 @@ from ui.page.html import markup
 from ui.page.parts import Events, Part, button_part, html_box
 
 if TYPE_CHECKING:
+    from rap.generators.kinds import Chosen
     from ui.session.session import Session
 
 
@@ -44,6 +45,7 @@ class ResultPanel:
     side: gr.Dropdown
     frames: gr.Number
     fps: gr.Number
+    prompt: gr.Textbox
     use_geometry: gr.Checkbox
     cost: gr.HTML
     regenerate: gr.Button
@@ -69,6 +71,7 @@ class ResultPanel:
     def wire(self, events: Events) -> None:
         """Every listener of the panel."""
         settings = [self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps]
+        settings = [*settings, self.prompt]
         events.on(self.regenerate.click, regenerate, settings)
         events.on(self.vary.click, vary, [self.vary_by, *settings])
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
@@ -78,13 +81,18 @@ class ResultPanel:
         return gr.Number(value=self.steps.value)  # an empty number shows as 0 until it is said to be empty
 
 
-def result_panel(seed: int, steps: int | None) -> ResultPanel:
-    """What a take is made with, in a fold; the button; and under it, where it pushes nothing, what comes and goes."""
+def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, prompt: str = "") -> ResultPanel:
+    """What a take is made with, in a fold; the button; and under it, where it pushes nothing, what comes and goes.
+
+    Args:
+        generator: the model of others that makes takes, at its own size and from noise of its own; it reads `prompt`.
+    """
+    is_ours = generator is None
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
         with gr.Row(elem_classes="rap-pair"):
             side = gr.Dropdown(
                 [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
-                label="Size", min_width=80, elem_id="rap-take-side", elem_classes="rap-inline",
+                label="Size", min_width=80, elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
             )  # fmt: skip
             frames = gr.Number(
                 None, label="Frames", placeholder="path's", precision=0, minimum=0, maximum=PATH_FRAMES.value,
@@ -110,36 +118,44 @@ def result_panel(seed: int, steps: int | None) -> ResultPanel:
             )  # fmt: skip
             temperature = gr.Number(
                 None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
-                elem_id="rap-temperature", elem_classes="rap-inline",
+                elem_id="rap-temperature", elem_classes="rap-inline", visible=is_ours,
             )  # fmt: skip
-        use_geometry = gr.Checkbox(True, label="With geometry", min_width=140, elem_id="rap-use-geometry")
+        use_geometry = gr.Checkbox(
+            True, label="With geometry", min_width=140, elem_id="rap-use-geometry", visible=is_ours
+        )
         with gr.Row(elem_classes="rap-pair"):
             vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
             vary_by = gr.Dropdown(
                 VARIATIONS, value="amplitudes",
                 show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
             )  # fmt: skip
+    prompt_box = gr.Textbox(
+        prompt, label="Prompt", placeholder="what the video shows", lines=2, max_length=PROMPT_CHARACTERS.value,
+        elem_id="rap-prompt", visible=not is_ours,
+    )  # fmt: skip
     with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):
         regenerate = gr.Button(
             "Starting …", variant="primary", interactive=False, scale=5, min_width=120, elem_id="rap-regenerate"
         )
         cancel = gr.Button("Starting …", variant="stop", interactive=False, scale=3, min_width=90, elem_id="rap-cancel")
+    told = None if generator is None else words.generator_line(generator)
+    html_box(told, visible=not is_ours, elem_id="rap-generator")
     cost = html_box(elem_id="rap-cost")
     progress = html_box(elem_id="rap-progress")
     notice = html_box(elem_id="rap-result-notice")
     return ResultPanel(
         vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, side, frames, fps,
-        use_geometry, cost,
+        prompt_box, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
 
 
-def regenerate(session: Session, *settings: float | None) -> None:
+def regenerate(session: Session, *settings: Any) -> None:
     """Begin to regenerate."""
     session.dispatch(msg.Regenerate(*_settings(*settings)))
 
 
-def vary(session: Session, kind: Any, *settings: float | None) -> None:
+def vary(session: Session, kind: Any, *settings: Any) -> None:
     """Begin three takes."""
     session.dispatch(msg.Variations(kind, *_settings(*settings)))
 
@@ -152,9 +168,10 @@ def _settings(
     side: float | None = None,
     frames: float | None = None,
     fps: float | None = None,
-) -> tuple[int | None, int, float | None, float | None, int, int | None, float | None]:
+    prompt: str | None = None,
+) -> tuple[int | None, int, float | None, float | None, int, int | None, float | None, str]:
     """Of the fields; empty ones, no steps and no guidance are the checkpoint's own, no noise is none."""
-    shape = int(side or DEFAULT_TAKE_SIDE), int(frames) if frames else None, fps or None
+    shape = int(side or DEFAULT_TAKE_SIDE), int(frames) if frames else None, fps or None, (prompt or "").strip()
     return int(steps) if steps else None, int(seed or 0), guidance or None, temperature, *shape
 
 

@@ -9,6 +9,7 @@ from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 from ui.session.pictures import inline_jpeg, inline_mp4
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
+    from rap.generators.kinds import Chosen
     from ui.document.document import Document, Take
     from ui.document.state import Cost, Geometry, JobStatus, PreviewClip
 
@@ -62,6 +63,11 @@ def cost_line(cost: Cost) -> Html:
     memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
     words = f"Cost: {steps}{cost.seconds_per_step:.2g} s a {cost.unit}{memory}, measured here."
     return tag("div", words, class_="rap-fact")
+
+
+def generator_line(generator: Chosen) -> Html:
+    """Which model of others makes the takes, and under what licence."""
+    return tag("div", generator.words, class_="rap-fact")
 
 
 def preview_on_show(preview: PreviewClip | None, take: Take | None) -> PreviewClip | None:
@@ -128,7 +134,7 @@ def take_caption(document: Document) -> Html:
         return NOTHING
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
     facts = [f"Take {take.number}{origin}"]
-    if take.size is not None and take.is_full_size:
+    if take.size is not None and (take.is_full_size or take.settings.generator):
         facts.append(f"{take.size[1]} × {take.size[0]} px, {take.count} frames at {take.fps:.3g} a second")
     if not take.settings.layers or take.origin == "imagined":
         facts += [f"seed {take.settings.seed}", steps_words(take)]
@@ -208,6 +214,8 @@ def delete_button(document: Document, doomed: int | None) -> ButtonLook:
 
 def geometry_words(take: Take) -> list[str]:
     """Whether a regenerated take was made with what the clip shows along its path; an imagined one cannot be."""
+    if take.settings.generator:
+        return [f"by {take.settings.generator}"]
     if take.settings.film:
         return [FILM]
     if take.settings.layers:

@@ -40,7 +40,7 @@ class VerifyPanel:
             Part(self.verdict, _verdict_values, markup),
             Part(self.strip, lambda s: (s.state.document.verification, s.state.document.selected), words.error_strips),
             button_part(self.worst, lambda s: words.worst_button(s.state.document)),
-            button_part(self.sample, lambda s: words.spread_button(s.state.document, s.state.job)),
+            button_part(self.sample, lambda s: words.spread_button(s.state.document, s.state.job, s.makes_cameras)),
             Part(self.spread_notice, lambda s: (notice_line(s.state.notice, "spread"),), markup),
             Part(self.spread, lambda s: (words.spread_strips(s.state.document),), markup),
             Part(self.protocol, lambda s: (words.protocol(s.known_paths),), markup),

@@ -138,8 +138,10 @@ def error_strips(found: Verification | None, selected: int | None) -> Html:
     )
 
 
-def spread_button(document: Document, job: JobStatus | None) -> ButtonLook:
-    """Needs a path predicted from the clip and no job at work."""
+def spread_button(document: Document, job: JobStatus | None, makes_cameras: bool = True) -> ButtonLook:
+    """Needs a path predicted from the clip, no job at work, and a model that has more than one to say."""
+    if not makes_cameras:
+        return ButtonLook("Sample the path (not with this model)", False)
     if document.predicted is None or not document.prediction_follows_clip:
         return ButtonLook("Sample the path (needs Predict)", False)
     if job is not None and job.kind != "verify":

@@ -23,6 +23,7 @@ from rap.cli import Parser
 from rap.cli.options import frame_count, natural, positive, steps
 from rap.config import NUM_FRAMES
 from rap.errors import InputError
+from rap.generators.kinds import chosen_generator
 
 MAX_PORT = 65_535
 KIOSK_QUIET_S = 60
@@ -53,7 +54,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument("--root-path", type=root_path, help="sub-path under which a proxy serves the app")
     app.add_argument("--share", action="store_true", help="open Gradio's public tunnel")
     app.add_argument("--device", type=device, help="cpu, cuda, cuda:1, mps (default: the fastest there is)")
-    app.add_argument("--checkpoint", help="folder of a checkpoint (default: the embedded model)")
+    app.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="folder of a checkpoint, or name or folder of a Wan VACE or SANA-WM model, extra gpu (default: the "
+        "embedded model)",
+    )
+    app.add_argument("--prompt", default="", metavar="TEXT", help="what the page starts with, for models that read one")
     app.add_argument("--seed", type=natural, default=0, help="seed the page starts with")
     app.add_argument("--num-frames", type=frame_count, default=NUM_FRAMES, help="frames of a clip, 1 + 4 k")
     app.add_argument(
@@ -110,7 +117,8 @@ def check(options: argparse.Namespace) -> None:
     name = options.host or _from_environment("GRADIO_SERVER_NAME", host) or "127.0.0.1"
     _check_address(name, options.port)
     _check_state(options.state)
-    check_checkpoint(options.checkpoint)
+    if chosen_generator(options.checkpoint) is None:
+        check_checkpoint(options.checkpoint)
     check_networks()
 
 

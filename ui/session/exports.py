@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from rap import formats
-from rap.data import playback_fps, write_frames, write_video
+from rap.data import fit_trajectory, playback_fps, write_frames, write_video
 from rap.data.encoding import KINDS, write_film
 from rap.data.reference import unfitted_intrinsics
 from rap.errors import InputError
@@ -58,7 +58,7 @@ def take_cameras(take: Take) -> Trajectory:
     path = filmed(take.trajectory, take.count, take.fps)
     size = take.size or path.image_size
     if not take.is_full_size:
-        return path.resized(size)
+        return fit_trajectory(path, size)
     return replace(path, intrinsics=unfitted_intrinsics(path.intrinsics, size, path.image_size), image_size=size)
 
 

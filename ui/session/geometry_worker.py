@@ -29,6 +29,8 @@ from ui.session.glimpses import Glimpses
 from ui.session.pictures import spread, strip_jpeg
 
 if TYPE_CHECKING:
+    from rap.generators.kinds import Kind
+    from rap.generators.request import FilmSettings, FilmTask
     from rap.reconstruction.refine import Refinement, RefinementReport
     from rap.reconstruction.tracks import PointCloud
     from rap.views.fine import Content
@@ -110,6 +112,15 @@ class Imagined:
     frames_u8: UInt8[np.ndarray, "T H W 3"]
     trajectory: Trajectory
     note: str
+
+
+@dataclass(frozen=True, eq=False)
+class FilmOrder:
+    """A take by a model of others, before it is known what the clip shows along its path."""
+
+    kind: Kind
+    trajectory: Trajectory
+    settings: FilmSettings
 
 
 Task = RefineTask | SceneTask | PreviewTask | WalkTask
@@ -356,6 +367,13 @@ class Holes:
         assert self._given_u8 is not None
         content = content_of(self._walk.scene_task.basis.clip, output.frames_u8, self._given_u8)
         return Filled(replace(self._walk, content=content), self._settings)
+
+
+def ordered_film(pipeline: GeometryPipeline, task: SceneTask, scene: Scene | None, order: FilmOrder) -> FilmTask:
+    """With what the scene shows; arguments as of `walked_in_picture`. Called in the model worker's thread."""
+    from rap.generators.request import film_task
+
+    return film_task(scene or pipeline.scene(task), order.kind, order.trajectory, order.settings)
 
 
 def with_built_hints(pipeline: GeometryPipeline, scene_task: SceneTask, task: GenerateTask) -> GenerateTask:

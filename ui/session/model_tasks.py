@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rap.config import VERIFY_STEPS
-from rap.data import playback_fps
+from rap.config import FOOTAGE_SIDE, SIZE_MULTIPLE, VERIFY_STEPS
+from rap.data import fit_trajectory, playback_fps
+from rap.data.images import reduced_size
 from rap.geometry import Trajectory
 from rap.pipeline import EstimateTask, GenerateTask, JointTask
 from ui.document import document as doc
@@ -31,7 +32,7 @@ class VerifyTask:
     @staticmethod
     def as_estimate(task: VerifyTask) -> EstimateTask:
         """What the pipeline runs."""
-        path = task.take.trajectory
+        path = judged_path(task.take)
         return EstimateTask(take_frames(task.take.video, path), path.fps, path.source, steps=task.steps)
 
 
@@ -51,7 +52,17 @@ def kept_trajectory(output: Any) -> Trajectory:
 
 def kept_verification(take: Take, output: Any) -> Verification:
     """The take's video against the path that was asked for."""
-    return tracked(take.number, take.trajectory, output.trajectory, take_frames(take.video, take.trajectory))
+    path = judged_path(take)
+    return tracked(take.number, path, output.trajectory, take_frames(take.video, path))
+
+
+def judged_path(take: Take) -> Trajectory:
+    """What a take was to follow, in pixels of the frames that are judged: as the path has them, and of a take by a
+    model of others, whose shape may be another, its own."""
+    if take.size is None or not take.settings.generator:
+        return take.trajectory
+    h, w = (max(1, side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in reduced_size(take.size, FOOTAGE_SIDE))
+    return fit_trajectory(take.trajectory, (h, w))
 
 
 def kept_take(

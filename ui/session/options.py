@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rap.config import NUM_FRAMES
+from rap.generators.kinds import Chosen
 from rap.geometry.motion import MotionLimits
 from ui.document.verification import KnownPaths
 
@@ -19,6 +20,8 @@ class Options:
         default_steps: of a take, as the checkpoint has it.
         predict_at_once: a film's cameras are found as soon as it has been read.
         depth_model: name or folder of another model of a picture's depth (`rap.views.depth_model`); "": none was named.
+        generator: the model of others that makes takes; None: our own does, and finds cameras.
+        prompt: what it is told where the page says nothing.
     """
 
     num_frames: int = NUM_FRAMES
@@ -27,3 +30,5 @@ class Options:
     default_steps: int | None = None
     predict_at_once: bool = False
     depth_model: str = ""
+    generator: Chosen | None = None
+    prompt: str = ""

@@ -33,7 +33,7 @@ from ui.session.commands import COMMANDS
 from ui.session.debounce import REST_S, Debounce
 from ui.session.drawing import Drawing
 from ui.session.folder import SessionFolder
-from ui.session.geometry_worker import GeometryWorker, WalkTask
+from ui.session.geometry_worker import FilmOrder, GeometryWorker, WalkTask
 from ui.session.glimpses import Wish
 from ui.session.kept_session import KeptSession
 from ui.session.model_tasks import TASK_TYPES
@@ -231,6 +231,11 @@ class Session:
         return PurePath(self._options.depth_model).name
 
     @property
+    def makes_cameras(self) -> bool:
+        """Whether the model makes paths of its own; one of others takes them."""
+        return self._options.generator is None
+
+    @property
     def take_kinds(self) -> list[tuple[str, str]]:
         """(title, name) of what `export_take` can write."""
         return exports.TAKE_KINDS
@@ -243,6 +248,9 @@ class Session:
     def cost(self) -> Cost:
         """What a take costs on this machine, as far as that has been measured."""
         document, geometry = self._state.document, self._state.geometry
+        if self._options.generator is not None:
+            seconds = self._worker.seconds_per_step(FilmOrder)
+            return Cost(self._options.default_steps, seconds, None if seconds is None else self._worker.memory_bytes)
         if document.edited is not None and (is_walk(document, geometry) or is_of_film(document, geometry)):
             seconds = self._context.geometry.seconds_per_step(WalkTask)
             return Cost(len(document.edited), seconds, unit="frame")

@@ -15,7 +15,7 @@ from rap.geometry import Trajectory
 from rap.geometry.keys import KeyPath
 from rap.geometry.reshape import Easing
 from rap.geometry.spread import PathSpread
-from rap.limits import PATH_FRAMES, SENTENCE_CHARACTERS, STEPS, TAKE_FPS, TAKE_SIDE
+from rap.limits import PATH_FRAMES, PROMPT_CHARACTERS, SENTENCE_CHARACTERS, STEPS, TAKE_FPS, TAKE_SIDE
 from rap.reconstruction.judge import Verdict
 from rap.reconstruction.refine import FocalSource, Outcome, RefinementReport, StartName
 from ui.document.document import Settings, SoftDrag
@@ -44,6 +44,8 @@ def settings(row: dict[str, Any]) -> Settings:
         side=None if row.get("side") is None else whole(row["side"], "side", 1, TAKE_SIDE.value),
         frames=None if row.get("frames") is None else whole(row["frames"], "frames", 1, PATH_FRAMES.value),
         fps=None if row.get("fps") is None else number(row["fps"], "fps", 0.1, TAKE_FPS.value),
+        generator=text(row.get("generator", ""), "generator"),
+        prompt=text(row.get("prompt", ""), "prompt", PROMPT_CHARACTERS),
     )
 
 

@@ -40,6 +40,7 @@ def predict(message: msg.Predict, state: State, context: Context) -> Change:
 def imagine(message: msg.Imagine, state: State, context: Context) -> Change:
     """A take whose path the model finds itself; of a picture its own layers show it, as any path."""
     clip, geometry = doc.clip_of(state.document), state.geometry
+    _check_own_model(context)
     basis = imagined_basis(state.document, geometry)
     in_picture = basis is not None
     settings = Settings(message.seed, message.steps, with_geometry=in_picture, layers=in_picture)
@@ -60,6 +61,7 @@ def sample_spread(message: msg.SampleSpread, state: State, context: Context) -> 
     predicted = state.document.predicted
     if predicted is None or not state.document.prediction_follows_clip:
         raise InputError("there is no predicted path to sample; press Predict first")
+    _check_own_model(context)
     return _sample(replace(state, sampled=()), context)
 
 
@@ -101,6 +103,11 @@ def _sample(state: State, context: Context) -> Change:
     job = ModelJob("spread", _estimate(clip, settings, state), settings, kept_trajectory)
     state, start = start_model(job, state, context)
     return replace(state, notice=Notice("spread", f"Sampling the path, {SPREAD_SAMPLES - count} to go.")), start
+
+
+def _check_own_model(context: Context) -> None:
+    if (generator := context.options.generator) is not None:
+        raise InputError(f"{generator.title} takes cameras and makes none; apply a preset, or start without it")
 
 
 def _estimate(clip: Clip, settings: Settings, state: State) -> EstimateTask:

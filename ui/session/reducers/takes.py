@@ -11,6 +11,7 @@ import numpy as np
 
 from rap.data import playback_fps
 from rap.errors import InputError
+from rap.generators.kinds import Chosen
 from rap.geometry import Trajectory, filmed, scale_motion
 from rap.geometry.reshape import mirror, quarter_turned
 from rap.limits import TAKE_FPS
@@ -22,9 +23,9 @@ from ui.document import sources
 from ui.document.comparison import GIVEN, PREVIEW
 from ui.document.document import Settings, Take
 from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_one_frame, why_unusable
-from ui.document.state import Change, Notice, State, Wanted
+from ui.document.state import Basis, Change, Notice, State, Wanted
 from ui.session import shelf
-from ui.session.geometry_worker import Filled, Holes, WalkTask
+from ui.session.geometry_worker import Filled, FilmOrder, Holes, WalkTask, ordered_film
 from ui.session.model_tasks import VerifyTask, kept_take, kept_verification
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, delete_files, start_model, stop_model, together
@@ -42,7 +43,7 @@ def regenerate(message: msg.Regenerate, state: State, context: Context) -> Chang
 def make_variations(message: msg.Variations, state: State, context: Context) -> Change:
     """The first take at once; the others wait for it."""
     wanted = _wanted(message, state)
-    if message.kind == "seeds" and is_walk(state.document, state.geometry):
+    if message.kind == "seeds" and context.options.generator is None and is_walk(state.document, state.geometry):
         raise InputError(
             "the picture's layers are the same for every seed; vary the motion instead, or switch off With geometry"
         )
@@ -140,6 +141,8 @@ REDUCERS: Entries = (
 def start_take(wanted: Wanted, state: State, context: Context) -> Change:
     """Render what was given along a path, at full size; else have the model generate it."""
     path, document = wanted.trajectory, state.document
+    if context.options.generator is not None:
+        return _order(context.options.generator, wanted, state, context)
     frames = sources.used(document, path)
     if frames == (path.source,) and is_walk(document, state.geometry):
         state, start = _start_walk(_walk_of(wanted, state), _walked(wanted, Settings(layers=True)), state, context)
@@ -156,6 +159,25 @@ def start_take(wanted: Wanted, state: State, context: Context) -> Change:
         text = f"Made by the model alone: {why_unusable(document, state.geometry)}"
         return replace(state, notice=Notice("result", text)), start
     return _with_left_out(state, start, frames)
+
+
+def _order(generator: Chosen, wanted: Wanted, state: State, context: Context) -> Change:
+    """A model of others makes it, shown what the clip shows along the path; of one without cameras its source frame."""
+    from rap.generators.request import FilmSettings, film_shape
+
+    path, document, geometry = wanted.trajectory, state.document, state.geometry
+    basis, why = basis_of(document, geometry), why_unusable(document, geometry)
+    if basis is None or why:
+        basis = Basis(doc.clip_of(document), path, "one image", geometry.depth_by)
+    prompt = wanted.prompt or context.options.prompt
+    film = FilmSettings(wanted.frames, prompt, wanted.steps, wanted.guidance, wanted.seed)
+    count = film_shape(generator.kind, path, film)[0]
+    settings = _walked(replace(wanted, frames=count), Settings(wanted.seed, wanted.steps, guidance=wanted.guidance))
+    settings = replace(settings, side=None, generator=generator.title, prompt=prompt)
+    prepare = partial(ordered_film, context.geometry.pipeline, scene_task(basis, geometry), scene_of(basis, geometry))
+    order, keep = FilmOrder(generator.kind, path, film), _kept(settings, path, state, context)
+    state, start = start_model(ModelJob("regenerate", order, settings, keep, prepare), state, context)
+    return (replace(state, notice=Notice("result", f"From one frame: {why}")) if why else state), start
 
 
 def show_filled(filled: Filled, seconds: float, state: State, context: Context) -> Change:
@@ -235,7 +257,7 @@ def start_verification(take: Take, state: State, context: Context) -> Change:
 
 def _wanted(message: msg.Regenerate | msg.Variations, state: State) -> Wanted:
     kept = (message.steps, message.seed, message.guidance, message.temperature)
-    return Wanted(_edited(state), *kept, message.side, message.frames, message.fps)
+    return Wanted(_edited(state), *kept, message.side, message.frames, message.fps, message.prompt)
 
 
 def _edited(state: State) -> Trajectory:
