@@ -27,6 +27,7 @@ from app_process import App, running  # found where soak_clients has put the tes
 GROWTH_LIMIT = 0.10
 EVERY_S = 5.0
 FORGOTTEN_S = 90.0  # a page is, 60 s after it was closed, looked at every 5; the rest is for a busy machine
+AT_WORK_S, AT_REST = 300.0, 0.05  # at most, for what is still at work; processors that it then keeps busy
 SETTLE_S = 5.0
 LONGEST_ROUND_S = 900.0  # of an honest client that waits for each job as long as it may
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -62,7 +63,7 @@ def _among_strangers(
     for client in others:
         client.bombs = files
     _together([threading.Thread(target=client.round, daemon=True) for client in honest], LONGEST_ROUND_S)
-    _wait_until_forgotten(folder)
+    _wait_until_forgotten(app, folder)
     start, until = _settled(app, folder), time.monotonic() + seconds
     print("start", json.dumps(start), [dict(client.counts) for client in honest], flush=True)
     ended = threading.Event()
@@ -73,7 +74,7 @@ def _among_strangers(
         [threading.Thread(target=client.work, args=(until,), daemon=True) for client in [*honest, *others]],
         seconds + LONGEST_ROUND_S,
     )
-    _wait_until_forgotten(folder)
+    _wait_until_forgotten(app, folder)
     ended.set()
     watcher.join()
     end = _settled(app, folder)
@@ -90,12 +91,29 @@ def _among_strangers(
     }  # fmt: skip
 
 
-def _wait_until_forgotten(folder: Path) -> None:
-    """Until no page has a folder among the running app's, and a little longer."""
+def _wait_until_forgotten(app: App, folder: Path) -> None:
+    """Until no page has a folder among the running app's and nothing is at work: calls that nobody listens to run on."""
     end = time.monotonic() + FORGOTTEN_S
     while time.monotonic() < end and any(path.is_dir() for path in folder.glob("state/rap-app-*/*")):
         time.sleep(1.0)
+    end = time.monotonic() + AT_WORK_S
+    while time.monotonic() < end and _load(app.process.pid) > AT_REST:
+        pass
+
+
+def _load(pid: int) -> float:
+    """Processors that a process and all below it keep busy, over some seconds."""
+    before = {member: _used_s(member) for member in _family(pid)}
     time.sleep(SETTLE_S)
+    return sum(max(0.0, _used_s(member) - used) for member, used in before.items()) / SETTLE_S
+
+
+def _used_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _together(threads: list[threading.Thread], within_s: float) -> int:

@@ -77,6 +77,16 @@ def test_whatever_is_left_is_a_miss(strangers, change):
     assert list(strangers._verdicts({**GOOD, **change}).values()).count(False) == 1
 
 
+def test_whoever_is_at_work_is_not_at_rest(strangers, monkeypatch):
+    monkeypatch.setattr(strangers, "SETTLE_S", 0.3)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        assert strangers._load(os.getpid()) > strangers.AT_REST, "a child counts"
+        assert strangers._load(busy.pid) > strangers.AT_REST
+        busy.kill()
+    assert strangers._load(busy.pid) == 0
+
+
+@linux
 def test_somebody_must_be_honest():
     run = subprocess.run([sys.executable, str(PROGRAM), "--clients", "3", "--hostile", "3"], capture_output=True)
     assert run.returncode and b"--hostile must be 0 to 2, got 3" in run.stderr
