@@ -92,7 +92,7 @@ def _among_strangers(
 
 
 def _wait_until_forgotten(app: App, folder: Path) -> None:
-    """Until no page has a folder among the running app's and nothing is at work: calls of those who have gone run on."""
+    """Until no page has a folder among the running app's and nothing is at work, for whom nobody listens."""
     end = time.monotonic() + FORGOTTEN_S
     while time.monotonic() < end and any(path.is_dir() for path in folder.glob("state/rap-app-*/*")):
         time.sleep(1.0)

@@ -78,30 +78,45 @@ def flow_loss(
     target: Float[Tensor, "B C F h w"],
     noised: Bool[Tensor, "B F"],
     cosine_weight: float = 0.5,
+    count: float | None = None,
 ) -> Float[Tensor, ""]:
     """E |v - u|^2 + cosine_weight (1 - cos(v, u)) over the noised frames (the paper's loss; weight 0 its ablation).
 
     The paper does not say over which vector the cosine is taken: here over all latents of one frame.
+
+    Args:
+        count: noised frames of all that a step sees, where this is a part of it: the parts' losses then add up to that
+            of the whole. Without it the mean is that of these alone.
     """
     weight = noised.to(velocity.dtype)
-    count = weight.sum().clamp(min=1)
+    divisor = weight.sum().clamp(min=1) if count is None else max(1.0, count)
     v, u = (x.float().transpose(1, 2).flatten(2) for x in (velocity, target))
     square = (v - u).square().mean(-1)
     cosine = torch.nn.functional.cosine_similarity(v, u, dim=-1)
-    return ((square + cosine_weight * (1 - cosine)) * weight).sum() / count
+    return ((square + cosine_weight * (1 - cosine)) * weight).sum() / divisor
 
 
 def training_loss(
-    network: Network, x0: Pair, noise: Pair, t: Pair, prediction: Prediction, cosine_weight: float = 0.5
+    network: Network,
+    x0: Pair,
+    noise: Pair,
+    t: Pair,
+    prediction: Prediction,
+    cosine_weight: float = 0.5,
+    counts: tuple[float, float] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Losses of the video and of the rays at given times; frames with t = 0 are conditions and carry no loss."""
+    """Losses of the video and of the rays at given times; frames with t = 0 are conditions and carry no loss.
+
+    Args:
+        counts: noised frames of a step of which this is a part, of the video and of the rays (`flow_loss`).
+    """
     x_t = Pair(*(interpolate(a, b, s) for a, b, s in zip(x0, noise, t, strict=True)))
     v = velocities(network, x_t, t, prediction, LOSS_MIN_TIME)
     losses = []
     for k, kind in enumerate((prediction.video, prediction.rays)):
         bounded = kind == "sample"
         target = to_velocity(x0[k], x_t[k], t[k], kind, LOSS_MIN_TIME) if bounded else noise[k] - x0[k]
-        losses.append(flow_loss(v[k], target, t[k] > 0, cosine_weight))
+        losses.append(flow_loss(v[k], target, t[k] > 0, cosine_weight, None if counts is None else counts[k]))
     return losses[0], losses[1]
 
 

@@ -23,9 +23,10 @@ from rap.model.tokens import TIME_COMPRESSION
 from rap.synthetic import SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 from rap.train.batches import Batch
-from rap.train.model import averages, build_transformer, train_step
+from rap.train.model import averages, noised, train_step
 from rap.train.optimizers import make_optimizers
 from rap.train.settings import CodecTraining, ModelTraining
+from rap.train.start import build_transformer
 from rap.train.throughput import count_flop
 
 TRAIN_BATCH = 8
@@ -69,9 +70,9 @@ def training_step(settings: ModelTraining) -> Callable[[], object]:
     torch.manual_seed(0)
     channels = CodecTraining().z_dim
     model = build_transformer(settings, channels)
-    optimizers, ema = make_optimizers(model, settings), averages(model, settings)
-    batch = random_batch(settings, channels, SIZE, NUM_FRAMES)
-    return partial(train_step, model, batch, optimizers, ema, settings)
+    optimizers, mean = make_optimizers(model, settings), averages(model, settings)
+    part = noised(random_batch(settings, channels, SIZE, NUM_FRAMES), [0])
+    return partial(train_step, model, [part], optimizers, mean, settings)
 
 
 def random_batch(settings: ModelTraining, channels: int, size: tuple[int, int], frames: int) -> Batch:

@@ -5,7 +5,7 @@ take single functions from the files. Read `tokens`, `attention`, `transformer` 
 `latent_cache` keeps what was encoded.
 """
 
-from rap.model.codec import LatentCodec, PatchAutoencoder
+from rap.model.codec import LatentCodec, PatchAutoencoder, read_autoencoder
 from rap.model.transformer import RaPTransformer3DModel, RaPTransformerOutput
 
-__all__ = ["LatentCodec", "PatchAutoencoder", "RaPTransformer3DModel", "RaPTransformerOutput"]
+__all__ = ["LatentCodec", "PatchAutoencoder", "RaPTransformer3DModel", "RaPTransformerOutput", "read_autoencoder"]

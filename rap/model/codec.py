@@ -7,7 +7,9 @@ A linear encoder keeps cameras exact at any quality of the pictures, which a sma
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -173,6 +175,16 @@ def _from_patches(patches: Float[Tensor, "B F h w P"], frames: int) -> Float[Ten
 
 
 Autoencoder = PatchAutoencoder | AutoencoderKLWan
+
+
+def read_autoencoder(folder: Path) -> Autoencoder:
+    """Either of the two, as its `config.json` says, without the path that `from_pretrained` would put into exports."""
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    chosen = AutoencoderKLWan if kind == AutoencoderKLWan.__name__ else PatchAutoencoder
+    loaded = chosen.from_pretrained(folder)
+    model = chosen(**{key: value for key, value in loaded.config.items() if not key.startswith("_")})
+    model.load_state_dict(loaded.state_dict())
+    return model
 
 
 class LatentCodec:

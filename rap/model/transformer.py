@@ -8,6 +8,7 @@ frame and a known ray map differ in nothing but their numbers.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -407,22 +408,37 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         config = {k: v for k, v in wan.config.items() if not k.startswith("_")}
         model = cls(**{**config, **overrides}).to(dtype=wan.dtype)  # pyright: ignore[reportCallIssue]  decorated
         state = wan.state_dict()
-        own = model.state_dict()
-        merged = {key: state[key] for key in own if key in state}
-        for key in own:
-            twin = key.replace("ray_", "", 1)
-            if "ray_" in key and twin in state and own[key].shape == state[twin].shape:
-                merged[key] = state[twin]
-        missing = set(state) - set(merged)
-        if missing and model.config.text_dim is not None:
-            raise ValueError(f"wan: {len(missing)} parameters have no place in the model, first {sorted(missing)[0]!r}")
-        model.load_state_dict(merged, strict=False)
-        if model.config.camera == "pluecker":  # a sum of two embeddings: the new summand starts at nothing
-            embedder = model.ray_condition_embedder
-            for layer in (model.ray_patch_embedding, embedder.time_embedder.linear_2, embedder.time_proj):
-                for parameter in layer.parameters():
-                    nn.init.zeros_(parameter)
+        sources = model.wan_sources({key: tuple(value.shape) for key, value in state.items()})
+        model.load_state_dict({key: state[source] for key, source in sources.items()}, strict=False)
+        model.silence_new_summand()
         return model
+
+    def wan_sources(self, wan: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+        """Which of Wan's parameters, by name and shape, each of ours begins as: its own, or its sibling's.
+
+        Raises:
+            ValueError: Wan has one that has no place here, or of another shape.
+        """
+        own = {key: tuple(value.shape) for key, value in self.state_dict().items()}
+        sources = {key: key for key in own if key in wan}
+        for key, shape in own.items():
+            twin = key.replace("ray_", "", 1)
+            if "ray_" in key and twin in wan and shape == wan[twin]:
+                sources[key] = twin
+        missing = sorted(set(wan) - set(sources) if self.config.text_dim is not None else ())
+        missing += [key for key, source in sources.items() if own[key] != wan[source]]
+        if missing:
+            raise ValueError(f"wan: {len(missing)} parameters have no place in the model, first {missing[0]!r}")
+        return sources
+
+    def silence_new_summand(self) -> None:
+        """With Plücker maps the video's embedding is a sum of two, of which Wan has one: the new one starts at 0."""
+        if self.config.camera != "pluecker":
+            return
+        embedder = self.ray_condition_embedder
+        for layer in (self.ray_patch_embedding, embedder.time_embedder.linear_2, embedder.time_proj):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
 
 def _hint_embedding(channels: int, dim: int, patch_size: tuple[int, int, int]) -> nn.Conv3d:

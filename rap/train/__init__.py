@@ -4,7 +4,8 @@ Only the command line and `rap.bench` import from here. Read `settings`, then `m
 `hints` and `validate`; `codec` with `codec_data`; the small networks: `samples`, `depth_data`, `blend_data`, then
 `networks` with `depth` and `blend`; of one picture: `monocular_data`, `monocular`. `slot` runs the first two within so
 many minutes, `widen` follows them. What they share: `clock`, `optimizers` with `muon`, `state`, `throughput`, `plots`,
-`motions`, and `replay` for a GPU.
+`motions`, and `replay` for a GPU. Of many processes: `ranks`, `sharded`, `average`, then `start` (the network to begin
+with), `configs` (its sizes) and `budget` (what they cost).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from rap.train.blend import BlendTraining, train_blend
 from rap.train.blend_data import make_blend_samples
+from rap.train.budget import Budgeting, print_budget
 from rap.train.codec import train_codec
 from rap.train.depth import DepthTraining, train_depth
 from rap.train.depth_data import make_depth_samples
@@ -39,7 +40,8 @@ from rap.train.widen import Widening, run_widening
 DESCRIPTION = """From clips to checkpoints, in diffusers layout.
 
 `codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
-to CSV. `slot` does everything from rendering to figures within a number of minutes. `widen` gives a checkpoint's codec
+to CSV. `model` trains the model of any size, by one process or by as many as `torchrun` starts; `budget` says what that
+costs. `slot` does everything from rendering to figures within a number of minutes. `widen` gives a checkpoint's codec
 more channels without training. `motions` writes beside a checkpoint how the cameras of its training clips move.
 `depth-samples` and `depth` train the network that corrects plane sweeps, `blend-samples` and `blend` the one that makes
 one picture of warped sources. `monocular` trains depth and lens of one picture, of photographs too that a teacher
@@ -48,6 +50,7 @@ labelled (`monocular-labels`); `monocular-mean` makes one network of several."""
 SETTINGS = {
     "codec": CodecTraining,
     "model": ModelTraining,
+    "budget": Budgeting,
     "slot": SlotTraining,
     "widen": Widening,
     "motions": MotionMeasuring,
@@ -62,6 +65,7 @@ SETTINGS = {
 RUNS = {
     "codec": train_codec,
     "model": train_model,
+    "budget": print_budget,
     "widen": run_widening,
     "motions": run_motions,
     "depth-samples": make_depth_samples,
@@ -80,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, settings in SETTINGS.items():
         sub = commands.add_parser(name, help=(settings.__doc__ or "").split(".")[0])
-        sub.add_argument("--config", type=Path, help="JSON file of settings; flags win over it")
+        named = " or ".join([*getattr(settings, "CONFIGS", ()), "a JSON file"])
+        sub.add_argument("--config", help=f"settings: {named}; flags win over it")
         for item in dataclasses.fields(settings):
             flag = "--" + item.name.replace("_", "-")
             if isinstance(item.default, bool):

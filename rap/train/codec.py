@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from rap.data.dataset import ClipStore, jitter_colours, to_video
 from rap.errors import InputError
-from rap.model import LatentCodec, PatchAutoencoder
+from rap.model import LatentCodec, PatchAutoencoder, read_autoencoder
 from rap.train.batches import camera_maps, draw_clips, sample_videos
 from rap.train.clock import seconds
 from rap.train.codec_data import Photographs
 from rap.train.optimizers import set_rate
 from rap.train.settings import CodecTraining, ModelTraining
-from rap.train.state import CsvLog, load_optimizer, save_optimizer, saved_step, write_progress
+from rap.train.state import CsvLog, SavedTensors, load_optimizer, save_optimizer, saved_step, write_progress
 
 CODEC_SAVE_EVERY = 200
 """Steps between saves of the codec's training."""
@@ -43,7 +43,7 @@ def train_codec(settings: CodecTraining) -> None:
     nn.Module.to(model, settings.device)  # bases and statistics are fitted on the CPU, in double precision
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     if start:
-        load_optimizer(optimizer, out / "state.safetensors", start)
+        load_optimizer(optimizer, SavedTensors(out, "state", start))
     log = CsvLog(out / "log.csv", ("step", "loss", "psnr_db", "seconds"), start)
     source = CodecClips(store, Photographs.read(Path(settings.photographs)) if settings.photographs else None, settings)
     began = seconds(settings.cpu_time) - (_spent_seconds(out) if start else 0.0)
@@ -103,16 +103,9 @@ def _fitted_codec(settings: CodecTraining, store: ClipStore, out: Path) -> Patch
     return model
 
 
-def read_codec(folder: Path) -> PatchAutoencoder:
-    """The codec of a training folder, without the path that `from_pretrained` would write into every later export."""
-    loaded = PatchAutoencoder.from_pretrained(folder / "vae")
-    model = PatchAutoencoder(**{key: value for key, value in loaded.config.items() if not key.startswith("_")})
-    model.load_state_dict(loaded.state_dict())
-    return model
-
-
 def _resumed_codec(settings: CodecTraining, out: Path) -> PatchAutoencoder:
-    model = read_codec(out)
+    model = read_autoencoder(out / "vae")
+    assert isinstance(model, PatchAutoencoder)
     for name in ("z_dim", "refiner_width", "refiner_blocks"):
         found, wanted = getattr(model.config, name), getattr(settings, name)
         if found != wanted:
@@ -159,5 +152,5 @@ def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
         if not (folder / name).exists():
             raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
     ray_std = json.loads((folder / "ray_latents_std.json").read_text())
-    vae = read_codec(folder).eval()
+    vae = read_autoencoder(folder / "vae").eval()
     return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from rap import flow
@@ -24,16 +22,22 @@ from rap.flow import Pair
 from rap.geometry.motion import MotionLimits
 from rap.model import LatentCodec, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
+from rap.train.average import RunningMean
 from rap.train.batches import Batch, BatchMaker
+from rap.train.budget import step_flop
 from rap.train.clock import Clock, Interruption
 from rap.train.codec import load_codec
 from rap.train.motions import measured, write_motion_limits
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
 from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
+from rap.train.ranks import Ranks, joined
 from rap.train.replay import Replay
+from rap.train.reports import TrainingLog
 from rap.train.settings import ModelTraining
-from rap.train.state import CsvLog, replace_folder, resume_model, running_mean, save_model, saved_seconds, write_json
-from rap.train.throughput import Ahead, Throughput, checked_device, flop_counter, matmul_flop_per_s
+from rap.train.sharded import whole
+from rap.train.start import first_network
+from rap.train.state import ALONE, CsvLog, replace_folder, resume_model, save_model, saved_seconds, write_json
+from rap.train.throughput import Ahead, Throughput, matmul_flop_per_s
 from rap.train.validate import SCORE_NOISE, Validation, score
 
 MAX_SHARD = "16MB"
@@ -44,36 +48,15 @@ SAVE_EVERY_S = 60.0
 
 BEST = "best.json"
 
-HINT_PREFIXES = ("flow_hint_embedding.", "warp_hint_embedding.")
-
-
-def build_transformer(settings: ModelTraining, channels: int) -> RaPTransformer3DModel:
-    """The embedded configuration: no text, gates open from the start."""
-    return RaPTransformer3DModel(
-        num_attention_heads=settings.heads,
-        attention_head_dim=settings.width // settings.heads,
-        in_channels=channels,
-        out_channels=channels,
-        text_dim=None,
-        ffn_dim=4 * settings.width,
-        num_layers=settings.layers,
-        ray_attention=settings.ray_attention,
-        attention=settings.attention,
-        camera=settings.camera,
-        ray_frame_stride=settings.ray_frame_stride,
-        cross_gate_init=1.0,
-        video_prediction=settings.video_prediction,
-        video_baseline=settings.video_baseline,
-        flow_hint=settings.flow_hint,
-        warp_hint=settings.warp_hint,
-        ray_prediction=settings.ray_prediction,
-    )
+LOG_EVERY = 10
+"""Steps."""
 
 
 def train_model(settings: ModelTraining, say: Callable[[str], None] = print) -> dict[str, float]:
     """Train the joint model and leave a pipeline with the averaged weights in `out/pipeline`.
 
     SIGINT and SIGTERM end it after the step that runs: everything is saved and the pipeline written before it ends.
+    Started by `torchrun`, its processes train one network together; `out` must be a folder that all of them see.
 
     Args:
         say: gets a line every few seconds.
@@ -82,24 +65,39 @@ def train_model(settings: ModelTraining, say: Callable[[str], None] = print) -> 
         Figures of the last validation, if there was one.
 
     Raises:
-        InputError: no clips, no codec, no such device, or weights of another network to begin or go on with.
+        InputError: no clips, no codec, no such device, weights of another network to begin or go on with, or settings
+            that several processes cannot share.
     """
-    torch.manual_seed(settings.seed)
-    device = checked_device(settings.device)
-    out, store = Path(settings.out), ClipStore(Path(settings.data))
-    codec, ray_std = load_codec(settings)
-    nn.Module.to(codec.autoencoder, device)  # diffusers decorates its own, which hides its type
-    model = build_transformer(settings, codec.channels)
-    if settings.init:
-        init_weights(model, Path(settings.init))
-    validation = Validation.of_shards(Path(settings.validation), settings) if settings.validation else None
-    out.mkdir(parents=True, exist_ok=True)
-    nn.Module.to(model, device)
-    run = ModelRun(settings, out, codec, ray_std, model, device, validation)
-    with Interruption() as interruption:
-        run.train(store, interruption, say)
+    with joined(settings.device) as ranks:
+        check_shared(settings, ranks)
+        torch.manual_seed(settings.seed)
+        out, store = Path(settings.out), ClipStore(Path(settings.data))
+        codec, ray_std = load_codec(settings)
+        nn.Module.to(codec.autoencoder, ranks.device)  # diffusers decorates its own, which hides its type
+        model = first_network(settings, codec.channels, ranks)
+        validation = Validation.of_shards(Path(settings.validation), settings) if settings.validation else None
+        out.mkdir(parents=True, exist_ok=True)
+        run = ModelRun(settings, out, codec, ray_std, model, ranks, validation)
+        with Interruption() as interruption:
+            run.train(store, interruption, say if ranks.is_first else _unsaid)
     interruption.raise_if_told()
     return run.figures
+
+
+def check_shared(settings: ModelTraining, ranks: Ranks) -> None:
+    """Whether so many processes can train by these settings.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if settings.micro_batches % ranks.count:
+        raise InputError(
+            f"--micro-batches must be a multiple of the {ranks.count} processes that share them, "
+            f"got {settings.micro_batches}"
+        )
+    for name in ("minutes", "validation", "draw_processes", "cpu_time"):
+        if ranks.count > 1 and getattr(settings, name):
+            raise InputError(f"--{name.replace('_', '-')} is of a training by one process; {ranks.count} were started")
 
 
 class ModelRun:
@@ -112,17 +110,17 @@ class ModelRun:
         codec: LatentCodec,
         ray_std: list[float],
         model: RaPTransformer3DModel,
-        device: torch.device,
+        ranks: Ranks = ALONE,
         validation: Validation | None = None,
     ) -> None:
         self.settings, self.out, self.codec, self.ray_std = settings, out, codec, ray_std
-        self.model, self.device, self.validation = model, device, validation
+        self.model, self.ranks, self.validation = model, ranks, validation
         self.optimizers = make_optimizers(model, settings)
-        self.ema = averages(model, settings)
-        self.start = resume_model(out, model, self.optimizers, self.ema) if settings.resume else 0
+        self.mean = averages(model, settings)
+        self.start = resume_model(out, model, self.optimizers, self.mean) if settings.resume else 0
         self.clock = Clock(settings, saved_seconds(out) if self.start else 0.0)
-        columns = ("step", "loss_video", "loss_rays", "grad_norm", "rate", "seconds")
-        self.log = CsvLog(out / "log.csv", columns, self.start)
+        self.share = ranks.share(settings.micro_batches)
+        self.log = TrainingLog(out, settings, self.start) if ranks.is_first else None
         rows = read_columns(out / VALIDATION_LOG).get("step", []) if self.start else []
         self.validated, self.validated_s = int(max(rows, default=-1)), self.clock.elapsed_s()
         self.saved, self.saved_s = self.start, self.clock.elapsed_s()
@@ -135,69 +133,76 @@ class ModelRun:
             self.validation_log = CsvLog(out / VALIDATION_LOG, ("step", "seconds", *validation.columns()), kept)
 
     def train(self, store: ClipStore, interruption: Interruption, say: Callable[[str], None] = print) -> None:
-        """Steps until the end, or until a signal; then everything is saved."""
-        dtype = torch.bfloat16 if self.settings.bf16 else torch.float32
-        meter = Throughput(matmul_flop_per_s(self.device, dtype), say)
-        say(f"{self.device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
+        """Steps until the end, or until a signal to any of the processes; then everything is saved."""
+        device, dtype = self.ranks.device, torch.bfloat16 if self.settings.bf16 else torch.float32
+        meter = Throughput(matmul_flop_per_s(device, dtype), say)
+        say(f"{device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
         self.motions = measured(store)
-        batches, step = self._batches(store), self.start
+        batches, step, told = self._batches(store), self.start, False
         try:
-            while self.clock.progress(step) < 1 and interruption.signal is None:
+            while self.clock.progress(step) < 1 and not told:
                 if step % self.settings.save_every == 0:
                     store.refresh()
-                self.step(batches(step), step, meter)
+                first = step * len(self.share)
+                self.step([batches(first + place) for place in range(len(self.share))], step, meter)
                 step += 1
                 if self._is_to_save(step):
                     self.save(step)
                 if self._is_due(step):
                     self.validate(step, say)
+                told = self.ranks.sums(float(interruption.signal is not None))[0] > 0
         finally:
             batches.close()
         if self.saved != step or self.settings.minutes:  # by minutes: the time is known to be spent
             self.save(step)
-        if self.validation is not None and interruption.signal is None and self.validated != step:
+        if self.validation is not None and not told and self.validated != step:
             self.validate(step, say)
-        if step > self.start:
+        if step > self.start and self.ranks.is_first:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
 
     def _batches(self, store: ClipStore) -> Ahead | Replay:
         if self.settings.draw_processes:
-            return Replay(self.settings, self.device)
+            return Replay(self.settings, self.ranks.device)
         return Ahead(partial(self.draw, store), self.settings.draw_workers)
 
-    def draw(self, store: ClipStore, step: int) -> Batch:
-        """The batch of a step, of the step and the shards alone: a resumed run on the same shards is exact."""
-        small = self.clock.progress(step) < self.settings.small_share
-        rng = np.random.default_rng([self.settings.seed, step])
-        return BatchMaker(store, self.codec, self.settings, rng, self.device).draw(small=small)
+    def draw(self, store: ClipStore, number: int) -> Batch:
+        """This process's micro-batch of that number, of its step, its place in it and the shards alone.
 
-    def step(self, batch: Batch, step: int, meter: Throughput) -> None:
-        """One step, its noise of a seed of its own."""
+        A run resumed on the same shards, by however many processes, is so exact.
+        """
+        step, place = divmod(number, len(self.share))
+        small = self.clock.progress(step) < self.settings.small_share
+        rng = np.random.default_rng([self.settings.seed, step, 0, self.share[place]])
+        return BatchMaker(store, self.codec, self.settings, rng, self.ranks.device).draw(small=small)
+
+    def step(self, batches: Sequence[Batch], step: int, meter: Throughput) -> None:
+        """One step, the noise of every micro-batch of a seed of its own."""
         settings, progress = self.settings, self.clock.progress(step)
-        torch.manual_seed(_noise_seed(settings.seed, step))
+        parts = [noised(batch, [settings.seed, step, 1, part]) for batch, part in zip(batches, self.share, strict=True)]
         rate = learning_rate_factor(step, progress, settings)
         for optimizer in self.optimizers:
             set_rate(optimizer, rate)
-        shape = (batch.clean.video.shape, batch.clean.rays.shape)
-        take_step = partial(train_step, self.model, batch, self.optimizers, self.ema, settings)
-        samples = len(batch.clean.video)
-        losses, norm = meter.run(shape, samples, take_step, partial(step_flop, self.model, batch, settings))
-        if step % 10 == 0:
+        take_step = partial(train_step, self.model, parts, self.optimizers, self.mean, settings, self.ranks)
+        samples = sum(len(batch.clean.video) for batch in batches)
+        flop = sum(step_flop(self.model.config, batch, settings.activation_checkpointing) for batch in batches)
+        losses, norm = meter.run(samples * self.ranks.count, flop, take_step)
+        if step % LOG_EVERY == 0 and self.log is not None:
             self.log.write(step, *losses, norm, rate, self.clock.elapsed_s())
         meter.report(step, losses, self._remaining_s(step + 1))
 
     def save(self, step: int) -> None:
         """The state after so many steps, and the pipeline unless a better one is kept."""
         self.saved, self.saved_s = step, self.clock.elapsed_s()
-        save_model(self.out, self.model, self.optimizers, self.ema, step, self.saved_s)
+        save_model(self.out, self.model, self.optimizers, self.mean, step, self.saved_s, self.ranks)
         if not self.settings.keep_best or self.best is None:
             self.export()
 
     def validate(self, step: int, say: Callable[[str], None] = print) -> None:
         """Figures of the averaged weights, a row of them, curves, and the pipeline if it is to be the best one."""
         assert self.validation is not None
-        with self.averaged() as pipeline:
-            self.figures = self.validation.figures(pipeline)
+        pipeline = self.averaged()
+        assert pipeline is not None
+        self.figures = self.validation.figures(pipeline)
         self.validated, self.validated_s = step, self.clock.elapsed_s()
         self.validation_log.write(step, self.validated_s, *(float(v) for v in self.figures.values()))
         say(f"validation at step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in self.figures.items()))
@@ -216,18 +221,27 @@ class ModelRun:
     def export(self) -> None:
         """The pipeline with the averaged weights, in diffusers layout; the one before stays until it is whole."""
         partial_folder, folder = self.out / "pipeline.part", self.out / "pipeline"
+        pipeline = self.averaged()
+        if pipeline is None:
+            return
         shutil.rmtree(partial_folder, ignore_errors=True)
-        with self.averaged() as pipeline:
-            pipeline.save_pretrained(partial_folder, max_shard_size=MAX_SHARD)
+        pipeline.save_pretrained(partial_folder, max_shard_size=MAX_SHARD)
         if self.motions is not None:
             write_motion_limits(partial_folder, self.motions, "the clips this model was trained on")
         replace_folder(partial_folder, folder)
 
-    @contextmanager
-    def averaged(self) -> Iterator[RaPPipeline]:
-        """The pipeline in memory, its weights the averaged ones while the context is open."""
-        with running_mean(self.ema, self.model):
-            yield as_pipeline(self.settings, self.model, self.codec, self.ray_std)
+    def averaged(self) -> RaPPipeline | None:
+        """The pipeline around the averaged weights themselves; in the first process only, but all must ask."""
+        weights = {}
+        for name, tensor in self.mean.whole():
+            if self.ranks.is_first:
+                weights[name] = tensor if self.ranks.count == 1 else tensor.cpu()
+        if not weights:
+            return None
+        with torch.device("meta"):
+            twin = RaPTransformer3DModel.from_config(self.model.config)
+        twin.load_state_dict(weights, assign=True)
+        return as_pipeline(self.settings, twin.eval(), self.codec, self.ray_std)
 
     def _is_to_save(self, step: int) -> bool:
         if self.settings.minutes:
@@ -248,81 +262,71 @@ class ModelRun:
         return spent / (step - self.start) * (self.settings.steps - step)
 
 
-def init_weights(model: RaPTransformer3DModel, folder: Path) -> None:
-    """Begin with the transformer of a pipeline; hints that it does not take stay without effect.
-
-    Raises:
-        InputError: no pipeline there, or a network of another size or kind.
-    """
-    if not (folder / "transformer" / "config.json").exists():
-        raise InputError(f"--init: {folder} holds no pipeline (no transformer/config.json)")
-    weights = RaPTransformer3DModel.from_pretrained(folder / "transformer").state_dict()
-    own = model.state_dict()
-    missing = [key for key in own if key not in weights and not key.startswith(HINT_PREFIXES)]
-    strange = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
-    if missing or strange:
-        raise InputError(
-            f"--init: the network in {folder} has another size or kind ({', '.join([*missing, *strange][:3])}); "
-            f"give its settings, which {folder / 'transformer' / 'config.json'} tells"
-        )
-    model.load_state_dict(weights, strict=False)
-
-
-def averages(model: nn.Module, settings: ModelTraining) -> EMAModel:
+def averages(model: nn.Module, settings: ModelTraining) -> RunningMean:
     """The moving average of the weights, which starts as what they are."""
-    return EMAModel(model.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    return RunningMean(model, settings.ema_decay, power=0.75)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A micro-batch of a step, and the noise that it is seen under."""
+
+    batch: Batch
+    noise: Pair
+
+    @property
+    def counts(self) -> tuple[float, float]:
+        """Noised frames of the video and of the rays."""
+        video, rays = ((times > 0).sum().item() for times in self.batch.times)
+        return float(video), float(rays)
+
+
+def noised(batch: Batch, seed: Sequence[int]) -> Part:
+    """A batch under noise that depends on the seed alone."""
+    torch.manual_seed(int(np.random.default_rng(seed).integers(2**31)))
+    return Part(batch, Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays)))
 
 
 def train_step(
-    model: nn.Module, batch: Batch, optimizers: list, ema: EMAModel, settings: ModelTraining
+    model: nn.Module,
+    parts: Sequence[Part],
+    optimizers: list,
+    mean: RunningMean,
+    settings: ModelTraining,
+    ranks: Ranks = ALONE,
 ) -> tuple[tuple[float, float], float]:
-    """One step on a batch; losses of video and rays, gradient norm."""
-    noise = Pair(torch.randn_like(batch.clean.video), torch.randn_like(batch.clean.rays))
-    video, rays = batch_losses(model, batch, noise, settings)
-    (video + settings.ray_loss_weight * rays).backward()
-    norm = float(nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm))
+    """One step on the parts of all processes, of which these are this one's; losses of video and rays, gradient norm.
+
+    Each part's loss is divided by the noised frames of all of them, so that gradients add up to those of one batch.
+    """
+    counts = ranks.sums(*np.sum([part.counts for part in parts], axis=0).tolist())
+    losses = [0.0, 0.0]
+    for part in parts:
+        video, rays = batch_losses(model, part.batch, part.noise, settings, (counts[0], counts[1]))
+        (video + settings.ray_loss_weight * rays).backward()
+        losses = [losses[0] + video.item(), losses[1] + rays.item()]
+    norm = float(whole(nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)))
     for optimizer in optimizers:
         if math.isfinite(norm):  # else the step is left out: one overflow would be in every weight from then on
             optimizer.step()
         optimizer.zero_grad()
-    ema.step(model.parameters())
-    return (video.item(), rays.item()), norm
+    mean.step()
+    video_loss, ray_loss = ranks.sums(*losses)
+    return (video_loss, ray_loss), norm
 
 
-def batch_losses(network: Callable, batch: Batch, noise: Pair, settings: ModelTraining) -> tuple[Tensor, Tensor]:
-    """Of the video and of the rays."""
-    prediction = flow.Prediction(settings.video_prediction, settings.ray_prediction)
+def batch_losses(
+    network: Callable,
+    batch: Batch,
+    noise: Pair,
+    settings: ModelTraining,
+    counts: tuple[float, float] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Of the video and of the rays; `counts` as in `flow.training_loss`."""
+    kinds = flow.Prediction(settings.video_prediction, settings.ray_prediction)
+    bound = BatchNetwork(network, batch)
     with torch.autocast(batch.clean.video.device.type, torch.bfloat16, enabled=settings.bf16):
-        return flow.training_loss(
-            BatchNetwork(network, batch), batch.clean, noise, batch.times, prediction, settings.cosine_weight
-        )
-
-
-def step_flop(model: nn.Module, batch: Batch, settings: ModelTraining) -> int:
-    """FLOP of forward and backward of a batch: of its first clip, counted, times the number of clips.
-
-    The counter takes operations apart, which changes their rounding: counting a step itself would change the training
-    by what is counted when, and a resumed one would no longer go on exactly.
-    """
-    first = first_clip(batch)
-    noise = Pair(torch.zeros_like(first.clean.video), torch.zeros_like(first.clean.rays))
-    with flop_counter() as counter:
-        video, rays = batch_losses(model, first, noise, settings)
-        (video + rays).backward()
-    model.zero_grad()
-    return counter.get_total_flops() * len(batch.clean.video)
-
-
-def first_clip(batch: Batch) -> Batch:
-    """A batch of one."""
-    changes = {}
-    for item in fields(batch):
-        value = getattr(batch, item.name)
-        if isinstance(value, Pair):
-            changes[item.name] = Pair(value.video[:1], value.rays[:1])
-        elif isinstance(value, Tensor):
-            changes[item.name] = value[:1]
-    return replace(batch, **changes)
+        return flow.training_loss(bound, batch.clean, noise, batch.times, kinds, settings.cosine_weight, counts)
 
 
 class BatchNetwork:
@@ -369,10 +373,10 @@ def as_pipeline(
     return pipeline
 
 
-def _noise_seed(seed: int, step: int) -> int:
-    return int(np.random.default_rng([seed, step, 1]).integers(2**31))
-
-
 def _saved_best(out: Path) -> float | None:
     path = out / BEST
     return float(json.loads(path.read_text())["score"]) if path.exists() else None
+
+
+def _unsaid(line: str) -> None:
+    """What other processes than the first have to tell."""

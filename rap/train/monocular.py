@@ -14,17 +14,17 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from diffusers.training_utils import EMAModel
 from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
 from rap.errors import InputError
 from rap.train import monocular_data as data
+from rap.train.average import RunningMean
 from rap.train.clock import Clock, Interruption
 from rap.train.networks import rate, train_step
 from rap.train.optimizers import set_rate
-from rap.train.state import CsvLog, resume_model, running_mean, save_model, saved_seconds
+from rap.train.state import CsvLog, resume_model, save_model, saved_seconds
 from rap.views.guided import guided_upsample
 from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwork, load_network, save_network
 
@@ -187,8 +187,8 @@ def train_monocular(settings: MonocularTraining) -> None:
     sources, judged = read_sources(settings)
     network = starting_network(settings)
     optimizer = _optimizer(network, settings)
-    ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=2 / 3, foreach=True)
-    start = resume_model(out, network, [optimizer], ema) if settings.resume else 0
+    mean = RunningMean(network, settings.ema_decay, power=2 / 3)
+    start = resume_model(out, network, [optimizer], mean) if settings.resume else 0
     clock, recent = Clock(settings, saved_seconds(out) if start else 0.0), []
     log = CsvLog(out / "log.csv", ("step", "loss", "held_out_loss", "lens_error", "seconds"), start and start + 1)
     with Interruption() as interruption:
@@ -196,14 +196,14 @@ def train_monocular(settings: MonocularTraining) -> None:
             progress = clock.progress(step)
             last = progress >= 1 or interruption.signal is not None
             if (step % EVERY == 0 and step > start) or last:
-                _record(out, network, [optimizer], ema, log, judged, (step, recent, clock.elapsed_s()))
+                _record(out, network, [optimizer], mean, log, judged, (step, recent, clock.elapsed_s()))
                 recent.clear()
             if last:
                 break
             set_rate(optimizer, rate(step, progress))
             loss = _loss_of_a_step(network, sources, settings, (step, progress))
             recent.append(train_step(network, optimizer, loss))
-            ema.step(network.parameters())
+            mean.step()
         interruption.raise_if_told()
 
 
@@ -224,17 +224,17 @@ def _record(
     out: Path,
     network: MonocularNetwork,
     optimizers: list[torch.optim.Optimizer],
-    ema: EMAModel,
+    mean: RunningMean,
     log: CsvLog,
     judged: list[data.Cuts],
     state: tuple[int, list[float], float],
 ) -> None:
     """A row of the log, the running mean as it would be used, and all that a resumed run needs."""
     step, recent, elapsed_s = state
-    with running_mean(ema, network):
+    with mean.in_place():
         log.write(step, float(np.mean(recent)) if recent else float("nan"), *_judge(network, judged), elapsed_s)
         save_network(network, out / "network")
-    save_model(out, network, optimizers, ema, step, elapsed_s)
+    save_model(out, network, optimizers, mean, step, elapsed_s)
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
 `torch.optim.Muon` orthogonalises in bfloat16. A CPU without instructions for it emulates them: on an AVX2 machine that
 took 9.0 of the 12.0 s of a training step of the embedded model. Here a CPU iterates in float32, and matrices of one
-shape go through the iteration together.
+shape go through the iteration together. Of matrices cut among processes each process orthogonalises all and keeps its
+rows: an iteration needs the whole matrix.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from rap.train.sharded import own_part, rows, whole
 
 
 class Muon(torch.optim.Muon):
@@ -32,14 +35,15 @@ class Muon(torch.optim.Muon):
                     alike[parameter.shape].append(parameter)
             for shape, parameters in alike.items():
                 updates = orthogonalised(
-                    torch.stack([self._momentum(parameter, group) for parameter in parameters]),
+                    torch.stack([whole(self._momentum(parameter, group)) for parameter in parameters]),
                     group["ns_coefficients"],
                     group["ns_steps"],
                     group["eps"],
                 )
                 rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5  # a tall matrix takes larger steps
                 for parameter, update in zip(parameters, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+                    own = rows(parameter)
+                    own.mul_(1 - group["lr"] * group["weight_decay"]).add_(own_part(update, parameter), alpha=-rate)
         return loss
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:

@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from rap.errors import InputError
+from rap.train.average import RunningMean
 from rap.train.clock import Clock
 from rap.train.optimizers import set_rate
-from rap.train.state import CsvLog, running_mean
+from rap.train.state import CsvLog
 from rap.views.unet import UNet
 
 WARMUP_STEPS, STABLE_SHARE = 100, 0.4
@@ -84,7 +84,7 @@ def train_network(settings: NetworkTraining, lesson: Lesson) -> None:
     optimizer = torch.optim.AdamW(
         network.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
-    ema = EMAModel(network.parameters(), decay=settings.ema_decay, use_ema_warmup=True, power=1.0)
+    mean = RunningMean(network, settings.ema_decay, power=1.0)
     log = CsvLog(out / "log.csv", ("step", "loss", *lesson.columns, "seconds"))
     clock, recent = Clock(settings), []
     steps = itertools.count() if settings.minutes else range(settings.steps)
@@ -93,10 +93,10 @@ def train_network(settings: NetworkTraining, lesson: Lesson) -> None:
         set_rate(optimizer, rate(step, progress))
         rng = np.random.default_rng([settings.seed, step])
         recent.append(train_step(network, optimizer, lesson.loss(network, samples, rng, settings.batch)))
-        ema.step(network.parameters())
+        mean.step()
         last = progress >= 1 if settings.minutes else step + 1 == settings.steps
         if (step + 1) % VALIDATE_EVERY == 0 or last:
-            with running_mean(ema, network):
+            with mean.in_place():
                 figures = _judged(lesson, network, held_out, settings.batch)
                 log.write(step + 1, float(np.mean(recent)), *figures, clock.elapsed_s())
                 network.save(out / lesson.file)

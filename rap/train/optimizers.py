@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rap.errors import InputError
+from rap.train.muon import Muon
 from rap.train.settings import ModelTraining
 
 WARMUP_SHARE = 0.05
@@ -26,21 +26,23 @@ def learning_rate_factor(step: int, progress: float, settings: ModelTraining) ->
 
 
 def make_optimizers(model: nn.Module, settings: ModelTraining) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for everything else."""
-    if not hasattr(torch.optim, "Muon"):
-        raise InputError(f"training needs torch >= 2.9 for its Muon optimizer, got {torch.__version__}")
-    from rap.train.muon import Muon  # its base class must be there
-
+    """Muon for the matrices of the blocks, AdamW for everything else; or AdamW for all, which Wan is used to."""
     matrices, rest = [], []
     for name, parameter in model.named_parameters():
         is_matrix = parameter.ndim == 2 and name.startswith("blocks.") and name.endswith(".weight")
         (matrices if is_matrix else rest).append(parameter)
-    muon = Muon(matrices, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay, momentum=0.95)
-    adam = torch.optim.AdamW(rest, lr=settings.learning_rate, weight_decay=0.0, betas=(0.9, 0.95))
-    for optimizer in (muon, adam):
+    decay, rate = settings.weight_decay, settings.learning_rate
+    optimizers: list[torch.optim.Optimizer]
+    if settings.optimizer == "muon":
+        muon = Muon(matrices, lr=settings.muon_learning_rate, weight_decay=decay, momentum=0.95)
+        optimizers = [muon, torch.optim.AdamW(rest, lr=rate, weight_decay=0.0, betas=(0.9, 0.95))]
+    else:
+        groups = [{"params": matrices, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+        optimizers = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95))]
+    for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
-    return [muon, adam]
+    return optimizers
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

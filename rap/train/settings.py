@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rap.errors import InputError
+from rap.train.configs import CONFIGS
 
 FOLDERS = {
     "data": "clips",
@@ -19,6 +21,13 @@ FOLDERS = {
     "textures": "photographs and their manifest.csv",
 }
 """What the options that cannot be left out name."""
+
+AT_LEAST_ONE = (
+    *("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers", "replay_batches"),
+    *("micro_batches", "height", "width", "frames", "processes"),
+)
+
+CHOICES = {"optimizer": ("muon", "adamw"), "report": ("", "tensorboard", "wandb")}
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,13 @@ class ModelTraining:
     `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn. With
     `draw_processes` so many processes draw instead, each from its share of the shards, and every step takes one of the
     latest `replay_batches` of them (`rap.train.replay`).
+    A step sees `micro_batches` of `batch` clips. The processes that `torchrun` starts share them out, and each adds up
+    its own, so that what is learnt does not depend on how many processes there are. `wan` is the folder of a Wan
+    transformer to begin with, `text_width` that of its text states (0: no text), `ffn_width` 0 four times the width.
+    `report` sends the log to "tensorboard" or "wandb" as well.
     """
+
+    CONFIGS: ClassVar[Mapping[str, Mapping[str, Any]]] = CONFIGS
 
     data: str = ""
     codec: str = ""
@@ -74,6 +89,9 @@ class ModelTraining:
     width: int = 192
     heads: int = 3
     layers: int = 6
+    ffn_width: int = 0
+    text_width: int = 0
+    wan: str = ""
     ray_frame_stride: int = 1
     ray_attention: str = "shared"
     attention: str = "decoupled"
@@ -93,6 +111,9 @@ class ModelTraining:
     generate_rate: float = 0.35
     steps: int = 2000
     batch: int = 16
+    micro_batches: int = 1
+    activation_checkpointing: bool = False
+    optimizer: str = "muon"
     muon_learning_rate: float = 2e-3
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
@@ -121,20 +142,27 @@ class ModelTraining:
     draw_workers: int = 0
     draw_processes: int = 0
     replay_batches: int = 256
+    report: str = ""
     bf16: bool = False
     seed: int = 0
     threads: int = 0
     resume: bool = False
 
 
-def read_settings(kind: type, config: Path | None, flags: dict[str, Any]) -> Any:
-    values = {} if config is None else _read_config(kind, config)
+def read_settings(kind: type, config: str | Path | None, flags: dict[str, Any]) -> Any:
+    """Settings of a command: its defaults, over them those of `config`, a name of `kind.CONFIGS` or a file, then flags.
+
+    Raises:
+        InputError: no such file, a setting that there is not or of another type, a value out of its range.
+    """
+    named = getattr(kind, "CONFIGS", {})
+    values = {} if config is None else dict(named[config]) if config in named else _read_config(kind, Path(config))
     values.update({key: value for key, value in flags.items() if value is not None})
     settings = kind(**values)
     for name in getattr(kind, "REQUIRED", ("data", "codec")):
         if getattr(settings, name, None) == "":
             raise InputError(f"--{name} is missing: the folder of the {FOLDERS[name]}")
-    for name in ("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers", "replay_batches"):
+    for name in AT_LEAST_ONE:
         if getattr(settings, name, 1) < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(settings, name)}")
     if isinstance(settings, ModelTraining):
@@ -148,6 +176,11 @@ def _check_model(settings: ModelTraining) -> None:
     for name in ("minutes", "validate_every", "validate_minutes", "draw_workers", "draw_processes"):
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} must not be negative, got {getattr(settings, name)}")
+    for name, allowed in CHOICES.items():
+        if getattr(settings, name) not in allowed:
+            raise InputError(f"--{name} must be one of {allowed}, got {getattr(settings, name)!r}")
+    if settings.wan and settings.init:
+        raise InputError("--wan and --init both name weights to begin with; give one")
     if not settings.validation and (settings.validate_every or settings.validate_minutes or settings.keep_best):
         raise InputError("--validation is missing: the folder of held-out shards to validate on")
 

@@ -43,12 +43,11 @@ from rap.train.model import (
     MAX_SHARD,
     as_pipeline,
     batch_losses,
-    build_transformer,
-    init_weights,
     train_model,
 )
 from rap.train.plots import plot_run
 from rap.train.settings import CodecTraining, ModelTraining
+from rap.train.start import build_transformer, init_weights
 from rap.train.state import replace_folder, saved_seconds, write_json
 from rap.train.throughput import checked_device, duration
 from rap.train.validate import Validation, score

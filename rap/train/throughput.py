@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, TypeVar
@@ -106,18 +106,15 @@ class Throughput:
     ) -> None:
         self.peak_flop_per_s = peak_flop_per_s
         self.say, self.every_s = say, every_s
-        self.shape_flop: dict[Hashable, int] = {}
         self.total_flop, self.total_samples, self.total_step_s = 0, 0, 0.0
         self._began = time.perf_counter()
         self._start_window()
 
-    def run(self, shape: Hashable, samples: int, step: Callable[[], T], flop_of_step: Callable[[], int]) -> T:
-        """Do one step; `shape` is what its FLOP depend on, and asked for once."""
-        if shape not in self.shape_flop:
-            self.shape_flop[shape] = flop_of_step()
+    def run(self, samples: int, flop: int, step: Callable[[], T]) -> T:
+        """Do one step of so many samples and FLOP."""
         began = time.perf_counter()
         result = step()
-        spent, flop = time.perf_counter() - began, self.shape_flop[shape]
+        spent = time.perf_counter() - began
         self.total_flop += flop
         self.total_samples += samples
         self.total_step_s += spent

@@ -31,16 +31,18 @@ import rap.train.clock
 import rap.train.codec
 import rap.train.model
 import rap.train.slot
+import rap.train.state
 from rap import flow, train
 from rap.data.dataset import ClipStore
 from rap.errors import InputError
 from rap.geometry.motion import MotionLimits
 from rap.train.batches import BatchMaker
 from rap.train.clock import SIGTERM_STATUS, Clock
-from rap.train.model import BatchNetwork, averages, build_transformer, train_step
+from rap.train.model import BatchNetwork, averages, noised, train_step
 from rap.train.motions import measured
 from rap.train.optimizers import learning_rate_factor, make_optimizers
-from rap.train.state import CsvLog
+from rap.train.start import build_transformer, init_weights
+from rap.train.state import CsvLog, saved_step
 from rap.train.throughput import Ahead
 
 
@@ -48,7 +50,7 @@ def test_model_resumes_exactly(straight: Path, shards: Path, codec: Path, tmp_pa
     with monkeypatch.context() as patch, pytest.raises(PowerCut):
         cut_after(patch, rap.train.model, "train_step", 5)
         train_model(shards, codec, tmp_path, "--steps", 6)
-    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 3
+    assert json.loads((tmp_path / "state" / "progress.json").read_text())["step"] == 3
     torch.manual_seed(99)
     train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
     assert_same_files(straight, tmp_path, STATE)
@@ -91,10 +93,10 @@ def test_what_is_made_ahead_comes_in_order_and_its_errors_too() -> None:
 def test_a_step_without_finite_gradients_is_left_out(shards: Path, codec: Path) -> None:
     maker = batch_maker(shards, codec)
     network, batch = build_transformer(train.ModelTraining(width=24, heads=2, layers=1), 16), maker.draw()
-    optimizers, ema = make_optimizers(network, maker.settings), averages(network, maker.settings)
+    optimizers, mean = make_optimizers(network, maker.settings), averages(network, maker.settings)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     batch.clean.video[0, 0, 0, 0, 0] = float("nan")
-    _, norm = train_step(network, batch, optimizers, ema, maker.settings)
+    _, norm = train_step(network, [noised(batch, [0])], optimizers, mean, maker.settings)
     assert not np.isfinite(norm)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -111,9 +113,23 @@ def test_states_without_step_marks_can_be_resumed(straight: Path, shards: Path, 
     assert progress(tmp_path) == {"step": 4, "ema_steps": 4}
 
 
-def test_a_run_cut_while_it_saved_is_noticed(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
+def test_a_run_cut_while_it_saved_goes_on_from_the_state_before(straight, shards, codec, tmp_path, monkeypatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(PowerCut):
+        cut_after(patch, rap.train.state, "write_progress", 1)
+        train_model(shards, codec, tmp_path, "--steps", 6)
+    assert (tmp_path / "state.part" / "ema.safetensors").exists() and progress(tmp_path)["step"] == 3
+    train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
+    assert_same_files(straight, tmp_path, STATE)
+    (tmp_path / "state").rename(tmp_path / "state.old")  # cut between the two renames: the old one is whole
+    assert saved_step(tmp_path) == 6
+
+
+def test_runs_of_before_states_had_a_folder_are_resumed_or_noticed(straight, shards, codec, tmp_path) -> None:
     train_model(shards, codec, tmp_path, "--steps", 3)
-    (tmp_path / "optimizer1.safetensors").write_bytes((straight / "optimizer1.safetensors").read_bytes())
+    for path in (tmp_path / "state").iterdir():
+        path.rename(tmp_path / path.name)
+    (tmp_path / "state").rmdir()
+    (tmp_path / "optimizer1.safetensors").write_bytes((straight / STATE[2]).read_bytes())
     with pytest.raises(InputError, match="optimizer1.safetensors: is of step 6, progress.json of step 3"):
         train_model(shards, codec, tmp_path, "--steps", 6, "--resume")
 
@@ -125,7 +141,7 @@ def test_another_network_is_not_resumed(straight: Path, shards: Path, codec: Pat
 
 def test_resume_without_a_run_begins_one(shards: Path, codec: Path, tmp_path: Path) -> None:
     train_model(shards, codec, tmp_path, "--steps", 1, "--resume")
-    assert json.loads((tmp_path / "progress.json").read_text())["step"] == 1
+    assert json.loads((tmp_path / "state" / "progress.json").read_text())["step"] == 1
 
 
 def test_the_log_of_a_resumed_run_has_every_step_once(tmp_path: Path) -> None:
@@ -145,7 +161,7 @@ def test_training_lowers_both_losses(shards: Path, codec: Path, tmp_path: Path) 
     torch.manual_seed(0)
     network = build_transformer(settings, 16)
     before = mean_losses(network, batch_maker(shards, codec))
-    network.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    network.load_state_dict(load_file(tmp_path / STATE[0]))
     after = mean_losses(network, batch_maker(shards, codec))
     assert np.isfinite(after).all() and (after < 0.9 * before).all()
 
@@ -174,7 +190,7 @@ def test_the_trained_pipeline_loads_and_estimates(straight: Path, shards: Path) 
     assert len(output.trajectory) == 9 and np.isfinite(output.trajectory.Ts_world_camera).all()
     assert MotionLimits.of_checkpoint(straight / "pipeline") == measured(ClipStore(shards))
     averaged = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
-    last = load_file(straight / "model.safetensors")
+    last = load_file(straight / STATE[0])
     assert averaged.keys() == last.keys()
     assert any(not torch.equal(averaged[key], last[key]) for key in last)  # the exported weights are the averaged ones
 
@@ -184,7 +200,7 @@ def test_a_training_by_minutes_ends_on_time_and_decays(shards: Path, codec: Path
     monkeypatch.setattr(rap.train.clock, "seconds", lambda cpu_time: next(looks) / 20)
     timed = ("--minutes", 3 / 60, "--small-share", 0.3)
     train_model(shards, codec, tmp_path, *timed)
-    elapsed_s = json.loads((tmp_path / "progress.json").read_text())["elapsed_s"]
+    elapsed_s = json.loads((tmp_path / "state" / "progress.json").read_text())["elapsed_s"]
     with (tmp_path / "log.csv").open(newline="") as file:
         rates = [float(row["rate"]) for row in csv.DictReader(file)]
     assert 3 <= elapsed_s < 4 and max(rates) == 1 and rates[-1] < 0.9
@@ -243,13 +259,13 @@ def test_a_training_told_to_end_saves_the_step_and_resumes_exactly(
 def test_training_begins_with_the_weights_of_a_pipeline(straight: Path, shards: Path, codec: Path, tmp_path) -> None:
     given = load_file(straight / "pipeline" / "transformer" / "diffusion_pytorch_model.safetensors")
     network = build_transformer(train.ModelTraining(width=24, heads=2, layers=1, flow_hint=True, warp_hint="blend"), 16)
-    rap.train.model.init_weights(network, straight / "pipeline")
+    init_weights(network, straight / "pipeline")
     state = network.state_dict()
     assert all(torch.equal(state.pop(key), value) for key, value in given.items())
     assert sorted(state) == ["flow_hint_embedding.weight", "warp_hint_embedding.weight"]
     assert not any(value.any() for value in state.values())
     train_model(shards, codec, tmp_path, "--steps", 1, "--init", straight / "pipeline", "--learning-rate", 0)
-    trained = load_file(tmp_path / "model.safetensors")
+    trained = load_file(tmp_path / STATE[0])
     assert torch.equal(trained["patch_embedding.weight"], given["patch_embedding.weight"])
     with pytest.raises(InputError, match="--init: the network in .* has another size or kind"):
         train_model(shards, codec, tmp_path, "--steps", 1, "--init", straight / "pipeline", "--layers", 2)

@@ -18,7 +18,7 @@ from rap.pipeline import RaPPipeline
 from rap.train.batches import BatchMaker
 from rap.train.codec import load_codec
 
-STATE = ("model.safetensors", "optimizer0.safetensors", "optimizer1.safetensors", "ema.safetensors")
+STATE = tuple(f"state/{name}.safetensors" for name in ("model", "optimizer0", "optimizer1", "ema"))
 TINY = ("--width", "24", "--heads", "2", "--layers", "1", "--batch", "2", "--warmup", "2", "--save-every", "3")
 TINY_CODEC = ("--z-dim", "16", "--refiner-width", "16", "--refiner-blocks", "1", "--batch", "2", "--fit-clips", "8")
 
@@ -42,7 +42,7 @@ def assert_same_files(a: Path, b: Path, names) -> None:
 
 def progress(out: Path) -> dict[str, int]:
     """What is the same for the same run: not its time."""
-    found = json.loads((out / "progress.json").read_text())
+    found = json.loads((out / "state" / "progress.json").read_text())
     assert found.pop("elapsed_s") > 0
     return found
 
