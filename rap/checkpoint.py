@@ -18,6 +18,7 @@ from rap.config import ASSETS, BLEND_NETWORK, DEPTH_NETWORK, checkpoint_path
 from rap.errors import InputError
 
 PIPELINE = "RaPPipeline"
+PUBLISHED = ["pipeline_rap", PIPELINE]  # in the hub's layout, with the file of code that has it
 MODULES = {  # folder: its configuration, and whether it has weights
     "transformer": ("config.json", True),
     "vae": ("config.json", True),
@@ -72,7 +73,7 @@ def check_networks() -> None:
 def _check_index(file: Path) -> None:
     index = _read_json(file)
     kind = index.get("_class_name")
-    if kind != PIPELINE:
+    if kind not in (PIPELINE, PUBLISHED):
         raise InputError(f"{file}: is of a {kind}, not of a {PIPELINE}; give a folder that rap train has written")
     for name in MODULES:
         if name not in index:

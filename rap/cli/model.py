@@ -76,10 +76,10 @@ def usable_device(device: str | None) -> str:
 
 def _loaded(path: Path) -> RaPPipeline:
     """Of a checkpoint whose files are whole; what is in them may still be another model's, or no numbers."""
-    from rap.pipeline import RaPPipeline
+    from rap.pipeline.parts import from_parts
 
     try:
-        pipeline = RaPPipeline.from_pretrained(path)
+        pipeline = from_parts(path)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:  # as the libraries meet it
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"{path}: cannot be loaded ({reason}); copy the checkpoint again, or give another") from error

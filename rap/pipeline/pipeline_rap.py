@@ -256,7 +256,7 @@ class RaPPipeline(DiffusionPipeline):
         level = _or(task.hint_level, self.config.default_hint_level)
         if not 0 <= level <= 1:
             raise ValueError(f"hint_level must lie in [0, 1], got {level}")
-        maps = WarpMaps.of_hints(hints, self.device)
+        maps = WarpMaps.of_hints(hints, self._execution_device)
         kind = self.transformer.config.warp_hint
         packed = pack_warp(maps, self.codec, "blend" if kind == "none" else kind)
         packed = F.pad(packed, (0, 0, 0, 0, problem.segment, 0)).to(self.transformer.dtype)
@@ -280,7 +280,7 @@ class RaPPipeline(DiffusionPipeline):
     ) -> Problem:
         """Everything noise but the source frames: a segment of their own, and frame 0, which the codec keeps apart."""
         config = self.transformer.config
-        device, dtype = self.device, self.transformer.dtype
+        device, dtype = self._execution_device, self.transformer.dtype
         pictures = content(sources)
         latents = self._cached(("sources", pictures), partial(self._encode_sources, sources))
         segment, channels = latents.shape[2], latents.shape[1]
@@ -351,7 +351,7 @@ class RaPPipeline(DiffusionPipeline):
 
     def _cached(self, key: tuple[Any, ...], encode: Callable[[], Tensor]) -> Tensor:
         """Latents by the content they are of, on the device and in the type in which they are used."""
-        return self._latents.get((*key, str(self.device), self.transformer.dtype), encode)
+        return self._latents.get((*key, str(self._execution_device), self.transformer.dtype), encode)
 
     def _encode_clip(self, frames_u8: Frames) -> Tensor:
         return self.codec.encode_video(self._to_model(frames_u8)).to(self.transformer.dtype)
@@ -361,12 +361,12 @@ class RaPPipeline(DiffusionPipeline):
         return self.codec.encode_images(images).to(self.transformer.dtype)
 
     def _encode_still(self, frames_u8: Frames, indices: tuple[int, ...], count: int) -> Tensor:
-        images, at = self._to_model(frames_u8).transpose(1, 2), torch.tensor([indices], device=self.device)
+        images, at = self._to_model(frames_u8).transpose(1, 2), torch.tensor([indices], device=self._execution_device)
         return self.codec.encode_still(images, at, count).to(self.transformer.dtype)
 
     def _to_model(self, frames_u8: Frames) -> Tensor:
         """(1, 3, T, H, W) in [-1, 1]."""
-        video = torch.from_numpy(np.array(frames_u8)).to(self.device).float() / 127.5 - 1
+        video = torch.from_numpy(np.array(frames_u8)).to(self._execution_device).float() / 127.5 - 1
         return video.permute(3, 0, 1, 2)[None].to(self.vae.dtype)
 
     def _encode_cameras(self, poses: np.ndarray, intrinsics: np.ndarray, problem: Problem) -> Tensor:
@@ -376,7 +376,7 @@ class RaPPipeline(DiffusionPipeline):
         return self._cached(key, partial(self._encode_picked, *cameras, problem.size))
 
     def _encode_picked(self, poses: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> Tensor:
-        Ts, K = (torch.from_numpy(values).to(self.device).float()[None] for values in (poses, intrinsics))
+        Ts, K = (torch.from_numpy(values).to(self._execution_device).float()[None] for values in (poses, intrinsics))
         return self.codec.encode_rays(self.codec.camera_maps(Ts, K, size)).to(self.transformer.dtype)
 
     def _progress(self, problem: Problem, state: flow.Sample) -> Progress:
