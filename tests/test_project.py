@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import check_space
 import pytest
 
 from rap.data import load_clip
@@ -20,21 +21,26 @@ def pyproject() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def front_matter() -> dict[str, str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
-    return dict(line.split(": ", 1) for line in text.strip().splitlines())
+def test_the_checkout_is_a_space_as_it_stands():
+    assert list(check_space.problems(ROOT)) == []
 
 
-def test_a_space_installs_what_the_project_needs():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if not line.startswith("#")] == pyproject()["project"]["dependencies"]
-
-
-def test_front_matter_names_the_app_and_a_gradio_the_project_accepts():
-    values = front_matter()
-    assert values["sdk"] == "gradio" and (ROOT / values["app_file"]).is_file()
-    bound = next(d for d in pyproject()["project"]["dependencies"] if d.startswith("gradio"))
-    assert int(values["sdk_version"].split(".")[0]) >= int(re.findall(r"\d+", bound)[0])
+def test_what_a_space_would_not_take_is_told():
+    said, project = check_space.head((ROOT / "README.md").read_text(encoding="utf-8")), pyproject()["project"]
+    for key, value, words in (
+        ("sdk_version", "5.0.0", "sdk_version 5.0.0 is not in >=6.30"),
+        ("python_version", "3.10", "python_version 3.10 is not in >=3.11"),
+        ("colorTo", "teal", "colorTo teal is none of red, yellow"),
+        ("short_description", "x" * 61, "longer than 60"),
+        ("license", "mit", "not the project's Apache-2.0"),
+        ("title", "", "its head has no title"),
+    ):
+        (sentence,) = check_space.problems_of_head({**said, key: value}, project)
+        assert words in sentence
+    files = {"app.py": 10, "assets/a.safetensors": 10}
+    assert list(check_space.problems_of_files(said, files, {"assets/a.safetensors"})) == []
+    wrong = list(check_space.problems_of_files(said, {"weights.bin": 2 * 10**9}, {"assets/a.safetensors"}))
+    assert len(wrong) == 4, "no app, no weights, pickled, too much"
 
 
 def test_readme_holds_the_two_commands_and_no_broken_links():

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rap.cli import BAD_INPUT, refusal
+from rap.cli.options import placement
 from rap.config import EMBEDDED_CHECKPOINT
 from rap.errors import InputError
 from rap.generators.kinds import Chosen, chosen_generator
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         startup.check(options)
         load = partial(_load_or_end, options, ending)
         if is_zero_gpu():
-            load = partial(_itself, LentGpu(partial(load_pipeline, options.checkpoint, options.device)))
+            load = partial(_itself, LentGpu(partial(load_pipeline, options)))
         running = start(options, load)
     except (ValueError, FileNotFoundError) as error:
         _end(ending, error)
@@ -127,11 +128,11 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     return Running(share_url or url, demo, front, sessions)
 
 
-def load_pipeline(checkpoint: str | None, device: str | None) -> Any:
+def load_pipeline(options: argparse.Namespace) -> Any:
     """The one cached model; torch is imported here."""
     from rap.cli.model import load_any
 
-    return load_any(checkpoint, device)
+    return load_any(options.checkpoint, options.device, **placement(options))
 
 
 def _itself(pipeline: Any) -> Any:
@@ -145,7 +146,7 @@ def _load_or_end(options: argparse.Namespace, ending: Ending) -> Any:
             from rap.views.depth_model import depth_model
 
             depth_model(options.depth_model)  # kept there; one that cannot be loaded is told now, not at a picture
-        return load_pipeline(options.checkpoint, options.device)
+        return load_pipeline(options)
     except BaseException as error:
         _end(ending, error)
         raise SystemExit from error  # ends the worker's thread in silence: all is said

@@ -66,7 +66,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"--with {chosen.mapping}: finds other cameras than the model's; leave --no-refine out")
     clip, fov_y_rad = load_film(chosen)
     folder = results.ResultFolder(chosen.out, "estimate", clip.name, [chosen.input])
-    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
+    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device, **options.placement(chosen))
     found = cameras.predicted_cameras(chosen, clip, pipeline, fov_y_rad)
     cameras.write_cameras(folder, found, folder.write_frames(clip.frames_u8))
     folder.write_raxels(None if found.output is None else found.output.raxels)

@@ -112,7 +112,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
     check_depth(chosen, hinted and len(clip) == 1, "is for the hints of one picture")
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
-    pipeline = model.load_any(chosen.checkpoint, chosen.device)
+    pipeline = model.load_any(chosen.checkpoint, chosen.device, **options.placement(chosen))
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
     still = clip if found is None else still_of(chosen.images[0], clip, found, believed=bool(chosen.hints))
     scene = _scene(chosen, clip, still, found) if hinted else None

@@ -23,7 +23,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load the picture, sample video and path together, write both."""
     clip = load_sources([chosen.image])
     folder = results.ResultFolder(chosen.out, "imagine", clip.name, [chosen.image])
-    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
+    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device, **options.placement(chosen))
     from rap.pipeline import JointTask
 
     task = JointTask(clip.frames_u8, num_frames=chosen.frames, steps=chosen.steps, seed=chosen.seed)

@@ -31,26 +31,32 @@ def device_name(device: str | None) -> str:
     return device or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def load_pipeline(checkpoint: str | None, device: str | None) -> RaPPipeline:
+def load_pipeline(checkpoint: str | None, device: str | None, **placement: Any) -> RaPPipeline:
     """The pipeline of a checkpoint on a device; None is the embedded one on the GPU, if there is one.
+
+    Args:
+        placement: as `rap.pipeline.placing.Placement` names it.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
         InputError: there is no such device, or the checkpoint cannot be loaded.
     """
     path = check_checkpoint(checkpoint)
-    return _loaded(path).to(usable_device(device))
+    name = usable_device(device)
+    from rap.pipeline.placing import Placement, placed
+
+    return placed(_loaded(path), name, Placement(**placement))
 
 
-def load_any(checkpoint: str | None, device: str | None) -> RaPPipeline | FilmGenerator:
+def load_any(checkpoint: str | None, device: str | None, **placement: Any) -> RaPPipeline | FilmGenerator:
     """As `load_pipeline`, or a model of others (`rap.generators`) where the checkpoint is one of theirs."""
     chosen = chosen_generator(checkpoint)
     if chosen is None:
-        return load_pipeline(checkpoint, device)
+        return load_pipeline(checkpoint, device, **placement)
     name = usable_device(device)
     from rap.generators.loading import load_generator
 
-    return load_generator(chosen, name)
+    return load_generator(chosen, name, **placement)
 
 
 def usable_device(device: str | None) -> str:

@@ -26,6 +26,25 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         help="folder for the results, new or of an earlier run (default: rap-output/...)",
     )
     add_json(parser)
+    add_placement(parser)
+
+
+PLACEMENT = ("offload", "cast", "attention", "compile", "tile_vae")
+
+
+def add_placement(parser: argparse.ArgumentParser) -> None:
+    """How a model lies on its device: what `rap.pipeline.placing.Placement` has, by the same names."""
+    large = parser.add_argument_group("models about as large as their device (docs/engines.md)")
+    large.add_argument("--offload", action="store_true", help="weights wait in main memory and come layer by layer")
+    large.add_argument("--cast", action="store_true", help="weights are kept in eight bits: half the memory, rounded")
+    large.add_argument("--attention", metavar="NAME", help="a backend of diffusers', as flash, sage or _native_cudnn")
+    large.add_argument("--compile", action="store_true", help="the repeated blocks are compiled, at the first task")
+    large.add_argument("--tile-vae", action="store_true", help="the codec works in tiles that are blended")
+
+
+def placement(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `add_placement` asked for."""
+    return {name: getattr(chosen, name) for name in PLACEMENT}
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,11 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         found, scene = None, generate.picture(chosen, clip)
         path, notes = generate.path_in_picture(chosen, clip, scene)
     else:
-        pipeline = model.load_pipeline(chosen.checkpoint, chosen.device) if chosen.cameras is None else None
+        pipeline = (
+            model.load_pipeline(chosen.checkpoint, chosen.device, **options.placement(chosen))
+            if chosen.cameras is None
+            else None
+        )
         found = cameras.clip_cameras(chosen, clip, pipeline)
         scene, path, notes = film(chosen, clip, found)
     if found is not None and not found.fits and found.report is not None:

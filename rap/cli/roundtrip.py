@@ -29,7 +29,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Load, go round, write both paths and the video; errors of path and picture."""
     clip, fov_y_rad = estimate.load_film(chosen)
     folder = results.ResultFolder(chosen.out, "roundtrip", clip.name, [chosen.input])
-    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device)
+    pipeline = model.load_pipeline(chosen.checkpoint, chosen.device, **options.placement(chosen))
     loop = pipeline.round_trip(clip.frames_u8, fps=clip.fps, steps=chosen.steps, seed=chosen.seed, fov_y_rad=fov_y_rad)
     requested, followed, frames_u8 = loop.estimate.trajectory, loop.re_estimate.trajectory, loop.generated.frames_u8
     assert requested is not None and followed is not None and frames_u8 is not None

@@ -10,15 +10,17 @@ import torch
 from rap.errors import InputError
 from rap.generators.adapter import FilmGenerator
 from rap.generators.kinds import EXTRA, Chosen
+from rap.pipeline.placing import Placement, placed
 
 NEEDED = ("transformers", "ftfy")  # text encoders, and how Wan reads a prompt
 
 
-def load_generator(chosen: Chosen, device: str) -> FilmGenerator:
+def load_generator(chosen: Chosen, device: str, **placement: Any) -> FilmGenerator:
     """The model on a device; weights are safetensors, and of a name they are fetched once, if need be.
 
     Args:
         device: as torch names it; on a GPU weights are bfloat16, but for the codec, which loses by it.
+        placement: as `rap.pipeline.placing.Placement` names it.
 
     Raises:
         InputError: the class or what it needs is not installed, or the checkpoint cannot be loaded.
@@ -32,7 +34,7 @@ def load_generator(chosen: Chosen, device: str) -> FilmGenerator:
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError) as error:  # as the libraries meet it
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"--checkpoint {chosen.checkpoint}: cannot be loaded ({reason}); copy it again") from error
-    return FilmGenerator(pipeline.to(device), chosen)
+    return FilmGenerator(placed(pipeline, device, Placement(**placement)), chosen)
 
 
 def _pipeline_class(chosen: Chosen) -> Any:

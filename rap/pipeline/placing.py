@@ -23,14 +23,14 @@ class Placement:
     Attributes:
         offload: weights wait in main memory and come layer by layer, the next while one computes; the codec stays.
         cast: weights of the transformer are kept in eight bits and widened layer by layer.
-        attention: one of diffusers' backends, as "flash", "sage" or "_native_cudnn"; "": torch chooses.
+        attention: one of diffusers' backends, as "flash", "sage" or "_native_cudnn"; None: torch chooses.
         compile: the repeated blocks are compiled, once for all of them.
         tile_vae: the codec works in tiles, for frames that do not fit otherwise.
     """
 
     offload: bool = False
     cast: bool = False
-    attention: str = ""
+    attention: str | None = None
     compile: bool = False
     tile_vae: bool = False
 

@@ -41,5 +41,5 @@ if __name__ == "__main__":
     seconds = sys.argv.pop(1)
     if seconds == "done":
         from fakes import FakePipeline
-    app.load_pipeline = lambda checkpoint, device: FakePipeline(steps=1) if seconds == "done" else Slow(seconds)
+    app.load_pipeline = lambda options: FakePipeline(steps=1) if seconds == "done" else Slow(seconds)
     app.main()

@@ -43,7 +43,7 @@ def video(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served():
     """The app with the embedded model in place of made-up answers."""
-    pipeline = app.load_pipeline(None, "cpu")
+    pipeline = app.load_pipeline(app.parse(["--device", "cpu"]))
     yield from started(lambda: pipeline)
 
 

@@ -27,7 +27,7 @@ def geometry(monkeypatch: pytest.MonkeyPatch) -> type[FakeScene]:
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch, geometry) -> FakePipeline:
     fake = FakePipeline()
-    monkeypatch.setattr(model, "load_pipeline", lambda checkpoint, device: fake)
+    monkeypatch.setattr(model, "load_pipeline", lambda checkpoint, device, **_: fake)
     return fake
 
 

@@ -104,7 +104,7 @@ def test_a_device_that_is_not_there(capsys, picture: Path, tmp_path: Path, monke
 
 
 def test_faults_of_the_program_are_not_hidden(picture: Path, tmp_path: Path, monkeypatch) -> None:
-    def faulty(checkpoint: str | None, device: str | None) -> None:
+    def faulty(checkpoint: str | None, device: str | None, **placement: object) -> None:
         np.zeros(3).reshape(2, 2)  # a ValueError from inside a library
 
     monkeypatch.setattr(model, "load_pipeline", faulty)
@@ -113,5 +113,5 @@ def test_faults_of_the_program_are_not_hidden(picture: Path, tmp_path: Path, mon
 
 
 def test_own_value_errors_are_sentences(capsys, picture: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(model, "load_pipeline", lambda checkpoint, device: preset("no-such-path"))
+    monkeypatch.setattr(model, "load_pipeline", lambda checkpoint, device, **_: preset("no-such-path"))
     assert "no-such-path" in refused(capsys, "imagine", picture, "--out", tmp_path / "o")

@@ -82,6 +82,15 @@ def test_closing_the_stream_stops_the_real_call(generator, monkeypatch):
     assert film(generator, task_of(generator)).std() > 0, "and takes the next task"
 
 
+def test_weights_that_come_layer_by_layer_make_the_same_film(generator):
+    chosen = generator.chosen
+    placed = load_generator(chosen, "cpu", offload=True)
+    task = task_of(generator)
+    np.testing.assert_array_equal(film(placed, task), film(generator, task))
+    rounded = film(load_generator(chosen, "cpu", cast=True), task)
+    assert 0 < np.abs(rounded.astype(float) - film(generator, task)).mean() < 0.05 * 255
+
+
 def test_the_command_makes_a_take_by_it(generator, tmp_path, monkeypatch, capsys):
     from PIL import Image
 

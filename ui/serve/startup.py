@@ -20,7 +20,7 @@ from typing import Any
 
 from rap.checkpoint import check_checkpoint, check_networks
 from rap.cli import Parser
-from rap.cli.options import frame_count, natural, positive, steps
+from rap.cli.options import add_placement, frame_count, natural, positive, steps
 from rap.config import NUM_FRAMES
 from rap.errors import InputError
 from rap.generators.kinds import chosen_generator
@@ -90,6 +90,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="for a demonstration: moves on the number keys, examples while nobody is there, no file dialogs, and a "
         f"new session after so many quiet seconds ({KIOSK_QUIET_S})",
     )
+    add_placement(app)
     strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
         "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
