@@ -9,6 +9,7 @@ import argparse
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
     examples = kinds.add_parser("examples", help="the example clips of the app, with their cameras")
     examples.add_argument("--out", type=Path, default=ASSETS / "examples", metavar="DIR", help="default: the app's own")
+    examples.add_argument("--size", type=frame_size, metavar="HxW", help="larger, for benchmarks (default: the app's)")
     options.add_json(examples)
     examples.set_defaults(run=run_examples)
 
@@ -244,11 +246,12 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
     from rap import formats
     from rap.data import write_video
     from rap.geometry import Trajectory
-    from rap.synthetic.examples import EXAMPLES, render_example
+    from rap.synthetic.examples import CONFIG, EXAMPLES, render_example
 
+    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=1024)
     names = []
     for example in tqdm(EXAMPLES, desc="examples", unit="clip", file=sys.stderr):
-        clip = render_example(example)
+        clip = render_example(example, config)
         frames_u8 = clip.frames_u8[0].numpy()
         path = Trajectory(
             clip.Ts_world_camera[0].numpy(), clip.intrinsics[0].numpy(), frames_u8.shape[1:3], fps=EXAMPLE_FPS
