@@ -228,7 +228,7 @@ def test_broken_films(tmp_path: Path) -> None:
             load_clip(tmp_path / name)
         sentences[name] = str(caught.value).replace(str(tmp_path), "DIR")
     invalid = (
-        "neither a picture nor a video that can be read (Invalid data found when processing input); "
+        "neither a picture nor a video that can be read; "
         "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
     )
     assert sentences == {

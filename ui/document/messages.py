@@ -361,6 +361,21 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
+class SetTake:
+    """The fields of a take's settings were changed: this is what they ask for now."""
+
+    asked: Regenerate
+
+
+@dataclass(frozen=True)
+class CheckFields:
+    """Fields of the page were used: of the `fields` those in `wrong` hold what they cannot, each with a sentence."""
+
+    fields: tuple[str, ...]
+    wrong: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Exported:
     """Cameras were written; what their format has no place for, in words, or nothing."""
 
@@ -550,6 +565,8 @@ Message = (
     | ShowPreview
     | SetSoftDrag
     | Regenerate
+    | SetTake
+    | CheckFields
     | SetVerify
     | Variations
     | RenameTake

@@ -131,27 +131,27 @@ def keep_panel() -> KeepPanel:
 
 def export_take(session: Session, kind: str) -> str:
     """Write the take on show; the browser then downloads it."""
-    return written(session.export_take, kind)
+    return written(session, "keep", session.export_take, kind)
 
 
 def export_figure(session: Session, kind: str) -> str:
     """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
-    return written(session.export_figure, kind)
+    return written(session, "keep", session.export_figure, kind)
 
 
 def export_depth(session: Session) -> str:
     """Write the depth map; the browser then downloads it."""
-    return written(session.export_depth)
+    return written(session, "keep", session.export_depth)
 
 
 def save(session: Session) -> str:
     """Write the session file; the browser then downloads it."""
-    return written(session.save)
+    return written(session, "keep", session.save)
 
 
 def share(session: Session) -> str:
     """Write film, path and take as one page; the browser then downloads it."""
-    return written(share_page.write, session)
+    return written(session, "keep", share_page.write, session)
 
 
 def copy_command(session: Session) -> str:
@@ -171,14 +171,14 @@ def open_session(session: Session, path: str | None) -> None:
 
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
-    file = written(session.export, format_name)
+    file = written(session, "keep", session.export, format_name)
     session.dispatch(msg.Exported(lost_words(format_name, session.state.document.edited)))
     return file
 
 
 def export_take_cameras(session: Session, format_name: str) -> str:
     """Write the cameras of the take on show; the browser then downloads them."""
-    file = written(session.export_take_cameras, format_name)
+    file = written(session, "keep", session.export_take_cameras, format_name)
     take = session.state.document.take
     session.dispatch(msg.Exported(lost_words(format_name, None if take is None else take.trajectory)))
     return file

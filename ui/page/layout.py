@@ -24,6 +24,7 @@ from rap.limits import FILE_BYTES
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
 from ui.page.compare_panel import compare_panel, compare_player
+from ui.page.fields_panel import fields_panel
 from ui.page.frame_panel import FramePanel, frame_panel
 from ui.page.help_words import help_sheet
 from ui.page.html import Html, tag, together
@@ -79,35 +80,29 @@ CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked thro
 
 
 def build(
-    sessions: Future[Sessions],
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    kiosk_s: float | None = None,
-    generator: Chosen | None = None,
-    prompt: str = "",
+    sessions: Future[Sessions], *, kiosk_s: float | None = None, generator: Chosen | None = None
 ) -> gr.Blocks:
     """The whole page.
 
     Args:
         sessions: where the page finds its session; may be resolved after the page is served.
-        seed, steps: what the widgets start with.
         kiosk_s: seconds after which a page that anybody may walk up to begins anew; None: it is no such page.
-        generator, prompt: the model of others that makes takes, and what it is told.
+        generator: the model of others that makes takes.
     """
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
         html_box(together(_header(), help_sheet()))
+        fields = fields_panel()
         kiosk = [] if kiosk_s is None else [kiosk_panel(kiosk_s)]
         player = compare_player()
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=3, min_width=300, elem_id="rap-rail", elem_classes="rap-column"):
-                inputs, result, others = _rail(partial(result_panel, seed, steps, generator, prompt), player)
+                inputs, result, others = _rail(partial(result_panel, generator), player)
             with gr.Column(scale=11, min_width=480, elem_id="rap-main", elem_classes="rap-column"):
                 path, shown = _stage(player)
         inputs.wire(events, result.steps, result.seed)
-        panels = (*kiosk, result, path, *others, *shown)
+        panels = (fields, *kiosk, result, path, *others, *shown)
         for panel in panels:
             panel.wire(events)
         parts = [part for panel in (inputs, *panels) for part in panel.parts()]
@@ -277,7 +272,7 @@ class Page:
         try:
             session = sessions.open(wanted, who)
         except ValueError as error:  # HubFull
-            raise refusal(str(error), duration=None) from error
+            raise refusal(str(error)) from error
         session.dispatch(msg.SetDark(bool(is_dark)))
         return [session.id, *self.draw(session, {})]
 

@@ -45,12 +45,18 @@ def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change
     return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
 
 
+def check_fields(message: msg.CheckFields, state: State, context: Context) -> Change:
+    """Beside each of them, until it holds what it can."""
+    return state.checked(message.fields, message.wrong), None
+
+
 def tell_exported(message: msg.Exported, state: State, context: Context) -> Change:
     """Beside the button, until something else is said."""
     return replace(state, notice=Notice("keep", message.lost) if message.lost else None), None
 
 
 REDUCERS: Entries = (
+    (msg.CheckFields, check_fields),
     (msg.Exported, tell_exported),
     (msg.SetPlayhead, set_playhead),
     (msg.SetGizmo, set_gizmo),
