@@ -145,6 +145,7 @@ PAGES = Limit(200, "pages", "pages that are open, in all", "a clip takes 20 MB; 
 NAME_CHARACTERS = Limit(255, "characters", "a name", "what a file system takes")
 SENTENCE_CHARACTERS = Limit(2_000, "characters", "a note or a reason", "ours are far shorter")
 NOTES = Limit(100, "notes", "a clip", "ours are a handful")
+LINK_CHARACTERS = Limit(100_000, "characters", "a path in the address of a page", "a path of 257 cameras has 60,000")
 PATH_CHARACTERS = Limit(2_000_000, "characters", "a path as text", "the longest path has a quarter of it")
 
 # --- what is asked of the model ---------------------------------------------------------------------------------------

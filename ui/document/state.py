@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
     from rap.views.scene import Scene
     from ui.document.importing import Import
+    from ui.document.link import Linked
     from ui.document.messages import ApplyPreset, GizmoMode
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
@@ -326,6 +327,8 @@ class State:
         box: files in the page's box.
         source: the files that the clip was read from; none where it came with a session.
         asked: what the fields of a take's settings ask for.
+        brought: how often these came from elsewhere than the fields, which are then told.
+        linked: of a link, until its clip is there.
         wrong: what fields of the page hold and cannot be used.
         earlier, later: work on other clips that undo and redo get back, the nearest last.
         refusals: how often something was refused.
@@ -350,6 +353,8 @@ class State:
     box: FileBox = field(default_factory=FileBox)
     source: tuple[str, ...] = ()
     asked: Regenerate = Regenerate()  # noqa: RUF009  a value that never changes
+    brought: int = 0
+    linked: Linked | None = None
     wrong: tuple[Wrong, ...] = ()
     earlier: tuple[Work, ...] = ()
     later: tuple[Work, ...] = ()

@@ -36,6 +36,7 @@ from ui.page.kiosk_panel import kiosk_panel
 from ui.page.moves_panel import moves_panel
 from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Panel, Part, Seen, html_box, refusal
 from ui.page.path_panel import PathPanel, path_panel
+from ui.page.pivot_panel import pivot_panel
 from ui.page.result_panel import ResultPanel, result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
 from ui.page.stage_panel import stage_panel, takes_panel
@@ -76,6 +77,12 @@ DARK: dict[str, Any] = {
     "color_accent_soft_dark": "#23294a",
 }
 """What Gradio's own components look like on a dark page; the page's are in assets/app.css."""
+LOADED = """() => {
+  const link = location.hash.startsWith("#rap=") ? location.hash.slice(5) : "";
+  if (link) history.replaceState(history.state, "", location.pathname + location.search);
+  return [sessionStorage.getItem("rap-session") ?? "", document.body.classList.contains("dark"), link];
+}"""
+"""What a page knows when it is loaded. A link is taken out of the address: a reload must not undo what was done since."""
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
@@ -136,11 +143,12 @@ def _stage(player: gr.HTML) -> tuple[PathPanel, list[Panel]]:
         with gr.Column(elem_id="rap-picture", elem_classes="rap-pane", min_width=200):
             stage = stage_panel()
             player.render()
+            pivot = pivot_panel()
         with gr.Column(elem_id="rap-space", elem_classes="rap-pane", min_width=200):
             path = path_panel()
     timeline = timeline_panel()
     takes = takes_panel()
-    return path, [stage, timeline, takes, numbers_panel()]
+    return path, [stage, pivot, timeline, takes, numbers_panel()]
 
 
 def _header() -> Html:
@@ -242,9 +250,9 @@ class Page:
         # the tab remembers its session, so that a reload finds it again
         demo.load(
             self.open,
-            [gr.Textbox(visible=False), gr.Checkbox(visible=False)],
+            [gr.Textbox(visible=False), gr.Checkbox(visible=False), gr.Textbox(visible=False)],
             [session_id, *drawn],
-            js="() => [sessionStorage.getItem('rap-session') ?? '', document.body.classList.contains('dark')]",
+            js=LOADED,
             **QUIET,
         )
         remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
@@ -262,8 +270,9 @@ class Page:
             updates.append(gr.skip() if seen.get(name) == now[name] else part.drawn(*now[name]))
         return [now, *updates]
 
-    def open(self, wanted: str, is_dark: bool, request: gr.Request | None = None) -> list[Any]:
-        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw.
+    def open(self, wanted: str, is_dark: bool, link: str = "", request: gr.Request | None = None) -> list[Any]:
+        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw; `link` stood in
+        its address.
 
         Raises gr.Error, which the page shows, where there is no room for another.
         """
@@ -274,6 +283,8 @@ class Page:
         except ValueError as error:  # HubFull
             raise refusal(str(error)) from error
         session.dispatch(msg.SetDark(bool(is_dark)))
+        if link:
+            session.dispatch(msg.OpenLink(link))
         return [session.id, *self.draw(session, {})]
 
     def refresh(self, session_id: str, seen: Seen) -> list[Any]:

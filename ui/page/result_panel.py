@@ -197,13 +197,18 @@ def _settings(
 
 @dataclass(frozen=True)
 class Begun:
-    """What a field begins with. From then on it is the person's: what is typed there is never sent back to it."""
+    """What a field begins with. From then on it is the person's: what is typed there is never sent back to it.
+
+    Args:
+        brought: how often another value came from elsewhere.
+    """
 
     value: Any = field(compare=False)
+    brought: int
 
 
 def _begun(name: str, session: Session) -> tuple[Begun]:
-    return (Begun(getattr(session.state.asked, name)),)
+    return (Begun(getattr(session.state.asked, name), session.state.brought),)
 
 
 def _field(begun: Begun) -> Any:

@@ -85,7 +85,7 @@ def preview_video(preview: PreviewClip | None) -> Html:
     if preview is None:
         return NOTHING
     return tag(
-        "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True, controls=True,
+        "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True,
         aria_label="geometry preview", src=inline_mp4(preview.mp4),
     )  # fmt: skip
 

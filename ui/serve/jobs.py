@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ui.document.messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
+from ui.document.job_messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
 from ui.serve.line import Line
 from ui.serve.memory import peak_memory_bytes
 

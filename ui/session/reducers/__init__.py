@@ -2,7 +2,7 @@
 
 A reducer is called under the session's lock and does nothing: it returns the next state and, as a function to be called
 later, what is to be done (start a job, stop one, delete a file). `context` names what such effects act on. Read
-`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions), `path`
+`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions), `links`, `path`
 (hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry` (refinement, depth,
 preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker). A new message goes
 into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings files has a reader
@@ -19,7 +19,7 @@ from ui.document import messages as msg
 from ui.document import path_edits
 from ui.document.edits import AnyMessage, PathEdit
 from ui.document.state import Change, State
-from ui.session.reducers import geometry, importing, input, jobs, path, predictions, takes, view
+from ui.session.reducers import geometry, importing, input, jobs, links, path, predictions, takes, view
 from ui.session.reducers.context import Context, Reducer
 
 PLACES: dict[type, str] = {
@@ -64,7 +64,7 @@ def one_table(entries: Iterable[tuple[type, Reducer]]) -> dict[type, Reducer]:
     return table
 
 
-SUBJECTS = (input, path, view, importing, geometry, predictions, takes, jobs)
+SUBJECTS = (input, links, path, view, importing, geometry, predictions, takes, jobs)
 
 REDUCERS = one_table(entry for subject in SUBJECTS for entry in subject.REDUCERS)
 
@@ -91,4 +91,5 @@ def reduce(message: AnyMessage, state: State, context: Context) -> Change:
         if field is not None:
             return state.checked((field,), ((field, str(error)),)), None
         return state.refused(PLACES.get(type(message), "path"), str(error)), None
-    return after if field is None else after.checked((field,)), effect
+    after = after if field is None else after.checked((field,))
+    return links.with_linked_path(state, after), effect

@@ -7,8 +7,8 @@ from dataclasses import replace
 from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
-from ui.document.geometry import points_on_show
-from ui.document.picking import picked_point
+from ui.document.geometry import cameras_of_view, points_on_show
+from ui.document.picking import picked_point, ray_of
 from ui.document.state import Change, Notice, State
 from ui.session.reducers.context import Context, Entries
 
@@ -45,6 +45,27 @@ def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change
     return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
 
 
+def pick_in_picture(message: msg.PickInPicture, state: State, context: Context) -> Change:
+    """Among all that the depth of the clip shows, seen from the camera of the moment that was clicked at."""
+    path, scene = cameras_of_view(state.document, state.geometry, message.view), state.geometry.scene
+    if path is None:
+        raise InputError("the film's cameras are not known yet, nor what is how far away; press Predict path first")
+    if scene is None:
+        raise InputError("the depth of what you clicked at is not known yet; click again once it has been found")
+    index = min(int(message.at * len(path)), len(path) - 1)
+    shown = points_on_show(state.geometry, True)
+    point = picked_point(None if shown is None else shown.xyz, *ray_of(path, index, message.x, message.y))
+    words = f"Moves turn about this point now, {point[2]:.2f} median depths ahead; Escape forgets it."
+    return replace(state, document=doc.with_target(state.document, point), notice=Notice("path", words)), None
+
+
+def forget_point(message: msg.ForgetPoint, state: State, context: Context) -> Change:
+    """Moves turn about what is in the middle again."""
+    if state.document.target is None:
+        return state, None
+    return replace(state, document=doc.with_target(state.document, None), notice=None), None
+
+
 def check_fields(message: msg.CheckFields, state: State, context: Context) -> Change:
     """Beside each of them, until it holds what it can."""
     return state.checked(message.fields, message.wrong), None
@@ -56,6 +77,8 @@ def tell_exported(message: msg.Exported, state: State, context: Context) -> Chan
 
 
 REDUCERS: Entries = (
+    (msg.PickInPicture, pick_in_picture),
+    (msg.ForgetPoint, forget_point),
     (msg.CheckFields, check_fields),
     (msg.Exported, tell_exported),
     (msg.SetPlayhead, set_playhead),
