@@ -156,6 +156,8 @@ GUIDANCE = Limit(20, "times", "guidance by the path", "1 is off; published model
 TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
 AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
 PROMPT_CHARACTERS = Limit(1_000, "characters", "a prompt", "models of others read 300 to 512 words")
+SHAKE = Limit(10, "times", "the unrest of a hand in a path", "the picture jumps by a tenth of its width")
+STROKE_POINTS = Limit(2_000, "points", "a path that is drawn", "a minute of a mouse at 30 a second")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
 TAKE_PIXELS = Limit(
     1_048_576, "pixels a frame", "what the model is asked for", "1024 x 1024; the embedded one makes 128 x 128"

@@ -33,6 +33,7 @@ from rap.geometry import se3
 from rap.geometry.camera import intrinsics_from_fov
 from rap.geometry.trajectory import Trajectory
 from rap.limits import AMPLITUDE
+
 ARC_RAD = np.radians(30)
 ORBIT_RAD = 2 * np.pi
 PAN_RAD = np.radians(25)
@@ -189,8 +190,8 @@ def preset(
         amplitude: size of the move; 1 is the table's, 0 stands still, negative reverses the direction.
         pivot_distance: distance of the pivot along the source's axis, in scene units, > 0.
         fps: frames a second.
-        pivot: a point in the source camera's axes, ahead of it, in place of the one on its axis; what keeps the pivot in
-            the middle of the image keeps this point where the source's image has it.
+        pivot: a point in the source camera's axes, ahead of it, in place of the one on its axis; what keeps the pivot
+            in the middle of the image keeps this point where the source's image has it.
 
     Raises:
         ValueError: an unknown name, or a value out of its range.

@@ -86,7 +86,8 @@ def fitted_preset(
     """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene.
 
     Args:
-        amplitude: 1 is what fits; more is what was asked for, as an angle is, and the note says where it leads through a surface.
+        amplitude: 1 is what fits; more is what was asked for, as an angle is, and the note says where it leads
+            through a surface.
         of_film: the scene is not that of one picture.
         pivot_distance: None is `pivot_of` the scene.
         angle_rad: by how much the move is to turn, in place of the amplitude, whatever fits.

@@ -88,7 +88,7 @@ def page():
     with gr.Blocks():
         panes = (
             input_panel.input_panel(),
-            moves_panel.moves_panel(),
+            *moves_panel.moves_panel(),
             stage_panel.stage_panel(),
             pivot_panel.pivot_panel(),
             stage_panel.takes_panel(),
@@ -211,7 +211,16 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert sent(page, page.refresh(session_id, seen)) == set()
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
-    given = {"rap-clip", "rap-stage-clip", "rap-moves", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
+    given = {
+        "rap-clip",
+        "rap-stage-clip",
+        "rap-moves",
+        "rap-hint",
+        "rap-predict",
+        "rap-imagine",
+        "rap-apply",
+        "rap-record-view",
+    }
     assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)

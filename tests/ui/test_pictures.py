@@ -175,7 +175,7 @@ def test_the_take_of_a_picture_is_its_own_layers_at_full_size(session, app, stil
     frames = take_frames(take.video, take.trajectory, take.size)
     assert frames.shape == (17, 480, 640, 3) and abs(int(frames[9].mean()) - 90) < 3
     assert result_words.preview_on_show(session.state.geometry.preview, take) is None
-    assert session.cost.unit == "frame" and session.cost.steps == 17 and session.cost.seconds_per_step is not None
+    assert session.cost.side == 640 and session.cost.steps == 17 and session.cost.seconds_per_step is not None
     session.dispatch(msg.Variations("seeds"))
     assert "the same for every seed" in session.state.notice.text and session.state.job is None
     session.dispatch(msg.Variations("amplitudes"))
@@ -316,10 +316,11 @@ def test_a_click_on_the_picture_is_what_moves_turn_about_until_it_is_forgotten(s
     assert "cameras are not known yet" in session.state.notice.text and session.state.notice.is_error
     give(session, still)
     depth_found(session)
-    session.dispatch(msg.PickInPicture("clip", 0.0, 0.6, 0.5))
-    point = session.state.document.target
     clip, path = (cameras_of_view(session.state.document, session.state.geometry, view) for view in ("clip", "path"))
-    assert path is None and places_of(clip, point)[0] == pytest.approx((0.6, 0.5), abs=0.03)
+    seen = next(at for point in session.state.geometry.scene.picture.xyz if (at := places_of(clip, point)[0]).min() > 0)
+    session.dispatch(msg.PickInPicture("clip", 0.0, *seen))
+    point = session.state.document.target
+    assert path is None and places_of(clip, point)[0] == pytest.approx(seen, abs=0.03)
     session.dispatch(msg.ApplyPreset("arc-left"))
     path = cameras_of_view(session.state.document, session.state.geometry, "path")
     assert places_of(path, point) == pytest.approx(np.repeat(places_of(clip, point), len(path), axis=0), abs=1e-6)

@@ -15,8 +15,8 @@ from fakes import clip
 
 from rap.geometry import preset
 from ui.document import document as doc
-from ui.document import messages as msg
 from ui.document import job_messages, path_edits
+from ui.document import messages as msg
 from ui.document.document import Document, Settings, Take
 from ui.document.edits import PathEdit
 from ui.document.state import State

@@ -220,6 +220,30 @@ class ApplyPreset:
 
 
 @dataclass(frozen=True)
+class Sketch:
+    """A stroke on the floor, (x to the right, z ahead) in parts of the distance to what moves turn about, becomes the
+    path; `gaze` as in `rap.geometry.sketch`."""
+
+    points: tuple[tuple[float, float], ...]
+    gaze: Literal["subject", "ahead", "along"]
+
+
+@dataclass(frozen=True)
+class SetRecording:
+    """Whether the motion of the 3D view is being recorded."""
+
+    on: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ViewRecorded:
+    """It was: camera-to-world poses of the view and when it was there, to become the path."""
+
+    times_s: Float64[np.ndarray, " n"]
+    poses: Float64[np.ndarray, "n 4 4"]
+
+
+@dataclass(frozen=True)
 class SetPlayhead:
     """The frame that is looked at in time; `through`: the page looks through its camera; `looks`: it shows the path
     and does not play, so that one picture is worth its while."""
@@ -533,6 +557,9 @@ Message = (
     | Exported
     | SetPlayhead
     | ApplyPreset
+    | Sketch
+    | SetRecording
+    | ViewRecorded
     | Undo
     | Redo
     | ResetToPredicted

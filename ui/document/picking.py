@@ -42,7 +42,9 @@ def picked_point(
     return x, y, z
 
 
-def ray_of(path: Trajectory, index: int, x: float, y: float) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:
+def ray_of(
+    path: Trajectory, index: int, x: float, y: float
+) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:
     """Origin and direction, in the world of a path, of what a camera shows at shares x, y of its picture's sides."""
     (h, w), (fx, fy, cx, cy) = path.image_size, path.intrinsics[index]
     T = path.Ts_world_camera[index]

@@ -314,6 +314,7 @@ class State:
     Args:
         verify_on: verify each take as soon as it is made.
         picking: the next click into the scene picks a point.
+        recording: the motion of the 3D view is to become a path.
         playhead: the frame that is looked at in time.
         through: the page looks through the camera at the playhead.
         gizmo: what the gizmo does.
@@ -340,6 +341,7 @@ class State:
     notice: Notice | None = None
     verify_on: bool = True
     picking: bool = False
+    recording: bool = False
     playhead: int = 0
     through: bool = False
     sampled: tuple[Trajectory, ...] = ()
@@ -352,7 +354,7 @@ class State:
     compared: tuple[int, int] | None = None
     box: FileBox = field(default_factory=FileBox)
     source: tuple[str, ...] = ()
-    asked: Regenerate = Regenerate()  # noqa: RUF009  a value that never changes
+    asked: Regenerate = Regenerate()
     brought: int = 0
     linked: Linked | None = None
     wrong: tuple[Wrong, ...] = ()

@@ -15,7 +15,8 @@ LOOP = (
 SHORTCUTS = (
     ("Ctrl Z · Ctrl Shift Z", "undo · redo"), ("Ctrl Enter", "regenerate"), ("Space", "play the path"),
     (", · .", "a frame back · on"), ("I", "key at the playhead"), ("Delete", "delete the selected key"),
-    ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"), ("Esc", "leave the camera view, forget the picked point"),
+    ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"),
+    ("Esc", "leave the camera view, forget the picked point"),
     ("X · F", "picture and 3D view change places · full screen"), ("W A S D · Q E · arrows", "fly the view"),
     ("?", "this sheet"),
 )  # fmt: skip

@@ -82,7 +82,7 @@ LOADED = """() => {
   if (link) history.replaceState(history.state, "", location.pathname + location.search);
   return [sessionStorage.getItem("rap-session") ?? "", document.body.classList.contains("dark"), link];
 }"""
-"""What a page knows when it is loaded. A link is taken out of the address: a reload must not undo what was done since."""
+"""What a page knows when it is loaded. A link is taken out of its address: a reload must not undo what was done."""
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
@@ -123,7 +123,7 @@ def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[Inpu
     with gr.Tabs(elem_classes="rap-tabs"):
         with gr.Tab("Make", elem_classes="rap-tab"):
             inputs = input_panel()
-            moves = moves_panel()
+            moves, drawn = moves_panel()
             result = make_result()
         with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
             edits = _edit_panels()
@@ -134,7 +134,7 @@ def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[Inpu
         with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
             keep = keep_panel()
             imports = import_panel()
-    return inputs, result, [moves, *edits, verify, compare, keep, imports]
+    return inputs, result, [moves, drawn, *edits, verify, compare, keep, imports]
 
 
 def _stage(player: gr.HTML) -> tuple[PathPanel, list[Panel]]:
@@ -271,8 +271,8 @@ class Page:
         return [now, *updates]
 
     def open(self, wanted: str, is_dark: bool, link: str = "", request: gr.Request | None = None) -> list[Any]:
-        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw; `link` stood in
-        its address.
+        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw; `link` stood
+        in its address.
 
         Raises gr.Error, which the page shows, where there is no room for another.
         """

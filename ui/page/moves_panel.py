@@ -11,6 +11,7 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import move_words as words
 from ui.page.parts import Events, Part, button_part, html_box, picked, small_slider
+from ui.page.sketch_panel import SketchPanel, sketch_panel
 
 if TYPE_CHECKING:
     from ui.document.state import BuiltScene
@@ -53,8 +54,8 @@ class MovesPanel:
         events.on(self.apply.click, apply_preset, [self.preset, *settings, self.degrees])
 
 
-def moves_panel() -> MovesPanel:
-    """The large ones first."""
+def moves_panel() -> tuple[MovesPanel, SketchPanel]:
+    """The large ones first; in the fold all others, and what is drawn by hand."""
     large = html_box(words.large_moves(None, False), js_on_load=PICK_MOVE, elem_id="rap-moves")
     amplitude = small_slider("How far", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
     with gr.Accordion("More moves", open=False, elem_id="rap-more-moves"):
@@ -65,11 +66,12 @@ def moves_panel() -> MovesPanel:
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
         with gr.Row(elem_classes="rap-pair"):
             degrees = gr.Number(
-                None, label="By °", placeholder="as far as above", minimum=1, maximum=MOST_DEGREES, step=5, min_width=110,
-                elem_id="rap-degrees", elem_classes="rap-inline",
+                None, label="By °", placeholder="as far as above", minimum=1, maximum=MOST_DEGREES, step=5,
+                min_width=110, elem_id="rap-degrees", elem_classes="rap-inline",
             )  # fmt: skip
             apply = gr.Button("Starting …", interactive=False, size="sm", min_width=90, elem_id="rap-apply")
-    return MovesPanel(large, preset, amplitude, pivot, degrees, apply)
+        drawn = sketch_panel()
+    return MovesPanel(large, preset, amplitude, pivot, degrees, apply), drawn
 
 
 def apply_move(session: Session, data: Any, amplitude: float, pivot_distance: float) -> None:

@@ -41,7 +41,12 @@ DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 
 TO_CLIPBOARD = "(text) => { navigator.clipboard?.writeText(text).catch(() => {}); }"
 
-FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
+FIELD_NAMES = {
+    "rap-amount": "Amplify, in %,",
+    "rap-strength": "Smooth",
+    "rap-unrest": "Shake ×",
+    "rap-factor": "Scale ×",
+}
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
 
 Value = TypeVar("Value")

@@ -2,13 +2,13 @@
 
 A reducer is called under the session's lock and does nothing: it returns the next state and, as a function to be called
 later, what is to be done (start a job, stop one, delete a file). `context` names what such effects act on. Read
-`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions), `links`, `path`
-(hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry` (refinement, depth,
-preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker). A new message goes
-into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings files has a reader
-in `ui.session.reading` instead. An edit of the path applies itself and needs neither. `PLACES` and `FIELDS` say where a refusal
-is shown. Only `ui.session.session` calls `reduce`; subjects may use
-those that come before them here, and `ui.document`.
+`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions),
+`links`, `path` (hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry`
+(refinement, depth, preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker).
+A new message goes into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings
+files has a reader in `ui.session.reading` instead. An edit of the path applies itself and needs neither. `PLACES` and
+`FIELDS` say where a refusal is shown. Only `ui.session.session` calls `reduce`; subjects may use those that come before
+them here, and `ui.document`.
 """
 
 from __future__ import annotations

@@ -37,6 +37,12 @@ def set_picking(message: msg.SetPicking, state: State, context: Context) -> Chan
     return replace(state, picking=message.on), None
 
 
+def set_recording(message: msg.SetRecording, state: State, context: Context) -> Change:
+    """Of the 3D view."""
+    notice = Notice("path", "Move the 3D view: its motion becomes the path once you stop.") if message.on else None
+    return replace(state, recording=message.on, notice=notice), None
+
+
 def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change:
     """Among the points that are seen, and once."""
     shown = points_on_show(state.geometry, state.through)
@@ -85,5 +91,6 @@ REDUCERS: Entries = (
     (msg.SetGizmo, set_gizmo),
     (msg.SetDark, set_dark),
     (msg.SetPicking, set_picking),
+    (msg.SetRecording, set_recording),
     (msg.PickPoint, pick_point),
 )
