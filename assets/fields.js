@@ -1,5 +1,6 @@
 // Why a field's value is not taken stands under the field until somebody types there: `js_on_load` of the component that
 // lists such sentences (ui/page/fields_panel.py). Which and why is the session's to say; here they get to their places.
+const UNFOLDING_MS = 200;
 const mended = new Set(); // numbers of refusals whose field has been typed into since
 const wanted = () => [...element.querySelectorAll("[data-field]")].filter(({ dataset }) => !mended.has(dataset.number));
 const inputs = (place) => place.querySelectorAll("input, textarea");
@@ -17,6 +18,7 @@ function unfold(place) {
   for (let node = place; node; node = node.parentElement) node.querySelector(":scope > button.label-wrap:not(.open)")?.click();
 }
 
+// whether it says something new
 function put(place, { textContent, dataset }) {
   let line = place.querySelector(":scope > .rap-wrong");
   if (!line) {
@@ -26,7 +28,8 @@ function put(place, { textContent, dataset }) {
     line.setAttribute("role", "alert");
     place.append(line);
   }
-  if (line.dataset.number !== dataset.number) {
+  const isNew = line.dataset.number !== dataset.number;
+  if (isNew) {
     line.textContent = textContent;
     line.dataset.number = dataset.number;
     unfold(place);
@@ -36,15 +39,15 @@ function put(place, { textContent, dataset }) {
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", line.id);
   }
+  return isNew;
 }
 
 function show() {
   const wrong = wanted(), fields = new Set(wrong.map(({ dataset }) => dataset.field));
   for (const line of document.querySelectorAll(".rap-wrong")) if (!fields.has(line.parentElement.id)) clear(line);
-  for (const one of wrong) {
-    const place = document.getElementById(one.dataset.field);
-    if (place) put(place, one);
-  }
+  const places = wrong.map((one) => [document.getElementById(one.dataset.field), one]).filter(([place]) => place);
+  const [first] = places.filter(([place, one]) => put(place, one));
+  if (first) setTimeout(() => first[0].scrollIntoView({ block: "center" }), UNFOLDING_MS); // no button lies over it
 }
 
 document.addEventListener("input", ({ target }) => {

@@ -3,6 +3,7 @@
 // Escape, forgets it. The mark stands where the picture of the moment shows the point.
 
 const PICTURES = { "rap-stage-clip": "clip", "rap-preview": "path", "rap-glimpse": "path" };
+const VIEWS = Object.keys(PICTURES).map((id) => `#${id}`).join(", ");
 const SHARE = 10000, NEAR_PX = 14;
 let playhead = 0, last = 0, asked = 0;
 
@@ -41,9 +42,9 @@ function place() {
 }
 const soon = () => { asked ||= requestAnimationFrame(place); };
 
-document.getElementById("rap-picture").addEventListener("click", (event) => {
-  const view = event.target.closest(".rap-view"), picture = view?.querySelector("video, img");
-  if (!(view?.id in PICTURES) || event.target !== picture) return;
+document.addEventListener("click", (event) => {
+  const view = event.target.closest?.(VIEWS), picture = view?.querySelector("video, img");
+  if (!view || event.target !== picture) return;
   const point = mark()?.getBoundingClientRect();
   if (point?.width && Math.hypot(event.clientX - point.x - point.width / 2, event.clientY - point.y - point.height / 2) < NEAR_PX) {
     return trigger("input", {});

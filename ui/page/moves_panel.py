@@ -66,7 +66,7 @@ def moves_panel() -> tuple[MovesPanel, SketchPanel]:
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
         with gr.Row(elem_classes="rap-pair"):
             degrees = gr.Number(
-                None, label="By °", placeholder="as far as above", minimum=1, maximum=MOST_DEGREES, step=5,
+                None, label="By °", placeholder="auto", minimum=1, maximum=MOST_DEGREES, step=5,
                 min_width=110, elem_id="rap-degrees", elem_classes="rap-inline",
             )  # fmt: skip
             apply = gr.Button("Starting …", interactive=False, size="sm", min_width=90, elem_id="rap-apply")
