@@ -1,5 +1,5 @@
-"""The paper's page layout as pictures: input video | raxel maps, predicted over reference | cameras of both in 3D; and a
-video made of it, where there is one.
+"""The paper's page layout as pictures: input video | raxel maps, predicted over reference | cameras of both in 3D;
+and a video made of it, where there is one.
 
 One picture for each frame, so that they make a video; any of them is the figure. Reference cameras are scaled to the
 predicted ones by least squares on the centres, for a video tells no unit of length.

@@ -25,6 +25,7 @@ from rap.limits import (
     NAME_CHARACTERS,
     PATH_CHARACTERS,
     PATH_FRAMES,
+    PROMPT_CHARACTERS,
     SEED,
     STEPS,
     TAKE_FPS,
@@ -126,4 +127,5 @@ def _asked(row: dict[str, Any]) -> Regenerate:
         side=whole(row["side"], "side", LEAST_TAKE_SIDE, TAKE_SIDE.value),
         frames=None if frames is None else whole(frames, "frames", LEAST_TAKE_FRAMES, PATH_FRAMES.value),
         fps=None if fps is None else number(fps, "fps", LEAST_TAKE_FPS, TAKE_FPS.value),
+        prompt=text(row["prompt"], "prompt", PROMPT_CHARACTERS),
     )

@@ -86,9 +86,7 @@ LOADED = """() => {
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
-def build(
-    sessions: Future[Sessions], *, kiosk_s: float | None = None, generator: Chosen | None = None
-) -> gr.Blocks:
+def build(sessions: Future[Sessions], *, kiosk_s: float | None = None, generator: Chosen | None = None) -> gr.Blocks:
     """The whole page.
 
     Args:

@@ -140,9 +140,10 @@ def health_sentence(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]],
     frames = np.flatnonzero(levels[name] >= worst)
     value = _extreme(getattr(found, name)[frames], name, limits)
     share, limit = (99, _limit(name, limits, value, 4, 0)) if worst == 2 else (95, _limit(name, limits, value, 3, 1))
+    verb = VERBS[name].format("s" if len(frames) == 1 else "")
     bound = "stay below" if value > limit else "stay above"
     return (
-        f"{_listed(frames)} {VERBS[name].format('s' * (len(frames) == 1))} {value:.2g} {UNITS[name]}; {share} % of what the model was trained on "
+        f"{_listed(frames)} {verb} {value:.2g} {UNITS[name]}; {share} % of what the model was trained on "
         f"{bound} {limit:.2g}."
     )
 
