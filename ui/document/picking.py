@@ -42,6 +42,25 @@ def picked_point(
     return x, y, z
 
 
+def point_on_ray(
+    xyz: Float[np.ndarray, "n 3"] | None, origin: Float[ArrayLike, "3"], direction: Float[ArrayLike, "3"]
+) -> tuple[float, float, float]:
+    """What a picture shows along a ray through it: a point of the ray itself, as far off as the one that lies nearest
+    beside it. Arguments and errors as of `picked_point`."""
+    if xyz is None:
+        return picked_point(None, origin, direction)
+    start, along = np.asarray(origin, dtype=np.float64), np.asarray(direction, dtype=np.float64)
+    along = along / np.linalg.norm(along)
+    depth = (xyz - start) @ along
+    aside = np.linalg.norm(xyz - start - depth[:, None] * along, axis=1)
+    angle = np.arctan2(aside, depth)
+    nearest = int(angle.argmin()) if len(angle) else -1
+    if nearest < 0 or angle[nearest] > CONE_RAD:
+        raise InputError("there is no point of the scene under the pointer; click on something nearer")
+    x, y, z = (float(value) for value in start + depth[nearest] * along)
+    return x, y, z
+
+
 def ray_of(
     path: Trajectory, index: int, x: float, y: float
 ) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:

@@ -8,7 +8,7 @@ from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.geometry import cameras_of_view, points_on_show
-from ui.document.picking import picked_point, ray_of
+from ui.document.picking import picked_point, point_on_ray, ray_of
 from ui.document.state import Change, Notice, State
 from ui.session.reducers.context import Context, Entries
 
@@ -60,7 +60,7 @@ def pick_in_picture(message: msg.PickInPicture, state: State, context: Context) 
         raise InputError("the depth of what you clicked at is not known yet; click again once it has been found")
     index = min(int(message.at * len(path)), len(path) - 1)
     shown = points_on_show(state.geometry, True)
-    point = picked_point(None if shown is None else shown.xyz, *ray_of(path, index, message.x, message.y))
+    point = point_on_ray(None if shown is None else shown.xyz, *ray_of(path, index, message.x, message.y))
     words = f"Moves turn about this point now, {point[2]:.2f} median depths ahead; Escape forgets it."
     return replace(state, document=doc.with_target(state.document, point), notice=Notice("path", words)), None
 
