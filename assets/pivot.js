@@ -32,12 +32,12 @@ function place() {
   const places = point.dataset[PICTURES[view?.id]]?.split(" ") ?? [];
   const at = picture && places.length ? places[Math.floor(moment(view, picture) * places.length)].split(",").map(Number) : [NaN];
   const inside = at.length === 2 && at.every((value) => value >= 0 && value <= 1);
-  point.hidden = !inside;
   if (inside) {
     const box = frame(picture), pane = document.getElementById("rap-picture").getBoundingClientRect();
     point.style.left = `${box.x + at[0] * box.w - pane.x}px`;
     point.style.top = `${box.y + at[1] * box.h - pane.y}px`;
   }
+  point.toggleAttribute("data-placed", inside);
   soon(); // it follows what plays
 }
 const soon = () => { asked ||= requestAnimationFrame(place); };
