@@ -1,4 +1,5 @@
-"""The paper's page layout as pictures: input video | raxel maps, predicted over reference | cameras of both in 3D.
+"""The paper's page layout as pictures: input video | raxel maps, predicted over reference | cameras of both in 3D;
+and a video made of it, where there is one.
 
 One picture for each frame, so that they make a video; any of them is the figure. Reference cameras are scaled to the
 predicted ones by least squares on the centres, for a video tells no unit of length.
@@ -22,7 +23,10 @@ MIN_MOTION = 1e-9
 
 
 def paper_layout(
-    frames_u8: UInt8[np.ndarray, "T h w 3"], predicted: Trajectory, reference: Trajectory | None = None
+    frames_u8: UInt8[np.ndarray, "T h w 3"],
+    predicted: Trajectory,
+    reference: Trajectory | None = None,
+    made_u8: UInt8[np.ndarray, "T h2 w2 3"] | None = None,
 ) -> UInt8[np.ndarray, "T H W 3"]:
     """The layout of every frame.
 
@@ -30,6 +34,7 @@ def paper_layout(
         frames_u8: the input video.
         predicted: its cameras; the raxel maps are theirs.
         reference: known cameras of the same frames; without them the predicted maps stand alone, halfway down.
+        made_u8: frames of what was made of the video, as the last column.
 
     Raises:
         ValueError: lengths or sizes that differ.
@@ -53,10 +58,15 @@ def paper_layout(
     cameras = draw_cameras(predicted, aligned, tall)
     rows = []
     for i, frame in enumerate(frames_u8):
-        large = np.asarray(Image.fromarray(frame).resize((round(w * tall / h), tall), Image.Resampling.BICUBIC))
         space = np.full((tall, GAP, 3), PAPER, np.uint8)
-        rows.append(np.concatenate([large, space, columns[i], space, cameras[i]], axis=1))
+        made = [] if made_u8 is None else [space, _as_tall(made_u8[i], tall)]
+        rows.append(np.concatenate([_as_tall(frame, tall), space, columns[i], space, cameras[i], *made], axis=1))
     return np.stack(rows)
+
+
+def _as_tall(frame_u8: UInt8[np.ndarray, "h w 3"], tall: int) -> UInt8[np.ndarray, "tall w2 3"]:
+    h, w = frame_u8.shape[:2]
+    return np.asarray(Image.fromarray(frame_u8).resize((round(w * tall / h), tall), Image.Resampling.BICUBIC))
 
 
 def aligned_to(predicted: Trajectory, reference: Trajectory) -> Trajectory:

@@ -53,8 +53,9 @@ def reading(name: str, remedy: str = "export or save it again") -> Iterator[None
     except Exception as error:
         if not isinstance(error, DAMAGE):
             logger.exception("%s: reading it raised what no reader should", name)
-        what = f"is damaged, cut off, or not what it claims to be ({told(error)})"
-        raise InputError(f"{name}: {what}; {remedy}") from error
+        logger.info("%s: %s: %s", name, type(error).__name__, told(error))
+        why = f" ({told(error)})" if _is_ours(error) else ""  # a library's words would help nobody who reads them
+        raise InputError(f"{name}: is damaged, cut off, or not what it claims to be{why}; {remedy}") from error
 
 
 def given_file(path: Path) -> Path:
@@ -66,6 +67,14 @@ def given_file(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{plain(path.name)}: not a file; give a picture or a video, a session or cameras")
     return path
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether our own code has raised it, in our own words."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in ("rap", "ui")
 
 
 def told(error: BaseException) -> str:

@@ -145,6 +145,7 @@ PAGES = Limit(200, "pages", "pages that are open, in all", "a clip takes 20 MB; 
 NAME_CHARACTERS = Limit(255, "characters", "a name", "what a file system takes")
 SENTENCE_CHARACTERS = Limit(2_000, "characters", "a note or a reason", "ours are far shorter")
 NOTES = Limit(100, "notes", "a clip", "ours are a handful")
+LINK_CHARACTERS = Limit(100_000, "characters", "a path in the address of a page", "a path of 257 cameras has 60,000")
 PATH_CHARACTERS = Limit(2_000_000, "characters", "a path as text", "the longest path has a quarter of it")
 
 # --- what is asked of the model ---------------------------------------------------------------------------------------
@@ -155,6 +156,8 @@ GUIDANCE = Limit(20, "times", "guidance by the path", "1 is off; published model
 TEMPERATURE = Limit(1, "times", "the noise that a video starts from", "what the model was trained with")
 AMPLITUDE = Limit(100, "times", "the size of a camera move", "an orbit turns a hundred times")
 PROMPT_CHARACTERS = Limit(1_000, "characters", "a prompt", "models of others read 300 to 512 words")
+SHAKE = Limit(10, "times", "the unrest of a hand in a path", "the picture jumps by a tenth of its width")
+STROKE_POINTS = Limit(2_000, "points", "a path that is drawn", "a minute of a mouse at 30 a second")
 PATH_FRAMES = Limit(257, "frames", "a clip or a path that is generated along", "1 + 4 k, three times the paper's 81")
 TAKE_PIXELS = Limit(
     1_048_576, "pixels a frame", "what the model is asked for", "1024 x 1024; the embedded one makes 128 x 128"
@@ -162,6 +165,8 @@ TAKE_PIXELS = Limit(
 TAKE_SIDE = Limit(1_920, "pixels on a side", "a take, and frames kept for it", "a film's own size up to full HD")
 TAKE_WORK = Limit(120_000_000, "pixels in all", "a take, pixels times frames", "81 of 1280 x 720 have 75 million")
 TAKE_FPS = Limit(60, "frames a second", "a take", "what screens show")
+LEAST_TAKE_FRAMES, LEAST_TAKE_FPS, LEAST_TAKE_SIDE = 2, 8, 64
+"""Less of a take shows no motion."""
 
 
 def all_limits() -> dict[str, Limit]:

@@ -57,6 +57,14 @@ def test_a_camera_that_stands_still_is_drawn():
     assert near(paper_layout(frames(), still, still), NOW) > 20
 
 
+def test_what_was_made_of_the_video_is_the_last_column():
+    made = np.full((5, 90, 160, 3), 77, np.uint8)
+    alone, beside = paper_layout(frames(), PATH), paper_layout(frames(), PATH, made_u8=made)
+    np.testing.assert_array_equal(beside[:, :, : alone.shape[2]], alone)
+    column = beside[:, :, alone.shape[2] + GAP :]
+    assert (column == 77).all() and column.shape[2] == round(160 * column.shape[1] / 90)
+
+
 def test_what_does_not_belong_together_is_refused():
     with pytest.raises(ValueError, match="predicted must be cameras of 5 frames"):
         paper_layout(frames(), preset("arc-left", num_frames=9, image_size=SIZE))

@@ -104,10 +104,7 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     front = Front(options, os.environ, SESSION_GRACE_S)
     sessions: Future[Sessions] = Future()
     generator = chosen_generator(options.checkpoint)
-    demo = layout.build(
-        sessions, seed=options.seed, steps=options.steps, kiosk_s=options.kiosk,
-        generator=generator, prompt=options.prompt,
-    )  # fmt: skip
+    demo = layout.build(sessions, kiosk_s=options.kiosk, generator=generator)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
     try:
         _, url, share_url = demo.launch(
@@ -182,6 +179,7 @@ def _open_sessions(
     try:
         from rap import sandbox
         from rap.geometry.motion import MotionLimits
+        from ui.document.messages import Regenerate
         from ui.document.verification import KnownPaths
         from ui.serve.jobs import Worker
         from ui.session.geometry_worker import GeometryWorker
@@ -193,8 +191,9 @@ def _open_sessions(
         known, limits = KnownPaths.of_checkpoint(Path(checkpoint)), MotionLimits.of_checkpoint(Path(checkpoint))
         steps = _default_steps(Path(checkpoint)) if generator is None else generator.kind.steps
         at_once = options.predict == "at-once"
+        asked = Regenerate(options.steps, options.seed, prompt=options.prompt)
         chosen = Options(
-            options.num_frames, known, limits, steps, at_once, options.depth_model, generator, options.prompt
+            options.num_frames, known, limits, steps, at_once, options.depth_model, generator, options.prompt, asked
         )
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile

@@ -20,7 +20,7 @@ from PIL import Image
 from rap.data import light
 from rap.data.images import check_picture_size
 from rap.errors import InputError
-from rap.guard import reading, told
+from rap.guard import reading
 from rap.limits import FILM_FRAMES, FILM_PIXELS
 
 if TYPE_CHECKING:  # PyAV is imported where a video is opened: training imports this module and never opens one
@@ -62,8 +62,7 @@ def opened(path: Path, index: int | None = None) -> Iterator[tuple[InputContaine
         # titles and comments are not read, and some programs write them in other alphabets than UTF-8
         container = av.open(str(path.resolve()), options={"format_whitelist": DEMUXERS}, metadata_errors="replace")
     except (FFmpegError, ValueError) as error:
-        words = getattr(error, "strerror", None) or told(error)  # FFmpeg's whole text has the file's path in it
-        raise InputError(_unreadable(path, words)) from error
+        raise InputError(_unreadable(path)) from error
     with container:
         stream = container.streams[film_stream(path, container) if index is None else index]
         if stream.codec_context is None:
@@ -143,14 +142,14 @@ def _moving(path: Path, indices: list[int]) -> set[int]:
     return {index for index, count in counts.items() if count > 1 and count * SPARSE >= most}
 
 
-def _unreadable(path: Path, words: str) -> str:
+def _unreadable(path: Path) -> str:
     if _has_no_table(path):
         return (
             f"{path.name}: is cut off: the end, where its table of contents (moov) stands, is missing, and no "
             "frame can be read without it; copy or download it again"
         )
     return (
-        f"{path.name}: neither a picture nor a video that can be read ({words}); "
+        f"{path.name}: neither a picture nor a video that can be read; "
         "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
     )
 

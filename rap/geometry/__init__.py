@@ -23,8 +23,8 @@ Types
 Reading
     Nothing here looks at pixels, and nothing is imported but `rap.config` (the name of a file). Everyone may import
     from here: the names below, or a file for what they leave out. Read `se3`, `camera`, `raxels` and `trajectory`, the
-    value that everything else is about; then what makes and changes it: `presets`, `edits`, `reshape`, `keys`; then
-    what measures it: `motion`, `spread`.
+    value that everything else is about; then what makes and changes it: `presets`, `sketch`, `edits`, `reshape`,
+    `shake`, `keys`; then what measures it: `motion`, `spread`.
 """
 
 from __future__ import annotations

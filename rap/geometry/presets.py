@@ -127,6 +127,48 @@ PRESETS: dict[str, Move] = {
 """Name -> move; call `preset` to get a Trajectory."""
 
 
+TURNS_RAD = {
+    **dict.fromkeys(("arc-left", "arc-right"), ARC_RAD),
+    **dict.fromkeys(("orbit-left", "orbit-right"), ORBIT_RAD),
+    **dict.fromkeys(("pan-left", "pan-right"), PAN_RAD),
+    **dict.fromkeys(("tilt-up", "tilt-down"), TILT_RAD),
+    **dict.fromkeys(("roll-left", "roll-right"), ROLL_RAD),
+}
+"""By how much the presets that turn do so at amplitude 1."""
+
+AROUND = ("arc-left", "arc-right", "orbit-left", "orbit-right")
+"""They turn about the vertical through the pivot, at the source's height."""
+
+TOWARDS = ("zoom-in", "zoom-out", "dolly-in", "dolly-out", "dolly-zoom", "spiral", "lemniscate")
+"""They go to, or look at, the pivot itself; all others only take their size from its depth."""
+
+
+def _aim(name: str, pivot: tuple[float, float, float]) -> tuple[Float[np.ndarray, "4 4"], float]:
+    """The rotation that takes a move made about the axis to a pivot beside it, and how far the pivot is for it."""
+    x, y, z = pivot
+    if not (np.isfinite(pivot).all() and z > 0):
+        raise ValueError(f"pivot must lie ahead of the source camera, got {pivot}; pick a point in its picture")
+    if name not in AROUND + TOWARDS:
+        return np.eye(4), z
+    heading, level = np.arctan2(x, z), float(np.hypot(x, z))
+    R = Rotation.from_euler("y", heading)
+    if name in TOWARDS:
+        R, level = R * Rotation.from_euler("x", -np.arctan2(y, level)), float(np.linalg.norm(pivot))
+    return se3.from_rotation_translation(R.as_matrix(), np.zeros(3)), level
+
+
+def amplitude_of(name: str, angle_rad: float) -> float:
+    """The amplitude at which a preset turns by so much.
+
+    Raises:
+        ValueError: it does not turn.
+    """
+    if name not in TURNS_RAD:
+        turning = ", ".join(TURNS_RAD)
+        raise ValueError(f"{name} does not turn by an angle; empty the field, or take one of {turning}")
+    return angle_rad / float(TURNS_RAD[name])
+
+
 def preset(
     name: str,
     *,
@@ -136,6 +178,7 @@ def preset(
     amplitude: float = 1.0,
     pivot_distance: float = 1.0,
     fps: float = 8.0,
+    pivot: tuple[float, float, float] | None = None,
 ) -> Trajectory:
     """A named camera move (see the module's table) as an ordinary trajectory with square pixels and source 0.
 
@@ -147,6 +190,8 @@ def preset(
         amplitude: size of the move; 1 is the table's, 0 stands still, negative reverses the direction.
         pivot_distance: distance of the pivot along the source's axis, in scene units, > 0.
         fps: frames a second.
+        pivot: a point in the source camera's axes, ahead of it, in place of the one on its axis; what keeps the pivot
+            in the middle of the image keeps this point where the source's image has it.
 
     Raises:
         ValueError: an unknown name, or a value out of its range.
@@ -160,7 +205,9 @@ def preset(
         raise ValueError(f"pivot_distance must be positive, got {pivot_distance}")
     progress = amplitude * (np.linspace(0, 1, num_frames) if num_frames > 1 else np.zeros(1))
     poses = PRESETS[name](progress)
-    poses[:, :3, 3] *= pivot_distance
+    T_aim, distance = (np.eye(4), pivot_distance) if pivot is None else _aim(name, pivot)
+    poses[:, :3, 3] *= distance
+    poses = T_aim @ poses @ T_aim.T
     poses[0] = np.eye(4)
     intrinsics = np.tile(intrinsics_from_fov(fov_y_rad, image_size), (num_frames, 1))
     if name == "dolly-zoom":  # the focal length follows the distance to the pivot

@@ -12,6 +12,9 @@ from rap.config import SIZE_MULTIPLE
 from rap.geometry import Trajectory
 from rap.limits import (
     GUIDANCE,
+    LEAST_TAKE_FPS,
+    LEAST_TAKE_FRAMES,
+    LEAST_TAKE_SIDE,
     PATH_FRAMES,
     SEED,
     STEPS,
@@ -178,10 +181,10 @@ def check_take(size: tuple[int, int], side: int, frames: int, fps: float | None)
     Raises:
         InputError: one lies outside the limits of `rap.limits`.
     """
-    TAKE_SIDE.check_range(side, "size", 64, "choose one of those offered")
-    PATH_FRAMES.check_range(frames, "frames", 2, FEWER_FRAMES)
+    TAKE_SIDE.check_range(side, "size", LEAST_TAKE_SIDE, "choose one of those offered")
+    PATH_FRAMES.check_range(frames, "frames", LEAST_TAKE_FRAMES, FEWER_FRAMES)
     if fps is not None:
-        TAKE_FPS.check_range(fps, "fps", 8, "leave it out to let the take last as long as its path")
+        TAKE_FPS.check_range(fps, "fps", LEAST_TAKE_FPS, "leave it out to let the take last as long as its path")
     scale = min(1.0, side / max(size))
     work = frames * round(size[0] * scale) * round(size[1] * scale)
     TAKE_WORK.check(work, "the take has", "take a smaller size or fewer frames")

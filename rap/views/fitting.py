@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rap.geometry import Trajectory, preset, scale_motion
+from rap.geometry.presets import amplitude_of
 
 USUAL_SHARE = {
     "arc-left": 2 / 3,  # 20 degrees
@@ -79,25 +80,32 @@ def fitted_preset(
     pivot_distance: float | None = None,
     fps: float = 8.0,
     of_film: bool = False,
+    pivot: tuple[float, float, float] | None = None,
+    angle_rad: float | None = None,
 ) -> Fitted:
     """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene.
 
     Args:
-        amplitude: 1 is what fits; more is what was asked for, and the note says where it leads through a surface.
+        amplitude: 1 is what fits; more is what was asked for, as an angle is, and the note says where it leads
+            through a surface.
         of_film: the scene is not that of one picture.
         pivot_distance: None is `pivot_of` the scene.
+        angle_rad: by how much the move is to turn, in place of the amplitude, whatever fits.
 
     Raises:
         ValueError: as `rap.geometry.preset`.
     """
     distance = pivot_of(scene) if pivot_distance is None else pivot_distance
     usual = 1.0 if of_film else USUAL_SHARE.get(name, 1.0)
-    given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps}
+    is_asked_for = amplitude > 1 or angle_rad is not None
+    if angle_rad is not None:
+        amplitude, usual = amplitude_of(name, angle_rad), 1.0
+    given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps, "pivot": pivot}
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
-        if amplitude > 1 or is_clear(scene, path):
+        if is_asked_for or is_clear(scene, path):
             break
-    if amplitude > 1:
+    if is_asked_for:
         return Fitted(path, too_near(scene, path))
     if share < 1:
         return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would lead through what stands there.")

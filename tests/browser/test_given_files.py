@@ -132,16 +132,21 @@ def test_a_number_out_of_range_is_refused_by_name_and_leaves_no_traceback(editor
     clip_is(editor, "first")
     page.fill("#rap-fov input", "400")
     page.press("#rap-fov input", "Enter")
-    error_is(editor, "field of view must lie between 1 and 170 degrees, got 400")
+    page.wait_for_selector("#rap-fov .rap-wrong:has-text('must lie between 1 and 170 degrees, got 400')")
+    assert page.input_value("#rap-fov input") == "400" and page.get_attribute("#rap-fov input", "aria-invalid")
     page.fill("#rap-fov input", "40")
+    page.wait_for_selector(".rap-wrong", state="detached")
     page.press("#rap-fov input", "Enter")
-    no_error(editor)
-    assert editor.session.known_fov_y_deg == pytest.approx(40)
+    wait_until(lambda: editor.session.known_fov_y_deg == pytest.approx(40))
 
     editor.press("rap-apply")
     page.fill("#rap-guidance input", "50")
+    page.click("#rap-take-settings > button")
+    page.wait_for_selector("#rap-guidance", state="hidden")
     editor.press("rap-regenerate")
-    page.wait_for_selector(".toast-body:has-text('Guidance must be 0 to 20, got 50')")
+    page.wait_for_selector("#rap-guidance .rap-wrong:has-text('Guidance must be 0 to 20, got 50')")
+    page.click("#rap-frames input")
+    assert page.is_visible("#rap-guidance .rap-wrong") and page.locator(".toast-body").count() == 0
     assert editor.session.state.job is None and "Traceback" not in capfd.readouterr().err
 
 

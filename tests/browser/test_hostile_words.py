@@ -111,6 +111,6 @@ def test_what_is_typed_is_text(editor, tmp_path):
     page.click("role=tab[name=Text]")
     page.fill("#rap-text textarea", json.dumps({"rap": HOSTILE}))
     editor.press("rap-paste")
-    page.wait_for_function("document.querySelector('#rap-path-notice').innerText.length > 0")
+    page.wait_for_selector("#rap-text .rap-wrong")
     page.wait_for_timeout(300)
     assert page.evaluate(FIRED) is None and page.evaluate(STRANGE) == own

@@ -92,3 +92,12 @@ def test_three_clicks_from_a_photograph_to_an_arc(running, page, photograph, sho
     assert page.evaluate("clicks") == 3
     assert editor.height() <= 900
     shot("2-take")
+    page.click("[data-view='clip']")
+    page.click("#rap-stage-clip img", position={"x": 300, "y": 200})
+    page.wait_for_selector(".rap-pivot-mark[data-placed]")
+    box, mark = (page.locator(place).bounding_box() for place in ("#rap-stage-clip img", ".rap-pivot-mark"))
+    assert mark["x"] + mark["width"] / 2 - box["x"] == pytest.approx(300, abs=8)
+    assert mark["y"] + mark["height"] / 2 - box["y"] == pytest.approx(200, abs=8)
+    shot("3-pivot")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".rap-pivot-mark", state="detached")

@@ -227,10 +227,7 @@ def test_broken_films(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             load_clip(tmp_path / name)
         sentences[name] = str(caught.value).replace(str(tmp_path), "DIR")
-    invalid = (
-        "neither a picture nor a video that can be read (Invalid data found when processing input); "
-        "give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
-    )
+    invalid = "neither a picture nor a video that can be read; give an MP4, MOV, WebM, MKV, AVI or GIF, or pictures"
     assert sentences == {
         "text.mp4": f"text.mp4: {invalid}",
         "zero.mp4": "zero.mp4: the file is empty (0 bytes); upload or export it again",

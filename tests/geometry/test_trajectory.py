@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rap.geometry import PRESETS, Trajectory, intrinsics_from_fov, preset, se3
+from rap.geometry.presets import AROUND, amplitude_of
 
 SIZE = (48, 64)
 
@@ -240,6 +241,34 @@ def test_presets_go_the_way_they_say():
         np.testing.assert_allclose(end(loop), np.eye(4), atol=1e-12)
 
 
+@pytest.mark.parametrize("name", [*AROUND, "zoom-in", "zoom-out", "dolly-zoom", "spiral", "lemniscate"])
+def test_a_pivot_beside_the_axis_stays_where_the_first_image_has_it(name):
+    pivot = (0.4, 0.3, 1.6)
+    path = preset(name, pivot=pivot)
+    in_camera = se3.inverse(path.Ts_world_camera) @ [*pivot, 1]
+    heading = in_camera[:, 0] / in_camera[:, 2]
+    np.testing.assert_allclose(heading, 0.25, atol=1e-9)
+    np.testing.assert_array_equal(path.Ts_world_camera[0], np.eye(4))
+    if name in AROUND:
+        np.testing.assert_allclose(path.centres[:, 1], 0, atol=1e-12, err_msg="at the source's height")
+    np.testing.assert_allclose(in_camera[:, 1] / in_camera[:, 2], 0.1875, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_pivot_on_the_axis_is_the_pivot_at_its_distance(name):
+    on_axis = preset(name, pivot=(0.0, 0.0, 2.5), amplitude=0.7)
+    np.testing.assert_allclose(
+        on_axis.Ts_world_camera, preset(name, pivot_distance=2.5, amplitude=0.7).Ts_world_camera, atol=1e-12
+    )
+
+
+def test_a_move_is_as_large_as_its_angle_says():
+    path = preset("orbit-left", amplitude=amplitude_of("orbit-left", np.radians(90)))
+    np.testing.assert_allclose(se3.rotation_angle(path.Ts_world_camera[-1, :3, :3]), np.radians(90))
+    with pytest.raises(ValueError, match="zoom-in does not turn by an angle"):
+        amplitude_of("zoom-in", 1.0)
+
+
 def test_dolly_zoom_keeps_the_pivot_plane_in_size():
     path = preset("dolly-zoom", pivot_distance=2.0)
     size_px = path.intrinsics[:, 0] / (2.0 - path.centres[:, 2])
@@ -253,6 +282,7 @@ def test_dolly_zoom_keeps_the_pivot_plane_in_size():
         ({"name": "arc"}, "preset must be one of static, arc-left"),
         ({"num_frames": 0}, "num_frames must be at least 1, got 0"),
         ({"amplitude": float("inf")}, "amplitude must be -100 to 100, got inf"),
+        ({"pivot": (0.0, 0.0, -1.0)}, "pivot must lie ahead of the source camera"),
         ({"pivot_distance": 0.0}, "pivot_distance must be positive, got 0.0"),
         ({"fov_y_rad": 55}, r"fov_y_rad must lie in \(0, pi\), got 55; degrees\?"),
     ],

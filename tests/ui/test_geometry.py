@@ -147,10 +147,11 @@ def test_refining_is_asked_for_later_and_leaves_edits_alone(session, app, video)
 
 def test_the_known_field_of_view_reaches_both(session, app, video):
     session.dispatch(msg.SetFieldOfView(40.0))
-    assert "no clip yet" in session.state.notice.text
+    assert "no clip yet" in session.state.wrong[0].text
     give(session, video)
     session.dispatch(msg.SetFieldOfView(190.0))
-    assert "between 1 and 170 degrees, got 190" in session.state.notice.text and session.state.notice.place == "input"
+    (wrong,) = session.state.wrong
+    assert "between 1 and 170 degrees, got 190" in wrong.text and wrong.field == "fov"
     session.dispatch(msg.SetFieldOfView(40.0))
     assert session.known_fov_y_deg == pytest.approx(40.0)
     session.dispatch(msg.Predict())

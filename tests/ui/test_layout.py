@@ -25,6 +25,7 @@ from ui.document.state import Basis, Geometry, GeometryJob, JobStatus, Notice, P
 from ui.page import (
     common_words,
     compare_panel,
+    fields_panel,
     frame_panel,
     input_panel,
     input_words,
@@ -36,6 +37,7 @@ from ui.page import (
     moves_panel,
     path_panel,
     path_words,
+    pivot_panel,
     plots,
     result_panel,
     result_words,
@@ -86,13 +88,15 @@ def page():
     with gr.Blocks():
         panes = (
             input_panel.input_panel(),
-            moves_panel.moves_panel(),
+            *moves_panel.moves_panel(),
             stage_panel.stage_panel(),
+            pivot_panel.pivot_panel(),
             stage_panel.takes_panel(),
             timeline_panel.timeline_panel(),
             timeline_panel.numbers_panel(),
             path_panel.path_panel(),
-            result_panel.result_panel(0, None),
+            result_panel.result_panel(),
+            fields_panel.fields_panel(),
             keep_panel.keep_panel(),
             frame_panel.frame_panel(),
             keys_panel.keys_panel(),
@@ -135,10 +139,40 @@ def test_what_was_typed_and_not_used_is_overwritten(page):
     drawn = page.refresh(session_id, seen)
     assert {"rap-frame-fov", "rap-frame-yaw", "rap-frame-quaternion"} <= sent(page, drawn)
     assert "rap-fov" not in sent(page, drawn)
-    for _ in range(2):
+
+
+def test_what_is_refused_stays_in_its_field_with_the_reason_until_it_is_mended(page):
+    session_id, seen, _ = open_page(page)
+    session = session_of(page, session_id)
+    session.dispatch(msg.ClipRead(clip()))
+    seen = page.refresh(session_id, seen)[0]
+    for number in (1, 2):
         session.dispatch(msg.SetFieldOfView(500.0))
-        drawn = page.refresh(session_id, drawn[0])
-        assert "rap-fov" in sent(page, drawn) and session.known_fov_y_deg is None
+        drawn = page.refresh(session_id, seen)
+        assert sent(page, drawn) == {"rap-wrong"} and session.known_fov_y_deg is None
+        told = fields_panel.wrong_fields(session.state.wrong)
+        assert f'data-field="rap-fov" data-number="{number}"' in told and "1 and 170 degrees, got 500" in told
+        seen = drawn[0]
+    session.dispatch(msg.Upload(("nowhere.mp4",)))
+    assert session.state.wrong and session.state.notice.is_error, "another matter"
+    session.dispatch(msg.SetFieldOfView(50.0))
+    assert not session.state.wrong and {"rap-fov", "rap-wrong"} <= sent(page, page.refresh(session_id, seen))
+
+
+def test_the_cost_follows_what_is_typed_and_typing_is_not_answered(page):
+    session_id, seen, _ = open_page(page)
+    session = session_of(page, session_id)
+    session.dispatch(msg.ClipRead(clip()))
+    session.dispatch(msg.SetUseGeometry(False))
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    seen = page.refresh(session_id, seen)[0]
+    result_panel.set_take(session, 40, 7, None, None, 640, None, None)
+    drawn = page.refresh(session_id, seen)
+    assert sent(page, drawn) == {"rap-cost"} and "Cost: 40 steps" in result_words.cost_line(session.cost)
+    version = session.state.version
+    result_panel.set_take(session, 40, 7, None, None, 640, None, None)
+    assert session.state.version == version
+    assert page.open(session_id, False)[1]["rap-steps"][0].value == 40, "a reload shows it again"
 
 
 def session_of(page, session_id):
@@ -177,7 +211,16 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert sent(page, page.refresh(session_id, seen)) == set()
     input_panel.upload(session_of(page, session_id), [str(tmp_path / "clip.mp4")])
     seen, shown = until(page, session_id, seen, idle)
-    given = {"rap-clip", "rap-stage-clip", "rap-moves", "rap-hint", "rap-predict", "rap-imagine", "rap-apply"}
+    given = {
+        "rap-clip",
+        "rap-stage-clip",
+        "rap-moves",
+        "rap-hint",
+        "rap-predict",
+        "rap-imagine",
+        "rap-apply",
+        "rap-record-view",
+    }
     assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
@@ -211,7 +254,7 @@ def test_switches_and_fields_reach_the_session(page, tmp_path):
     assert not state.geometry.refine_on and not state.geometry.use_on and not state.document.soft.on
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-auto-refine", "rap-use-geometry", "rap-fov", "rap-soft"} <= shown
-    assert input_panel._fov_field(48.5, True, 0).value == 48.5
+    assert input_panel._fov_field(48.5, True).value == 48.5
 
 
 def test_the_move_that_the_path_came_of_is_marked():
@@ -230,8 +273,11 @@ def test_a_page_without_a_session_is_told(page):
         page.refresh("", {})
     with pytest.raises(gr.Error, match="has ended"):
         page.refresh("gone", {})
-    with pytest.raises(gr.Error, match="no path to export yet"):
-        keep_panel.export(session_of(page, open_page(page)[0]), "npz")
+    session = session_of(page, open_page(page)[0])
+    with pytest.raises(gr.Error) as stopped:
+        keep_panel.export(session, "npz")
+    assert not stopped.value.visible and session.state.notice.place == "keep", "it stands in the tab"
+    assert "no path to export yet" in session.state.notice.text
 
 
 @pytest.mark.parametrize(
@@ -422,6 +468,7 @@ def _rgb(css):
         (lambda: gr.Slider(1, 16, 4, label="Reach"), 17.5, "Reach must be 1 to 16, got 17.5; nothing"),
         (lambda: gr.Number(label="Guidance", minimum=0, maximum=20), 20, None),
         (lambda: gr.Number(label="Guidance", minimum=0, maximum=20), None, None),
+        (lambda: gr.Number(label="Seed", precision=0), 1.5, "Seed must be a whole number, got 1.5; nothing"),
         (lambda: gr.Number(label="x"), 1e9, None),
         (lambda: gr.Textbox(label="name"), "400", None),
     ],
@@ -437,17 +484,21 @@ def test_every_listener_of_numbers_checks_them_itself():
     listeners = [fn for fn in demo.fns.values() if fn.api_visibility != "public"]
     numbers = [fn for fn in listeners if any(isinstance(one, (gr.Number, gr.Slider)) for one in fn.inputs)]
     assert len(numbers) > 10 and not any(fn.preprocess for fn in numbers)
-    assert set(FIELD_NAMES) <= {one.elem_id for fn in numbers for one in fn.inputs}
+    fields = {one.elem_id for fn in numbers for one in fn.inputs if isinstance(one, (gr.Number, gr.Slider))}
+    assert set(FIELD_NAMES) <= fields and all(name and name.startswith("rap-") for name in fields)
 
 
 def test_a_listener_is_not_called_with_a_number_out_of_limits(page):
     session_id, _, _ = open_page(page)
-    field, called = gr.Number(label="Steps", minimum=1), []
+    field, called, session = gr.Number(label="Steps", minimum=1, elem_id="rap-steps"), [], session_of(page, session_id)
     with gr.Blocks() as demo:
         page._events.on(gr.Button().click, lambda session, steps: called.append(steps), [field])
-    (listener,) = demo.fns.values()
-    with pytest.raises(gr.Error, match="Steps must be at least 1, got 0") as error:
-        listener.fn(session_id, 0)
-    assert not error.value.print_exception and not called
+        page._events.on(field.input, lambda session, steps: called.append(steps), [field], is_typing=True)
+    listener, typing = demo.fns.values()
+    typing.fn(session_id, 0)
+    assert not called and not session.state.wrong, "it may not be all of it"
+    listener.fn(session_id, 0)
+    (wrong,) = session.state.wrong
+    assert not called and wrong.field == "steps" and "Steps must be at least 1, got 0" in wrong.text
     listener.fn(session_id, 4)
-    assert called == [4]
+    assert called == [4] and not session.state.wrong

@@ -12,10 +12,12 @@ from PIL import Image
 
 from rap.data import write_video
 from rap.errors import InputError
-from rap.geometry import preset
+from rap.geometry import preset, se3
 from ui.document import messages as msg
 from ui.document.document import Settings
-from ui.page import input_words, keep_words, path_words, result_words
+from ui.document.geometry import cameras_of_view
+from ui.document.picking import places_of
+from ui.page import input_words, keep_words, moves_panel, path_words, result_words
 from ui.session.options import Options
 from ui.session.uploads import take_frames
 
@@ -173,7 +175,7 @@ def test_the_take_of_a_picture_is_its_own_layers_at_full_size(session, app, stil
     frames = take_frames(take.video, take.trajectory, take.size)
     assert frames.shape == (17, 480, 640, 3) and abs(int(frames[9].mean()) - 90) < 3
     assert result_words.preview_on_show(session.state.geometry.preview, take) is None
-    assert session.cost.unit == "frame" and session.cost.steps == 17 and session.cost.seconds_per_step is not None
+    assert session.cost.side == 640 and session.cost.steps == 17 and session.cost.seconds_per_step is not None
     session.dispatch(msg.Variations("seeds"))
     assert "the same for every seed" in session.state.notice.text and session.state.job is None
     session.dispatch(msg.Variations("amplitudes"))
@@ -307,3 +309,38 @@ def test_of_a_flat_picture_or_without_geometry_the_model_shows_what_it_imagines(
     wait_until(lambda: session.state.document.take is not None)
     take = session.state.document.take
     assert take.settings == Settings() and take.size == session.state.document.clip.image_size
+
+
+def test_a_click_on_the_picture_is_what_moves_turn_about_until_it_is_forgotten(session, still, video):
+    session.dispatch(msg.PickInPicture("clip", 0.0, 0.5, 0.5))
+    assert "cameras are not known yet" in session.state.notice.text and session.state.notice.is_error
+    give(session, still)
+    depth_found(session)
+    clip, path = (cameras_of_view(session.state.document, session.state.geometry, view) for view in ("clip", "path"))
+    seen = next(at for point in session.state.geometry.scene.picture.xyz if (at := places_of(clip, point)[0]).min() > 0)
+    session.dispatch(msg.PickInPicture("clip", 0.0, *seen))
+    point = session.state.document.target
+    assert path is None and places_of(clip, point)[0] == pytest.approx(seen, abs=0.03)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    path = cameras_of_view(session.state.document, session.state.geometry, "path")
+    assert places_of(path, point) == pytest.approx(np.repeat(places_of(clip, point), len(path), axis=0), abs=1e-6)
+    session.dispatch(msg.PickInPicture("path", 0.99, *places_of(path, point)[-1]))
+    assert session.state.document.target is not None
+    session.dispatch(msg.ForgetPoint())
+    assert session.state.document.target is None and session.state.notice is None
+    give(session, video)
+    session.dispatch(msg.PickInPicture("clip", 0.0, 0.5, 0.5))
+    assert session.state.document.target is None and "press Predict path first" in session.state.notice.text
+
+
+def test_a_move_by_degrees_turns_by_these(session, still):
+    give(session, still)
+    depth_found(session)
+    session.dispatch(msg.ApplyPreset("orbit-left", degrees=90.0))
+    last = session.state.document.edited.Ts_world_camera[-1, :3, :3]
+    assert np.degrees(se3.rotation_angle(last)) == pytest.approx(90.0)
+    before = session.state.document.edited
+    moves_panel.apply_preset(session, "zoom-in", 1.0, 1.0, 90.0)
+    (wrong,) = session.state.wrong
+    assert wrong.field == "degrees" and "zoom-in does not turn" in wrong.text
+    assert session.state.document.edited is before

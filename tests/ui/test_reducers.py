@@ -15,8 +15,8 @@ from fakes import clip
 
 from rap.geometry import preset
 from ui.document import document as doc
+from ui.document import job_messages, path_edits
 from ui.document import messages as msg
-from ui.document import path_edits
 from ui.document.document import Document, Settings, Take
 from ui.document.edits import PathEdit
 from ui.document.state import State
@@ -28,7 +28,8 @@ from ui.session.reading import READERS
 from ui.session.reducers import PLACES, REDUCERS, SUBJECTS, one_table, path, reduce, reducer_of
 from ui.session.reducers.context import Context
 
-MESSAGES = [kind for kind in vars(msg).values() if dataclasses.is_dataclass(kind) and kind.__module__ == msg.__name__]
+OURS = (msg.__name__, job_messages.__name__)
+MESSAGES = [kind for kind in vars(msg).values() if dataclasses.is_dataclass(kind) and kind.__module__ in OURS]
 
 
 def edits_below(kind: type) -> Iterator[type]:

@@ -113,7 +113,7 @@ def test_a_second_video_takes_the_place_of_the_first_in_the_box(session, video, 
     assert state.document.clip.name == "other" and state.notice is None and state.box.files == (str(other),)
     drawn = state.box
     state = add(session, bad, to=[other])
-    words = "bad.mp4: the file is empty (0 bytes); upload or export it again. The clip is still other."
+    words = "bad.mp4: the file is empty (0 bytes); upload or export it again. What you had, other, stays."
     assert state.notice.text == words
     assert state.box.files == () and state.box != drawn, "the browser is told that its list is empty"
     drawn = state.box

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
+import gradio as gr
 import numpy as np
 import pytest
 from editing import finish, moved, predicted
@@ -11,7 +12,10 @@ from fakes import wait_until
 
 from rap import formats
 from rap.config import VERIFY_STEPS
+from rap.geometry import preset
 from ui.document import messages as msg
+from ui.document.path_edits import Shake
+from ui.page import sketch_panel
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
@@ -107,3 +111,45 @@ def test_export(session, video, name):
 def test_export_needs_a_path(session):
     with pytest.raises(ValueError, match="no path to export yet; press Predict"):
         session.export("npz")
+
+
+def test_a_stroke_on_the_floor_becomes_a_path_of_keys(session, video):
+    session.dispatch(msg.Sketch(((0.0, 0.0), (0.1, 0.3)), "ahead"))
+    assert "no clip yet" in session.state.notice.text
+    predicted(session, video)
+    session.dispatch(msg.Sketch(((2.0, 0.0), (2.2, 0.1), (2.4, 0.5)), "ahead"))
+    document = session.state.document
+    assert document.keys is not None and not document.follows_clip and document.past[-1].name == "sketch"
+    np.testing.assert_allclose(document.edited.centres[-1], [0.4, 0, 0.5], atol=1e-6)
+    before = document.edited
+    session.dispatch(msg.Sketch(((2.0, 0.0), (2.0, 0.0)), "ahead"))
+    assert "goes nowhere" in session.state.notice.text and session.state.document.edited is before
+    session.dispatch(Shake(1.0, 4))
+    assert session.state.document.edited != before and session.state.document.keys is None
+    session.dispatch(msg.Undo())
+    assert session.state.document.edited == before and session.state.document.keys is not None
+
+
+def test_what_the_page_draws_is_measured_from_the_camera(session, video):
+    predicted(session, video)
+    sketch_panel.sketch(session, {"points": [[7500, 7800], [8000, 6000], [9000, 5300]]}, "subject")
+    np.testing.assert_allclose(session.state.document.edited.centres[-1], [0.3, 0, 0.5], atol=1e-6)
+    for points in ([[1.5, 2]], [[10**9, 0]], [7], "x"):
+        with pytest.raises(gr.Error):
+            sketch_panel.sketch(session, {"points": points}, "subject")
+
+
+def test_the_motion_of_the_view_becomes_the_path(session, video):
+    predicted(session, video)
+    with pytest.raises(gr.Error):
+        sketch_panel.record(session)
+    assert "not connected" in session.state.notice.text and not session.state.recording
+    arc = preset("arc-left", num_frames=30)
+    session.viewport.begin_recording = lambda: True
+    session.viewport.end_recording = lambda: (np.linspace(3.0, 4.0, 30), arc.Ts_world_camera)
+    sketch_panel.record(session)
+    assert session.state.recording and sketch_panel.record_button(session.state).label.startswith("Stop")
+    sketch_panel.record(session)
+    edited = session.state.document.edited
+    assert not session.state.recording and session.state.document.keys is not None
+    np.testing.assert_allclose(edited.Ts_world_camera[-1], arc.Ts_world_camera[-1], atol=1e-6)

@@ -364,11 +364,12 @@ def with_preset(
     num_frames: int,
     pivot_distance: float = 1.0,
     fov_y_rad: float | None = None,
+    pivot: tuple[float, float, float] | None = None,
 ) -> Document:
     """The path becomes a preset.
 
     Args:
-        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view.
+        pivot_distance, pivot: as `rap.geometry.preset` takes them.
         fov_y_rad: vertical field of view; None: as predicted, where that was done.
 
     Raises:
@@ -388,6 +389,7 @@ def with_preset(
         amplitude=amplitude,
         pivot_distance=pivot_distance,
         fps=clip.fps,
+        pivot=pivot,
     )
     return with_preset_path(document, name, path)
 
@@ -412,8 +414,8 @@ def with_spread(document: Document, spread: PathSpread) -> Document:
     return replace(document, spread=spread, soft=replace(document.soft, radius=radius))
 
 
-def with_target(document: Document, target: tuple[float, float, float]) -> Document:
-    """The point to look at and to turn about."""
+def with_target(document: Document, target: tuple[float, float, float] | None) -> Document:
+    """The point to look at and to turn about; None: none is picked."""
     return replace(document, target=target)
 
 

@@ -15,6 +15,7 @@ from ui.document.document import DEFAULT_FOV_Y_RAD, Document, clip_of
 from ui.document.state import Basis, Geometry, Points
 
 if TYPE_CHECKING:
+    from rap.geometry import Trajectory
     from rap.reconstruction.tracks import PointCloud
     from rap.views.scene import Scene
 
@@ -43,6 +44,20 @@ def scene_of(basis: Basis, geometry: Geometry) -> Scene | None:
     """The scene of a basis, if that is the one which is there."""
     built = geometry.scene
     return built.scene if built is not None and built.basis.key == basis.key else None
+
+
+def cameras_of_view(document: Document, geometry: Geometry, view: str) -> Trajectory | None:
+    """Cameras of the whole frames that the stage shows: of the "clip" those that its scene is made from, else the
+    path's; None where they are not known."""
+    clip, path = document.clip, document.edited
+    if view == "clip":
+        basis = basis_of(document, geometry)
+        path = None if basis is None else basis.trajectory
+        if basis is not None and basis.is_picture:
+            path = basis.trajectory.at([basis.trajectory.source])
+    if clip is None or path is None:
+        return None
+    return clip.on_footage(path.resized(clip.image_size))
 
 
 def tells_no_depth(document: Document) -> bool:

@@ -1,7 +1,8 @@
 """The vocabulary of `session.dispatch`: everything that may change a session's state, as plain values.
 
 A message says what happened, never what to do about it; the session alone decides that. Messages are frozen and
-compare by identity where they carry arrays, so that a queue of them can be logged, replayed and tested.
+compare by identity where they carry arrays, so that a queue of them can be logged, replayed and tested. A worker's word
+on its jobs is in `job_messages`.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64
 
 from rap.config import DEFAULT_TAKE_SIDE
+from ui.document.job_messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
 
 if TYPE_CHECKING:  # brings torch, and the page is built from messages before torch is there
     from rap.data import Clip
@@ -66,6 +68,26 @@ class PickPoint:
 
     origin: tuple[float, float, float]
     direction: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class PickInPicture:
+    """A click on the stage, on the whole frames of the clip or of the path's preview: what lies there is picked.
+
+    Args:
+        at: share of the time that it shows, 0 to 1.
+        x, y: shares of the picture's width and height, from its upper left corner.
+    """
+
+    view: Literal["clip", "path"]
+    at: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class ForgetPoint:
+    """The picked point is none any more."""
 
 
 Gesture = Select | DragStart | Drag | DragEnd | PickPoint
@@ -139,6 +161,13 @@ class SetDepthModel:
 
 
 @dataclass(frozen=True)
+class OpenLink:
+    """The page's address held a link, as `ui.document.link` makes it."""
+
+    words: str
+
+
+@dataclass(frozen=True)
 class OpenSession:
     """A session file was given: what it holds takes the place of everything here."""
 
@@ -179,13 +208,39 @@ class ApplyPreset:
 
     Args:
         amplitude: 1 is the preset's own size, and what fits where a picture's own depth is known.
-        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view; None: what is
-            in the middle of such a picture, else 1.
+        pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view; None: the
+            picked point, else what is in the middle of such a picture, else 1.
+        degrees: by how much it is to turn, in place of the amplitude.
     """
 
     name: str
     amplitude: float = 1.0
     pivot_distance: float | None = None
+    degrees: float | None = None
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A stroke on the floor, (x to the right, z ahead) in parts of the distance to what moves turn about, becomes the
+    path; `gaze` as in `rap.geometry.sketch`."""
+
+    points: tuple[tuple[float, float], ...]
+    gaze: Literal["subject", "ahead", "along"]
+
+
+@dataclass(frozen=True)
+class SetRecording:
+    """Whether the motion of the 3D view is being recorded."""
+
+    on: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ViewRecorded:
+    """It was: camera-to-world poses of the view and when it was there, to become the path."""
+
+    times_s: Float64[np.ndarray, " n"]
+    poses: Float64[np.ndarray, "n 4 4"]
 
 
 @dataclass(frozen=True)
@@ -361,6 +416,21 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
+class SetTake:
+    """The fields of a take's settings were changed: this is what they ask for now."""
+
+    asked: Regenerate
+
+
+@dataclass(frozen=True)
+class CheckFields:
+    """Fields of the page were used: of the `fields` those in `wrong` hold what they cannot, each with a sentence."""
+
+    fields: tuple[str, ...]
+    wrong: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Exported:
     """Cameras were written; what their format has no place for, in words, or nothing."""
 
@@ -444,63 +514,11 @@ class ShowTake:
 
 
 @dataclass(frozen=True)
-class JobQueued:
-    """The job waits with `place` jobs before it; `waiting_for` says for what, as the person reads it."""
-
-    job: int
-    place: int
-    waiting_for: str
-
-
-@dataclass(frozen=True, eq=False)
-class JobProgress:
-    """Step `step` of `steps` is done.
-
-    Args:
-        seconds_per_step: measured in this job, `None` before the first step has ended.
-        preview_u8: the current estimate of the video, if the task makes one.
-    """
-
-    job: int
-    step: int
-    steps: int
-    seconds_per_step: float | None
-    preview_u8: UInt8[np.ndarray, "t h w 3"] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class JobDone:
-    """The job has ended well. `result` is what the session's own `keep` made of the output, already on disk."""
-
-    job: int
-    result: Any
-    seconds: float
-
-
-@dataclass(frozen=True)
-class JobFailed:
-    """The job has ended with an error; `text` is its sentence."""
-
-    job: int
-    text: str
-
-
-@dataclass(frozen=True)
-class JobCancelled:
-    """The job was stopped before its end."""
-
-    job: int
-
-
-@dataclass(frozen=True)
 class Refused:
     """Something given cannot be used; `text` says why, `place` is the panel that shows it."""
 
     place: str
     text: str
-
-
-JobMessage = JobQueued | JobProgress | JobDone | JobFailed | JobCancelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -519,6 +537,7 @@ Message = (
     | TakeOut
     | ClipRead
     | ClipRefused
+    | OpenLink
     | OpenSession
     | SessionRead
     | Predict
@@ -527,6 +546,8 @@ Message = (
     | SetDark
     | ToggleSource
     | SetPicking
+    | PickInPicture
+    | ForgetPoint
     | SampleSpread
     | ImportCameras
     | CamerasRead
@@ -536,6 +557,9 @@ Message = (
     | Exported
     | SetPlayhead
     | ApplyPreset
+    | Sketch
+    | SetRecording
+    | ViewRecorded
     | Undo
     | Redo
     | ResetToPredicted
@@ -550,6 +574,8 @@ Message = (
     | ShowPreview
     | SetSoftDrag
     | Regenerate
+    | SetTake
+    | CheckFields
     | SetVerify
     | Variations
     | RenameTake
@@ -560,6 +586,10 @@ Message = (
     | Cancel
     | ShowTake
     | Refused
-    | JobMessage
+    | JobQueued
+    | JobProgress
+    | JobDone
+    | JobFailed
+    | JobCancelled
     | FromGeometry
 )

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from rap.geometry import edits, keys, reshape, se3
+from rap.geometry.shake import shaken
 from ui.document import document as doc
 from ui.document import path_text
 from ui.document.edits import PathEdit
@@ -193,6 +194,19 @@ class Smooth(PathEdit):
         """Raises ValueError outside 0 to 1."""
         after = edits.smooth(_path(document), self.strength)
         return doc.with_path(document, after, document.follows_clip, f"smooth {self.strength:g}")
+
+
+@dataclass(frozen=True)
+class Shake(PathEdit):
+    """The path as a hand would hold it; a path of keys becomes dense."""
+
+    amount: float
+    seed: int = 0
+
+    def apply(self, document: Document) -> Document:
+        """Raises ValueError for an amount out of its range."""
+        after = shaken(_path(document), self.amount, self.seed)
+        return doc.with_path(document, after, document.follows_clip, f"shake {self.amount:g}")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from rap.config import DEFAULT_TAKE_SIDE
 from ui.document.document import Document, Settings, drop_drag
+from ui.document.messages import Regenerate
 
 if TYPE_CHECKING:
     from rap.data import Clip
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rap.reconstruction.tracks import PointCloud
     from rap.views.scene import Scene
     from ui.document.importing import Import
+    from ui.document.link import Linked
     from ui.document.messages import ApplyPreset, GizmoMode
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
@@ -65,6 +67,20 @@ class Notice:
     place: str
     text: str
     is_error: bool = False
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What a field of the page holds and cannot be used; the sentence stands there until it is mended.
+
+    Args:
+        field: its name.
+        number: of the refusal: the same words again are news.
+    """
+
+    field: str
+    text: str
+    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,15 +296,15 @@ class Cost:
     """What a take costs.
 
     Args:
-        steps: how many it takes: the checkpoint's own number, or the frames of a walk through a picture.
-        seconds_per_step, memory_bytes: measured on this machine; None before the first take.
-        unit: what a step is called.
+        steps: how many it takes: as asked for, else the checkpoint's own number, or the frames of what is rendered.
+        seconds_per_step, memory_bytes: measured on this machine; None before the first such take.
+        side: long side in pixels of what is rendered; None of what the model makes.
     """
 
     steps: int | None
     seconds_per_step: float | None = None
     memory_bytes: int | None = None
-    unit: str = "step"
+    side: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,6 +314,7 @@ class State:
     Args:
         verify_on: verify each take as soon as it is made.
         picking: the next click into the scene picks a point.
+        recording: the motion of the 3D view is to become a path.
         playhead: the frame that is looked at in time.
         through: the page looks through the camera at the playhead.
         gizmo: what the gizmo does.
@@ -310,6 +327,10 @@ class State:
         compared: numbers of the takes that play side by side.
         box: files in the page's box.
         source: the files that the clip was read from; none where it came with a session.
+        asked: what the fields of a take's settings ask for.
+        brought: how often these came from elsewhere than the fields, which are then told.
+        linked: of a link, until its clip is there.
+        wrong: what fields of the page hold and cannot be used.
         earlier, later: work on other clips that undo and redo get back, the nearest last.
         refusals: how often something was refused.
     """
@@ -320,6 +341,7 @@ class State:
     notice: Notice | None = None
     verify_on: bool = True
     picking: bool = False
+    recording: bool = False
     playhead: int = 0
     through: bool = False
     sampled: tuple[Trajectory, ...] = ()
@@ -332,6 +354,10 @@ class State:
     compared: tuple[int, int] | None = None
     box: FileBox = field(default_factory=FileBox)
     source: tuple[str, ...] = ()
+    asked: Regenerate = Regenerate()
+    brought: int = 0
+    linked: Linked | None = None
+    wrong: tuple[Wrong, ...] = ()
     earlier: tuple[Work, ...] = ()
     later: tuple[Work, ...] = ()
     refusals: int = 0
@@ -346,6 +372,15 @@ class State:
         """The same, with the sentence why something cannot be done, in the panel `place`; a drag ends."""
         notice = Notice(place, text, is_error=True)
         return replace(self, document=drop_drag(self.document), notice=notice, refusals=self.refusals + 1)
+
+    def checked(self, fields: tuple[str, ...], wrong: tuple[tuple[str, str], ...] = ()) -> State:
+        """The same, where of these fields of the page only those in `wrong` hold what they cannot, as said there."""
+        refusals = self.refusals + len(wrong)
+        kept = tuple(one for one in self.wrong if one.field not in fields)
+        if not wrong and kept == self.wrong:
+            return self
+        told = tuple(Wrong(field, text, refusals) for field, text in wrong)
+        return replace(self, wrong=(*kept, *told), refusals=refusals)
 
 
 Change = tuple[State, Callable[[], None] | None]

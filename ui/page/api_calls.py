@@ -138,6 +138,8 @@ def refuse_if_told(session: Session) -> None:
     notice = session.state.notice
     if notice is not None and notice.is_error:
         raise refusal(notice.text)
+    if session.state.wrong:
+        raise refusal(session.state.wrong[0].text)
 
 
 def tell(sentence: str) -> None:

@@ -86,7 +86,7 @@ def compare(session: Session, first: int | None, second: int | None) -> None:
 
 def side_by_side(session: Session) -> str:
     """Write both into one video; the browser then downloads it."""
-    return written(session.side_by_side)
+    return written(session, "compare", session.side_by_side)
 
 
 def _pair(session: Session) -> tuple[int | None, int | None]:

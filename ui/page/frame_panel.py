@@ -12,7 +12,7 @@ import gradio as gr
 from ui.page import edit_words
 from ui.page.common_words import ButtonLook
 from ui.page.html import markup, note
-from ui.page.parts import QUIET, Events, Part, button_part, html_box, refusal
+from ui.page.parts import QUIET, Events, Part, button_part, html_box, told
 from ui.page.raxel_view import raxel_view
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NUMBERS = (  # label, field, step
     ("x →", "x", 0.1), ("y ↓", "y", 0.1), ("z forward", "z", 0.1),
     ("yaw °", "yaw", 5.0), ("pitch °", "pitch", 5.0), ("roll °", "roll", 5.0),
 )  # fmt: skip
-
+FOV_DEG, FOCAL_MM = (1.0, 170.0), (1.0, 1400.0)  # the same lenses, nearly
 
 LOOK_THROUGH = "() => { document.dispatchEvent(new CustomEvent('rap-timeline', { detail: 'through' })); }"
 """Is the timeline's to do (assets/timeline.js): its camera view, at the selected frame."""
@@ -83,8 +83,8 @@ def frame_panel() -> FramePanel:
         label="Quaternion w x y z", interactive=False, elem_id="rap-frame-quaternion", elem_classes="rap-number"
     )
     with gr.Row(elem_classes="rap-numbers"):
-        fov = _number("vertical FOV °", "rap-frame-fov", 1.0)
-        focal = _number("mm (on 24 mm)", "rap-frame-focal", 1.0)
+        fov = _number("vertical FOV °", "rap-frame-fov", 1.0, *FOV_DEG)
+        focal = _number("mm (on 24 mm)", "rap-frame-focal", 1.0, *FOCAL_MM)
     with gr.Row(elem_classes="rap-pair"):
         apply = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-frame-apply")
         snap = gr.Button("Starting …", size="sm", interactive=False, min_width=80, elem_id="rap-frame-snap")
@@ -126,15 +126,16 @@ def set_from_view(session: Session) -> None:
 
     index, T = session.state.document.selected, session.viewport.current_view()
     if T is None:
-        raise refusal("The live 3D view is not connected, so there is no view to take.")
+        raise told(session, "path", "The live 3D view is not connected, so there is no view to take.")
     if index is not None:
         session.dispatch(PlaceFrame(index, T, name="from view"))
 
 
-def _number(label: str, elem_id: str, step: float) -> gr.Number:
+def _number(label: str, elem_id: str, step: float, low: float | None = None, high: float | None = None) -> gr.Number:
     return gr.Number(
-        None, label=label, step=step, interactive=False, min_width=60, elem_id=elem_id, elem_classes="rap-number"
-    )
+        None, label=label, step=step, minimum=low, maximum=high, interactive=False, min_width=60, elem_id=elem_id,
+        elem_classes="rap-number",
+    )  # fmt: skip
 
 
 def _shown(session: Session) -> tuple[Any, ...] | None:

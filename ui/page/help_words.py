@@ -7,14 +7,16 @@ from ui.page.html import Html, tag
 LOOP = (
     "Give a film or a photograph, or take an example.",
     "The cameras of a film are found at once, a photograph gets its depth.",
-    "Choose a move, or bend the path: click a camera and drag its handles, or use the Edit tab.",
+    "Choose a move; click on the picture at what it shall turn about. Or bend the path: click a camera and drag its "
+    "handles, or use the Edit tab.",
     "Regenerate: the video is made again along the path, from the frames chosen on the filmstrip.",
     "Verify, compare, keep.",
 )
 SHORTCUTS = (
     ("Ctrl Z · Ctrl Shift Z", "undo · redo"), ("Ctrl Enter", "regenerate"), ("Space", "play the path"),
     (", · .", "a frame back · on"), ("I", "key at the playhead"), ("Delete", "delete the selected key"),
-    ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"), ("Esc", "leave the camera view"),
+    ("G · R", "gizmo moves only · turns only"), ("O", "soft drag on or off"),
+    ("Esc", "leave the camera view, forget the picked point"),
     ("X · F", "picture and 3D view change places · full screen"), ("W A S D · Q E · arrows", "fly the view"),
     ("?", "this sheet"),
 )  # fmt: skip

@@ -136,7 +136,7 @@ def input_panel() -> InputPanel:
             None, label="Field of view (deg)", placeholder="if known", step=1, elem_id="rap-fov",
             elem_classes="rap-inline",
         )  # fmt: skip
-        # no limits: the session has them, and says so in this column
+        # no limits: the session has them, and 0 is none
         flat = gr.Checkbox(False, label="Flat picture, without depth", visible=False, elem_id="rap-flat")
         depth_model = gr.Checkbox(True, label="Depth by another model", visible=False, elem_id="rap-depth-model")
         imagine = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-imagine")
@@ -261,9 +261,8 @@ def _depth_model_box(on: bool, name: str, is_lifted: bool) -> Any:
 
 
 def _fov_values(session: Session) -> tuple[Any, ...]:
-    """Anew after each refusal: the field shows what is used, the notice what was typed."""
-    return session.known_fov_y_deg, session.state.document.clip is not None, session.state.refusals
+    return session.known_fov_y_deg, session.state.document.clip is not None
 
 
-def _fov_field(fov_y_deg: float | None, has_clip: bool, _refusals: int) -> Any:
+def _fov_field(fov_y_deg: float | None, has_clip: bool) -> Any:
     return gr.Number(None if fov_y_deg is None else round(fov_y_deg, 2), interactive=has_clip)

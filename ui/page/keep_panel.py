@@ -15,10 +15,18 @@ from ui.page import share_page
 from ui.page.command_words import generate_command
 from ui.page.common_words import notice_line
 from ui.page.html import markup, note
-from ui.page.parts import DOWNLOAD, QUIET, TO_CLIPBOARD, Events, Part, button_part, html_box, lost_words, written
+from ui.page.move_words import last_move
+from ui.page.parts import DOWNLOAD, QUIET, TO_CLIPBOARD, Events, Part, button_part, html_box, lost_words, told, written
 
 if TYPE_CHECKING:
     from ui.session.session import Session
+
+WHOLE_LINK = """(words) => {
+  const link = `${location.origin}${location.pathname}#rap=${words}`;
+  navigator.clipboard?.writeText(link).catch(() => {});
+  return link;
+}"""
+"""The address is known to the browser alone: a proxy may stand before the app."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class KeepPanel:
     download: gr.DownloadButton
     save: gr.Button
     share: gr.Button
+    copy_link: gr.Button
+    link: gr.Textbox
     copy_command: gr.Button
     command: gr.Textbox
     open: gr.UploadButton
@@ -49,6 +59,7 @@ class KeepPanel:
             Part(self.kind, lambda s: (tuple(s.take_kinds),), _choices),
             button_part(self.save, lambda s: words.save_button(s.state.document)),
             button_part(self.share, lambda s: words.share_button(s.state.document)),
+            button_part(self.copy_link, lambda s: words.link_button(s.state.document)),
             button_part(self.copy_command, lambda s: words.command_button(s.state.document)),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "keep"),), markup),
             button_part(self.figure, lambda s: words.figure_button(s.state.document)),
@@ -71,6 +82,9 @@ class KeepPanel:
             (self.share.click, share, []),
         ):
             events.on(event, listener, inputs, self.download).success(None, js=DOWNLOAD % "rap-download", **QUIET)
+        events.on(self.copy_link.click, copy_link, [], self.link).success(
+            None, [self.link], [self.link], js=WHOLE_LINK, **QUIET
+        )
         events.on(self.copy_command.click, copy_command, [], self.command).success(
             None, [self.command], js=TO_CLIPBOARD, **QUIET
         )
@@ -117,6 +131,11 @@ def keep_panel() -> KeepPanel:
     with gr.Accordion("Depth map", open=False, elem_id="rap-depth-map"):
         depth_picture = html_box(elem_id="rap-depth-picture")
         depth = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-export-depth")
+    copy_link = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-copy-link")
+    link = gr.Textbox(
+        show_label=False, container=False, lines=1, max_lines=1, interactive=False, elem_id="rap-link",
+        placeholder="an address with path, move and seed; whoever opens it gives the same clip",
+    )  # fmt: skip
     copy_command = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-copy-command")
     command = gr.Textbox(
         show_label=False, container=False, lines=2, interactive=False, elem_id="rap-command",
@@ -125,33 +144,44 @@ def keep_panel() -> KeepPanel:
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(
         file_format, export, export_take_cameras, kind, export_take, figure_kind, figure, depth, depth_picture,
-        download, save, share, copy_command, command, open_, notice,
+        download, save, share, copy_link, link, copy_command, command, open_, notice,
     )  # fmt: skip
 
 
 def export_take(session: Session, kind: str) -> str:
     """Write the take on show; the browser then downloads it."""
-    return written(session.export_take, kind)
+    return written(session, "keep", session.export_take, kind)
 
 
 def export_figure(session: Session, kind: str) -> str:
     """Draw the clip, its raxel maps and its cameras; the browser then downloads it."""
-    return written(session.export_figure, kind)
+    return written(session, "keep", session.export_figure, kind)
 
 
 def export_depth(session: Session) -> str:
     """Write the depth map; the browser then downloads it."""
-    return written(session.export_depth)
+    return written(session, "keep", session.export_depth)
 
 
 def save(session: Session) -> str:
     """Write the session file; the browser then downloads it."""
-    return written(session.save)
+    return written(session, "keep", session.save)
 
 
 def share(session: Session) -> str:
     """Write film, path and take as one page; the browser then downloads it."""
-    return written(share_page.write, session)
+    return written(session, "keep", share_page.write, session)
+
+
+def copy_link(session: Session) -> str:
+    """Path, move and settings as a piece of an address; no file is in it."""
+    from ui.document.link import link_text
+
+    document = session.state.document
+    try:
+        return link_text(document, last_move(document) or "", session.state.asked)
+    except InputError as error:
+        raise told(session, "keep", str(error)) from error
 
 
 def copy_command(session: Session) -> str:
@@ -159,8 +189,7 @@ def copy_command(session: Session) -> str:
     try:
         return generate_command(session.state)
     except InputError as error:
-        session.dispatch(msg.Refused("keep", str(error)))
-        return ""
+        raise told(session, "keep", str(error)) from error
 
 
 def open_session(session: Session, path: str | None) -> None:
@@ -171,14 +200,14 @@ def open_session(session: Session, path: str | None) -> None:
 
 def export(session: Session, format_name: str) -> str:
     """Write the cameras; the browser then downloads them."""
-    file = written(session.export, format_name)
+    file = written(session, "keep", session.export, format_name)
     session.dispatch(msg.Exported(lost_words(format_name, session.state.document.edited)))
     return file
 
 
 def export_take_cameras(session: Session, format_name: str) -> str:
     """Write the cameras of the take on show; the browser then downloads them."""
-    file = written(session.export_take_cameras, format_name)
+    file = written(session, "keep", session.export_take_cameras, format_name)
     take = session.state.document.take
     session.dispatch(msg.Exported(lost_words(format_name, None if take is None else take.trajectory)))
     return file

@@ -33,6 +33,12 @@ def command_button(document: Document) -> ButtonLook:
     return ButtonLook("Copy as command" if ready else "Copy as command (needs a path)", ready)
 
 
+def link_button(document: Document) -> ButtonLook:
+    """Needs a path."""
+    ready = document.edited is not None and document.clip is not None
+    return ButtonLook("Copy link" if ready else "Copy link (needs a path)", ready)
+
+
 def figure_button(document: Document) -> ButtonLook:
     """Needs a path predicted from the clip."""
     ready = document.predicted is not None and document.prediction_follows_clip

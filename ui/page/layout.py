@@ -24,6 +24,7 @@ from rap.limits import FILE_BYTES
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
 from ui.page.compare_panel import compare_panel, compare_player
+from ui.page.fields_panel import fields_panel
 from ui.page.frame_panel import FramePanel, frame_panel
 from ui.page.help_words import help_sheet
 from ui.page.html import Html, tag, together
@@ -35,6 +36,7 @@ from ui.page.kiosk_panel import kiosk_panel
 from ui.page.moves_panel import moves_panel
 from ui.page.parts import FIRST_ANSWER_S, QUIET, Events, Panel, Part, Seen, html_box, refusal
 from ui.page.path_panel import PathPanel, path_panel
+from ui.page.pivot_panel import pivot_panel
 from ui.page.result_panel import ResultPanel, result_panel
 from ui.page.shape_panel import ShapePanel, TextPanel, shape_panel, text_panel
 from ui.page.stage_panel import stage_panel, takes_panel
@@ -75,39 +77,37 @@ DARK: dict[str, Any] = {
     "color_accent_soft_dark": "#23294a",
 }
 """What Gradio's own components look like on a dark page; the page's are in assets/app.css."""
+LOADED = """() => {
+  const link = location.hash.startsWith("#rap=") ? location.hash.slice(5) : "";
+  if (link) history.replaceState(history.state, "", location.pathname + location.search);
+  return [sessionStorage.getItem("rap-session") ?? "", document.body.classList.contains("dark"), link];
+}"""
+"""What a page knows when it is loaded. A link is taken out of its address: a reload must not undo what was done."""
 CACHE_S = (600, 3600)  # Gradio's own copies of uploads and results: looked through every, deleted when older than
 
 
-def build(
-    sessions: Future[Sessions],
-    *,
-    seed: int = 0,
-    steps: int | None = None,
-    kiosk_s: float | None = None,
-    generator: Chosen | None = None,
-    prompt: str = "",
-) -> gr.Blocks:
+def build(sessions: Future[Sessions], *, kiosk_s: float | None = None, generator: Chosen | None = None) -> gr.Blocks:
     """The whole page.
 
     Args:
         sessions: where the page finds its session; may be resolved after the page is served.
-        seed, steps: what the widgets start with.
         kiosk_s: seconds after which a page that anybody may walk up to begins anew; None: it is no such page.
-        generator, prompt: the model of others that makes takes, and what it is told.
+        generator: the model of others that makes takes.
     """
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
         html_box(together(_header(), help_sheet()))
+        fields = fields_panel()
         kiosk = [] if kiosk_s is None else [kiosk_panel(kiosk_s)]
         player = compare_player()
         with gr.Row(elem_id="rap-columns"):
             with gr.Column(scale=3, min_width=300, elem_id="rap-rail", elem_classes="rap-column"):
-                inputs, result, others = _rail(partial(result_panel, seed, steps, generator, prompt), player)
+                inputs, result, others = _rail(partial(result_panel, generator), player)
             with gr.Column(scale=11, min_width=480, elem_id="rap-main", elem_classes="rap-column"):
                 path, shown = _stage(player)
         inputs.wire(events, result.steps, result.seed)
-        panels = (*kiosk, result, path, *others, *shown)
+        panels = (fields, *kiosk, result, path, *others, *shown)
         for panel in panels:
             panel.wire(events)
         parts = [part for panel in (inputs, *panels) for part in panel.parts()]
@@ -121,7 +121,7 @@ def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[Inpu
     with gr.Tabs(elem_classes="rap-tabs"):
         with gr.Tab("Make", elem_classes="rap-tab"):
             inputs = input_panel()
-            moves = moves_panel()
+            moves, drawn = moves_panel()
             result = make_result()
         with gr.Tab("Edit", elem_id="rap-edit-tab", elem_classes="rap-tab", render_children=True):
             edits = _edit_panels()
@@ -132,7 +132,7 @@ def _rail(make_result: Callable[[], ResultPanel], player: gr.HTML) -> tuple[Inpu
         with gr.Tab("Keep", elem_id="rap-keep-tab", elem_classes="rap-tab", render_children=True):
             keep = keep_panel()
             imports = import_panel()
-    return inputs, result, [moves, *edits, verify, compare, keep, imports]
+    return inputs, result, [moves, drawn, *edits, verify, compare, keep, imports]
 
 
 def _stage(player: gr.HTML) -> tuple[PathPanel, list[Panel]]:
@@ -141,11 +141,12 @@ def _stage(player: gr.HTML) -> tuple[PathPanel, list[Panel]]:
         with gr.Column(elem_id="rap-picture", elem_classes="rap-pane", min_width=200):
             stage = stage_panel()
             player.render()
+            pivot = pivot_panel()
         with gr.Column(elem_id="rap-space", elem_classes="rap-pane", min_width=200):
             path = path_panel()
     timeline = timeline_panel()
     takes = takes_panel()
-    return path, [stage, timeline, takes, numbers_panel()]
+    return path, [stage, pivot, timeline, takes, numbers_panel()]
 
 
 def _header() -> Html:
@@ -247,9 +248,9 @@ class Page:
         # the tab remembers its session, so that a reload finds it again
         demo.load(
             self.open,
-            [gr.Textbox(visible=False), gr.Checkbox(visible=False)],
+            [gr.Textbox(visible=False), gr.Checkbox(visible=False), gr.Textbox(visible=False)],
             [session_id, *drawn],
-            js="() => [sessionStorage.getItem('rap-session') ?? '', document.body.classList.contains('dark')]",
+            js=LOADED,
             **QUIET,
         )
         remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
@@ -267,8 +268,9 @@ class Page:
             updates.append(gr.skip() if seen.get(name) == now[name] else part.drawn(*now[name]))
         return [now, *updates]
 
-    def open(self, wanted: str, is_dark: bool, request: gr.Request | None = None) -> list[Any]:
-        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw.
+    def open(self, wanted: str, is_dark: bool, link: str = "", request: gr.Request | None = None) -> list[Any]:
+        """A page has been loaded: its session, `wanted` if that is still kept, and all there is to draw; `link` stood
+        in its address.
 
         Raises gr.Error, which the page shows, where there is no room for another.
         """
@@ -277,8 +279,10 @@ class Page:
         try:
             session = sessions.open(wanted, who)
         except ValueError as error:  # HubFull
-            raise refusal(str(error), duration=None) from error
+            raise refusal(str(error)) from error
         session.dispatch(msg.SetDark(bool(is_dark)))
+        if link:
+            session.dispatch(msg.OpenLink(link))
         return [session.id, *self.draw(session, {})]
 
     def refresh(self, session_id: str, seen: Seen) -> list[Any]:

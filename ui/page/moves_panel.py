@@ -11,11 +11,13 @@ import gradio as gr
 from ui.document import messages as msg
 from ui.page import move_words as words
 from ui.page.parts import Events, Part, button_part, html_box, picked, small_slider
+from ui.page.sketch_panel import SketchPanel, sketch_panel
 
 if TYPE_CHECKING:
     from ui.document.state import BuiltScene
     from ui.session.session import Session
 
+MOST_DEGREES = 3600  # ten turns
 PICK_MOVE = """
 element.addEventListener("click", (event) => {
   const move = event.target.closest("[data-move]");
@@ -32,6 +34,7 @@ class MovesPanel:
     preset: gr.Dropdown
     amplitude: gr.Slider
     pivot: gr.Slider
+    degrees: gr.Number
     apply: gr.Button
 
     def parts(self) -> Sequence[Part]:
@@ -40,6 +43,7 @@ class MovesPanel:
             Part(self.large, _large_values, words.large_moves),
             Part(self.preset, lambda s: (tuple(s.presets),), _choices),
             Part(self.pivot, _pivot_values, _pivot_distance),
+            Part(self.degrees, lambda s: (), _no_number),
             button_part(self.apply, lambda s: words.preset_button(s.state.document)),
         )
 
@@ -47,11 +51,11 @@ class MovesPanel:
         """Every listener of the panel."""
         settings = [self.amplitude, self.pivot]
         events.on_pick(self.large.select, apply_move, settings)
-        events.on(self.apply.click, apply_preset, [self.preset, *settings])
+        events.on(self.apply.click, apply_preset, [self.preset, *settings, self.degrees])
 
 
-def moves_panel() -> MovesPanel:
-    """The large ones first."""
+def moves_panel() -> tuple[MovesPanel, SketchPanel]:
+    """The large ones first; in the fold all others, and what is drawn by hand."""
     large = html_box(words.large_moves(None, False), js_on_load=PICK_MOVE, elem_id="rap-moves")
     amplitude = small_slider("How far", 0.1, 2.0, 1.0, step=0.05, elem_id="rap-amplitude")
     with gr.Accordion("More moves", open=False, elem_id="rap-more-moves"):
@@ -60,8 +64,14 @@ def moves_panel() -> MovesPanel:
             elem_id="rap-preset",
         )  # fmt: skip
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
-        apply = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-apply")
-    return MovesPanel(large, preset, amplitude, pivot, apply)
+        with gr.Row(elem_classes="rap-pair"):
+            degrees = gr.Number(
+                None, label="By °", placeholder="auto", minimum=1, maximum=MOST_DEGREES, step=5,
+                min_width=110, elem_id="rap-degrees", elem_classes="rap-inline",
+            )  # fmt: skip
+            apply = gr.Button("Starting …", interactive=False, size="sm", min_width=90, elem_id="rap-apply")
+        drawn = sketch_panel()
+    return MovesPanel(large, preset, amplitude, pivot, degrees, apply), drawn
 
 
 def apply_move(session: Session, data: Any, amplitude: float, pivot_distance: float) -> None:
@@ -69,11 +79,24 @@ def apply_move(session: Session, data: Any, amplitude: float, pivot_distance: fl
     apply_preset(session, picked(data, "move", str), amplitude, pivot_distance)
 
 
-def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float) -> None:
-    """A preset becomes the path, about the middle of a picture where the slider says so."""
-    target, built = _pivot_values(session)
-    is_own = target is None and pivot_distance == _shown_distance(None, built)  # not rounded, and of what is there then
-    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance))
+def apply_preset(
+    session: Session, name: str, amplitude: float, pivot_distance: float, degrees: float | None = None
+) -> None:
+    """A preset becomes the path, about the picked point or the middle of a picture where the slider says so."""
+    from rap.geometry.presets import amplitude_of
+
+    if degrees is not None:
+        try:
+            amplitude_of(name, degrees)
+        except ValueError as error:
+            session.dispatch(msg.CheckFields(("degrees",), (("degrees", str(error)),)))
+            return
+    is_own = pivot_distance == _shown_distance(*_pivot_values(session))  # not rounded, and of what is there then
+    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance, degrees))
+
+
+def _no_number() -> Any:
+    return gr.Number(value=None)  # an empty number shows as 0 until it is said to be empty
 
 
 def _large_values(session: Session) -> tuple[str | None, bool]:

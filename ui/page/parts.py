@@ -19,9 +19,9 @@ from gradio.components import Component
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_valid_file
 
 from rap.writing import room_for
+from ui.document import messages as msg
 from ui.page.common_words import ButtonLook
 from ui.page.html import Html, markup
 
@@ -41,7 +41,12 @@ DOWNLOAD = "() => setTimeout(() => document.querySelector('#%s')?.click(), 100)"
 
 TO_CLIPBOARD = "(text) => { navigator.clipboard?.writeText(text).catch(() => {}); }"
 
-FIELD_NAMES = {"rap-amount": "Amplify, in %,", "rap-strength": "Smooth", "rap-factor": "Scale ×"}
+FIELD_NAMES = {
+    "rap-amount": "Amplify, in %,",
+    "rap-strength": "Smooth",
+    "rap-unrest": "Shake ×",
+    "rap-factor": "Scale ×",
+}
 """Of number fields whose label is only the unit, as the buttons beside them say it."""
 
 Value = TypeVar("Value")
@@ -92,19 +97,24 @@ def html_box(value: Html | None = None, **options: Any) -> gr.HTML:
     return gr.HTML(value and markup(value), padding=False, **options)
 
 
-def refusal(sentence: str, duration: float | None = 10) -> gr.Error:
-    """What the page says of something it cannot do, for so many seconds; Gradio shows that as HTML."""
-    return gr.Error(markup(sentence), duration, print_exception=False)
+def refusal(sentence: str) -> gr.Error:
+    """What the page says, until it is clicked away, where there is no session to say it; Gradio shows that as HTML."""
+    return gr.Error(markup(sentence), None, print_exception=False)
 
 
-def _path_of(field: gr.File | gr.UploadButton, file: FileData) -> str:
-    if field.file_types and not is_valid_file(file.path, field.file_types):
-        raise refusal(f"{Path(file.path).name}: must be one of {', '.join(field.file_types)}")
+def told(session: Session, place: str, sentence: str) -> gr.Error:
+    """Have the session say in a panel why something cannot be done. To be raised: what would follow does not."""
+    session.dispatch(msg.Refused(place, sentence))
+    return gr.Error(sentence, visible=False, print_exception=False)
+
+
+def _path_of(_: gr.File | gr.UploadButton, file: FileData) -> str:
     return file.path
 
 
-# Gradio's own leave an empty file behind for each upload that an event names; of the classes, since a field that a
-# page has been told to change is made anew for it
+# Gradio's own leave an empty file behind for each upload that an event names, and refuse what a button's file dialog
+# does not offer in words that pass by: the session reads the file and says, to stay, what is wrong. Of the classes,
+# since a field that a page has been told to change is made anew for it
 gr.File._process_single_file = gr.UploadButton._process_single_file = _path_of
 
 
@@ -148,15 +158,18 @@ class Events:
         listener: Callable[..., Any],
         inputs: Sequence[Component] = (),
         outputs: Any = None,
+        is_typing: bool = False,
         **options: Any,
     ) -> Any:
         """Call `listener(session, *values of the inputs)` at an event, as `gradio.events` name it.
 
-        Raises gr.Error, which the page shows, for a number outside the limits of its field.
+        For a number outside the limits of its field it is not called, and the reason stands at the field; `is_typing`:
+        that is not said yet, for the number may not be all of it.
         """
         if any(isinstance(component, (gr.Number, gr.Slider)) for component in inputs):
             # Gradio would refuse such a number without its field's name, and print a traceback
-            listener, options = partial(_call_within_limits, listener, tuple(inputs)), {**options, "preprocess": False}
+            check = _call_once_typed if is_typing else _call_within_limits
+            listener, options = partial(check, listener, tuple(inputs)), {**options, "preprocess": False}
         return event(partial(self._call, listener), [self.session_id, *inputs], outputs, **{**QUIET, **options})
 
     def on_pick(
@@ -183,17 +196,17 @@ class Events:
         return listener(self.session(session_id), *values)
 
 
-def written(make: Callable[..., Path], *values: Any) -> str:
+def written(session: Session, place: str, make: Callable[..., Path], *values: Any) -> str:
     """The file that `make(*values)` writes, in the folder that Gradio serves: its own copy would fail without a word.
 
-    Raises gr.Error, which the page shows, for what cannot be written.
+    Raises gr.Error for what cannot be written, so that nothing is downloaded; why is said in the panel `place`.
     """
     try:
         path = make(*values)
         with room_for(path):
             return save_file_to_cache(path, get_upload_folder())
     except ValueError as error:
-        raise refusal(str(error)) from error
+        raise told(session, place, str(error)) from error
 
 
 def lost_words(format_name: str, path: Trajectory | None) -> str:
@@ -217,8 +230,9 @@ class _Picked:
         self.__name__ = getattr(listener, "__name__", "picked")
 
     def __call__(self, session_id: str, data: gr.EventData, *values: Any) -> None:
-        _check_limits(self._inputs, values)
-        self._listener(self._events.session(session_id), data._data, *values)
+        session = self._events.session(session_id)
+        if _are_taken(self._inputs, session, values):
+            self._listener(session, data._data, *values)
 
 
 def picked(data: Any, name: str, kind: type[Value]) -> Value:
@@ -236,6 +250,8 @@ def out_of_limits(component: Component, value: Any) -> str | None:
     name = FIELD_NAMES.get(component.elem_id or "", component.label)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= LARGEST:
         return f"{name} must be a number, got {reprlib.repr(value)}; nothing was done. Type another."
+    if getattr(component, "precision", None) == 0 and value != int(value):
+        return f"{name} must be a whole number, got {value:g}; nothing was done. Type another number."
     low, high = component.minimum, component.maximum
     if (low is None or value >= low) and (high is None or value <= high):
         return None
@@ -246,14 +262,26 @@ def out_of_limits(component: Component, value: Any) -> str | None:
 def _call_within_limits(
     listener: Callable[..., Any], inputs: Sequence[Component], session: Session, *values: Any
 ) -> Any:
-    _check_limits(inputs, values)
+    return listener(session, *values) if _are_taken(inputs, session, values) else None
+
+
+def _call_once_typed(listener: Callable[..., Any], inputs: Sequence[Component], session: Session, *values: Any) -> Any:
+    if any(out_of_limits(component, value) for component, value in zip(inputs, values, strict=True)):
+        return None
     return listener(session, *values)
 
 
-def _check_limits(inputs: Sequence[Component], values: Sequence[Any]) -> None:
-    for component, value in zip(inputs, values, strict=True):
-        if words := out_of_limits(component, value):
-            raise refusal(words)
+def _are_taken(inputs: Sequence[Component], session: Session, values: Sequence[Any]) -> bool:
+    """Whether all numbers are within the limits of their fields; the session is told of those that are not."""
+    found = {
+        (component.elem_id or "").removeprefix("rap-"): out_of_limits(component, value)
+        for component, value in zip(inputs, values, strict=True)
+        if isinstance(component, (gr.Number, gr.Slider))
+    }
+    wrong = tuple((field, words) for field, words in found.items() if words)
+    if wrong or any(one.field in found for one in session.state.wrong):
+        session.dispatch(msg.CheckFields(tuple(found), wrong))
+    return not wrong
 
 
 def _dispatch(message: AnyMessage, session: Session) -> None:

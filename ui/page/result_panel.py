@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from rap.config import DEFAULT_TAKE_SIDE
-from rap.limits import GUIDANCE, PATH_FRAMES, PROMPT_CHARACTERS, SEED, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE
+from rap.limits import (
+    GUIDANCE,
+    LEAST_TAKE_FPS,
+    LEAST_TAKE_FRAMES,
+    PATH_FRAMES,
+    PROMPT_CHARACTERS,
+    SEED,
+    STEPS,
+    TAKE_FPS,
+    TAKE_SIDE,
+    TEMPERATURE,
+)
 from ui.document import messages as msg
 from ui.page import result_words as words
 from ui.page.common_words import notice_line
@@ -28,6 +40,8 @@ VARIATIONS = [
     ("50, 100, 150 % motion", "amplitudes"), ("as it is, mirrored, upward", "directions"), ("three seeds", "seeds"),
 ]  # fmt: skip
 """(words, kind) of `Variations`, what is seen best first."""
+
+NAMES = ("steps", "seed", "guidance", "temperature", "side", "frames", "fps", "prompt")  # fields of `Regenerate`
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,11 @@ class ResultPanel:
     regenerate: gr.Button
     cancel: gr.Button
 
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """The fields in the order of `NAMES`."""
+        return self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps, self.prompt
+
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
         return (
@@ -59,33 +78,27 @@ class ResultPanel:
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), markup),
             Part(self.cost, lambda s: (s.cost,), words.cost_line),
-            Part(self.steps, lambda s: (), self._initial_steps),
-            Part(self.guidance, lambda s: (), _no_number),
-            Part(self.temperature, lambda s: (), _no_number),
-            Part(self.frames, lambda s: (), _no_number),
-            Part(self.fps, lambda s: (), _no_number),
+            *(Part(entry, partial(_begun, name), _field) for name, entry in zip(NAMES, self.settings, strict=True)),
             button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),
         )
 
     def wire(self, events: Events) -> None:
         """Every listener of the panel."""
-        settings = [self.steps, self.seed, self.guidance, self.temperature, self.side, self.frames, self.fps]
-        settings = [*settings, self.prompt]
-        events.on(self.regenerate.click, regenerate, settings)
-        events.on(self.vary.click, vary, [self.vary_by, *settings])
+        events.on(self.regenerate.click, regenerate, self.settings)
+        events.on(self.vary.click, vary, [self.vary_by, *self.settings])
+        for entry in self.settings:
+            events.on(entry.input, set_take, self.settings, is_typing=True, trigger_mode="always_last")
+            events.on(entry.blur, set_take, self.settings)
         events.switch(self.use_geometry.input, msg.SetUseGeometry, self.use_geometry)
         events.send(self.cancel.click, msg.Cancel("result"))
 
-    def _initial_steps(self) -> Any:
-        return gr.Number(value=self.steps.value)  # an empty number shows as 0 until it is said to be empty
 
-
-def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, prompt: str = "") -> ResultPanel:
+def result_panel(generator: Chosen | None = None) -> ResultPanel:
     """What a take is made with, in a fold; the button; and under it, where it pushes nothing, what comes and goes.
 
     Args:
-        generator: the model of others that makes takes, at its own size and from noise of its own; it reads `prompt`.
+        generator: the model of others that makes takes, at its own size and from noise of its own; it reads a prompt.
     """
     is_ours = generator is None
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
@@ -95,20 +108,20 @@ def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, 
                 label="Size", min_width=80, elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
             )  # fmt: skip
             frames = gr.Number(
-                None, label="Frames", placeholder="path's", precision=0, minimum=0, maximum=PATH_FRAMES.value,
-                min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
+                None, label="Frames", placeholder="path's", precision=0, minimum=LEAST_TAKE_FRAMES,
+                maximum=PATH_FRAMES.value, min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
             )  # fmt: skip
             fps = gr.Number(
-                None, label="Rate", placeholder="auto", minimum=0, maximum=TAKE_FPS.value, min_width=70,
-                elem_id="rap-fps", elem_classes="rap-inline",
+                None, label="Rate", placeholder="auto", minimum=LEAST_TAKE_FPS, maximum=TAKE_FPS.value,
+                min_width=70, elem_id="rap-fps", elem_classes="rap-inline",
             )  # fmt: skip
         with gr.Row(elem_classes="rap-pair"):
             steps_box = gr.Number(
-                steps, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
+                None, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
                 elem_id="rap-steps", elem_classes="rap-inline",
             )  # fmt: skip
             seed_box = gr.Number(
-                seed, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
+                0, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
                 elem_classes="rap-inline",
             )  # fmt: skip
         with gr.Row(elem_classes="rap-pair"):
@@ -130,7 +143,7 @@ def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, 
                 show_label=False, container=False, min_width=150, elem_id="rap-vary-by",
             )  # fmt: skip
     prompt_box = gr.Textbox(
-        prompt, label="Prompt", placeholder="what the video shows", lines=2, max_length=PROMPT_CHARACTERS.value,
+        "", label="Prompt", placeholder="what the video shows", lines=2, max_length=PROMPT_CHARACTERS.value,
         elem_id="rap-prompt", visible=not is_ours,
     )  # fmt: skip
     with gr.Row(elem_classes=["rap-pair", "rap-regenerate-row"]):
@@ -148,6 +161,13 @@ def result_panel(seed: int, steps: int | None, generator: Chosen | None = None, 
         prompt_box, use_geometry, cost,
         regenerate, cancel,
     )  # fmt: skip
+
+
+def set_take(session: Session, *settings: Any) -> None:
+    """A field has another value: what a take costs is another."""
+    asked = msg.Regenerate(*_settings(*settings))
+    if asked != session.state.asked:
+        session.dispatch(msg.SetTake(asked))
 
 
 def regenerate(session: Session, *settings: Any) -> None:
@@ -175,5 +195,21 @@ def _settings(
     return int(steps) if steps else None, int(seed or 0), guidance or None, temperature, *shape
 
 
-def _no_number() -> Any:
-    return gr.Number(value=None)  # as with the steps
+@dataclass(frozen=True)
+class Begun:
+    """What a field begins with. From then on it is the person's: what is typed there is never sent back to it.
+
+    Args:
+        brought: how often another value came from elsewhere.
+    """
+
+    value: Any = field(compare=False)
+    brought: int
+
+
+def _begun(name: str, session: Session) -> tuple[Begun]:
+    return (Begun(getattr(session.state.asked, name), session.state.brought),)
+
+
+def _field(begun: Begun) -> Any:
+    return gr.update(value=begun.value)  # an empty number shows as 0 until it is said to be empty

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rap.limits import TAKE_SIDE
 from ui.page.common_words import ButtonLook, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 from ui.session.pictures import inline_jpeg, inline_mp4
@@ -57,11 +58,13 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
 
 def cost_line(cost: Cost) -> Html:
     """What a take costs on this machine, measured; or that it is not known yet."""
-    steps = "" if cost.steps is None else f"{_steps(cost.steps, cost.unit)}, "
+    unit = "step" if cost.side is None else "frame"
+    size = "" if cost.side is None else " at its own size" if cost.side == TAKE_SIDE.value else f" of {cost.side} px"
+    steps = "" if cost.steps is None else f"{_steps(cost.steps, unit)}{size}, "
     if cost.seconds_per_step is None:
-        return tag("div", f"Cost: {steps}the first take will tell.", class_="rap-fact")
+        return tag("div", f"Cost: {steps}the first such take will tell.", class_="rap-fact")
     memory = "" if cost.memory_bytes is None else f", up to {cost.memory_bytes / 1e9:.1f} GB"
-    words = f"Cost: {steps}{cost.seconds_per_step:.2g} s a {cost.unit}{memory}, measured here."
+    words = f"Cost: {steps}{cost.seconds_per_step:.2g} s a {unit}{memory}, measured here."
     return tag("div", words, class_="rap-fact")
 
 
@@ -82,7 +85,7 @@ def preview_video(preview: PreviewClip | None) -> Html:
     if preview is None:
         return NOTHING
     return tag(
-        "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True, controls=True,
+        "video", class_="rap-preview", autoplay=True, loop=True, muted=True, playsinline=True,
         aria_label="geometry preview", src=inline_mp4(preview.mp4),
     )  # fmt: skip
 

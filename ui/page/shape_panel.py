@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from rap.limits import SEED, SHAKE
 from ui.document import messages as msg
 from ui.page import edit_words
 from ui.page.common_words import ButtonLook
@@ -29,6 +30,9 @@ class ShapePanel:
     amplify: gr.Button
     strength: gr.Number
     smooth: gr.Button
+    unrest: gr.Number
+    seed: gr.Number
+    shake: gr.Button
     plain: tuple[gr.Button, ...]
     easing: gr.Dropdown
     retime: gr.Button
@@ -45,7 +49,8 @@ class ShapePanel:
     def parts(self) -> Sequence[Part]:
         """What the panel shows."""
         labelled = [
-            (self.amplify, "Scale motion"), (self.smooth, "Smooth"), (self.retime, "Retime"), (self.move, "Move"),
+            (self.amplify, "Scale motion"), (self.smooth, "Smooth"), (self.shake, "Shake"),
+            (self.retime, "Retime"), (self.move, "Move"),
             (self.rotate, "Rotate"), (self.scale, "Scale"), (self.look_at, "Look at point"),
             *((button, words) for button, (words, _) in zip(self.plain, PLAIN_EDITS, strict=True)),
         ]  # fmt: skip
@@ -61,6 +66,7 @@ class ShapePanel:
         """Every listener of the panel."""
         events.on(self.amplify.click, amplify, [self.amount])
         events.on(self.smooth.click, smooth, [self.strength])
+        events.on(self.shake.click, shake, [self.unrest, self.seed])
         for button, (_, name) in zip(self.plain, PLAIN_EDITS, strict=True):
             events.on(button.click, partial(plain_edit, name))
         events.on(self.retime.click, retime, [self.easing])
@@ -106,6 +112,10 @@ def shape_panel() -> ShapePanel:
         strength = _inline("0–1", 0.5, 0.1, "rap-strength", maximum=1)
         smooth = _button("rap-smooth")
     with gr.Row(elem_classes="rap-pair"):
+        unrest = _inline("×", 1.0, 0.5, "rap-unrest", maximum=SHAKE.value)
+        seed = _inline("seed", 0, 1, "rap-shake-seed", SEED.value, 0)
+        shake = _button("rap-shake", 60)
+    with gr.Row(elem_classes="rap-pair"):
         plain = tuple(_button(f"rap-{name.lower()}", 60) for _, name in PLAIN_EDITS)
     with gr.Row(elem_classes="rap-pair"):
         easing = gr.Dropdown(
@@ -131,7 +141,8 @@ def shape_panel() -> ShapePanel:
     with gr.Row(elem_classes="rap-pair"):
         pick, look = _button("rap-pick"), _button("rap-look-at")
     return ShapePanel(
-        amount, amplify, strength, smooth, plain, easing, retime, numbers, move, rotate, factor, scale, pivot, point,
+        amount, amplify, strength, smooth, unrest, seed, shake, plain,
+        easing, retime, numbers, move, rotate, factor, scale, pivot, point,
         pick, look,
     )  # fmt: skip
 
@@ -159,6 +170,13 @@ def smooth(session: Session, strength: float | None) -> None:
     from ui.document.path_edits import Smooth
 
     session.dispatch(Smooth(strength or 0.0))
+
+
+def shake(session: Session, amount: float | None, seed: float | None) -> None:
+    """A hand's unrest; an empty field adds none."""
+    from ui.document.path_edits import Shake
+
+    session.dispatch(Shake(amount or 0.0, int(seed or 0)))
 
 
 def plain_edit(name: str, session: Session) -> None:
@@ -231,9 +249,11 @@ def paste(session: Session, text: str) -> None:
     session.dispatch(Paste(text))
 
 
-def _inline(label: str, value: float, step: float, elem_id: str, maximum: float | None = None) -> gr.Number:
+def _inline(
+    label: str, value: float, step: float, elem_id: str, maximum: float | None = None, precision: int | None = None
+) -> gr.Number:
     return gr.Number(
-        value, label=label, step=step, minimum=0, maximum=maximum, min_width=110, elem_id=elem_id,
+        value, label=label, step=step, minimum=0, maximum=maximum, precision=precision, min_width=70, elem_id=elem_id,
         elem_classes="rap-inline",
     )  # fmt: skip
 

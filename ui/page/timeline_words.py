@@ -27,7 +27,7 @@ SOURCE_WORDS = {
 PLAIN: dict[Measure, str] = {
     "speed": "fast motion", "turn": "fast turns", "jerk": "shaky motion", "fov": "an unusual lens",
 }  # fmt: skip
-VERBS = {"speed": "move by up to", "turn": "turn by up to", "jerk": "jerk by up to", "fov": "see"}
+VERBS = {"speed": "move{} by up to", "turn": "turn{} by up to", "jerk": "jerk{} by up to", "fov": "see{}"}
 
 
 def filmstrip(pictures: Mapping[int, bytes], chosen: Collection[int], held: Sequence[bool], source: int) -> Html:
@@ -140,9 +140,10 @@ def health_sentence(found: Motion, levels: dict[Measure, Int[np.ndarray, " T"]],
     frames = np.flatnonzero(levels[name] >= worst)
     value = _extreme(getattr(found, name)[frames], name, limits)
     share, limit = (99, _limit(name, limits, value, 4, 0)) if worst == 2 else (95, _limit(name, limits, value, 3, 1))
+    verb = VERBS[name].format("s" if len(frames) == 1 else "")
     bound = "stay below" if value > limit else "stay above"
     return (
-        f"{_listed(frames)} {VERBS[name]} {value:.2g} {UNITS[name]}; {share} % of what the model was trained on "
+        f"{_listed(frames)} {verb} {value:.2g} {UNITS[name]}; {share} % of what the model was trained on "
         f"{bound} {limit:.2g}."
     )
 

@@ -11,11 +11,11 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ui.document.messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
+from ui.document.job_messages import JobCancelled, JobDone, JobFailed, JobMessage, JobProgress, JobQueued
 from ui.serve.line import Line
 from ui.serve.memory import peak_memory_bytes
 
@@ -71,7 +71,7 @@ class Worker:
         self._changed = threading.Condition()
         self._closed = False
         self._is_keeping = False  # the running job's result is being written: too late to cancel it
-        self._rates: dict[type, float] = {}
+        self._rates: dict[Hashable, float] = {}
         self.memory_bytes: int | None = None
         """The most that was in use at the end of a whole job; None before the first, or where it is not known."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -111,9 +111,13 @@ class Worker:
             self._line.remove(job)
         return job
 
-    def seconds_per_step(self, task_type: type) -> float | None:
-        """As measured in the last whole job of this type on this machine, or None."""
-        return self._rates.get(task_type)
+    def seconds_per_step(self, measured_as: Hashable) -> float | None:
+        """As measured in the last whole job of this kind on this machine, or None.
+
+        Args:
+            measured_as: the task's type, or what the task itself says under that name.
+        """
+        return self._rates.get(measured_as)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Cancel everything and end the thread."""
@@ -181,7 +185,7 @@ class Worker:
                 if progress.done:
                     if not self._begins_to_keep(job):
                         return None
-                    self._rates[type(job.task)] = seconds / max(progress.steps, 1)
+                    self._rates[getattr(job.task, "measured_as", type(job.task))] = seconds / max(progress.steps, 1)
                     self.memory_bytes = peak_memory_bytes()
                     return JobDone(job.number, job.keep(progress.output), seconds + started - asked)
                 rate = seconds / progress.step if progress.step else None

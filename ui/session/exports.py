@@ -72,18 +72,21 @@ def side_by_side_file(folder: Path, a: Take, b: Take) -> Path:
 
 
 def figure_file(folder: Path, document: Document, kind: str) -> Path:
-    """The paper's page layout of the clip and the path that was found, against its known cameras if it has any.
+    """The paper's page layout of the clip and the path that was found, against its known cameras if it has any; with
+    the take on show, if there is one.
 
     Args:
         kind: "mp4", or "png": its middle frame.
 
     Raises:
-        InputError: nothing has been predicted from the clip.
+        InputError: nothing has been predicted from the clip, or the take cannot be read any more.
     """
     clip, best = document.clip, document.best
     if clip is None or best is None or not document.prediction_follows_clip or len(best) != len(clip):
         raise InputError("there is no path predicted from the clip to draw yet; press Predict first")
-    pictures = paper_layout(clip.frames_u8, best, clip.trajectory)
+    take = document.take
+    made = None if take is None else take_frames(take.video, take.trajectory, take.size, len(clip))
+    pictures = paper_layout(clip.frames_u8, best, clip.trajectory, made)
     path = folder / f"figure.{kind}"
     if kind == "png":
         with whole_file(path) as partial:

@@ -6,7 +6,7 @@ are its tasks, what is kept of them, and the thread; what a session makes of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -96,6 +96,16 @@ class WalkTask:
     side: int
     frames: int | None = None
     content: Content | None = None
+
+    @staticmethod
+    def measured_at(side: int) -> Hashable:
+        """What the seconds of a frame of this size are kept under: it decides what a frame costs."""
+        return WalkTask, side
+
+    @property
+    def measured_as(self) -> Hashable:
+        """As `ui.serve.jobs.Worker` asks for it."""
+        return self.measured_at(self.side)
 
 
 @dataclass(frozen=True, eq=False)

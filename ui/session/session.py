@@ -79,7 +79,7 @@ class Session:
         id: str | None = None,
     ) -> None:
         self._worker, self._hub, self._options = worker, hub, options
-        self._state = State(Document(), geometry=Geometry(depth_by=options.depth_model))
+        self._state = State(Document(), geometry=Geometry(depth_by=options.depth_model), asked=options.asked)
         self._lock = threading.RLock()
         self._draw_lock = threading.RLock()
         self._closing, self._closed = False, False
@@ -246,16 +246,17 @@ class Session:
 
     @property
     def cost(self) -> Cost:
-        """What a take costs on this machine, as far as that has been measured."""
-        document, geometry = self._state.document, self._state.geometry
+        """What a take as the fields ask for it costs on this machine, as far as that has been measured."""
+        document, geometry, asked = self._state.document, self._state.geometry, self._state.asked
+        steps = asked.steps or self._options.default_steps
         if self._options.generator is not None:
             seconds = self._worker.seconds_per_step(FilmOrder)
-            return Cost(self._options.default_steps, seconds, None if seconds is None else self._worker.memory_bytes)
+            return Cost(steps, seconds, None if seconds is None else self._worker.memory_bytes)
         if document.edited is not None and (is_walk(document, geometry) or is_of_film(document, geometry)):
-            seconds = self._context.geometry.seconds_per_step(WalkTask)
-            return Cost(len(document.edited), seconds, unit="frame")
+            seconds = self._context.geometry.seconds_per_step(WalkTask.measured_at(asked.side))
+            return Cost(asked.frames or len(document.edited), seconds, side=asked.side)
         seconds = self.seconds_per_step("regenerate")
-        return Cost(self._options.default_steps, seconds, None if seconds is None else self._worker.memory_bytes)
+        return Cost(steps, seconds, None if seconds is None else self._worker.memory_bytes)
 
     @property
     def known_fov_y_deg(self) -> float | None:

@@ -73,6 +73,14 @@ class LazyViewport:
         """As `Viewport.current_view`."""
         return None if self._viewport is None else self._viewport.current_view()
 
+    def begin_recording(self) -> bool:
+        """As `Viewport.begin_recording`."""
+        return self._viewport is not None and self._viewport.begin_recording()
+
+    def end_recording(self) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n 4 4"]]:
+        """As `Viewport.end_recording`."""
+        return (np.zeros(0), np.zeros((0, 4, 4))) if self._viewport is None else self._viewport.end_recording()
+
     def close(self) -> None:
         """As `Viewport.close`."""
         with self._lock:

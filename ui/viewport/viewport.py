@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ import viser
 from jaxtyping import Float64
 
 from rap.geometry import Trajectory, se3
+from rap.limits import STROKE_POINTS
 from ui.document.messages import PickPoint, Select
 from ui.viewport.clouds import DENSE_POINT_SIZE, POINT_SIZE, TARGET_SIZE, Cloud, Dots
 from ui.viewport.frusta import Frusta
@@ -55,6 +57,8 @@ class Viewport:
         self._listening = False
         self._through: np.ndarray | None = None
         self._views: tuple[Overview, ...] = ()
+        self._recorded: list[tuple[float, np.ndarray]] | None = None
+        self._watched: set[int] = set()
         rich.get_console().quiet = True  # viser would announce an address for every session there
         self.server = inner_server()
         self.server.scene.set_up_direction("-y")
@@ -133,10 +137,29 @@ class Viewport:
         cameras = [client.camera for client in self.server.get_clients().values()]
         if not cameras:
             return None
-        camera = max(cameras, key=_moved_at)
-        wxyz = np.asarray(camera.wxyz, float)
-        R = se3.rotation_from_wxyz(wxyz / np.linalg.norm(wxyz))
-        return se3.from_rotation_translation(R, np.asarray(camera.position, float))
+        return _pose_of(max(cameras, key=_moved_at))
+
+    def begin_recording(self) -> bool:
+        """Note every pose of the page that moved its view last; False while no page is connected."""
+        cameras = {number: client.camera for number, client in self.server.get_clients().items()}
+        if not cameras:
+            return False
+        number, camera = max(cameras.items(), key=lambda entry: _moved_at(entry[1]))
+        self._recorded = [(time.monotonic(), _pose_of(camera))]
+        if number not in self._watched:  # viser takes no callback back
+            self._watched.add(number)
+            camera.on_update(self._note)
+        return True
+
+    def end_recording(self) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n 4 4"]]:
+        """When the view was where, in seconds and as `current_view` has it, since `begin_recording`."""
+        found, self._recorded = self._recorded or [], None
+        times, poses = [time for time, _ in found], [pose for _, pose in found]
+        return np.array(times), np.array(poses).reshape(-1, 4, 4)
+
+    async def _note(self, camera: viser.CameraHandle) -> None:
+        if self._recorded is not None and len(self._recorded) < STROKE_POINTS.value:
+            self._recorded.append((time.monotonic(), _pose_of(camera)))
 
     def close(self) -> None:
         """Stop the viser server and free its port and threads; harmless when repeated.
@@ -223,6 +246,12 @@ class Viewport:
         if at is not None and np.abs(np.subtract(event.screen_pos, at)).max() < CLICK_TOLERANCE:
             return
         self._dispatch(PickPoint(event.ray_origin, event.ray_direction) if self._scene.picking else Select(None))
+
+
+def _pose_of(camera: viser.CameraHandle) -> Float64[np.ndarray, "4 4"]:
+    wxyz = np.asarray(camera.wxyz, float)
+    R = se3.rotation_from_wxyz(wxyz / np.linalg.norm(wxyz))
+    return se3.from_rotation_translation(R, np.asarray(camera.position, float))
 
 
 def _moved_at(camera: viser.CameraHandle) -> float:

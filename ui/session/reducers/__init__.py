@@ -2,13 +2,13 @@
 
 A reducer is called under the session's lock and does nothing: it returns the next state and, as a function to be called
 later, what is to be done (start a job, stop one, delete a file). `context` names what such effects act on. Read
-`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions), `path`
-(hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry` (refinement, depth,
-preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker). A new message goes
-into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings files has a reader
-in `ui.session.reading` instead. An edit of the path applies itself and needs neither. `PLACES` says where a refusal is
-shown. Only `ui.session.session` calls `reduce`; subjects may use
-those that come before them here, and `ui.document`.
+`context` (the signature), `effects` (what may be asked for), then the subject: `input` (files, clips, sessions),
+`links`, `path` (hand, edits, undo), `view` (playhead, gizmo, picking), `importing` (cameras of a file), `geometry`
+(refinement, depth, preview), `predictions` (predict, imagine, samples), `takes`, `jobs` (word of the model's worker).
+A new message goes into `ui.document.messages` (and its union `Message`) and into its subject's table; one that brings
+files has a reader in `ui.session.reading` instead. An edit of the path applies itself and needs neither. `PLACES` and
+`FIELDS` say where a refusal is shown. Only `ui.session.session` calls `reduce`; subjects may use those that come before
+them here, and `ui.document`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ui.document import messages as msg
+from ui.document import path_edits
 from ui.document.edits import AnyMessage, PathEdit
 from ui.document.state import Change, State
-from ui.session.reducers import geometry, importing, input, jobs, path, predictions, takes, view
+from ui.session.reducers import geometry, importing, input, jobs, links, path, predictions, takes, view
 from ui.session.reducers.context import Context, Reducer
 
 PLACES: dict[type, str] = {
@@ -26,7 +27,6 @@ PLACES: dict[type, str] = {
     msg.Predict: "input",
     msg.Imagine: "input",
     msg.Refine: "input",
-    msg.SetFieldOfView: "input",
     msg.Regenerate: "result",
     msg.ShowTake: "result",
     msg.Variations: "result",
@@ -42,6 +42,16 @@ PLACES: dict[type, str] = {
 }
 """The panel that says why a message could not be followed; "path" for all others."""
 
+FIELDS: dict[type, str] = {
+    msg.SetFieldOfView: "fov",
+    msg.SetTake: "frames",  # all that the fields do not know themselves: too many pixels in all
+    path_edits.TypeFrame: "frame-quaternion",  # likewise: the other numbers have their limits
+    path_edits.SetKeyTime: "key-time",
+    path_edits.ToKeys: "key-count",
+    path_edits.Paste: "text",
+}
+"""The field of the page whose value such a message brings: why it is not taken stands there until it is."""
+
 
 def one_table(entries: Iterable[tuple[type, Reducer]]) -> dict[type, Reducer]:
     """Raises ValueError for a message type that is given twice."""
@@ -54,7 +64,7 @@ def one_table(entries: Iterable[tuple[type, Reducer]]) -> dict[type, Reducer]:
     return table
 
 
-SUBJECTS = (input, path, view, importing, geometry, predictions, takes, jobs)
+SUBJECTS = (input, links, path, view, importing, geometry, predictions, takes, jobs)
 
 REDUCERS = one_table(entry for subject in SUBJECTS for entry in subject.REDUCERS)
 
@@ -72,9 +82,14 @@ def reducer_of(kind: type) -> Reducer:
 
 
 def reduce(message: AnyMessage, state: State, context: Context) -> Change:
-    """The next state and its effect; what cannot be done is the same state with the reason in its panel."""
-    reducer = reducer_of(type(message))
+    """The next state and its effect; what cannot be done is the same state with the reason in its panel, or at the
+    field that asked for it."""
+    reducer, field = reducer_of(type(message)), FIELDS.get(type(message))
     try:
-        return reducer(message, state, context)
+        after, effect = reducer(message, state, context)
     except ValueError as error:
+        if field is not None:
+            return state.checked((field,), ((field, str(error)),)), None
         return state.refused(PLACES.get(type(message), "path"), str(error)), None
+    after = after if field is None else after.checked((field,))
+    return links.with_linked_path(state, after), effect

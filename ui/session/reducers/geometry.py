@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rap.errors import InputError
+from rap.geometry.presets import amplitude_of
 from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.edits import AnyMessage
@@ -216,7 +217,8 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
 
     document, geometry, count = state.document, state.geometry, context.options.num_frames
     fov_y_rad, scene = lens_fov_y_rad(document, geometry), geometry.scene
-    unfitted, note = None, ""
+    unfitted, note, pivot = None, "", document.target if message.pivot_distance is None else None
+    angle_rad = None if message.degrees is None else float(np.radians(message.degrees))
     if document.clip is not None and scene is not None and scene.basis.known_from in ("one image", "refined"):
         fitted = fitted_preset(
             scene.scene,
@@ -228,11 +230,14 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
             pivot_distance=message.pivot_distance,
             fps=document.clip.fps,
             of_film=not scene.basis.is_picture,
+            pivot=pivot,
+            angle_rad=angle_rad,
         )
         document, note = doc.with_preset_path(document, message.name, fitted.trajectory), fitted.note
     else:
         distance = 1.0 if message.pivot_distance is None else message.pivot_distance
-        document = doc.with_preset(document, message.name, message.amplitude, count, distance, fov_y_rad)
+        amplitude = message.amplitude if angle_rad is None else amplitude_of(message.name, angle_rad)
+        document = doc.with_preset(document, message.name, amplitude, count, distance, fov_y_rad, pivot)
         if geometry.job is not None and geometry.job.basis.known_from == "one image" and document.edited is not None:
             unfitted = Unfitted(message, document.edited.hash)
     return replace(state, document=document, geometry=replace(geometry, unfitted=unfitted)), note

@@ -56,7 +56,7 @@ def refuse_clip(message: msg.ClipRefused, state: State, context: Context) -> Cha
         return state, None
     clip, text = state.document.clip, message.text
     if clip is not None:
-        text = f"{text.rstrip('.')}. The clip is still {clip.name}."
+        text = f"{text.rstrip('.')}. What you had, {clip.name}, stays."
     return replace(state.refused("input", text), box=state.box.holding(())), None
 
 

@@ -69,6 +69,14 @@ def _directions(path: Trajectory) -> list[Trajectory]:
     return [path, mirrored, quarter_turned(path)]
 
 
+def set_take(message: msg.SetTake, state: State, context: Context) -> Change:
+    """Raises InputError for more pixels in all than are taken."""
+    document, asked = state.document, message.asked
+    if document.edited is not None and (is_walk(document, state.geometry) or is_of_film(document, state.geometry)):
+        check_take(doc.clip_of(document).full_size, asked.side, asked.frames or len(document.edited), asked.fps)
+    return replace(state, asked=asked), None
+
+
 def set_verify(message: msg.SetVerify, state: State, context: Context) -> Change:
     """Of the takes to come."""
     return replace(state, verify_on=message.on), None
@@ -128,6 +136,7 @@ def delete_take(message: msg.DeleteTake, state: State, context: Context) -> Chan
 REDUCERS: Entries = (
     (msg.Regenerate, regenerate),
     (msg.Variations, make_variations),
+    (msg.SetTake, set_take),
     (msg.SetVerify, set_verify),
     (msg.Verify, verify),
     (msg.ShowTake, show_take),

@@ -7,8 +7,8 @@ from dataclasses import replace
 from rap.errors import InputError
 from ui.document import document as doc
 from ui.document import messages as msg
-from ui.document.geometry import points_on_show
-from ui.document.picking import picked_point
+from ui.document.geometry import cameras_of_view, points_on_show
+from ui.document.picking import picked_point, point_on_ray, ray_of
 from ui.document.state import Change, Notice, State
 from ui.session.reducers.context import Context, Entries
 
@@ -37,6 +37,12 @@ def set_picking(message: msg.SetPicking, state: State, context: Context) -> Chan
     return replace(state, picking=message.on), None
 
 
+def set_recording(message: msg.SetRecording, state: State, context: Context) -> Change:
+    """Of the 3D view."""
+    notice = Notice("path", "Move the 3D view: its motion becomes the path once you stop.") if message.on else None
+    return replace(state, recording=message.on, notice=notice), None
+
+
 def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change:
     """Among the points that are seen, and once."""
     shown = points_on_show(state.geometry, state.through)
@@ -45,16 +51,46 @@ def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change
     return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
 
 
+def pick_in_picture(message: msg.PickInPicture, state: State, context: Context) -> Change:
+    """Among all that the depth of the clip shows, seen from the camera of the moment that was clicked at."""
+    path, scene = cameras_of_view(state.document, state.geometry, message.view), state.geometry.scene
+    if path is None:
+        raise InputError("the film's cameras are not known yet, nor what is how far away; press Predict path first")
+    if scene is None:
+        raise InputError("the depth of what you clicked at is not known yet; click again once it has been found")
+    index = min(int(message.at * len(path)), len(path) - 1)
+    shown = points_on_show(state.geometry, True)
+    point = point_on_ray(None if shown is None else shown.xyz, *ray_of(path, index, message.x, message.y))
+    words = f"Moves turn about this point now, {point[2]:.2f} median depths ahead; Escape forgets it."
+    return replace(state, document=doc.with_target(state.document, point), notice=Notice("path", words)), None
+
+
+def forget_point(message: msg.ForgetPoint, state: State, context: Context) -> Change:
+    """Moves turn about what is in the middle again."""
+    if state.document.target is None:
+        return state, None
+    return replace(state, document=doc.with_target(state.document, None), notice=None), None
+
+
+def check_fields(message: msg.CheckFields, state: State, context: Context) -> Change:
+    """Beside each of them, until it holds what it can."""
+    return state.checked(message.fields, message.wrong), None
+
+
 def tell_exported(message: msg.Exported, state: State, context: Context) -> Change:
     """Beside the button, until something else is said."""
     return replace(state, notice=Notice("keep", message.lost) if message.lost else None), None
 
 
 REDUCERS: Entries = (
+    (msg.PickInPicture, pick_in_picture),
+    (msg.ForgetPoint, forget_point),
+    (msg.CheckFields, check_fields),
     (msg.Exported, tell_exported),
     (msg.SetPlayhead, set_playhead),
     (msg.SetGizmo, set_gizmo),
     (msg.SetDark, set_dark),
     (msg.SetPicking, set_picking),
+    (msg.SetRecording, set_recording),
     (msg.PickPoint, pick_point),
 )
