@@ -20,6 +20,7 @@ from rap.config import ASSETS, SIZE_BUCKETS, SIZE_MULTIPLE, clip_seed
 from rap.errors import InputError
 
 if TYPE_CHECKING:
+    from rap.geometry import Trajectory
     from rap.synthetic import SyntheticConfig
 
 Size = tuple[int, int]
@@ -36,6 +37,7 @@ THUMBNAIL = (160, 128)
 SHEET_COLUMNS = 2
 SHEET_FRAMES = 5
 GAP_PX = 6
+MEASURED_TEXTURE = 1024  # texels a side, of examples to measure on
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -76,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
     examples = kinds.add_parser("examples", help="the example clips of the app, with their cameras")
     examples.add_argument("--out", type=Path, default=ASSETS / "examples", metavar="DIR", help="default: the app's own")
-    examples.add_argument("--size", type=frame_size, metavar="HxW", help="larger, for benchmarks (default: the app's)")
+    examples.add_argument("--size", type=frame_size, metavar="HxW", help="as folders of PNGs, to measure on")
     options.add_json(examples)
     examples.set_defaults(run=run_examples)
 
@@ -239,7 +241,8 @@ def percentiles(rows: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
-    """NAME.mp4 and NAME.transforms.json for every example: lengths in median depths of the first frame."""
+    """NAME.mp4 and NAME.transforms.json for every example, or, of a size asked for, folders of frames with their
+    transforms.json: lengths in median depths of the first frame."""
     from PIL import Image
     from tqdm import tqdm
 
@@ -248,7 +251,7 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
     from rap.geometry import Trajectory
     from rap.synthetic.examples import CONFIG, EXAMPLES, render_example
 
-    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=1024)
+    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=MEASURED_TEXTURE)
     names = []
     for example in tqdm(EXAMPLES, desc="examples", unit="clip", file=sys.stderr):
         clip = render_example(example, config)
@@ -256,11 +259,26 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
         path = Trajectory(
             clip.Ts_world_camera[0].numpy(), clip.intrinsics[0].numpy(), frames_u8.shape[1:3], fps=EXAMPLE_FPS
         )
+        names.append(example.name)
+        if chosen.size is not None:
+            _write_folder(chosen.out / example.name, frames_u8, path)
+            continue
         write_video(chosen.out / f"{example.name}.mp4", frames_u8, EXAMPLE_FPS)
         formats.write(chosen.out / f"{example.name}.transforms.json", path)
         Image.fromarray(frames_u8[0]).resize(THUMBNAIL).save(chosen.out / f"{example.name}.jpg", quality=80)
-        names.append(example.name)
     return {"command": "synthetic examples", "out": str(chosen.out), "examples": names}
+
+
+def _write_folder(folder: Path, frames_u8: np.ndarray, path: Trajectory) -> None:
+    """As `transforms.json` names its frames."""
+    from PIL import Image
+
+    from rap import formats
+
+    (folder / "frames").mkdir(parents=True, exist_ok=True)
+    for i, frame_u8 in enumerate(frames_u8):
+        Image.fromarray(frame_u8).save(folder / "frames" / f"{i:04d}.png")
+    formats.write(folder / "transforms.json", path)
 
 
 def contact_sheet(strips: list[np.ndarray]) -> np.ndarray:

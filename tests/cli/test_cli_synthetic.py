@@ -191,3 +191,13 @@ def test_examples_are_made_by_the_committed_code(example) -> None:
     planned, centres = Ts[:, :3, 3], known.centres
     unit = np.linalg.norm(planned) / np.linalg.norm(centres)
     np.testing.assert_allclose(centres * unit, planned, atol=1e-6)
+
+
+def test_examples_of_a_size_are_folders_of_frames(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("rap.synthetic.examples.EXAMPLES", EXAMPLES[:1])
+    monkeypatch.setattr(synthetic, "MEASURED_TEXTURE", 16)
+    told = run_json(capsys, "examples", "--size", "32x64", "--out", tmp_path)
+    (name,) = told["examples"]
+    clip = load_clip(tmp_path / name)
+    assert clip.full_size == (32, 64) and clip.trajectory is not None and len(clip.trajectory) == CONFIG.num_frames
+    assert not list(tmp_path.glob("*.mp4"))
