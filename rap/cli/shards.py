@@ -93,7 +93,7 @@ def run_build(chosen: argparse.Namespace) -> dict[str, Any]:
         size=(chosen.height, chosen.width), limits=limits, **{name: getattr(chosen, name) for name in names}
     )
     manifest = build(settings, partial(print, file=sys.stderr))
-    return {"out": str(chosen.out), "shards": len(manifest["shards"]), **manifest.get("filter", {})}
+    return {"folder": str(chosen.out), "shards": len(manifest["shards"]), **manifest.get("filter", {})}
 
 
 def run_check(chosen: argparse.Namespace) -> dict[str, Any]:

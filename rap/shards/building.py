@@ -46,7 +46,7 @@ def build(settings: Building, say: Callable[[str], None] = print) -> Mapping[str
     for row in _run(settings, [job for job in jobs(settings) if job["key"] not in writer.done]):
         writer.add(_made(row))
     writer.flush()
-    for line in lines(writer.manifest, len(writer.done), before, time.monotonic() - began):
+    for line in lines(writer.manifest, before, time.monotonic() - began):
         say(line)
     return writer.manifest
 
@@ -120,11 +120,12 @@ class Encoder:
         return {**row, "clip": b"", "forward": forward, "backward": backward, "seconds": json.dumps(seconds)}
 
 
-def lines(manifest: Mapping[str, Any], done: int, before: int, spent_s: float) -> Iterator[str]:
+def lines(manifest: Mapping[str, Any], before: int, spent_s: float) -> Iterator[str]:
     """What was built, and the throughput of every stage."""
     found = manifest.get("filter", {"kept": 0, "left_out": {}})
     left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(found["left_out"].items())) or "none"
     yield f"{found['kept']} clips in {len(manifest['shards'])} shards; left out: {left_out}"
+    done = found["kept"] + sum(found["left_out"].values())
     yield f"{done - before} clips in {spent_s:.1f} s; {before} were there from an earlier run"
     for stage, spent in manifest["stages"].items():
         rate = spent["clips"] / max(spent["seconds"], 1e-9)

@@ -237,6 +237,21 @@ def test_ray_makes_the_same_bytes(built: Path, settings: Building, tmp_path: Pat
     assert told[0] == told[1]
 
 
+def test_the_command_builds_and_says_how_fast_each_stage_was(built: Path, settings: Building, capsys) -> None:
+    folders = {"root": settings.root, "out": built, "codec": settings.codec, "films": settings.films}
+    numbers = {"height": 64, "width": 96, "frames": 9, "clips-per-shard": 2}
+    words = [str(word) for name, value in {**folders, **numbers}.items() for word in (f"--{name}", value)]
+    assert cli.main(["shards", "build", *words, "--licence", "CC BY 4.0", "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert (found["shards"], found["kept"], found["left_out"]) == (2, 3, {"depth": 1, "damaged": 2})
+    assert "0 clips in" in printed.err and "6 were there from an earlier run" in printed.err
+    assert [line.split(":")[0].strip() for line in printed.err.splitlines()[2:]] == ["read", "judge", "encode", "write"]
+    for wrong, said in (("--frames", "1 + 4n"), ("--width", "a multiple of 32")):
+        assert cli.main(["shards", "build", *words, "--licence", "x", wrong, "50"]) == 2
+        assert f"{wrong} must be {said}" in capsys.readouterr().err
+
+
 def test_a_changed_shard_is_found(built: Path, tmp_path: Path, capsys) -> None:
     for file in built.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
