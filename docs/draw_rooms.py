@@ -30,6 +30,7 @@ WORDS = {
     "rap.model": "network and codec",
     "rap.pipeline": "the three tasks",
     "rap.reconstruction": "cameras from frames",
+    "rap.shards": "collections as latents",
     "rap.synthetic": "procedural clips",
     "rap.train": "trainings",
     "rap.views": "what new cameras see",

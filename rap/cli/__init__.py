@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from rap.cli import check, codec, convert, estimate, generate, imagine, preview, publish, roundtrip, synthetic
+from rap.cli import check, codec, convert, estimate, generate, imagine, preview, publish, roundtrip, shards, synthetic
 from rap.cli.results import report_lines
 from rap.errors import InputError
 
@@ -51,7 +51,7 @@ def parser(delegated: Mapping[str, tuple[str, str]] = DELEGATED) -> argparse.Arg
         description="Rays as Pixels: camera trajectories from videos, videos from camera trajectories, or both.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (estimate, preview, generate, imagine, roundtrip, check, convert, codec, synthetic, publish):
+    for module in (estimate, preview, generate, imagine, roundtrip, check, convert, codec, synthetic, shards, publish):
         module.add_parser(commands)
     for name, (_, summary) in delegated.items():
         commands.add_parser(name, help=summary, add_help=False)

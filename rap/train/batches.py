@@ -24,11 +24,13 @@ from rap.data.dataset import (
     to_video,
 )
 from rap.flow import Pair
+from rap.geometry.motion import MotionLimits
 from rap.model import LatentCodec
 from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION, frames_to_latent_time
 from rap.model.transformer import FLOW_CHANNELS, WARP_MAPS
 from rap.train.hints import HintMaker
+from rap.train.motions import measured
 from rap.train.settings import ModelTraining
 from rap.views.hints import WarpMaps, pack_warp
 
@@ -124,7 +126,7 @@ class BatchMaker:
         ray_frames = self._ray_frames(sources, frames)
         rays = self.codec.encode_rays(camera_maps(self.codec, clips, sources[:, 0], ray_frames).to(self.device))
         latent_times = torch.arange(targets.shape[2], dtype=torch.float64).expand(count, -1)
-        times = self._times(sources, targets.shape[2], ray_frames)
+        times = deal_out(self.settings, self.rng, sources, targets.shape[2], ray_frames)
         flow_hint = self._flow_hint(clips, sources, times) if self.settings.flow_hint else None
         warp_hint, hinted = None, torch.zeros(count, dtype=torch.bool)
         if self.settings.warp_hint != "none":
@@ -197,22 +199,58 @@ class BatchMaker:
                 row[0] = 0
         return picks
 
-    def _times(self, sources: np.ndarray, targets: int, ray_frames: np.ndarray) -> Pair:
-        count, segment = sources.shape
-        settings, rng = self.settings, self.rng
-        video = np.zeros((count, segment + targets), dtype=np.float32)
-        rays = np.zeros(ray_frames.shape, dtype=np.float32)
-        for i in range(count):
-            t_video, t_rays = _task_times(settings, rng)
-            video[i, segment:] = t_video
-            if t_video > 0 and rng.random() < settings.per_frame_rate:
-                video[i, segment:] = 1 - rng.random(targets)
-            rays[i] = t_rays
-            if 0 in sources[i]:
-                video[i, segment] = 0
-            if t_video == 0 and rng.random() < settings.known_focal_rate:
-                rays[i, ray_frames[i] == sources[i, 0]] = 0
-        return Pair(torch.from_numpy(video), torch.from_numpy(rays))
+
+@dataclass(frozen=True)
+class ClipBatches:
+    """Micro-batches of clips that are encoded when they are asked for."""
+
+    store: ClipStore
+    codec: LatentCodec
+    settings: ModelTraining
+    device: torch.device = CPU
+
+    def refresh(self) -> None:
+        """Look for new shards."""
+        self.store.refresh()
+
+    def motions(self) -> MotionLimits | None:
+        """How the cameras of the clips move."""
+        return measured(self.store)
+
+    def draw(self, step: int, part: int, progress: float) -> Batch:
+        """That micro-batch of a step; `progress` says whether it is one of small squares."""
+        rng = np.random.default_rng([self.settings.seed, step, 0, part])
+        small = progress < self.settings.small_share
+        return BatchMaker(self.store, self.codec, self.settings, rng, self.device).draw(small=small)
+
+
+def deal_out(
+    settings: ModelTraining, rng: np.random.Generator, sources: np.ndarray, targets: int, ray_frames: np.ndarray
+) -> Pair:
+    """Times of a batch, each sample with a task of its own: what has time 0 is given.
+
+    Args:
+        sources: (N, S) frames that are given one by one; the first is the reference.
+        targets: latent frames of the video.
+        ray_frames: (N, G) frames that have a map of their camera.
+
+    Returns:
+        video (N, S + targets) and rays (N, G).
+    """
+    count, segment = sources.shape
+    video = np.zeros((count, segment + targets), dtype=np.float32)
+    rays = np.zeros(ray_frames.shape, dtype=np.float32)
+    for i in range(count):
+        t_video, t_rays = _task_times(settings, rng)
+        video[i, segment:] = t_video
+        if t_video > 0 and rng.random() < settings.per_frame_rate:
+            video[i, segment:] = 1 - rng.random(targets)
+        rays[i] = t_rays
+        if 0 in sources[i]:
+            video[i, segment] = 0
+        if t_video == 0 and rng.random() < settings.known_focal_rate:
+            rays[i, ray_frames[i] == sources[i, 0]] = 0
+    return Pair(torch.from_numpy(video), torch.from_numpy(rays))
 
 
 def _task_times(settings: ModelTraining, rng: np.random.Generator) -> tuple[float, float]:

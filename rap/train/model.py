@@ -16,18 +16,17 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from rap import flow
-from rap.data.dataset import ClipStore
 from rap.errors import InputError
 from rap.flow import Pair
 from rap.geometry.motion import MotionLimits
 from rap.model import LatentCodec, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
 from rap.train.average import RunningMean
-from rap.train.batches import Batch, BatchMaker
+from rap.train.batches import Batch
 from rap.train.budget import step_flop
 from rap.train.clock import Clock, Interruption
-from rap.train.codec import load_codec
-from rap.train.motions import measured, write_motion_limits
+from rap.train.latent_batches import Source, opened
+from rap.train.motions import write_motion_limits
 from rap.train.optimizers import learning_rate_factor, make_optimizers, set_rate
 from rap.train.plots import VALIDATION_LOG, plot_run, read_columns
 from rap.train.ranks import Ranks, joined
@@ -71,15 +70,15 @@ def train_model(settings: ModelTraining, say: Callable[[str], None] = print) -> 
     with joined(settings.device) as ranks:
         check_shared(settings, ranks)
         torch.manual_seed(settings.seed)
-        out, store = Path(settings.out), ClipStore(Path(settings.data))
-        codec, ray_std = load_codec(settings)
+        out = Path(settings.out)
+        source, codec, ray_std = opened(settings, ranks.device)
         nn.Module.to(codec.autoencoder, ranks.device)  # diffusers decorates its own, which hides its type
         model = first_network(settings, codec.channels, ranks)
         validation = Validation.of_shards(Path(settings.validation), settings) if settings.validation else None
         out.mkdir(parents=True, exist_ok=True)
         run = ModelRun(settings, out, codec, ray_std, model, ranks, validation)
         with Interruption() as interruption:
-            run.train(store, interruption, say if ranks.is_first else _unsaid)
+            run.train(source, interruption, say if ranks.is_first else _unsaid)
     interruption.raise_if_told()
     return run.figures
 
@@ -132,17 +131,17 @@ class ModelRun:
             kept = self.start + 1 if self.start else 0
             self.validation_log = CsvLog(out / VALIDATION_LOG, ("step", "seconds", *validation.columns()), kept)
 
-    def train(self, store: ClipStore, interruption: Interruption, say: Callable[[str], None] = print) -> None:
+    def train(self, source: Source, interruption: Interruption, say: Callable[[str], None] = print) -> None:
         """Steps until the end, or until a signal to any of the processes; then everything is saved."""
         device, dtype = self.ranks.device, torch.bfloat16 if self.settings.bf16 else torch.float32
         meter = Throughput(matmul_flop_per_s(device, dtype), say)
         say(f"{device}, {dtype}: matrix products at {meter.peak_flop_per_s / 1e9:.0f} GFLOP/s")
-        self.motions = measured(store)
-        batches, step, told = self._batches(store), self.start, False
+        self.motions = source.motions()
+        batches, step, told = self._batches(source), self.start, False
         try:
             while self.clock.progress(step) < 1 and not told:
                 if step % self.settings.save_every == 0:
-                    store.refresh()
+                    source.refresh()
                 first = step * len(self.share)
                 self.step([batches(first + place) for place in range(len(self.share))], step, meter)
                 step += 1
@@ -160,20 +159,18 @@ class ModelRun:
         if step > self.start and self.ranks.is_first:
             (self.out / "throughput.json").write_text(json.dumps(meter.summary(), indent=2) + "\n")
 
-    def _batches(self, store: ClipStore) -> Ahead | Replay:
+    def _batches(self, source: Source) -> Ahead | Replay:
         if self.settings.draw_processes:
             return Replay(self.settings, self.ranks.device)
-        return Ahead(partial(self.draw, store), self.settings.draw_workers)
+        return Ahead(partial(self.draw, source), self.settings.draw_workers)
 
-    def draw(self, store: ClipStore, number: int) -> Batch:
-        """This process's micro-batch of that number, of its step, its place in it and the shards alone.
+    def draw(self, source: Source, number: int) -> Batch:
+        """This process's micro-batch of that number, of its step, its place in it and the data alone.
 
-        A run resumed on the same shards, by however many processes, is so exact.
+        A run resumed on the same data, by however many processes, is so exact.
         """
         step, place = divmod(number, len(self.share))
-        small = self.clock.progress(step) < self.settings.small_share
-        rng = np.random.default_rng([self.settings.seed, step, 0, self.share[place]])
-        return BatchMaker(store, self.codec, self.settings, rng, self.ranks.device).draw(small=small)
+        return source.draw(step, self.share[place], self.clock.progress(step))
 
     def step(self, batches: Sequence[Batch], step: int, meter: Throughput) -> None:
         """One step, the noise of every micro-batch of a seed of its own."""

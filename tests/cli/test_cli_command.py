@@ -35,9 +35,9 @@ def test_delegated_commands(name: str, monkeypatch: pytest.MonkeyPatch, capsys) 
 
 def test_help_names_every_command_and_loads_no_torch() -> None:
     code = "import sys; sys.argv = ['rap', '--help']; import rap.cli\ntry: rap.cli.main()\nexcept SystemExit: pass\n"
-    code += "assert not {'torch', 'diffusers', 'scipy', 'av'} & set(sys.modules)"
+    code += "assert not {'torch', 'diffusers', 'scipy', 'av', 'ray'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    names = "estimate preview generate imagine roundtrip check convert synthetic train bench"
+    names = "estimate preview generate imagine roundtrip check convert synthetic shards train bench"
     for command in names.split():
         assert any(line.split()[:1] == [command] for line in done.stdout.splitlines())
 
