@@ -6,7 +6,7 @@ none.
 
 from __future__ import annotations
 
-import rap.numpy_threads  # noqa: F401  before whatever imports NumPy, as in the app and the command line
+import rap.threads  # noqa: F401  before whatever imports NumPy or torch, as in the app and the command line
 
 # isort: split
 import gc

@@ -103,23 +103,25 @@ def test_public_names_are_explicit_and_cheap():
 
 
 @pytest.mark.parametrize("entry", ["app", "rap.cli"])
-def test_numpy_is_told_of_its_threads_before_it_is_loaded(entry):
+def test_libraries_are_told_of_their_threads_before_they_are_loaded(entry):
+    names = ("OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
     code = (
         "import os, sys\n"
         "class Watch:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'numpy':\n"
-        "            print(os.environ.get('OPENBLAS_NUM_THREADS'), flush=True)\n"
+        "        if name in ('numpy', 'torch'):\n"
+        f"            print(*map(os.environ.get, {names}), flush=True)\n"
         "            os._exit(0)\n"
         "sys.meta_path.insert(0, Watch())\n"
         f"import {entry}\n"
     )
-    for given, expected in ((None, "1" if platform.machine().lower() in ("x86_64", "amd64") else "None"), ("3", "3")):
-        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-        environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    ours = ["1" if platform.machine().lower() in ("x86_64", "amd64") else "None", "PASSIVE"]
+    for given, expected in (((), ours), (("3", "ACTIVE"), ["3", "ACTIVE"])):
+        environment = {name: value for name, value in os.environ.items() if name not in names}
+        environment |= dict(zip(names, given, strict=False))
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.stdout.split() == [expected]
+        assert done.stdout.split() == expected
 
 
 def test_weights_fit_and_nothing_is_pickled():

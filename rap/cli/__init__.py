@@ -10,7 +10,7 @@ share: `options`, `model`, `cameras`, `results`. The commands in `DELEGATED` hav
 
 from __future__ import annotations
 
-import rap.numpy_threads  # noqa: F401  before whatever imports NumPy
+import rap.threads  # noqa: F401  before whatever imports NumPy or torch
 
 # isort: split
 import argparse
