@@ -37,7 +37,7 @@ THUMBNAIL = (160, 128)
 SHEET_COLUMNS = 2
 SHEET_FRAMES = 5
 GAP_PX = 6
-MEASURED_TEXTURE = 1024  # texels a side, of examples to measure on
+MOST_TEXELS = 1024  # a side, of textures: gigabytes, in the end
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -251,7 +251,7 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
     from rap.geometry import Trajectory
     from rap.synthetic.examples import CONFIG, EXAMPLES, render_example
 
-    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=MEASURED_TEXTURE)
+    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=_texels(max(chosen.size)))
     names = []
     for example in tqdm(EXAMPLES, desc="examples", unit="clip", file=sys.stderr):
         clip = render_example(example, config)
@@ -267,6 +267,11 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
         formats.write(chosen.out / f"{example.name}.transforms.json", path)
         Image.fromarray(frames_u8[0]).resize(THUMBNAIL).save(chosen.out / f"{example.name}.jpg", quality=80)
     return {"command": "synthetic examples", "out": str(chosen.out), "examples": names}
+
+
+def _texels(side: int) -> int:
+    """A side of textures that are as fine as frames of this side: a power of two."""
+    return min(MOST_TEXELS, 1 << (side - 1).bit_length())
 
 
 def _write_folder(folder: Path, frames_u8: np.ndarray, path: Trajectory) -> None:

@@ -195,7 +195,6 @@ def test_examples_are_made_by_the_committed_code(example) -> None:
 
 def test_examples_of_a_size_are_folders_of_frames(capsys, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("rap.synthetic.examples.EXAMPLES", EXAMPLES[:1])
-    monkeypatch.setattr(synthetic, "MEASURED_TEXTURE", 16)
     told = run_json(capsys, "examples", "--size", "32x64", "--out", tmp_path)
     (name,) = told["examples"]
     clip = load_clip(tmp_path / name)
