@@ -251,7 +251,9 @@ def run_examples(chosen: argparse.Namespace) -> dict[str, Any]:
     from rap.geometry import Trajectory
     from rap.synthetic.examples import CONFIG, EXAMPLES, render_example
 
-    config = CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=_texels(max(chosen.size)))
+    config = (
+        CONFIG if chosen.size is None else replace(CONFIG, size=chosen.size, texture_size=_texels(max(chosen.size)))
+    )
     names = []
     for example in tqdm(EXAMPLES, desc="examples", unit="clip", file=sys.stderr):
         clip = render_example(example, config)
