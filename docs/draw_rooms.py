@@ -15,12 +15,12 @@ import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = Path(__file__).with_name("rooms.svg")
-FILES = ("rap.flow", "rap.metrics", "rap.evaluate", "rap.figures", "ui.app")
+FILES = ("rap.flow", "rap.metrics", "rap.figures", "ui.app")
 WORDS = {
     "rap.bench": "speed, memory, quality",
     "rap.cli": "the `rap` command",
     "rap.data": "uploads become clips",
-    "rap.evaluate": "scores of a checkpoint",
+    "rap.evaluation": "scores of a checkpoint",
     "rap.figures": "the paper's page layout",
     "rap.flow": "loss and sampler",
     "rap.formats": "camera files",

@@ -30,7 +30,7 @@ BAD_INPUT = 2
 
 DELEGATED = {
     "train": ("rap.train", "train the codec or the model (own options: rap train --help)"),
-    "evaluate": ("rap.evaluate", "score a checkpoint on clips of known cameras (own options: rap evaluate --help)"),
+    "evaluate": ("rap.evaluation", "score a checkpoint on clips of known cameras (own options: rap evaluate --help)"),
     "bench": ("rap.bench", "measure speed and memory (own options: rap bench --help)"),
 }
 """Commands with their own parsers: command -> module with `main(argv)`, help."""

@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(chosen: argparse.Namespace) -> dict[str, Any]:
     """Means over the windows of each folder."""
-    from rap.evaluate import windows
+    from rap.evaluation.datasets import windows
 
     missing = [str(folder) for folder in chosen.folders if not folder.is_dir()]
     if missing:

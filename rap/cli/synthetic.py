@@ -203,7 +203,7 @@ def run_stats(chosen: argparse.Namespace) -> dict[str, Any]:
     """10th, 50th and 90th percentile over clips (for real folders: windows that overlap by half)."""
     from tqdm import tqdm
 
-    from rap.evaluate import windows
+    from rap.evaluation.datasets import windows
     from rap.synthetic import SyntheticConfig, render_clips
 
     config = SyntheticConfig(size=(32, 32), texture_size=16)  # small: the cameras are what counts
