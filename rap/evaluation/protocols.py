@@ -7,7 +7,8 @@ pose      cameras from the frames, over all pairs i < j: RRA and RTA, the shares
           directions are 90 degrees off. Frames that a peer leaves out count as 180 and 90 degrees off.
 generate  a video from frame 0 along the true cameras: PSNR and SSIM against the true frames without frame 0, and R_err
           and T_err of the cameras it shows (CamI2V's sums over the frames, `rap.metrics.path_errors`), as the model
-          estimates them (so that the model judges itself) or as tracks through the video show them. What the model is
+          estimates them (so that the model judges itself) or as tracks through the video show them; where these tell
+          no path there is no figure, and the share of clips where they do stands beside it. What the model is
           shown of frame 0 beside it: "none"; "plane", the frame as a plane at unit depth; "warp", its own layers by the
           depth of one picture. The peer of the same name is that warp alone. --hints judges leaving the path: the
           even frames of the first half are shown to the geometry under true cameras, and the second half is judged,
@@ -32,7 +33,7 @@ from rap.evaluation import peers
 from rap.evaluation.rows import Figures
 from rap.geometry import Trajectory
 from rap.pipeline import RaPPipeline
-from rap.views.scene import build_scene, followed_path, refine
+from rap.views.scene import MEASURED, build_scene, followed_path, refine
 
 Videos = dict[str, UInt8[np.ndarray, "T h w 3"]]
 
@@ -183,16 +184,20 @@ def _followed(pipe: RaPPipeline, name: str, video_u8: np.ndarray, path: Trajecto
     """Errors of the cameras that a video shows against those it was made along."""
     shown = pipe.estimate_trajectory(video_u8, steps=chosen.ray_steps[0], seed=chosen.seed).trajectory
     assert shown is not None
-    judges: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {"model": (shown.Ts_world_camera, ())}
-    if chosen.tracks:
-        found = followed_path(video_u8, shown, path)
-        judges["tracks"] = (found.trajectory.Ts_world_camera, found.report.lost)
-    figures: Figures = {}
-    for judge, (Ts, lost) in judges.items():
-        errors = _cameras(name, Ts, path, lost)
-        for measure_name in ("r_err", "t_err", "rotation_deg_median", "auc30"):
-            figures[f"{name}/{judge}_{measure_name}"] = errors[f"{name}/{measure_name}"]
+    figures = _of_judge(f"{name}/model", _cameras("", shown.Ts_world_camera, path))
+    if not chosen.tracks:
+        return figures
+    found = followed_path(video_u8, shown, path)
+    told = found.report.outcome in MEASURED
+    figures[f"{name}/tracks_share"] = float(told)
+    if told:
+        errors = _cameras("", found.trajectory.Ts_world_camera, path, found.report.lost)
+        figures |= _of_judge(f"{name}/tracks", errors)
     return figures
+
+
+def _of_judge(prefix: str, errors: Figures) -> Figures:
+    return {f"{prefix}_{name}": errors[f"/{name}"] for name in ("r_err", "t_err", "rotation_deg_median", "auc30")}
 
 
 def _leaving(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:

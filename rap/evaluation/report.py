@@ -58,7 +58,7 @@ TABLES = (
         ("generate", "loop"),
         (
             Column("psnr_db", "PSNR (dB)", 1), Column("ssim", "SSIM"), Column("hole_psnr_db", "PSNR in holes", 1),
-            Column("seen_share", "seen"), Column("frechet", "Frechet", 2),
+            Column("seen_share", "seen"), Column("frechet", "Frechet", 0),
         ),
     ),
     Table(
@@ -70,7 +70,8 @@ TABLES = (
             for name, title, digits in (
                 ("r_err", "R_err (rad)", 2), ("t_err", "T_err", 2), ("rotation_deg_median", "rotation (deg)", 1),
             )
-        ),
+        )
+        + (Column("tracks_share", "tracks tell a path"),),
     ),
 )  # fmt: skip
 
@@ -129,7 +130,7 @@ def markdown(found: Summary, network: str) -> str:
     """All tables; means with their 95 % intervals in brackets.
 
     Args:
-        network: the one whose distances stand in them.
+        network: the one whose distances stand in them; all are in the summary.
     """
     parts = [
         text for table in TABLES for protocol in table.protocols if (text := _table(table, protocol, found, network))
@@ -157,7 +158,7 @@ def _table(table: Table, protocol: str, found: Summary, network: str) -> str:
                 label = ""
     if not rows:
         return ""
-    titles = [f"{network}" if column.measure == "frechet" else column.title for column in columns]
+    titles = [f"{network} (samples)" if column.measure == "frechet" else column.title for column in columns]
     head = ["clips (recordings/windows)", "method", *titles]
     body = [head, ["---"] * len(head), *rows]
     title = f"**{table.title}**" if len(table.protocols) == 1 else f"**{table.title}, {protocol}**"
@@ -169,7 +170,7 @@ def _cell(measures: dict[str, Any], column: Column, network: str) -> str:
     if found is None:
         return ""
     if column.measure == "frechet":
-        return f"{found[network]['value']:.{column.digits}f}" if network in found else ""
+        return f"{found[network]['value']:.{column.digits}f} ({found[network]['samples']})" if network in found else ""
     value, low, high = found["value"], found["low"], found["high"]
     told = f"{value:.{column.digits}f}"
     return told if low is None else f"{told} [{low:.{column.digits}f}, {high:.{column.digits}f}]"
