@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -87,15 +87,17 @@ def _rows(
     names: Sequence[str],
     chosen: Protocol,
     networks: Sequence[FeatureNetwork],
-) -> list[tuple[Row, FeatureSets]]:
-    """A row for each protocol; one clip's failure is told and is not the end of the others."""
+) -> Iterator[tuple[Row, FeatureSets]]:
+    """A row for each protocol, as it is measured; one clip's failure is told and is not the end of the others."""
     stride = 0 if window.made is not None else window.stride
     rows = [Row(name, window.dataset, window.recording.name, stride, window.key) for name in names]
     try:
         clip = window.read()
     except (ValueError, OSError) as error:
-        return [(replace(row, failed=_sentence(error)), {}) for row in rows]
-    return [_row(pipe, clip, row, chosen, networks) for row in rows]
+        yield from ((replace(row, failed=_sentence(error)), {}) for row in rows)
+        return
+    for row in rows:
+        yield _row(pipe, clip, row, chosen, networks)
 
 
 def _row(

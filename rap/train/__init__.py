@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 
+from rap.train.ablations import AblationTraining, run_ablations
 from rap.train.blend import BlendTraining, train_blend
 from rap.train.blend_data import make_blend_samples
 from rap.train.budget import Budgeting, print_budget
@@ -41,15 +42,17 @@ DESCRIPTION = """From clips to checkpoints, in diffusers layout.
 
 `codec` and `model` are resumable (`--resume` goes on from the last state in `--out`), deterministic by `--seed` and log
 to CSV. `model` trains the model of any size, by one process or by as many as `torchrun` starts; `budget` says what that
-costs. `slot` does everything from rendering to figures within a number of minutes. `widen` gives a checkpoint's codec
-more channels without training. `motions` writes beside a checkpoint how the cameras of its training clips move.
-`depth-samples` and `depth` train the network that corrects plane sweeps, `blend-samples` and `blend` the one that makes
-one picture of warped sources. `monocular` trains depth and lens of one picture, of photographs too that a teacher
-labelled (`monocular-labels`); `monocular-mean` makes one network of several."""
+costs. `ablations` trains variants of it, all as long, and makes a table of them. `slot` does everything from rendering
+to figures within a number of minutes. `widen` gives a checkpoint's codec more channels without training. `motions`
+writes beside a checkpoint how the cameras of its training clips move. `depth-samples` and `depth` train the network
+that corrects plane sweeps, `blend-samples` and `blend` the one that makes one picture of warped sources. `monocular`
+trains depth and lens of one picture, of photographs too that a teacher labelled (`monocular-labels`); `monocular-mean`
+makes one network of several."""
 
 SETTINGS = {
     "codec": CodecTraining,
     "model": ModelTraining,
+    "ablations": AblationTraining,
     "budget": Budgeting,
     "slot": SlotTraining,
     "widen": Widening,
@@ -65,6 +68,7 @@ SETTINGS = {
 RUNS = {
     "codec": train_codec,
     "model": train_model,
+    "ablations": run_ablations,
     "budget": print_budget,
     "widen": run_widening,
     "motions": run_motions,

@@ -19,12 +19,13 @@ FOLDERS = {
     "checkpoint": "pipeline to start from",
     "teacher": "teacher's network",
     "textures": "photographs and their manifest.csv",
+    "validation": "held-out clips",
 }
 """What the options that cannot be left out name."""
 
 AT_LEAST_ONE = (
     *("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers", "replay_batches"),
-    *("micro_batches", "height", "width", "frames", "processes"),
+    *("micro_batches", "height", "width", "frames", "processes", "seeds"),
 )
 
 CHOICES = {"optimizer": ("muon", "adamw"), "report": ("", "tensorboard", "wandb")}
