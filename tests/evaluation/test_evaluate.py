@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from rap import evaluation
-from rap.config import ASSETS
+from rap.config import ASSETS, KNOWN_PATHS
 from rap.errors import InputError
-from rap.evaluation import datasets, protocols
+from rap.evaluation import command, datasets, protocols
 from rap.formats import nerfstudio, read, write
 from rap.geometry import Trajectory
 from rap.views.scene import measured
@@ -172,3 +172,12 @@ def test_films_folders_of_folders_and_single_files_of_cameras_are_data_sets(fold
     (tmp_path / "film.tum").write_bytes((alone / "groundtruth.tum").read_bytes())
     with pytest.raises(InputError, match="several files of cameras lie beside it"):
         datasets.recordings(tmp_path / "film.mp4")
+
+
+def test_known_paths_are_kept_beside_the_weights(capsys, monkeypatch, tmp_path):
+    """As the page asks for them: `rap evaluate --known-paths`, without a protocol."""
+    (tmp_path / "model_index.json").write_text("{}")
+    monkeypatch.setattr(command, "known_paths", lambda pipe, seed: {"seed": seed})
+    assert evaluation.main(["--known-paths", "--checkpoint", str(tmp_path), "--seed", "4"]) == 0
+    assert json.loads((tmp_path / KNOWN_PATHS).read_text()) == {"seed": 4}
+    assert json.loads(capsys.readouterr().out) == {"known_paths": {"seed": 4}}
