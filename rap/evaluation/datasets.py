@@ -7,6 +7,7 @@ with a file of cameras of its name beside it, a folder of all of these, or synth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -222,7 +223,7 @@ def all_windows(
     """
     found = [one for path in paths for one in recordings(path, fov_y_rad)]
     listed = [window for one in found for stride in strides for window in windows_of(one, stride, count)]
-    twice = [window.key for i, window in enumerate(listed) if window.key in {other.key for other in listed[:i]}]
+    twice = [key for key, times in Counter(window.key for window in listed).items() if times > 1]
     if twice:
         raise InputError(f"{twice[0]}: is there twice; give each data set once, under names of their own")
     return listed
