@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         startup.check(options)
         load = partial(_load_or_end, options, ending)
-        if is_zero_gpu():
+        if is_zero_gpu() and not options.serve:
             load = partial(_itself, LentGpu(partial(load_pipeline, options)))
         running = start(options, load)
     except (ValueError, FileNotFoundError) as error:
@@ -126,7 +126,13 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
 
 
 def load_pipeline(options: argparse.Namespace) -> Any:
-    """The one cached model; torch is imported here."""
+    """The one cached model, torch is imported here; or models in processes of their own, by Ray."""
+    if options.serve:
+        from ui.serve.replicas import Serving, deployed
+
+        (least, most), shares = options.replicas, (options.replica_cpus, options.replica_gpus)
+        what = (options.checkpoint, options.device, placement(options))
+        return deployed(Serving(options.serve, least, most, *shares, *what))
     from rap.cli.model import load_any
 
     return load_any(options.checkpoint, options.device, **placement(options))
@@ -197,7 +203,8 @@ def _open_sessions(
         )
         if not sessions.set_running_or_notify_cancel():
             return  # the app has ended meanwhile
-        sessions.set_result(Sessions(Worker(load), GeometryWorker(), hub, chosen, opened(options.state)))
+        worker = Worker(load, lanes=options.replicas[1] if options.serve else 1)
+        sessions.set_result(Sessions(worker, GeometryWorker(), hub, chosen, opened(options.state)))
         sandbox.warm_up("ui.session.uploads", "ui.document.importing", "ui.session.session_archive")
     except BaseException as error:  # whoever waits for the sessions gets the reason
         sessions.set_exception(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import socket
@@ -23,7 +24,7 @@ NOTHING_HEAVY = (
     "import sys\n"
     "class Watch:\n"
     "    def find_spec(self, name, path=None, target=None):\n"
-    "        assert name not in ('torch', 'gradio', 'viser', 'starlette'), name\n"
+    "        assert name not in ('torch', 'gradio', 'viser', 'starlette', 'ray'), name\n"
     "sys.meta_path.insert(0, Watch())\n"
     "import app\n"
     "app.main(sys.argv[1:])\n"
@@ -69,6 +70,21 @@ def sentence(status: int, words: str) -> str:
 def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(arguments, said):
     words = sentence(*refused(*arguments, program=("-c", NOTHING_HEAVY)))
     assert said in words
+
+
+def test_where_models_run_is_refused_in_a_sentence(monkeypatch):
+    for kind, texts in ((startup.replicas, ("0", "8-1", "1-2-3", "-1", "")), (startup.share, ("-1", "nan", "65", "a"))):
+        for text in texts:
+            with pytest.raises(argparse.ArgumentTypeError, match=f"must be a number .*got '{text}'"):
+                kind(text)
+    assert (startup.replicas("2"), startup.replicas("1-8"), startup.share("0.5")) == ((2, 2), (1, 8), 0.5)
+    monkeypatch.setattr(startup, "find_spec", lambda name: None)
+    with pytest.raises(argparse.ArgumentTypeError, match="needs Ray, which is not installed"):
+        startup.serving("local")
+    monkeypatch.setattr(startup, "find_spec", lambda name: name)
+    with pytest.raises(argparse.ArgumentTypeError, match="Ray's client streams nothing.*and give auto"):
+        startup.serving("ray://10.0.0.5:10001")
+    assert startup.serving("10.0.0.5:6379") == "10.0.0.5:6379"
 
 
 @pytest.mark.parametrize(

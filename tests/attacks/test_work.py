@@ -204,7 +204,7 @@ def test_a_call_whose_client_goes_is_stopped(pipeline, worker, stranger, stored)
     try:
         number = ask(stranger, "generate_joint", [stored["picture"], STEPS.value, 0])
         with stranger.stream("GET", f"gradio_api/call/generate_joint/{number}"):
-            wait_until(lambda: worker._running is not None)
+            wait_until(lambda: worker._running)
         wait_until(lambda: pipeline.closed == closed + 1, ENDS_WITHIN_S)
         wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
     finally:
@@ -219,7 +219,7 @@ def test_a_call_that_is_cancelled_is_stopped(running, pipeline, worker, tmp_path
     try:
         job = client.submit(files=[handle_file(str(tmp_path / "picture.png"))], steps=150, api_name="/generate_joint")
         # the client, too, must know that its call runs before it can cancel it
-        wait_until(lambda: worker._running is not None and job.status().code.name == "PROCESSING")
+        wait_until(lambda: worker._running and job.status().code.name == "PROCESSING")
         job.cancel()
         wait_until(lambda: pipeline.closed == closed + 1, ENDS_WITHIN_S)
         wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
@@ -252,7 +252,7 @@ def test_calls_that_wait_hold_no_threads(pipeline, worker, stranger, stored):
         wait_until(lambda: not worker._line, ENDS_WITHIN_S)
     finally:
         pipeline.gate.release(1_000)
-        wait_until(lambda: worker._running is None)
+        wait_until(lambda: not worker._running)
         pipeline.gate = None
     wait_until(lambda: sessions_left() == [], ENDS_WITHIN_S)
 
@@ -271,7 +271,7 @@ def test_many_calls_of_one_visitor_do_not_delay_another(pipeline, worker, runnin
             assert next(iter(worker._line)).owner == "127.0.0.8"
         finally:
             pipeline.gate.release(1_000)
-            wait_until(lambda: worker._running is None)
+            wait_until(lambda: not worker._running)
             pipeline.gate = None
 
 

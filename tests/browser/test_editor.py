@@ -235,7 +235,7 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
         page.close()
         wait_until(lambda: session.closed, timeout_s=60)
     wait_until(lambda: not session.folder.exists())
-    wait_until(lambda: editor.sessions.worker._running is None, timeout_s=10)
+    wait_until(lambda: not editor.sessions.worker._running, timeout_s=10)
     console_errors.clear()  # a page that is closed aborts its streams, and says so
 
 

@@ -8,7 +8,7 @@ import weakref
 import pytest
 from fakes import FakePipeline, moving_frames, wait_until
 
-from rap.pipeline import EstimateTask, JointTask
+from rap.pipeline import EstimateTask, JointTask, Progress
 from ui.document.messages import JobCancelled, JobDone, JobFailed, JobProgress, JobQueued
 from ui.serve.jobs import Job, Worker
 
@@ -197,6 +197,43 @@ def test_a_broken_owner_does_not_stop_the_line(start):
     assert isinstance(owner.outcome(), JobDone)
 
 
+class Elsewhere(FakePipeline):
+    """Takes several tasks at once; each waits until `gate` lets it begin."""
+
+    is_elsewhere = True
+    left_by = ""
+
+    def stream(self, task):
+        while self.gate is not None and not self.gate.acquire(timeout=0.01):
+            yield Progress(0, 0)
+        yield from FakePipeline().stream(task)
+
+    def close(self):
+        self.left_by = threading.current_thread().name
+
+
+def test_lanes_take_jobs_of_one_line_and_each_job_can_be_cancelled():
+    pipeline = Elsewhere(gate=threading.Semaphore(0))
+    worker, owners = Worker(lambda: pipeline, lanes=2), [Owner() for _ in range(4)]
+    jobs = [owner.job() for owner in owners]
+    for job in jobs:
+        worker.submit(job)
+    wait_until(lambda: len(worker._running) == 2)
+    assert [job.number for job in worker._line] == [jobs[2].number, jobs[3].number]
+    wait_until(lambda: owners[3].of(JobQueued) and owners[3].of(JobQueued)[-1].place == 3)
+    for index in (1, 3):
+        worker.cancel(jobs[index].number)
+        assert isinstance(owners[index].messages[-1], JobCancelled)
+    wait_until(lambda: set(worker._running) == {jobs[0].number, jobs[2].number})
+    assert not any(owner.of(JobProgress) for owner in owners), "none has begun"
+    pipeline.gate.release(2)
+    assert isinstance(owners[0].outcome(), JobDone) and isinstance(owners[2].outcome(), JobDone)
+    assert worker.memory_bytes is None, "that of this process says nothing of the model"
+    worker.close()
+    assert pipeline.left_by == "rap-worker"
+    assert not any(thread in worker._threads for thread in threading.enumerate())
+
+
 def test_close_cancels_all_and_ends_the_thread(start):
     gate = threading.Semaphore(0)
     pipeline = FakePipeline(steps=5, gate=gate)
@@ -207,6 +244,6 @@ def test_close_cancels_all_and_ends_the_thread(start):
     gate.release()
     worker.close()
     assert isinstance(waiting.outcome(), JobCancelled) and isinstance(running.outcome(), JobCancelled)
-    assert not any(thread.name == "rap-worker" and thread is worker._thread for thread in threading.enumerate())
+    assert not any(thread.name == "rap-worker" and thread in worker._threads for thread in threading.enumerate())
     with pytest.raises(RuntimeError, match="takes no more jobs"):
         worker.submit(waiting.job())

@@ -26,7 +26,7 @@ def served(line, seconds=None):
     while len(line):
         item = line.pop()
         found.append(item.name)
-        line.served(item.owner, (seconds or {}).get(item.owner, 1.0))
+        line.served(item, (seconds or {}).get(item.owner, 1.0))
     return found
 
 
@@ -65,14 +65,26 @@ def test_nobody_who_comes_late_overtakes_for_ever():
     """One job of each newcomer goes before the second of somebody who waits, never before the first."""
     line = line_of("a1", "a2")
     first = line.pop()
-    line.served(first.owner, 1.0)
+    line.served(first, 1.0)
     order = []
     for i in range(30):
         line.add(Item(f"new{i}", f"new{i}"))
         item = line.pop()
-        line.served(item.owner, 1.0)
+        line.served(item, 1.0)
         order.append(item.name)
     assert "a2" in order[:4]
+
+
+def test_several_at_work_are_charged_each_its_own_seconds():
+    line = line_of("a1", "a2", "b1", "b2")
+    a1, b1 = line.pop(), line.pop()
+    assert (a1.name, b1.name) == ("a1", "b1")
+    line.served(b1, 2.0)  # began last and ends first
+    line.served(a1, 30.0)
+    assert {owner: round(until) for owner, until in line._until.items()} == {"a": 30, "b": 2}
+    for name in ("b3", "b4"):
+        line.add(Item(name[0], name))
+    assert served(line)[-1] == "a2"
 
 
 def test_what_is_not_wanted_any_more_costs_no_turn():

@@ -1,7 +1,8 @@
 """One worker for the one model: it drains a task's progress generator, and closing that generator is cancelling.
 
-The model is shared by all sessions, so tasks stand in one line (`ui.serve.line`). What becomes of a job goes as
-messages to its own `report`; what is kept of its output is decided by its `keep`, which runs here and before the job is
+The model is shared by all sessions, so tasks stand in one line (`ui.serve.line`); where the model is several, in other
+processes (`ui.serve.replicas`), as many leave it at a time, each into a thread. What becomes of a job goes as messages
+to its own `report`; what is kept of its output is decided by its `keep`, which runs here and before the job is
 announced as done, so that nothing is ever announced that is not on disk.
 """
 
@@ -28,7 +29,10 @@ class Pipeline(Protocol):
     """What the worker needs of a `rap.pipeline.RaPPipeline`."""
 
     def stream(self, task: Any) -> Generator[Any, None, None]:
-        """Progress values; the last has `done` and `output`."""
+        """Progress values; the last has `done` and `output`. One of no steps says that the task has not begun.
+
+        A pipeline in other processes has `is_elsewhere` set, and is closed in the thread that has loaded it.
+        """
         ...
 
 
@@ -53,29 +57,39 @@ class Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(eq=False)
+class _Turn:
+    """A job at work."""
+
+    job: Job
+    began: float = field(default_factory=time.monotonic)
+    is_keeping: bool = False  # its result is being written: too late to cancel it
+
+
 class Worker:
-    """Runs jobs one after the other in a thread of its own; starts by loading the model.
+    """Runs jobs one after the other in a thread of its own, or in several; starts by loading the model.
 
     No message is sent while the worker's own lock is held, so a receiver may take its own locks.
 
     Args:
         load: gives the pipeline. When it fails, every job tries again and reports the failure as its own.
-        name: of the thread.
+        name: of the threads.
+        lanes: jobs at the same time: more than one where the pipeline takes several tasks at once.
     """
 
-    def __init__(self, load: Callable[[], Pipeline], name: str = "rap-worker") -> None:
-        self._load = load
+    def __init__(self, load: Callable[[], Pipeline], name: str = "rap-worker", lanes: int = 1) -> None:
+        self._load, self._loading = load, threading.Lock()
         self._pipeline: Pipeline | None = None
         self._line: Line[Job] = Line()
-        self._running: Job | None = None
+        self._running: dict[int, _Turn] = {}  # by the job's number
         self._changed = threading.Condition()
         self._closed = False
-        self._is_keeping = False  # the running job's result is being written: too late to cancel it
         self._rates: dict[Hashable, float] = {}
         self.memory_bytes: int | None = None
         """The most that was in use at the end of a whole job; None before the first, or where it is not known."""
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._drain, name=name, daemon=True) for _ in range(lanes - 1)]
+        self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+        self._threads[-1].start()  # the others when it has loaded
 
     def submit(self, job: Job) -> None:
         """Put a job into the line."""
@@ -100,12 +114,12 @@ class Worker:
 
     def _stopped(self, number: int) -> Job | None:
         """The job of this number if this call has stopped it."""
-        job = self._running
-        if job is not None and job.number == number:
-            if job.cancelled.is_set() or self._is_keeping:
+        turn = self._running.get(number)
+        if turn is not None:
+            if turn.job.cancelled.is_set() or turn.is_keeping:
                 return None
-            job.cancelled.set()
-            return job
+            turn.job.cancelled.set()
+            return turn.job
         job = next((job for job in self._line if job.number == number), None)
         if job is not None:
             self._line.remove(job)
@@ -120,73 +134,85 @@ class Worker:
         return self._rates.get(measured_as)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Cancel everything and end the thread."""
+        """Cancel everything and end the threads, which have so long together."""
         with self._changed:
             self._closed = True
             waiting = self._line.clear()
-            if self._running is not None and not self._running.cancelled.is_set():
-                self._running.cancelled.set()
-                waiting.append(self._running)
+            for turn in self._running.values():
+                if not turn.job.cancelled.is_set():
+                    turn.job.cancelled.set()
+                    waiting.append(turn.job)
             self._changed.notify_all()
         for job in waiting:
             _tell(job, JobCancelled(job.number))
-        self._thread.join(timeout_s)
+        end = time.monotonic() + timeout_s
+        for thread in filter(threading.Thread.is_alive, self._threads):
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         try:
-            self._pipeline = self._load()
+            self._loaded()
         except Exception:  # the thread must live on; the next job tries again and reports what it meets
-            logger.exception("%s: what it works with could not be loaded", self._thread.name)
-        while (job := self._next()) is not None:
-            self._do(job)
-            del job  # it waits for the next one, and the last may hold a whole scene
+            logger.exception("%s: what it works with could not be loaded", threading.current_thread().name)
+        for thread in self._threads[:-1]:
+            thread.start()
+        self._drain()
+        if getattr(self._pipeline, "is_elsewhere", False):
+            self._pipeline.close()
 
-    def _do(self, job: Job) -> None:
-        began = time.monotonic()
+    def _drain(self) -> None:
+        while (turn := self._next()) is not None:
+            self._do(turn)
+            del turn  # it waits for the next one, and the last may hold a whole scene
+
+    def _do(self, turn: _Turn) -> None:
+        job = turn.job
         try:
-            message = self._run(job)
+            message = self._run(turn)
         except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
             message = None
             if not job.cancelled.is_set():  # else a session has ended, and taken its folder with it
                 logger.exception("job %d failed", job.number)
                 message = JobFailed(job.number, explained(error))
         with self._changed:
-            self._running, self._is_keeping = None, False
-            self._line.served(job.owner, time.monotonic() - began)
+            del self._running[job.number]
+            self._line.served(job, time.monotonic() - turn.began)
         if message is not None:
             _tell(job, message)
 
-    def _next(self) -> Job | None:
+    def _next(self) -> _Turn | None:
         """Wait for the next job; None when the worker is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._line)
             if self._closed:
                 return None
-            self._running = self._line.pop()
-            job = self._running
+            turn = _Turn(self._line.pop())
+            self._running[turn.job.number] = turn
         self._tell_places()
-        return job
+        return turn
 
-    def _run(self, job: Job) -> JobMessage | None:
+    def _run(self, turn: _Turn) -> JobMessage | None:
         """The job's last word; None where that was said when it was cancelled."""
-        if self._pipeline is None:
-            self._pipeline = self._load()
+        job, pipeline = turn.job, self._loaded()
         asked = started = time.monotonic()
         task = job.task
         if job.prepare is not None:
             task = job.prepare(task)
             started = time.monotonic()
-        generator = self._pipeline.stream(task)
+        generator = pipeline.stream(task)
         try:
             for progress in generator:
                 if job.cancelled.is_set():
                     return None
+                if not progress.steps:  # waiting is neither charged nor counted into the speed
+                    turn.began = started = time.monotonic()
+                    continue
                 seconds = time.monotonic() - started
                 if progress.done:
-                    if not self._begins_to_keep(job):
+                    if not self._begins_to_keep(turn):
                         return None
                     self._rates[getattr(job.task, "measured_as", type(job.task))] = seconds / max(progress.steps, 1)
-                    self.memory_bytes = peak_memory_bytes()
+                    self.memory_bytes = None if getattr(pipeline, "is_elsewhere", False) else peak_memory_bytes()
                     return JobDone(job.number, job.keep(progress.output), seconds + started - asked)
                 rate = seconds / progress.step if progress.step else None
                 _tell(job, JobProgress(job.number, progress.step, progress.steps, rate, progress.frames_u8))
@@ -194,18 +220,25 @@ class Worker:
             generator.close()
         raise RuntimeError("the pipeline stopped without a result")
 
-    def _begins_to_keep(self, job: Job) -> bool:
+    def _loaded(self) -> Pipeline:
+        """The pipeline; the first thread to ask loads it for all."""
+        with self._loading:
+            if self._pipeline is None:
+                self._pipeline = self._load()
+            return self._pipeline
+
+    def _begins_to_keep(self, turn: _Turn) -> bool:
         """From now on the job can no longer be cancelled; False if it has been."""
         with self._changed:
-            self._is_keeping = not job.cancelled.is_set()
-            return self._is_keeping
+            turn.is_keeping = not turn.job.cancelled.is_set()
+            return turn.is_keeping
 
     def _tell_places(self) -> None:
         with self._changed:
-            waiting, busy = list(self._line), self._running is not None
+            waiting, busy = list(self._line), len(self._running)
             loading = self._pipeline is None and not busy
         reason = "the model to load" if loading else "the jobs before it" if busy else ""
-        for place, job in enumerate(waiting, start=int(busy)):
+        for place, job in enumerate(waiting, start=busy):
             _tell(job, JobQueued(job.number, place, reason))
 
 

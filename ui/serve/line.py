@@ -1,20 +1,21 @@
-"""The line before the one worker: whoever has had less of it goes first, so that many jobs of one delay nobody else.
+"""The line before the worker: whoever has had less of it goes first, so that many jobs of one delay nobody else.
 
 Fair queuing (Demers, Keshav and Shenker, 1989) with seconds of the worker as what is shared out. Time passes here as
-fast as it would for each of those who wait, were they all served at once. Owners' next jobs stand at the time up to
-which these have been served; who comes stands at the present at least, for what somebody did not use is not saved up.
-Of equal times the job that came first goes first, so one owner alone has a plain line.
+fast as it would for each of those who wait or are at work, were they all served at once. Owners' next jobs stand at the
+time up to which these have been served; who comes stands at the present at least, for what somebody did not use is not
+saved up. Of equal times the job that came first goes first, so one owner alone has a plain line. Several jobs may be at
+work at a time: each is charged what it is expected to take, and the rest when it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 REMEMBERED = 2_000  # owners, those served last
 
 
-class Owned(Protocol):
+class Owned(Hashable, Protocol):
     """What may stand in the line."""
 
     @property
@@ -32,7 +33,7 @@ class Line(Generic[Item]):
         self._now = 0.0
         self._until: dict[str, float] = {}  # up to which an owner has been served
         self._usual_s = 1.0  # of a job
-        self._expected_s = 0.0  # of the one at work
+        self._at_work: dict[Item, float] = {}  # and the seconds that each was expected to take
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -64,15 +65,16 @@ class Line(Generic[Item]):
         """The next one, which is at work from now on."""
         item = next(iter(self))
         self._waiting.remove(item)
-        self._expected_s = self._usual_s
-        self._until[item.owner] += self._expected_s
+        self._at_work[item] = self._usual_s
+        self._until[item.owner] += self._usual_s
         return item
 
-    def served(self, owner: str, seconds: float) -> None:
-        """The job at work, of this owner, has ended, or was stopped, after so much of the worker's time."""
+    def served(self, item: Item, seconds: float) -> None:
+        """A job at work has ended, or was stopped, after so much of the worker's time."""
+        owner = item.owner
         self._usual_s += 0.2 * (seconds - self._usual_s)
-        self._until[owner] = self._until.get(owner, self._now) + seconds - self._expected_s
-        self._now += seconds / len(self._owners() | {owner})
+        self._now += seconds / len(self._owners() | {other.owner for other in self._at_work})
+        self._until[owner] = self._until.get(owner, self._now) + seconds - self._at_work.pop(item)
 
     def clear(self) -> list[Item]:
         """Nobody waits any more; who did."""

@@ -26,6 +26,7 @@ from rap.errors import InputError
 from rap.generators.kinds import chosen_generator
 
 MAX_PORT = 65_535
+LOCAL = "local"
 KIOSK_QUIET_S = 60
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?")
@@ -91,6 +92,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         f"new session after so many quiet seconds ({KIOSK_QUIET_S})",
     )
     add_placement(app)
+    _add_serving(app)
     strangers = app.add_argument_group(
         "behind a proxy, or open to strangers",
         "each may be given several times, or with commas in RAP_ALLOWED_HOST etc.",
@@ -100,6 +102,23 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         given = [part.strip() for part in os.environ.get(variable, "").split(",") if part.strip()]
         strangers.add_argument(name, action="append", default=given, metavar=value, help=words)
     return app
+
+
+def _add_serving(app: argparse.ArgumentParser) -> None:
+    group = app.add_argument_group("models in processes of their own", "by Ray Serve, extra scale")
+    group.add_argument(
+        "--serve",
+        type=serving,
+        metavar="ADDRESS",
+        help=f"{LOCAL}: Ray is started here; auto: on a machine of a cluster; or the address of its head",
+    )
+    group.add_argument(
+        "--replicas", type=replicas, default=(1, 1), metavar="N|MIN-MAX", help="processes; more while tasks wait"
+    )
+    group.add_argument(
+        "--replica-gpus", type=share, default=0.0, metavar="N", help="of each, as 1 or 0.5; 0: it sees none"
+    )
+    group.add_argument("--replica-cpus", type=share, default=1.0, metavar="N", help="of each")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -150,6 +169,40 @@ def depth_model(text: str) -> str:
             "needs transformers, which is not installed; install it with pip install 'rays-as-pixels[depth]'"
         )
     return text
+
+
+def serving(text: str) -> str:
+    """Where Ray is; whether it can be reached is known when the page has begun."""
+    if find_spec("ray") is None:
+        raise argparse.ArgumentTypeError(
+            "needs Ray, which is not installed; install it with pip install 'rays-as-pixels[scale]'"
+        )
+    if text.startswith("ray://"):
+        raise argparse.ArgumentTypeError(
+            "Ray's client streams nothing; let this machine join the cluster (ray start --address HOST:6379) and give "
+            f"auto, got {text[:80]!r}"
+        )
+    return text
+
+
+def replicas(text: str) -> tuple[int, int]:
+    """A number of processes, or the least and the most."""
+    found = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", text)
+    least, most = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= least <= most:
+        raise argparse.ArgumentTypeError(f"must be a number from 1, or two as 1-8, got {text[:40]!r}")
+    return least, most
+
+
+def share(text: str) -> float:
+    """Processors or GPUs of a process, as Ray counts them."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 64:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 64, got {text[:40]!r}")
+    return value
 
 
 def device(text: str) -> str:

@@ -56,8 +56,13 @@ class LentGpu:
 
 def stream(task: Any) -> Generator[Any, None, None]:
     """Runs in the process: module-level, so that it is found there by name."""
+    yield from in_words(_lent[0], task)
+
+
+def in_words(pipeline: Pipeline, task: Any) -> Generator[Any, None, None]:
+    """The stream of a task, for another process: a refusal is its last word instead of an exception."""
     try:
-        yield from _lent[0].stream(task)
+        yield from pipeline.stream(task)
     except ValueError as error:
         yield Refusal(str(error))
 
