@@ -14,6 +14,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,14 @@ settings.register_profile("unhurried", deadline=None)  # a busy machine is no fa
 settings.load_profile("unhurried")
 
 ALLOWED_SKIP = "needs a GPU"
+
+NEEDS = {
+    "scale/test_*.py": {"ray", "webdataset"},
+    "generators/test_real_pipelines.py": {"transformers", "ftfy"},
+}
+"""Tests that are not there without packages of the extras scale and gpu: the first step of .ci/run installs neither."""
+
+collect_ignore_glob = [pattern for pattern, packages in NEEDS.items() if not all(map(find_spec, packages))]
 
 
 def pytest_configure(config):

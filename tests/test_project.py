@@ -48,8 +48,11 @@ def test_readme_holds_the_two_commands_and_no_broken_links():
     assert "pip install -e . && python app.py" in text
     install, tests = re.findall(r"^(pip install .*dev.*) && (pytest.*)$", text, re.MULTILINE)[0]
     steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert install.replace("install", "install -q") in steps, "what the README says is what runs"
-    assert steps[-2:] == [tests, tests.replace('"not slow"', "slow")], "what it leaves out runs after it"
+    begin = steps.index(install.replace("install", "install -q"))
+    first, second = steps.index(tests, begin), steps.index("pytest -n 3 --dist loadgroup -m slow")
+    last = steps.index("timeout 10m pytest -m scale")
+    assert begin < first < second < last, "what the README says is what runs, then what it leaves out"
+    assert '-m "not slow and not scale"' in tests and "[dev,scale,gpu]" in steps[last - 1]
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), f"README links to {target}, which is not there"
 

@@ -34,10 +34,16 @@ def run(
         context.enable_progress_bars = False
         for first in range(0, len(rows), AT_ONCE):
             part = rows[first : first + AT_ONCE]
-            made = data.from_items(part, override_num_blocks=len(part)).map(read, num_cpus=1)
-            yield from made.map(encoder, fn_constructor_args=(settings,), **_share(settings, data)).iter_rows()
+            given = data.from_items(part, override_num_blocks=len(part))
+            clips = given.map(read, num_cpus=1, memory=_of_a_clip(settings))
+            yield from clips.map(encoder, fn_constructor_args=(settings,), **_share(settings, data)).iter_rows()
     finally:
         ray.shutdown()
+
+
+def _of_a_clip(settings: Building) -> int:
+    """Bytes that reading one takes. Told to Ray as well because it fuses stages of equal needs: encoders would read."""
+    return 4 * 3 * settings.frames * settings.size[0] * settings.size[1]
 
 
 def _share(settings: Building, data: Any) -> dict[str, Any]:

@@ -196,14 +196,24 @@ def print_budget(settings: Budgeting, say: Callable[[str], None] = print) -> Non
     flop = clip_flop(config, load).training(chosen.activation_checkpointing)
     processor_s = settings.steps * settings.clips * flop / (settings.peak_tflops * 1e12 * settings.utilisation)
     memory = memory_bytes(config, load, settings.processes)
-    say(f"{settings.network}: {parameter_count(config) / 1e9:.2f} billion parameters")
+    say(f"{settings.network}: {_digits(parameter_count(config) / 1e9)} billion parameters")
     say(f"tokens of a clip: {load.video_tokens} of the video, {load.ray_tokens} of the rays, {settings.text} of text")
-    say(f"forward of a clip: {forward / 1e15:.2f} PFLOP; in training {flop / 1e15:.2f} PFLOP")
+    say(f"forward of a clip: {_short(forward)}FLOP; in training {_short(flop)}FLOP")
     say(
-        f"memory of each of {settings.processes}: {sum(memory.values()) / 1e9:.0f} GB: "
-        + ", ".join(f"{name} {value / 1e9:.1f}" for name, value in memory.items())
+        f"memory of each of {settings.processes}: {_short(sum(memory.values()))}B: "
+        + ", ".join(f"{name} {_short(value)}B" for name, value in memory.items())
     )
     say(
-        f"{settings.steps} steps of {settings.clips} clips: {processor_s / 3600:.0f} hours of a processor, "
-        f"{processor_s / 3600 / 24 / settings.processes:.1f} days on {settings.processes}"
+        f"{settings.steps} steps of {settings.clips} clips: {_digits(processor_s / 3600)} hours of a processor, "
+        f"{_digits(processor_s / 3600 / 24 / settings.processes)} days on {settings.processes}"
     )
+
+
+def _short(value: float) -> str:
+    power = min(5, max(2, int(math.log10(max(value, 1)) // 3)))
+    return f"{_digits(value / 1000**power)} {'MGTP'[power - 2]}"
+
+
+def _digits(value: float) -> str:
+    """Three that count, without an exponent where there need not be one."""
+    return f"{float(f'{value:.3g}'):g}"

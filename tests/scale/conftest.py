@@ -1,21 +1,13 @@
-"""What several processes train on here: tiny shards and a codec, made once.
-
-These tests are a step of their own in .ci/run, with the extra `scale`; where that is missing they are not there.
-"""
+"""What several processes train on here: tiny shards and a codec, made once."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from rap import train
 from rap.synthetic import SyntheticConfig, build_shards
-
-EXTRA = ("ray", "webdataset")
-
-collect_ignore_glob = [] if all(map(find_spec, EXTRA)) else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")

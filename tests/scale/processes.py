@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 TINY = ("--width", 24, "--heads", 2, "--layers", 2, "--batch", 2, "--warmup", 2, "--micro-batches", 2)
+PATIENCE_S = 240
 
 
 def arguments(shards: Path, codec: Path, out: Path, *more: object) -> list[str]:
@@ -22,14 +24,11 @@ def arguments(shards: Path, codec: Path, out: Path, *more: object) -> list[str]:
 
 def started(count: int, words: list[str], **environment: str) -> list[subprocess.CompletedProcess]:
     """All processes of a training, ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **environment}
+    shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     running = [
         subprocess.Popen(
             [sys.executable, __file__, *words],
-            env={**shared, "RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
+            env={**shared, **environment, "RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -37,10 +36,29 @@ def started(count: int, words: list[str], **environment: str) -> list[subprocess
         for k in range(count)
     ]
     ended = []
-    for process in running:
-        out, err = process.communicate(timeout=240)
-        ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    try:
+        for process in running:
+            out, err = process.communicate(timeout=PATIENCE_S)
+            ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(
+            f"one waits for others, of which ended: {[(e.returncode, e.stderr) for e in ended]}"
+        ) from error
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
     return ended
+
+
+def free_port() -> int:
+    """Below those that the system gives to whoever connects, which may be taken again before a process listens."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def completed(count: int, words: list[str]) -> None:

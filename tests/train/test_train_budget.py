@@ -85,7 +85,7 @@ def test_the_budget_is_told_in_lines() -> None:
     lines: list[str] = []
     print_budget(Budgeting(network="wan-1.3b", processes=1), lines.append)
     assert lines[0] == "wan-1.3b: 2.26 billion parameters" and lines[-1].startswith("20000 steps of 32 clips: ")
-    assert "blocks gathered 0.0" in lines[3]
+    assert lines[2] == "forward of a clip: 440 TFLOP; in training 1.93 PFLOP" and "blocks gathered 0 MB" in lines[3]
 
 
 def test_a_budget_of_no_network_is_refused(capsys) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ray.cloudpickle
 import torch
 import webdataset
 from recordings import collection, colmap, dl3dv, random_vae, real_estate, rendered, rendered_with_depth
@@ -18,10 +21,11 @@ from rap.errors import InputError
 from rap.geometry import Trajectory
 from rap.model import LatentCodec, read_autoencoder
 from rap.reconstruction.tracks import sparse_points
-from rap.shards import Building, LatentShards, Limits, build, building
+from rap.shards import Building, LatentShards, Limits, build, building, on_ray
 from rap.shards.judge import measured, median_depths, overlap, refusal
 from rap.shards.latents import encoded, unpack
 from rap.shards.scenes import Cut, Frames, cuts, read_frames, scenes_below
+from rap.shards.settings import Row
 
 pytestmark = pytest.mark.scale
 
@@ -235,6 +239,28 @@ def test_ray_makes_the_same_bytes(built: Path, settings: Building, tmp_path: Pat
         assert (tmp_path / file).read_bytes() == (built / file).read_bytes()
     told = [[(row["key"], row["refusal"]) for row in table(out)] for out in (tmp_path, built)]
     assert told[0] == told[1]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::ResourceWarning")
+def test_those_that_encode_do_not_read(settings: Building) -> None:
+    asked = replace(settings, workers=1, object_store_mb=200)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # processes of Ray know no modules of tests
+    rows = [{"key": str(i), "reader": 0, "encoder": 0} for i in range(3)]
+    done = list(on_ray.run(asked, rows, reader, EncoderOfNothing))
+    assert [row["key"] for row in done] == ["0", "1", "2"]
+    assert {row["reader"] for row in done}.isdisjoint(row["encoder"] for row in done)
+
+
+def reader(row: Row) -> Row:
+    return {**row, "reader": os.getpid()}
+
+
+class EncoderOfNothing:
+    def __init__(self, settings: Building) -> None:
+        assert settings.workers == 1
+
+    def __call__(self, row: Row) -> Row:
+        return {**row, "encoder": os.getpid()}
 
 
 def test_the_command_builds_and_says_how_fast_each_stage_was(built: Path, settings: Building, capsys) -> None:
