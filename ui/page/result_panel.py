@@ -77,7 +77,7 @@ class ResultPanel:
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), markup),
-            Part(self.cost, lambda s: (s.cost,), words.cost_line),
+            Part(self.cost, lambda s: (None if s.state.document.edited is None else s.cost,), words.cost_line),
             *(Part(entry, partial(_begun, name), _field) for name, entry in zip(NAMES, self.settings, strict=True)),
             button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),

@@ -57,8 +57,10 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
     return ButtonLook("Cancel", True)
 
 
-def cost_line(cost: Cost) -> Html:
-    """What a take costs on this machine, measured; or that it is not known yet."""
+def cost_line(cost: Cost | None) -> Html:
+    """What a take costs on this machine, measured; or that it is not known yet; nothing where there is no path."""
+    if cost is None:
+        return NOTHING
     unit = "step" if cost.side is None else "frame"
     size = "" if cost.side is None else " at its own size" if cost.side == TAKE_SIDE.value else f" of {cost.side} px"
     steps = "" if cost.steps is None else f"{_steps(cost.steps, unit)}{size}, "
