@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rap.cli import model, results
+from rap.cli.stages import stage
 from rap.errors import InputError
 
 if TYPE_CHECKING:
@@ -155,10 +156,11 @@ def _refined(
 ) -> ClipCameras:
     from rap.views import scene
 
-    if mapping is None:
-        found = scene.refine(clip, trajectory, known_fov)
-    else:
-        found = scene.refine(clip, trajectory, known_fov, mapping)
+    with stage("refine: tracks, then cameras and points together"):
+        if mapping is None:
+            found = scene.refine(clip, trajectory, known_fov)
+        else:
+            found = scene.refine(clip, trajectory, known_fov, mapping)
     return ClipCameras(found.trajectory, report=found.report, points=found.points, moving=found.moving)
 
 
@@ -174,7 +176,8 @@ def make_scene(clip: Clip, found: ClipCameras, device: str) -> Scene:
     """The clip lifted into 3D under its cameras."""
     from rap.views import scene
 
-    return scene.build_scene(clip, found.trajectory, found.points, device=device)
+    with stage("depth of the clip"):
+        return scene.build_scene(clip, found.trajectory, found.points, device=device)
 
 
 def write_cameras(folder: results.ResultFolder, found: ClipCameras, names: tuple[str, ...], stem: str = "") -> None:

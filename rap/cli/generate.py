@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rap.cli import cameras, model, options, results
+from rap.cli.stages import counted, stage
 from rap.config import DEFAULT_TAKE_SIDE
 from rap.errors import InputError
 from rap.generators.kinds import Chosen, chosen_generator
@@ -249,7 +250,7 @@ def full_size(
     count = chosen.video_frames or len(trajectory)
     side = chosen.size or DEFAULT_TAKE_SIDE
     check_take(scene.clip.full_size, side, count, chosen.fps)
-    shown = np.stack(list(scene.walk(trajectory, side, count, content)))
+    shown = np.stack(list(counted(scene.walk(trajectory, side, count, content), count, "render")))
     along = filmed(dataclasses.replace(trajectory, fps=playback_fps(trajectory.fps)), count, chosen.fps)
     cameras_shown = scene.cameras_of_walk(along, (shown.shape[1], shown.shape[2]))
     return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown, content=content, is_walk=True)
@@ -273,14 +274,15 @@ def write_more(
 
         screen = scene.centre_depth() if scene.layers is not None else scene.median_depth(trajectory.source)
         left_u8, right_u8 = (
-            np.stack(list(scene.walk(trajectory, side, count, made.content, eye)))
+            np.stack(list(counted(scene.walk(trajectory, side, count, made.content, eye), count, "render an eye")))
             for eye in eyes(chosen.baseline * screen, screen)
         )
         for layout in chosen.stereo:
             folder.write_video(as_one(left_u8, right_u8, layout), fps, f"{layout.replace('-', '_')}.mp4")
         written.append(f"eyes {chosen.baseline * screen:.3g} apart, what is {screen:.3g} away lies in the screen")
     if chosen.depth_video:
-        folder.write_depth_video(scene.depths_of_walk(trajectory, side, count), fps)
+        with stage("depth of the video"):
+            folder.write_depth_video(scene.depths_of_walk(trajectory, side, count), fps)
         written.append("depth in the unit of the path's lengths")
     return "; ".join(written)
 
@@ -412,7 +414,8 @@ def picture(chosen: argparse.Namespace, clip: Clip) -> Scene:
     from rap.views.scene import picture_scene
 
     trajectory, _ = chosen_trajectory(chosen, clip)
-    return picture_scene(clip, trajectory, flat=chosen.flat, depth_by=chosen.depth_model)
+    with stage("depth of the picture"):
+        return picture_scene(clip, trajectory, flat=chosen.flat, depth_by=chosen.depth_model)
 
 
 def path_in_picture(chosen: argparse.Namespace, clip: Clip, scene: Scene) -> tuple[Trajectory, list[str]]:

@@ -82,7 +82,11 @@ def usable_device(device: str | None) -> str:
 
 def _loaded(path: Path) -> RaPPipeline:
     """Of a checkpoint whose files are whole; what is in them may still be another model's, or no numbers."""
+    from diffusers.utils import logging
+
     from rap.pipeline.parts import from_parts
+
+    logging.disable_progress_bar()  # its bars name shards, which are nothing to whoever waits
 
     try:
         pipeline = from_parts(path)

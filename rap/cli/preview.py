@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rap.cli import cameras, generate, model, options, results
+from rap.cli.stages import stage
 from rap.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         scene, path, notes = film(chosen, clip, found)
     if found is not None and not found.fits and found.report is not None:
         notes = [*notes, f"the clip's cameras are a guess: {found.report.reason}"]
-    shown = scene.preview(path)
+    with stage("warp along the path"):
+        shown = scene.preview(path)
     folder.write_video(shown.frames_u8, path.fps)
     cameras_shown = scene.cameras_of_walk(path, (shown.frames_u8.shape[1], shown.frames_u8.shape[2]))
     folder.write_cameras(cameras_shown, folder.write_frames(shown.frames_u8))

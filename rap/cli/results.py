@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rap.cli.stages import stage
 from rap.errors import InputError
 from rap.writing import NoRoom, whole_file, write_text
 
@@ -39,6 +40,7 @@ DETAILS = (
 )  # fmt: skip
 """Keys of a result that are left to its file."""
 
+BY_NAME = "clips"  # whose keys are people's own, not ours
 PATH_FIGURES = frozenset(("num_frames", "image_size", "fov_y_deg", "path_length", "largest_rotation_deg"))
 
 FOLLOWED_PROTOCOL = (
@@ -263,7 +265,8 @@ def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Tra
     """Errors of the path that a generated video shows by its tracks; none of them where nothing can be tracked."""
     from rap.views.scene import MEASURED, followed_path
 
-    found = followed_path(frames_u8, estimated, requested)
+    with stage("measure whether the video follows its path"):
+        found = followed_path(frames_u8, estimated, requested)
     report = found.report
     errors = camera_errors(found.trajectory, requested, report.lost) if report.outcome in MEASURED else {}
     errors.pop("fov_y_error_deg", None)  # the fit takes the lens that was asked for
@@ -312,12 +315,14 @@ def path_words(figures: dict[str, Any]) -> str:
     )
 
 
-def _lines(result: dict[str, Any], indent: str = "") -> list[str]:
+def _lines(result: dict[str, Any], indent: str = "", are_names: bool = False) -> list[str]:
     lines = []
     for key, value in result.items():
-        label = f"{indent}{key.replace('_', ' ')}:"
+        label = f"{indent}{key if are_names else key.replace('_', ' ')}:"
         if isinstance(value, dict):
-            lines += [label, *_lines(value, indent + "  ")] if value else []
+            lines += [label, *_lines(value, indent + "  ", are_names=key == BY_NAME)] if value else []
+        elif key.endswith("size") and isinstance(value, list):
+            lines.append(f"{label} {value[1]} x {value[0]} px")  # as everywhere in words; files have height first
         elif isinstance(value, list) and value and isinstance(value[0], str):
             lines += [label, *(f"{indent}  {entry}" for entry in value)] if key == "notes" else []
         elif value is not None and value != [] and value != "":

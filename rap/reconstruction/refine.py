@@ -456,8 +456,8 @@ def turning_reason(trajectory: Trajectory) -> str:
     degrees = np.rad2deg(se3.rotation_angle(trajectory.Ts_world_camera[:, :3, :3]).max())
     what = f"turns by up to {degrees:.1f} degrees" if degrees > 0.3 else "rests"
     return (
-        f"The frames show no parallax to speak of: the camera {what} in place. Rotations were refined, translations "
-        "set to zero; depth cannot be seen."
+        f"The camera {what} in place, so that the frames tell no depth (no parallax): its turns were refined, its "
+        "place stays."
     )
 
 

@@ -84,7 +84,9 @@ class Editor:
         (client,) = viewport.started().server.get_clients().values()
 
         def is_there():
-            return np.linalg.norm(client.camera.position - overview(viewport._scene).position) < 0.01
+            return (
+                np.linalg.norm(client.camera.position - overview(viewport._scene, client.camera.aspect).position) < 0.01
+            )
 
         wait_until(is_there, timeout_s=60)
 

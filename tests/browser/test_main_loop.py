@@ -72,7 +72,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     page.click("#rap-preset input")
     page.click("[role=option]:has-text('truck-left')")
     editor.press("rap-apply")
-    page.wait_for_selector("#rap-path-line:has-text('edited')")
+    page.wait_for_selector("#rap-path-line:has-text('truck-left')")
     editor.show_all()
     before = editor.document.edited
     selected = bend(editor, len(before) - 1)
@@ -233,7 +233,7 @@ def test_a_click_on_empty_space_clears_the_selection(editor, video):
     editor.client()
     box = page.query_selector("#rap-viewport").bounding_box()
     page.mouse.click(box["x"] + 30, box["y"] + 30)
-    page.wait_for_selector("#rap-path-line:has-text('click a frustum')")
+    page.wait_for_selector("#rap-path-line:has-text('click one to select')")
     assert editor.document.selected is None
 
 

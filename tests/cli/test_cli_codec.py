@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from rap import cli, formats, metrics
+from rap.cli import results
 from rap.config import ASSETS, EMBEDDED_CHECKPOINT
 from rap.data import load_clip
 from rap.pipeline import RaPPipeline
@@ -54,6 +55,11 @@ def test_its_figures_are_those_of_the_frames(capsys, folders: list[Path]) -> Non
     row = run_json(capsys, folders[0])["clips"][str(folders[0])]
     expected = metrics.psnr(decoded.round().astype(np.uint8)[1:], clip.frames_u8[1:])
     assert abs(row["psnr_later_db"] - expected) < 0.01
+
+
+def test_a_folder_is_printed_as_it_is_called_and_a_size_width_first() -> None:
+    lines = results.report_lines({"clips": {"my_room": {"size": [96, 128], "psnr_first_db": 45.31}}})
+    assert lines == ["clips:", "  my_room:", "    size: 128 x 96 px", "    psnr first db: 45.31"]
 
 
 def test_bad_folders_are_sentences(capsys, folders: list[Path], tmp_path: Path) -> None:

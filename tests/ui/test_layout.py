@@ -410,7 +410,7 @@ def test_the_page_does_not_wait_for_torch():
     [
         (Document(), "Give a video or an image"),
         (Document(clip=clip()), "Predict path"),
-        (Document(clip=clip(1)), "Imagine path and video"),
+        (Document(clip=clip(1)), "Choose a move"),
     ],
 )
 def test_an_empty_viewport_says_what_to_do(document, words):

@@ -54,7 +54,7 @@ def test_a_video_may_come_with_a_file_of_its_cameras(session, video, tmp_path):
 def test_a_film_is_trimmed_by_its_two_handles(session, video):
     clip = give(session, video).document.clip
     assert input_panel._trim_values(session) == (40, 0, 39) and clip.upload_frames == 40
-    assert "2.44 apart of 40" in input_words.clip_card(clip)
+    assert "17 of 40 frames, 2.44 apart" in input_words.clip_card(clip)
     input_panel.trim(session, 0.0, 39.0)
     assert session.state.document.clip is clip, "nothing has changed"
     input_panel.trim(session, 10.0, 33.0)

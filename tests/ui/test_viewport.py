@@ -91,17 +91,17 @@ def test_image_corners_project_to_the_corners_of_the_image():
         np.testing.assert_allclose(pixels, [(0, 0), (w, 0), (w, h), (0, h)], atol=1e-9)
 
 
-@pytest.mark.parametrize("step", [0.0, 0.01, 0.5, 10.0])
-def test_overview_sees_path_and_plane(step):
+@pytest.mark.parametrize(("step", "aspect"), [(0.0, 1.0), (0.01, OVERVIEW_ASPECT), (0.5, 0.8), (10.0, OVERVIEW_ASPECT)])
+def test_overview_sees_path_and_plane(step, aspect):
     scene = ViewportScene(path(step=step), path(step=step / 2))
-    view = overview(scene)
+    view = overview(scene, aspect)
     R = se3.look_at(view.position, view.look_at, (0.0, -1.0, 0.0))[:3, :3]
     points = np.concatenate([scene.trajectory.centres, scene.ghost.centres, image_corners(scene.trajectory, 0, 1.0)])
     camera = (points - view.position) @ R
     assert (camera[:, 2] > 0).all()
     tangent = np.tan(view.fov_y_rad / 2)
     assert (np.abs(camera[:, 1] / camera[:, 2]) < tangent).all()
-    assert (np.abs(camera[:, 0] / camera[:, 2]) < tangent * OVERVIEW_ASPECT).all()
+    assert (np.abs(camera[:, 0] / camera[:, 2]) < tangent * aspect).all()
     assert view.position[1] < 0 and view.position[2] < 0, "from above and behind the source"
     edited = camera[: len(scene.trajectory)]  # the gizmo fits beside each camera that can be dragged
     room = tangent * (1 - GIZMO_SCALE_PX / (CANVAS_HEIGHT_PX / 2)) + 0.01
@@ -323,7 +323,7 @@ class Client:
     """A page that looks from somewhere."""
 
     def __init__(self, position, look_at):
-        self.camera = SimpleNamespace(position=position, look_at=look_at, up_direction=None, fov=None)
+        self.camera = SimpleNamespace(position=position, look_at=look_at, up_direction=None, fov=None, aspect=1.0)
 
     @contextmanager
     def atomic(self):
@@ -341,7 +341,7 @@ def test_a_new_prediction_is_framed_unless_the_view_was_moved(viewport, monkeypa
     viewport.draw(ViewportScene(path(), home=first))
     np.testing.assert_allclose(client.camera.position, view.position + moved, err_msg="no new home: left alone")
     viewport.draw(ViewportScene(second, home=second))
-    wanted = overview(ViewportScene(second)).position if framed else view.position + moved
+    wanted = overview(ViewportScene(second), 1.0).position if framed else view.position + moved
     np.testing.assert_allclose(client.camera.position, wanted)
 
 

@@ -181,6 +181,7 @@ class Document:
         follows_clip: `edited` is the clip's own path, or comes from it by edits; not a preset, not an imagined path.
         keys: that hold `edited`, which is then `keys.trajectory`; None: every frame is free.
         past, future: earlier and undone values of `edited`, the newest last.
+        began: name of the edit that made the first path, before which there is nothing to go back to.
         verifications: what became of re-estimating the cameras of takes, by the numbers of these.
         drag_origin: `edited` as it was when the current drag began; each move is applied to it, so they do not add up.
         drag_keys: `keys` as they were then.
@@ -203,6 +204,7 @@ class Document:
     selected: int | None = None
     soft: SoftDrag = field(default_factory=SoftDrag)
     past: tuple[Edit, ...] = ()
+    began: str = ""
     future: tuple[Edit, ...] = ()
     drag_origin: Trajectory | None = None
     drag_keys: KeyPath | None = None
@@ -345,7 +347,9 @@ def with_path(
         document, edited=trajectory, follows_clip=follows_clip, keys=keys, drag_origin=None, drag_keys=None
     )
     document = select(document, document.selected)
-    if before is None or (before.hash == trajectory.hash and (before_keys is None) == (keys is None)):
+    if before is None:
+        return replace(document, began=name)
+    if before.hash == trajectory.hash and (before_keys is None) == (keys is None):
         return document
     past = (*document.past, Edit(before, was_following, name, before_keys))
     return replace(document, past=past[-HISTORY_LIMIT:], future=())

@@ -67,9 +67,8 @@ def compare_player() -> gr.HTML:
 
 def compare_panel(player: gr.HTML) -> ComparePanel:
     """Which two, and the difference; they play on the stage."""
-    with gr.Row(elem_classes="rap-pair"):
-        first = gr.Dropdown([], label="A", interactive=False, min_width=110, elem_id="rap-compare-a")
-        second = gr.Dropdown([], label="B", interactive=False, min_width=110, elem_id="rap-compare-b")
+    first = gr.Dropdown([], label="A", interactive=False, elem_id="rap-compare-a", elem_classes="rap-inline")
+    second = gr.Dropdown([], label="B", interactive=False, elem_id="rap-compare-b", elem_classes="rap-inline")
     compare_ = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-compare")
     difference = html_box(elem_id="rap-difference")
     side = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-side")

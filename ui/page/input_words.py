@@ -25,18 +25,18 @@ def clip_card(clip: Clip | None) -> Html:
     """Which frames of the upload the clip is of, and what was done to them."""
     if clip is None:
         return tag("div", "No clip yet. One image, several images or a video.", class_="rap-empty")
-    h, w = clip.image_size
+    h, w = clip.upload_size or clip.image_size
     count = len(clip)
-    facts = f"{count} frames · {w} × {h} px"
+    shown = f"{count} frames"
+    if len(set(clip.frame_indices)) > 1 and clip.upload_frames > count:
+        spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
+        shown = f"{count} of {clip.upload_frames} frames, {spacing:.3g} apart"
+    facts = f"{shown} · {w} × {h} px"
     if clip.is_stretched:
         kind = "frames" if clip.is_timed else "images"
         facts = f"{len(clip.own_frames)} {kind} · {w} × {h} px · a path of {count} through them"
     if count == 1:
-        h, w = clip.upload_size or clip.image_size
         facts = f"1 image · {w} × {h} px"
-    if len(set(clip.frame_indices)) > 1:
-        spacing = (clip.frame_indices[-1] - clip.frame_indices[0]) / (count - 1)
-        facts += f" · {spacing:.3g} apart of {clip.upload_frames}" if clip.upload_frames > count else ""
     if count > 1 and clip.is_timed and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
     used, folded = clip.frame_indices, tag("summary", "how it was read")

@@ -93,7 +93,8 @@ def choices(names: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def last_move(document: Document) -> str | None:
     """The preset that the path came of, unless it has been edited since."""
-    name = document.past[-1].name.removeprefix("preset ") if document.past else None
+    last = document.past[-1].name if document.past else document.began
+    name = last.removeprefix("preset ")
     return name if name in MOVES else None
 
 

@@ -11,7 +11,6 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import path_words as words
-from ui.page.common_words import notice_line
 from ui.page.html import NOTHING, markup, tag
 from ui.page.parts import Events, Part, button_part, html_box, maybe_button, path_values, picked, small_slider
 
@@ -58,7 +57,7 @@ class PathPanel:
             Part(self.figure, path_values, _path_figure),
             Part(self.table, lambda s: (s.state.document.edited,), _path_table),
             Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
-            Part(self.notice, lambda s: (notice_line(s.state.notice, "path"),), markup),
+            Part(self.notice, lambda s: (words.path_notice(s.state.notice, s.state.document.report),), markup),
             Part(self.line, lambda s: (words.path_line(s.state.document),), markup),
         )
 
@@ -82,7 +81,7 @@ class PathPanel:
 
 def path_panel() -> PathPanel:
     """History and drag settings over the viewport, its own switches under it."""
-    with gr.Row(elem_classes="rap-toolbar"):
+    with gr.Row(elem_classes=["rap-toolbar", "rap-history"]):
         undo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-undo")
         redo = gr.Button("Starting …", size="sm", interactive=False, min_width=130, elem_id="rap-redo")
         reset = gr.Button("Starting …", size="sm", interactive=False, min_width=120, elem_id="rap-reset")
@@ -113,7 +112,7 @@ def path_panel() -> PathPanel:
         move = gr.Button("Move only", size="sm", min_width=90, elem_id="rap-gizmo-move")
         turn = gr.Button("Turn only", size="sm", min_width=90, elem_id="rap-gizmo-turn")
         dense = gr.Checkbox(False, label="Dense points", min_width=120, elem_id="rap-dense")
-    with gr.Row(elem_classes="rap-toolbar"):
+    with gr.Row(elem_classes=["rap-toolbar", "rap-drag"]):
         soft = gr.Checkbox(True, label="Soft drag", min_width=100, elem_id="rap-soft")
         radius = small_slider("Reach", 1, 16, 4, step=0.5, elem_id="rap-radius", min_width=150)
     line = html_box(words.NO_PATH, elem_id="rap-path-line")

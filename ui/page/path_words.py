@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ui.page.common_words import ButtonLook
+from ui.page.common_words import ButtonLook, notice_line
 from ui.page.html import NOTHING, Html, fact, note, tag, together
+from ui.page.move_words import last_move
 
 if TYPE_CHECKING:  # names for the type checker only: this module loads before torch does
     from rap.data import Clip
+    from rap.reconstruction.refine import RefinementReport
     from ui.document.document import Document
     from ui.document.messages import GizmoMode
-    from ui.document.state import GeometryJob, Work
+    from ui.document.state import GeometryJob, Notice, Work
 
 SHORT_NAME = 20  # letters of a clip's name on a button
 NO_PATH = note("No path yet")
@@ -27,16 +29,15 @@ def viewport_hint(clip: Clip | None, has_path: bool, job: GeometryJob | None = N
     if has_path:
         return NOTHING
     if has_depth:
-        words = "Apply a preset", " to walk into the picture, or press ", "Imagine path and video"
-        text = together(tag("b", words[0]), words[1], tag("b", words[2]), ".")
+        text = together(tag("b", "Choose a move"), " to walk into the picture.")
         return tag("div", tag("span", text), class_="rap-hint rap-aside")
     if clip is None:
         text = together("Give a video or an image, or take one of the examples.")
     elif len(clip) > 1:
-        ending = " to see here how the camera moved, or apply a preset."
+        ending = " to see here how the camera moved, or choose a move."
         text = together("Press ", tag("b", "Predict path"), ending)
     else:
-        text = together("Press ", tag("b", "Imagine path and video"), ", or apply a preset and bend it here.")
+        text = together(tag("b", "Choose a move"), ", and bend its path here.")
     return tag("div", tag("span", text), class_="rap-hint")
 
 
@@ -57,22 +58,31 @@ def legend(document: Document) -> Html:
     return tag("div", *words, class_="rap-legend") if entries else NOTHING
 
 
+def path_notice(notice: Notice | None, report: RefinementReport | None) -> Html:
+    """What is said of the path; not what the verdict says already, it would lie over the cameras."""
+    if notice is not None and report is not None and notice.text == report.reason:
+        return NOTHING
+    return notice_line(notice, "path")
+
+
 def path_line(document: Document) -> Html:
     """What path is shown and how far it is from the prediction."""
     path = document.edited
     if path is None:
         return NO_PATH
-    origin = "not predicted"
+    origin = []
     if document.predicted is not None:
         untouched = "as predicted" if document.prediction_follows_clip else "as imagined"
-        origin = untouched if path.hash == document.predicted.hash else "edited"
+        origin = [untouched if path.hash == document.predicted.hash else "edited"]
     if document.refined is not None and path.hash == document.refined.hash:
-        origin = "as refined"
-    chosen = "click a frustum to select it" if document.selected is None else f"frame {document.selected} selected"
+        origin = ["as refined"]
+    if (move := last_move(document)) is not None:
+        origin = [move]
+    chosen = "click one to select it" if document.selected is None else f"frame {document.selected} selected"
     if document.selected is not None and document.selected == path.source:
         chosen += " (the source: it stays at the origin)"
     fov = np.degrees(path.fov_y_rad[path.source])
-    facts = " · ".join([origin, f"{fov:.1f}° vertical field of view", chosen])
+    facts = " · ".join([*origin, f"{fov:.1f}° vertical field of view", chosen])
     return fact(f"{len(path)} cameras", facts)
 
 

@@ -77,7 +77,7 @@ class ResultPanel:
             Part(self.use_geometry, lambda s: (s.state.geometry.use_on,), gr.Checkbox),
             Part(self.progress, lambda s: (s.state.job, len(s.state.waiting)), words.result_progress),
             Part(self.notice, lambda s: (notice_line(s.state.notice, "result"),), markup),
-            Part(self.cost, lambda s: (s.cost,), words.cost_line),
+            Part(self.cost, lambda s: (None if s.state.document.edited is None else s.cost,), words.cost_line),
             *(Part(entry, partial(_begun, name), _field) for name, entry in zip(NAMES, self.settings, strict=True)),
             button_part(self.regenerate, lambda s: words.regenerate_button(s.state.document, s.state.job)),
             button_part(self.cancel, lambda s: words.cancel_button(s.state.job)),
@@ -102,11 +102,11 @@ def result_panel(generator: Chosen | None = None) -> ResultPanel:
     """
     is_ours = generator is None
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
+        side = gr.Dropdown(
+            [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
+            label="Size", elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
+        )  # fmt: skip
         with gr.Row(elem_classes="rap-pair"):
-            side = gr.Dropdown(
-                [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
-                label="Size", min_width=80, elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
-            )  # fmt: skip
             frames = gr.Number(
                 None, label="Frames", placeholder="path's", precision=0, minimum=LEAST_TAKE_FRAMES,
                 maximum=PATH_FRAMES.value, min_width=70, elem_id="rap-frames", elem_classes="rap-inline",

@@ -23,6 +23,7 @@ KNOWN_FROM = {
 IMAGINED = "its path by the model, its video from the photograph's layers"
 FILM = "from the film's own frames; what none of them has seen is invented"
 LAYERS = "from the photograph's layers; the model was not asked"
+STILL = "from one frame of the film, as a photograph's layers; the model was not asked"
 
 
 def result_progress(job: JobStatus | None, waiting: int = 0) -> Html:
@@ -56,8 +57,10 @@ def cancel_button(job: JobStatus | None) -> ButtonLook:
     return ButtonLook("Cancel", True)
 
 
-def cost_line(cost: Cost) -> Html:
-    """What a take costs on this machine, measured; or that it is not known yet."""
+def cost_line(cost: Cost | None) -> Html:
+    """What a take costs on this machine, measured; or that it is not known yet; nothing where there is no path."""
+    if cost is None:
+        return NOTHING
     unit = "step" if cost.side is None else "frame"
     size = "" if cost.side is None else " at its own size" if cost.side == TAKE_SIDE.value else f" of {cost.side} px"
     steps = "" if cost.steps is None else f"{_steps(cost.steps, unit)}{size}, "
@@ -145,27 +148,33 @@ def take_caption(document: Document) -> Html:
         *guidance_words(take),
         *temperature_words(take),
         *source_words(take),
-        *geometry_words(take),
+        *([STILL] if _is_still(document, take) else geometry_words(take)),
         duration(take.seconds),
     ]
-    mark = tag("span", take.stamp[:8], class_="rap-note", title="hash of clip, path, seed and settings")
     path, state = "same", badge("plain", "made along this path")
     if document.is_stale(take):
         path, state = "another", badge("stale", "stale: the path has changed since")
-    return together(tag("div", " · ".join(facts), class_="rap-fact", data_path=path), state, " ", mark)
+    mark = f"{take.stamp[:8]}: hash of clip, path, seed and settings"
+    return together(tag("div", " · ".join(facts), class_="rap-fact", data_path=path, title=mark), state, " ")
 
 
 def take_label(document: Document, take: Take) -> str:
     """A take's name in a list of takes."""
-    made = _made_of(take)
+    made = _made_of(document, take)
     words = [take.title, *made, *(["stale"] if document.is_stale(take) else [])]
     return " · ".join(words)
 
 
-def _made_of(take: Take) -> list[str]:
+def _is_still(document: Document, take: Take) -> bool:
+    """Whether a film was walked into as a picture, as its cameras tell no depth."""
+    regenerated = take.settings.layers and take.origin == "regenerated"
+    return bool(regenerated and document.clip is not None and len(document.clip) > 1)
+
+
+def _made_of(document: Document, take: Take) -> list[str]:
     """In a word."""
     if take.settings.layers:
-        return ["photograph"]
+        return ["one frame" if _is_still(document, take) else "photograph"]
     return ["film"] if take.settings.film else geometry_words(take)
 
 
@@ -176,7 +185,7 @@ def take_strip(document: Document) -> Html:
         stale = badge("stale", "stale") if document.is_stale(take) else None
         chosen = "true" if take.number == document.shown_take else "false"
         seed = [] if take.settings.layers else [f"seed {take.settings.seed}"]
-        facts = " · ".join([*seed, *_made_of(take), duration(take.seconds)])
+        facts = " · ".join([*seed, *_made_of(document, take), duration(take.seconds)])
         picture = tag("img", alt="", src=inline_jpeg(take.thumbnail)) if take.thumbnail else None
         title = tag("span", "★ " if take.starred else "", take.title)
         cards.append(

@@ -57,15 +57,15 @@ class VerifyPanel:
 def verify_panel() -> VerifyPanel:
     """Switch and button over what came of it."""
     with gr.Row(elem_classes="rap-pair"):
-        auto = gr.Checkbox(True, label="Verify every take", min_width=140, elem_id="rap-auto-verify")
-        verify = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-verify")
+        auto = gr.Checkbox(True, label="Verify every take", min_width=160, elem_id="rap-auto-verify")
+        verify = gr.Button("Starting …", interactive=False, size="sm", min_width=90, elem_id="rap-verify")
     verdict = html_box(elem_id="rap-followed")
     strip = html_box(elem_id="rap-error-strips")
     worst = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-worst")
-    protocol = html_box(elem_id="rap-protocol")
     sample = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-sample")
     spread_notice = html_box(elem_id="rap-spread-notice")
     spread = html_box(elem_id="rap-spread")
+    protocol = html_box(elem_id="rap-protocol")
     return VerifyPanel(auto, verify, verdict, strip, worst, protocol, sample, spread_notice, spread)
 
 

@@ -53,7 +53,10 @@ def verdict(document: Document, known: KnownPaths | None) -> Html:
     by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
     reason = note(_reason(found)) if found.reason else None
     return together(
-        fact(name, f"{sentence}, {by} · {duration(found.seconds)}"), reason, _table(take.number, found, known)
+        followed_badge(document),
+        fact(name, f"{sentence}, {by} · {duration(found.seconds)}"),
+        reason,
+        tag("details", tag("summary", "figures"), _table(take.number, found, known), class_="rap-note"),
     )
 
 
@@ -109,7 +112,7 @@ def protocol(known: KnownPaths | None) -> Html:
         if known is not None
         else "What this checkpoint errs by on clips of known cameras is not known (rap evaluate --known-paths)."
     )
-    return note(
+    words = note(
         tag("b", "Tracks"),
         ": points are followed through the finished video, and cameras fitted to them with the lens that was asked "
         "for; the model only says where to begin. ",
@@ -119,6 +122,7 @@ def protocol(known: KnownPaths | None) -> Html:
         "R_err: sum over frames of the rotation error, in radians; T_err: sum of distances between centres, each path "
         f"divided by its largest (CamI2V). {beside}",
     )
+    return tag("details", tag("summary", "how this is measured"), words, class_="rap-note")
 
 
 def strips(*rows: tuple[str, Html]) -> Html:

@@ -13,7 +13,7 @@ from ui.viewport.scene import ViewportScene
 
 OVERVIEW_FOV_Y_RAD = np.radians(45.0)
 OVERVIEW_DIRECTION = np.array([0.70, -0.55, -0.85])  # from behind the source camera, above it and to its right
-OVERVIEW_ASPECT = 1.4  # width over height of the canvas it is made for; a wider one only shows more at the sides
+OVERVIEW_ASPECT = 1.4  # width over height of the canvas from which on a wider one only shows more at the sides
 FAR = 20.0  # a camera that is this many times farther off than most has gone astray: the overview does without it
 OVERVIEW_FILL = 0.85  # share of the canvas that path and plane may fill
 CAMERAS_FILL = 0.6  # that the cameras to be edited may: the gizmo, GIZMO_SCALE_PX long, fits beside each of them
@@ -29,11 +29,14 @@ class Overview:
     fov_y_rad: float = float(OVERVIEW_FOV_Y_RAD)
 
 
-def overview(scene: ViewportScene) -> Overview:
+def overview(scene: ViewportScene, aspect: float = OVERVIEW_ASPECT) -> Overview:
     """The camera that frames the path, its prediction and what is before the source: points, or a plane at unit depth.
 
     Seen from behind the source so that its picture reads the right way round, from as near as a canvas of
-    `OVERVIEW_ASPECT` allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
+    that aspect allows: each point p with view coordinates (x, y, z) asks for a distance |y| / tan(fov / 2) - z.
+
+    Args:
+        aspect: width over height of the canvas; above `OVERVIEW_ASPECT` it makes no difference.
     """
     points, edited = [np.zeros((1, 3)), np.array([[0.0, 0.0, 1.0]])], _near_centres(scene.trajectory)
     points += [_near_centres(trajectory) for trajectory in (scene.ghost, scene.raw)]
@@ -46,7 +49,7 @@ def overview(scene: ViewportScene) -> Overview:
     R = se3.look_at(OVERVIEW_DIRECTION, np.zeros(3), WORLD_UP)[:3, :3]
     in_view = cloud @ R
     middle = (in_view.min(axis=0) + in_view.max(axis=0)) / 2.0
-    extent = np.abs(in_view - middle)[:, :2] / np.array([OVERVIEW_ASPECT, 1.0])
+    extent = np.abs(in_view - middle)[:, :2] / np.array([min(aspect, OVERVIEW_ASPECT), 1.0])
     fill = np.where(np.arange(len(cloud)) < len(edited), CAMERAS_FILL, OVERVIEW_FILL)
     tangents = fill * np.tan(OVERVIEW_FOV_Y_RAD / 2.0)
     distance = float((extent.max(axis=1) / tangents - (in_view - middle)[:, 2]).max())

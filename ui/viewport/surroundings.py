@@ -24,8 +24,7 @@ class Surroundings:
         self._plane: viser.ImageHandle | None = None
         self._image: np.ndarray | None = None
         self._T: np.ndarray | None = None
-        server.scene.world_axes.visible = True
-        axes = server.scene.world_axes
+        axes = self._axes = server.scene.world_axes
         axes.axes_length, axes.axes_radius, axes.origin_radius = 0.12, 0.004, 0.006
         self._grid = server.scene.add_grid(
             "/floor",
@@ -45,6 +44,8 @@ class Surroundings:
         """Stand the source frame's thumbnail at z-depth 1 before the source camera, the floor at its lower edge."""
         self._colour_floor(palette(scene.is_dark))
         trajectory = scene.trajectory
+        if self._axes.visible != (trajectory is not None):  # without a path there is no source camera
+            self._axes.visible = trajectory is not None
         has_points = scene.points is not None or scene.dense is not None
         if trajectory is None or scene.thumbnails is None or has_points:
             if self._plane is not None:

@@ -27,7 +27,7 @@ from ui.viewport.frusta import Frusta
 from ui.viewport.frustum_shape import FRUSTUM_DEPTH_RANGE, frustum_depth
 from ui.viewport.gizmo import Gizmo
 from ui.viewport.inner_server import connect, inner_server
-from ui.viewport.overview import WORLD_UP, Overview, overview
+from ui.viewport.overview import OVERVIEW_ASPECT, WORLD_UP, Overview, overview
 from ui.viewport.palette import TARGET
 from ui.viewport.paths import Paths
 from ui.viewport.scene import ViewportScene, check
@@ -120,7 +120,7 @@ class Viewport:
                 return
             self._set_initial_camera()
             self._through = None
-            view = overview(self._scene)
+            view = self._overview()
             self._fly(view.position, view.look_at, WORLD_UP, view.fov_y_rad)
             self._show_all(True)
 
@@ -199,10 +199,15 @@ class Viewport:
         self.server.gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=self._is_dark)
 
     def _set_initial_camera(self) -> None:
-        view = overview(self._scene)
+        view = self._overview()
         camera = self.server.initial_camera  # for pages that connect later, and for viser's own "reset view"
         camera.position, camera.look_at, camera.fov = view.position, view.look_at, view.fov_y_rad
         self._views = (view,)
+
+    def _overview(self) -> Overview:
+        """For the narrowest of the canvases that show it."""
+        aspects = [client.camera.aspect for client in self.server.get_clients().values()]
+        return overview(self._scene, min(aspects, default=OVERVIEW_ASPECT))
 
     def _is_moved(self) -> bool:
         """Whether a user looks from elsewhere than this viewport has put the camera."""
