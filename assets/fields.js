@@ -2,7 +2,9 @@
 // lists such sentences (ui/page/fields_panel.py). Which and why is the session's to say; here they get to their places.
 const UNFOLDING_MS = 200;
 const mended = new Set(); // numbers of refusals whose field has been typed into since
-const wanted = () => [...element.querySelectorAll("[data-field]")].filter(({ dataset }) => !mended.has(dataset.number));
+// of a field the last one alone: two would take each other's place for ever
+const wanted = () => [...new Map([...element.querySelectorAll("[data-field]")]
+  .filter(({ dataset }) => !mended.has(dataset.number)).map((one) => [one.dataset.field, one])).values()];
 const inputs = (place) => place.querySelectorAll("input, textarea");
 
 function clear(line) {

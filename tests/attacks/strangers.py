@@ -122,7 +122,7 @@ class Stranger(httpx.Client):
         Args:
             remembered: the id that the browser's tab has kept.
         """
-        response = self.join(self.listener(None, "load"), [remembered, False]).raise_for_status()
+        response = self.join(self.listener(None, "load"), [remembered, False, ""]).raise_for_status()
         return self.heard(response.json()["event_id"])
 
 

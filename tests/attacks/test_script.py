@@ -90,7 +90,7 @@ def states(state, folder):
         compared=(1, 2),
     )
     for place in ("input", "path", "result", "keep", "compare", "spread"):
-        yield replace(state, notice=Notice(place, HOSTILE, is_error=place == "input"))
+        yield replace(state, notice=Notice(place, f"{HOSTILE} ", is_error=place == "input"))
     for kind in ("predict", "regenerate"):
         yield replace(state, job=JobStatus(1, kind, Settings(), phase="queued", place=1, waiting_for=HOSTILE))
 
@@ -131,10 +131,12 @@ def test_a_component_of_html_shows_a_plain_string_as_text(page):
 
 def test_sentences_that_gradio_pops_up_as_html_are_escaped(page):
     """`gr.Error` is shown by `innerHTML`; its words may be those of a file."""
-    session = SimpleNamespace(export=lambda name: (_ for _ in ()).throw(InputError(f"format {name}")))
+    told: list[Any] = []
+    refused = lambda name: (_ for _ in ()).throw(InputError(f"format {name}"))  # noqa: E731
+    session = SimpleNamespace(export=refused, dispatch=told.append)
     with pytest.raises(gr.Error) as caught:
         keep_panel.export(session, HOSTILE)  # type: ignore[arg-type]
-    assert Read(str(caught.value.message)).elements == [] and HOSTILE in "".join(Read(caught.value.message).text)
+    assert Read(str(caught.value.message)).elements == [] and HOSTILE in told[0].text
     events = Events(Future(), gr.State(""))
     events.sessions.set_result(SimpleNamespace(get=lambda _: (_ for _ in ()).throw(ValueError(HOSTILE))))  # type: ignore
     with pytest.raises(gr.Error) as caught:

@@ -105,7 +105,7 @@ def refusal(sentence: str) -> gr.Error:
 def told(session: Session, place: str, sentence: str) -> gr.Error:
     """Have the session say in a panel why something cannot be done. To be raised: what would follow does not."""
     session.dispatch(msg.Refused(place, sentence))
-    return gr.Error(sentence, visible=False, print_exception=False)
+    return gr.Error(markup(sentence), visible=False, print_exception=False)
 
 
 def _path_of(_: gr.File | gr.UploadButton, file: FileData) -> str:
