@@ -101,8 +101,9 @@ def opened(settings: ModelTraining, device: torch.device) -> tuple[Source, Laten
     """
     data, folder = Path(settings.data), Path(settings.codec)
     if not are_shards(data):
+        clips = ClipStore(data)  # first: what holds none says so, whatever the codec is
         codec, ray_std = load_codec(settings)
-        return ClipBatches(ClipStore(data), codec, settings, device), codec, ray_std
+        return ClipBatches(clips, codec, settings, device), codec, ray_std
     shards = LatentShards(data)
     if codec_sha256(folder) != shards.manifest["about"]["codec_sha256"]:
         raise InputError(f"--codec: {folder} holds another autoencoder than the one that {data} was made with")

@@ -90,7 +90,7 @@ def test_what_pops_up_is_text(editor, monkeypatch):
 
     own = editor.page.evaluate(STRANGE)
     monkeypatch.setattr(editor.sessions, "get", gone)
-    editor.page.click("#rap-soft input")
+    editor.page.click("#rap-theme")
     toast = editor.page.wait_for_selector(".toast-body:has-text('no session of the name')")
     assert HOSTILE in toast.inner_text()
     editor.page.wait_for_timeout(300)

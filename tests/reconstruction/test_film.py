@@ -67,7 +67,7 @@ def test_a_film_that_turns_on_the_spot():
 
 def test_a_film_at_rest_is_no_motion():
     found = refine_film(np.repeat(FILM_U8[:1], 33, axis=0), AT, unknown())
-    assert found.report.outcome == "no_parallax" and "the camera rests" in found.report.reason
+    assert found.report.outcome == "no_parallax" and "The camera rests" in found.report.reason
     np.testing.assert_allclose(found.trajectory.Ts_world_camera, unknown().Ts_world_camera, atol=2e-3)
 
 
