@@ -305,6 +305,6 @@ def test_a_recording_of_the_computers_camera_becomes_the_clip(editor, shot):
     page.wait_for_function(f"{seen} > {shown}", timeout=180_000)
     page.click("#rap-camera button:has-text('Stop')")
     wait_until(lambda: editor.document.clip is not None, timeout_s=60)
-    page.wait_for_selector("#rap-clip:has-text('17 frames')")
+    page.wait_for_selector("#rap-clip:has-text('17 of')")
     assert len(editor.document.clip) == 17
     shot("recorded")
