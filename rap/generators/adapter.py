@@ -118,7 +118,7 @@ def _estimate(task: EstimateTask) -> Iterator[Progress]:
 def _tracked(task: EstimateTask, word: Word) -> Trajectory:
     detailed = task.frames_u8 if task.flow_frames_u8 is None else task.flow_frames_u8
     size, own = (detailed.shape[1], detailed.shape[2]), (task.frames_u8.shape[1], task.frames_u8.shape[2])
-    lens = {} if task.fov_y_rad is None else {"fov_y_rad": task.fov_y_rad}
+    lens: dict[str, Any] = {} if task.fov_y_rad is None else {"fov_y_rad": task.fov_y_rad}
     rests = preset("static", num_frames=len(detailed), image_size=size, **lens)
     rests = replace(rests.relative_to(task.source), fps=task.fps)
     with listened(lambda share: word.told(int(ESTIMATE_STEPS * share))):
