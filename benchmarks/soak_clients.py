@@ -125,10 +125,10 @@ class Honest(Client):
             with self.job("predict"):
                 _until(stranger, _event(stranger, "rap-predict", "click", 0), _is_predicted)
             with self.job("preset"):
-                _event(stranger, "rap-apply", "click", self.rng.choice(PRESETS), 1.0, 1.0)
+                _event(stranger, "rap-apply", "click", self.rng.choice(PRESETS), 1.0, 1.0, None)
             with self.job("regenerate"):
                 begun = _event(
-                    stranger, "rap-regenerate", "click", STEPS, self.rng.randrange(99), None, None, 320, None, None
+                    stranger, "rap-regenerate", "click", STEPS, self.rng.randrange(99), None, None, 320, None, None, ""
                 )
                 take = _until(stranger, begun, _take)
             with self.job("fetch"):

@@ -52,8 +52,8 @@ def done(stranger: Stranger, element: str, event: str, *values: object) -> dict:
 def a_take(stranger: Stranger) -> str:
     """Give a clip, take a preset, regenerate, all as the page does: the path of the video that is shown."""
     done(stranger, "rap-files", "upload", [stranger.stored("clip.mp4", CLIP.read_bytes())])
-    done(stranger, "rap-apply", "click", "arc-left", 1.0, 1.0)
-    done(stranger, "rap-regenerate", "click", 1, 0, None, None, 320, None, None)
+    done(stranger, "rap-apply", "click", "arc-left", 1.0, 1.0, None)
+    done(stranger, "rap-regenerate", "click", 1, 0, None, None, 320, None, None, "")
     end = time.monotonic() + 120
     while time.monotonic() < end:
         found = videos(done(stranger, "rap-viewport", "input", None))
