@@ -6,7 +6,7 @@ const VIEWS = { clip: "#rap-stage-clip", preview: "#rap-preview", take: "#rap-vi
 const BEST_FIRST = ["take", "preview", "clip"];
 const OFF_BY_S = 0.2; // a picture that plays beside the path is set to it where it is farther off than this
 const shownAt = {}; // view -> address of what it showed when it was looked at last
-let view = "clip";
+let view = "clip", isChosen = false; // by a press on the switch
 let glimpsed = ""; // "bent": one frame of the path is seen that is newer than its preview; "same": as new, but sharper
 let offered = null, isLoading = false; // the glimpse that is to be fetched next, and whether one is on its way
 let playhead = 0, plays = false;
@@ -24,12 +24,14 @@ function look() {
       if (now && !(name === "preview" && takeIsOfThisPath())) newest = name;
     }
   }
-  if (newest) view = newest;
+  if (newest) { view = newest; isChosen = false; }
   else if (!isThere(view)) view = BEST_FIRST.find((name) => shownAt[name]) ?? "clip";
+  if (view === "preview" && !isChosen && glimpsed !== "bent" && takeIsOfThisPath()) view = "take";
   draw();
 }
 
-// a preview that comes late, as after a reload, does not hide what was made along the same path
+// a preview that comes late, as after a reload, does not hide what was made along the same path; what says so may come
+// later still
 const takeIsOfThisPath = () => Boolean(address("take") && document.querySelector("#rap-caption [data-path=same]"));
 
 const isThere = (name) => Boolean(shownAt[name]) || (name === "preview" && glimpsed === "bent");
@@ -75,7 +77,7 @@ const full = () => {
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button?.dataset.view) { view = button.dataset.view; draw(); }
+  if (button?.dataset.view) { view = button.dataset.view; isChosen = true; draw(); }
   else if (button?.id === "rap-swap") swap();
   else if (button?.id === "rap-full") full();
 });
