@@ -107,7 +107,7 @@ def test_public_names_are_explicit_and_cheap():
 
 @pytest.mark.parametrize("entry", ["app", "rap.cli"])
 def test_libraries_are_told_of_their_threads_before_they_are_loaded(entry):
-    names = ("OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
+    names = ("OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     code = (
         "import os, sys\n"
         "class Watch:\n"
@@ -118,8 +118,8 @@ def test_libraries_are_told_of_their_threads_before_they_are_loaded(entry):
         "sys.meta_path.insert(0, Watch())\n"
         f"import {entry}\n"
     )
-    ours = ["1" if platform.machine().lower() in ("x86_64", "amd64") else "None", "PASSIVE"]
-    for given, expected in (((), ours), (("3", "ACTIVE"), ["3", "ACTIVE"])):
+    ours = ["1" if platform.machine().lower() in ("x86_64", "amd64") else "None", "PASSIVE", "1000"]
+    for given, expected in (((), ours), (("3", "ACTIVE", "7"), ["3", "ACTIVE", "7"])):
         environment = {name: value for name, value in os.environ.items() if name not in names}
         environment |= dict(zip(names, given, strict=False))
         command = [sys.executable, "-c", code]
