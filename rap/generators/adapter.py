@@ -1,15 +1,15 @@
 """A pipeline of diffusers as a stream of progress that can be closed, as `rap.pipeline.RaPPipeline.stream` is one.
 
-Such a pipeline is one long call that tells of its steps. It runs in a thread of its own, step by step with who reads
-the stream: nobody is told of a step that they did not wait for, and closing the stream ends the call at its next step.
+Such a pipeline is one long call that tells of its steps. It runs in a thread of its own (`beside` of
+`rap.reconstruction.progress`), and closing the stream ends the call at its next step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,32 +20,12 @@ from rap.generators.kinds import Chosen
 from rap.generators.request import FilmTask
 from rap.geometry import Trajectory, preset
 from rap.pipeline import EstimateTask, Progress, RaPOutput
-from rap.reconstruction.progress import listened
+from rap.reconstruction.progress import Word, beside, listened
 from rap.reconstruction.refine import refine_trajectory
 
-Result = TypeVar("Result")
-
 ADAPTERS = {"WanVACEPipeline": vace, "SanaWMPipeline": sana_wm}
-LOOK_S = 0.2  # how often a reader hears of a call at work
+LOOK_S = 0.2  # how often a reader hears of a call at work, also where it has done no further step
 ESTIMATE_STEPS = 100  # parts that a search for cameras is told in
-
-
-class _Stopped(Exception):
-    """Nobody waits for the result any more."""
-
-
-@dataclass
-class Word:
-    """What a call said last of how far it is; after the last word it is stopped."""
-
-    step: int = 0
-    is_last: bool = False
-
-    def told(self, step: int) -> None:
-        """Called by the work; raises where it is to end."""
-        if self.is_last:
-            raise _Stopped
-        self.step = step
 
 
 class FilmGenerator:
@@ -77,8 +57,8 @@ class FilmGenerator:
             )
 
     def _film(self, task: FilmTask) -> Iterator[Progress]:
-        steps, word = task.steps or self.chosen.kind.steps, Word()
-        output = yield from _steps_of(lambda: self._made(task, word), word, steps)
+        steps = task.steps or self.chosen.kind.steps
+        output = yield from beside(partial(self._made, task, steps), LOOK_S, partial(_of_steps, steps))
         frames_u8 = (np.clip(np.asarray(output, dtype=np.float32), 0, 1) * 255).round().astype(np.uint8)
         expected = (*task.mask.shape, 3)
         if frames_u8.shape != expected:
@@ -86,11 +66,11 @@ class FilmGenerator:
         done = RaPOutput(frames_u8=frames_u8, trajectory=task.trajectory, raxels=None)
         yield Progress(steps, steps, frames_u8, task.trajectory, True, done)
 
-    def _made(self, task: FilmTask, word: Word) -> np.ndarray:
+    def _made(self, task: FilmTask, steps: int, word: Word) -> np.ndarray:
         arguments = self._adapter.arguments(task, self.chosen.kind)
         noise = torch.Generator("cpu").manual_seed(task.seed)  # the same film for a seed, whatever the device
         try:
-            output = self.pipeline(**arguments, generator=noise, callback_on_step_end=_Told(word))
+            output = self.pipeline(**arguments, generator=noise, callback_on_step_end=_Told(word, steps))
         finally:
             self.pipeline.maybe_free_model_hooks()  # which the call does itself, unless it was stopped
         return self._adapter.frames_of(output)
@@ -101,16 +81,20 @@ class _Told:
     """What diffusers calls at the end of each step."""
 
     word: Word
+    steps: int
 
     def __call__(self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        self.word.told(step + 1)
+        self.word((step + 1) / self.steps)
         return {}
+
+
+def _of_steps(steps: int, share: float) -> Progress:
+    return Progress(min(round(steps * share), steps), steps)
 
 
 def _estimate(task: EstimateTask) -> Iterator[Progress]:
     """Cameras by tracks alone, from nothing; of frames that tell none the resting camera that was begun with."""
-    word = Word()
-    found = yield from _steps_of(lambda: _tracked(task, word), word, ESTIMATE_STEPS)
+    found = yield from beside(partial(_tracked, task), LOOK_S, partial(_of_steps, ESTIMATE_STEPS))
     output = RaPOutput(frames_u8=task.frames_u8, trajectory=found, raxels=None)
     yield Progress(ESTIMATE_STEPS, ESTIMATE_STEPS, None, found, True, output)
 
@@ -121,22 +105,6 @@ def _tracked(task: EstimateTask, word: Word) -> Trajectory:
     lens: dict[str, Any] = {} if task.fov_y_rad is None else {"fov_y_rad": task.fov_y_rad}
     rests = preset("static", num_frames=len(detailed), image_size=size, **lens)
     rests = replace(rests.relative_to(task.source), fps=task.fps)
-    with listened(lambda share: word.told(int(ESTIMATE_STEPS * share))):
+    with listened(word):
         found = refine_trajectory(detailed, rests, known_fov_y_rad=task.fov_y_rad)
     return found.trajectory.resized(own)
-
-
-def _steps_of(work: Callable[[], Result], word: Word, steps: int) -> Generator[Progress, None, Result]:
-    """Run work in a thread and say how far it is; closing waits for its next word, which ends it."""
-    told = -1
-    with ThreadPoolExecutor(1, "rap-generator") as pool:
-        running = pool.submit(work)
-        try:
-            while not running.done():
-                if word.step != told:
-                    told = word.step
-                    yield Progress(min(told, steps), steps)
-                wait([running], LOOK_S)
-        finally:
-            word.is_last = True
-    return running.result()

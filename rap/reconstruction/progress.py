@@ -3,15 +3,21 @@
     with listened(print):
         refine_film(...)
 
-The steps tell without knowing whether anybody listens, as they would log.
+The steps tell without knowing whether anybody listens, as they would log. `beside` runs what tells in a thread, for
+whoever has to give word of it meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Said = TypeVar("Said")
 
 Told = Callable[[float], None]
 """Gets the share of the whole that is done, in [0, 1]; it never falls. What it raises stops the work."""
@@ -52,3 +58,38 @@ def beat() -> None:
     """Still at work, no farther than before."""
     if (listener := _LISTENER.get()) is not None:
         listener.told(listener.done)
+
+
+class Stopped(Exception):
+    """Nobody waits for the result any more."""
+
+
+@dataclass
+class Word:
+    """What work in another thread said last of how far it is; after the last word it is stopped."""
+
+    share: float = 0.0
+    is_last: bool = False
+
+    def __call__(self, share: float) -> None:
+        """Called by the work; raises where it is to end."""
+        if self.is_last:
+            raise Stopped
+        self.share = share
+
+
+def beside(
+    work: Callable[[Word], Result], every_s: float, said: Callable[[float], Said]
+) -> Generator[Said, None, Result]:
+    """Run work in a thread beside, and say so often, in `said`'s words, which share of it is done; closing waits for
+    its next word, which ends it."""
+    word = Word()
+    with ThreadPoolExecutor(1, "rap-beside") as pool:
+        running = pool.submit(work, word)
+        try:
+            while not running.done():
+                yield said(word.share)
+                wait([running], every_s)
+        finally:
+            word.is_last = True
+    return running.result()

@@ -7,9 +7,8 @@ are its tasks, what is kept of them, and the thread; what a session makes of the
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ from rap.data import Clip, playback_fps
 from rap.data.encoding import film_for_a_page
 from rap.geometry import Trajectory, fov_y_from_intrinsics
 from rap.pipeline import GenerateTask
-from rap.reconstruction.progress import listened
+from rap.reconstruction.progress import Word, beside, listened
 from ui.document.document import Settings
 from ui.document.geometry import near_points, shown_points
 from ui.document.state import Basis, BuiltScene, DepthMap, Points, PreviewClip
@@ -147,21 +146,8 @@ class Step:
     frames_u8: None = None
 
 
-class _Stopped(Exception):
-    """Nobody waits for the refinement any more."""
-
-
-@dataclass
-class _Word:
-    """What a refinement said last of how far it is; after the last word it is stopped."""
-
-    share: float = 0.0
-    is_last: bool = False
-
-    def __call__(self, share: float) -> None:
-        if self.is_last:
-            raise _Stopped
-        self.share = share
+def _of_steps(share: float) -> Step:
+    return Step(int(STEPS * share), STEPS)
 
 
 def scene_module() -> Backend:
@@ -213,18 +199,10 @@ class GeometryPipeline:
 
     def _refine(self, task: RefineTask) -> Generator[Step, None, None]:
         """In a thread beside, so that it can be asked how far it is, and stopped; closing waits for its next word."""
-        word = _Word()
-        with ThreadPoolExecutor(1, "rap-refine") as pool:
-            work = pool.submit(self._refined, task, word)
-            try:
-                while not work.done():
-                    yield Step(int(STEPS * word.share), STEPS)
-                    wait([work], TOLD_EVERY_S)
-            finally:
-                word.is_last = True
-        yield Step(STEPS, STEPS, done=True, output=work.result())
+        found = yield from beside(partial(self._refined, task), TOLD_EVERY_S, _of_steps)
+        yield Step(STEPS, STEPS, done=True, output=found)
 
-    def _refined(self, task: RefineTask, word: _Word) -> Refinement:
+    def _refined(self, task: RefineTask, word: Word) -> Refinement:
         with listened(word):
             return self.backend.refine(task.clip, task.trajectory, task.known_fov_y_rad)
 
