@@ -61,6 +61,9 @@ PICTURE_FOOTAGE_SIDE = 1024
 DEFAULT_TAKE_SIDE = 640
 """Pixels: longest side of a take that is rendered from what was given, unless another is asked for."""
 
+LAYERS_SIDE = 640
+"""Pixels: long side of a single picture whose layers are made, and of the videos that they give, at most."""
+
 FILM_SIDE = 384
 """Pixels: longest side of the frames between those of a clip, through which points are followed."""
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+from rap.config import LAYERS_SIDE
 from rap.data import Clip
 from rap.data.images import crop_box
 from rap.geometry import Trajectory, filmed, fov_y_from_intrinsics, intrinsics_from_fov, se3, unproject
@@ -41,9 +42,6 @@ from rap.views.warp import Warp, camera_distance, warp
 
 SCENE_SIDE = 224
 """Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
-
-LAYERS_SIDE = 640
-"""The same of a single picture, whose layers are made once, and of the videos they give."""
 
 SOURCE_STRIDE = 2
 """Of a clip of neighbouring frames every other one is lifted, nine of seventeen; of one that is spread over a film all:

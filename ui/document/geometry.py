@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rap.config import LAYERS_SIDE
 from rap.data import Clip
 from rap.errors import InputError
 from rap.geometry import preset
@@ -91,6 +92,12 @@ def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:
     from rap.views.scene import usual_fov_y_rad
 
     return usual_fov_y_rad(clip)
+
+
+def take_side(basis: Basis, side: int) -> int:
+    """Long side in pixels of a take where `side` is asked for: never enlarged, and no more than layers have."""
+    own = min(side, max(basis.clip.full_size))
+    return min(own, LAYERS_SIDE) if basis.known_from == "one image" else own
 
 
 def is_walk(document: Document, geometry: Geometry) -> bool:

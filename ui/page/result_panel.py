@@ -102,37 +102,7 @@ def result_panel(generator: Chosen | None = None) -> ResultPanel:
     """
     is_ours = generator is None
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
-        side = gr.Dropdown(
-            [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
-            label="Size", elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
-        )  # fmt: skip
-        with gr.Row(elem_classes="rap-pair"):
-            frames = gr.Number(
-                None, label="Frames", placeholder="path's", precision=0, minimum=LEAST_TAKE_FRAMES,
-                maximum=PATH_FRAMES.value, min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
-            )  # fmt: skip
-            fps = gr.Number(
-                None, label="Rate", placeholder="auto", minimum=LEAST_TAKE_FPS, maximum=TAKE_FPS.value,
-                min_width=70, elem_id="rap-fps", elem_classes="rap-inline",
-            )  # fmt: skip
-        with gr.Row(elem_classes="rap-pair"):
-            steps_box = gr.Number(
-                None, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
-                elem_id="rap-steps", elem_classes="rap-inline",
-            )  # fmt: skip
-            seed_box = gr.Number(
-                0, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
-                elem_classes="rap-inline",
-            )  # fmt: skip
-        with gr.Row(elem_classes="rap-pair"):
-            guidance = gr.Number(
-                None, label="Guidance", placeholder="off", minimum=0, maximum=GUIDANCE.value, step=0.5, min_width=70,
-                elem_id="rap-guidance", elem_classes="rap-inline",
-            )  # fmt: skip
-            temperature = gr.Number(
-                None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
-                elem_id="rap-temperature", elem_classes="rap-inline", visible=is_ours,
-            )  # fmt: skip
+        fields = _fields(is_ours)
         use_geometry = gr.Checkbox(
             True, label="With geometry", min_width=140, elem_id="rap-use-geometry", visible=is_ours
         )
@@ -157,10 +127,44 @@ def result_panel(generator: Chosen | None = None) -> ResultPanel:
     progress = html_box(elem_id="rap-progress")
     notice = html_box(elem_id="rap-result-notice")
     return ResultPanel(
-        vary_button, vary_by, progress, notice, steps_box, seed_box, guidance, temperature, side, frames, fps,
-        prompt_box, use_geometry, cost,
-        regenerate, cancel,
+        vary_button, vary_by, progress, notice, *fields, prompt_box, use_geometry, cost, regenerate, cancel
+    )
+
+
+def _fields(is_ours: bool) -> tuple[gr.Number, gr.Number, gr.Number, gr.Number, gr.Dropdown, gr.Number, gr.Number]:
+    """Steps, seed, guidance, noise, size, frames and rate of a take."""
+    side = gr.Dropdown(
+        [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
+        label="Size", elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
     )  # fmt: skip
+    with gr.Row(elem_classes="rap-pair"):
+        frames = gr.Number(
+            None, label="Frames", placeholder="path's", precision=0, minimum=LEAST_TAKE_FRAMES,
+            maximum=PATH_FRAMES.value, min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
+        )  # fmt: skip
+        fps = gr.Number(
+            None, label="Rate", placeholder="auto", minimum=LEAST_TAKE_FPS, maximum=TAKE_FPS.value,
+            min_width=70, elem_id="rap-fps", elem_classes="rap-inline",
+        )  # fmt: skip
+    with gr.Row(elem_classes="rap-pair"):
+        steps_box = gr.Number(
+            None, label="Steps", placeholder="auto", precision=0, minimum=1, maximum=STEPS.value, min_width=70,
+            elem_id="rap-steps", elem_classes="rap-inline",
+        )  # fmt: skip
+        seed_box = gr.Number(
+            0, label="Seed", precision=0, minimum=0, maximum=SEED.value, min_width=50, elem_id="rap-seed",
+            elem_classes="rap-inline",
+        )  # fmt: skip
+    with gr.Row(elem_classes="rap-pair"):
+        guidance = gr.Number(
+            None, label="Guidance", placeholder="off", minimum=0, maximum=GUIDANCE.value, step=0.5, min_width=70,
+            elem_id="rap-guidance", elem_classes="rap-inline",
+        )  # fmt: skip
+        temperature = gr.Number(
+            None, label="Noise", placeholder="auto", minimum=0, maximum=TEMPERATURE.value, step=0.25, min_width=70,
+            elem_id="rap-temperature", elem_classes="rap-inline", visible=is_ours,
+        )  # fmt: skip
+    return steps_box, seed_box, guidance, temperature, side, frames, fps
 
 
 def set_take(session: Session, *settings: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rap.limits import TAKE_SIDE
 from ui.page.common_words import ButtonLook, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 from ui.session.pictures import inline_jpeg, inline_mp4
@@ -62,7 +61,7 @@ def cost_line(cost: Cost | None) -> Html:
     if cost is None:
         return NOTHING
     unit = "step" if cost.side is None else "frame"
-    size = "" if cost.side is None else " at its own size" if cost.side == TAKE_SIDE.value else f" of {cost.side} px"
+    size = "" if cost.side is None else f" of {cost.side} px"
     steps = "" if cost.steps is None else f"{_steps(cost.steps, unit)}{size}, "
     if cost.seconds_per_step is None:
         return tag("div", f"Cost: {steps}the first such take will tell.", class_="rap-fact")

@@ -22,7 +22,7 @@ from ui.document import document as doc
 from ui.document import messages as msg
 from ui.document.document import Document
 from ui.document.edits import AnyMessage
-from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, upload_fov_y_deg
+from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, take_side, upload_fov_y_deg
 from ui.document.state import Cost, Geometry, JobKind, State
 from ui.document.verification import KnownPaths
 from ui.serve.hub import Hub
@@ -252,9 +252,12 @@ class Session:
         if self._options.generator is not None:
             seconds = self._worker.seconds_per_step(FilmOrder)
             return Cost(steps, seconds, None if seconds is None else self._worker.memory_bytes)
-        if document.edited is not None and (is_walk(document, geometry) or is_of_film(document, geometry)):
-            seconds = self._context.geometry.seconds_per_step(WalkTask.measured_at(asked.side))
-            return Cost(asked.frames or len(document.edited), seconds, side=asked.side)
+        basis = basis_of(document, geometry)
+        is_rendered = is_walk(document, geometry) or is_of_film(document, geometry)
+        if document.edited is not None and basis is not None and is_rendered:
+            side = take_side(basis, asked.side)
+            seconds = self._context.geometry.seconds_per_step(WalkTask.measured_at(side))
+            return Cost(asked.frames or len(document.edited), seconds, side=side)
         seconds = self.seconds_per_step("regenerate")
         return Cost(steps, seconds, None if seconds is None else self._worker.memory_bytes)
 

@@ -22,7 +22,7 @@ from ui.document import messages as msg
 from ui.document import sources
 from ui.document.comparison import GIVEN, PREVIEW
 from ui.document.document import Settings, Take
-from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, why_one_frame, why_unusable
+from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, take_side, why_one_frame, why_unusable
 from ui.document.state import Basis, Change, Notice, State, Wanted
 from ui.session import shelf
 from ui.session.geometry_worker import Filled, FilmOrder, Holes, WalkTask, ordered_film
@@ -234,7 +234,8 @@ def _walk_of(wanted: Wanted, state: State) -> WalkTask:
     assert basis is not None  # of a path there is one
     check_take(basis.clip.full_size, wanted.side, wanted.frames or len(wanted.trajectory), wanted.fps)
     scene = scene_of(basis, state.geometry)
-    return WalkTask(scene_task(basis, state.geometry), scene, wanted.trajectory, wanted.side, wanted.frames)
+    side = take_side(basis, wanted.side)  # what it costs is measured by its size
+    return WalkTask(scene_task(basis, state.geometry), scene, wanted.trajectory, side, wanted.frames)
 
 
 def _walked(wanted: Wanted, settings: Settings) -> Settings:
