@@ -7,7 +7,10 @@ size, and a take of 720 lines would change its colours against one of 640.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -132,11 +135,31 @@ def _encode(file: Path | io.BytesIO, frames_u8: np.ndarray, fps: float, kind: Fi
             context = stream.codec_context
             context.color_primaries = context.color_trc = context.colorspace = BT601
             context.color_range = LIMITED_RANGE
+        with _usual_priority():
+            stream.codec_context.open()  # or the first frame would
         for frame in frames_u8:
             even = np.pad(frame, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge") if any(odd) else frame
             picture = VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             container.mux(stream.encode(picture))  # pyright: ignore[reportArgumentType]  # the stream is a video stream
         container.mux(stream.encode())
+
+
+@contextmanager
+def _usual_priority() -> Iterator[None]:
+    """Threads that became real-time within are put back, those that were started within, too.
+
+    SVT-AV1, opened by root, makes its own threads real-time and, for ever, the one that opened it (4.1.0): they and all
+    they start would go before whatever else the machine does.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            if os.sched_getscheduler(int(thread.name)) in (os.SCHED_FIFO, os.SCHED_RR):
+                os.sched_setscheduler(int(thread.name), policy, priority)
 
 
 def _codec_of(kind: FilmKind) -> tuple[str, dict[str, str]]:

@@ -1,6 +1,9 @@
 """Films as files: what is written can be played, and is what it says it is."""
 
+import os
+import sys
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -37,6 +40,26 @@ def test_a_film_has_the_codec_the_size_and_the_rate_it_is_to_have(tmp_path: Path
     if kind == "ffv1":
         np.testing.assert_array_equal(np.stack(found), given, err_msg="without loss")
     assert np.abs(np.stack(found).astype(int) - given).mean() < 12
+
+
+class Watched:
+    """Tells, picture by picture, how every thread of the process is scheduled while a codec works."""
+
+    seen: ClassVar[set[int]] = set()
+
+    @classmethod
+    def from_ndarray(cls, *given, **more):
+        cls.seen |= {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}
+        return av.VideoFrame.from_ndarray(*given, **more)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how a thread is scheduled")
+@pytest.mark.parametrize("kind", CODECS)
+def test_no_codec_leaves_a_thread_that_goes_before_all_others(tmp_path: Path, monkeypatch, kind):
+    """Under root SVT-AV1 made the whole app real-time, and with it every browser of these tests."""
+    monkeypatch.setattr(av.video.frame, "VideoFrame", Watched)
+    write_film(tmp_path / f"a{KINDS[kind].suffix}", frames(size=(64, 96)), 12.5, kind)
+    assert Watched.seen == {os.SCHED_OTHER} and os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 def test_an_mp4_can_be_played_while_it_comes(tmp_path: Path):
