@@ -65,7 +65,7 @@ def _among_strangers(
     _together([threading.Thread(target=client.round, daemon=True) for client in honest], LONGEST_ROUND_S)
     _wait_until_forgotten(app, folder)
     start, until = _settled(app, folder), time.monotonic() + seconds
-    print("start", json.dumps(start), [dict(client.counts) for client in honest], flush=True)
+    print("start", json.dumps(start), [client.slowest_s for client in honest], flush=True)
     ended = threading.Event()
     watched: list[dict[str, Any]] = []
     watcher = threading.Thread(target=_watch, args=(app, folder, honest, ended, watched), daemon=True)
@@ -79,10 +79,11 @@ def _among_strangers(
     watcher.join()
     end = _settled(app, folder)
     counts = sum((client.counts for client in honest), Counter())
-    counts["slowest_s"] = max(client.counts["slowest_s"] for client in honest)
+    slowest_s = {name: max(client.slowest_s.get(name, 0.0) for client in honest) for name in honest[0].slowest_s}
     return {
         "clients": clients, "hostile": hostile, "seconds": seconds,
-        "honest": dict(counts), "honest_failures": [line for client in honest for line in client.failures][:20],
+        "honest": dict(counts), "slowest_s": slowest_s,
+        "honest_failures": [line for client in honest for line in client.failures][:20],
         "attacks": dict(sum((client.counts for client in others), Counter())), "stuck": stuck,
         "start": start, "end": end,
         "most": {key: max(row[key] for row in watched) for key in ("pss_mb", "fds", "threads")},

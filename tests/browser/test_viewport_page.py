@@ -8,7 +8,7 @@ from dataclasses import replace
 import gradio as gr
 import numpy as np
 import pytest
-from browser_harness import ASSETS, drag_mouse, pixels_per_unit, to_css, wait_for_client
+from browser_harness import ASSETS, drag_mouse, pixels_per_unit, to_css, viewport_frame, wait_for_client
 from fakes import wait_until
 
 from rap.geometry import se3
@@ -115,6 +115,26 @@ def test_scene_is_drawn_clicked_and_dragged(editor, page, shot):
     np.testing.assert_allclose(moved, 0.2 * before[:3, 0], atol=0.03)
     np.testing.assert_allclose(ends[0].T_world_camera[:3, :3], before[:3, :3], atol=1e-5)
     np.testing.assert_array_equal(editor.scene.trajectory.Ts_world_camera[1], ends[0].T_world_camera)
+
+
+THREE_DRAWINGS_MS = """async (touch) => {
+    const began = performance.now();
+    for (let i = 0; i < 3; i++) {
+        if (touch) window.dispatchEvent(new PointerEvent("pointermove"));
+        await new Promise(requestAnimationFrame);
+    }
+    return performance.now() - began;
+}"""
+
+
+def test_the_view_rests_while_nothing_moves(editor, page):
+    """Drawn by software, as here, a view that never rests is a core of the machine that makes the take."""
+    page.goto(editor.url + "?fixedDpr=0.1")
+    wait_for_client(page, editor.viewport.server)
+    page.wait_for_timeout(5000)  # it is awake while it loads
+    frame = viewport_frame(page)
+    assert max(frame.evaluate(THREE_DRAWINGS_MS, False) for _ in range(2)) > 1500
+    assert min(frame.evaluate(THREE_DRAWINGS_MS, True) for _ in range(5)) < 1000
 
 
 def test_drag_is_live_and_prompt(editor, page, capsys):

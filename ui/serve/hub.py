@@ -354,7 +354,8 @@ def same_origin(headers: Mapping[str, str], needs_origin: bool) -> bool:
 def viewport_page() -> str:
     """viser's self-contained client page with our changes at the end of its head.
 
-    The changes hide viser's own panels and notices (the app has its own) and let the page reconnect without focus.
+    The changes hide viser's own panels and notices (the app has its own), let the page reconnect without focus and
+    rest while nothing moves.
 
     Raises:
         RuntimeError: this viser has no client page, or one without a head.
@@ -366,8 +367,7 @@ def viewport_page() -> str:
     if not mark:
         raise RuntimeError(f"the client page of viser {viser.__version__} has no </head>; install the tested release")
     style = (ASSETS / "viewport_frame.css").read_text(encoding="utf-8")
-    # viser reconnects only while the document has the focus; an iframe in a page often has not.
-    script = "document.hasFocus = () => true;"
+    script = (ASSETS / "viewport_frame.js").read_text(encoding="utf-8")
     return f"{head}<style>{style}</style><script>{script}</script>{mark}{rest}"
 
 
