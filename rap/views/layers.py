@@ -31,6 +31,7 @@ from rap.views.monocular import unit_of
 from rap.views.planes import straightened
 from rap.views.splat import close_cracks, points_a_pixel, splat, splat_points
 from rap.views.transfer import Cameras, depth_there, float32, grid_intrinsics, pair_of, pixels, transfer
+from rap.views.upright import upright
 from rap.views.warp import (
     CONSISTENT_PX,
     DISTANCE_FLOOR,
@@ -219,7 +220,8 @@ def lift(
     bounded = np.maximum(inverse_depth.cpu().numpy() / unit, FARTHEST)
     colours = np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
     smooth = cv2.GaussianBlur(bounded.astype(np.float32), (0, 0), SMOOTH * side)
-    sharp = straightened(edges.cut(straightened(smooth), colours, max(2, round(RAMP * side))))
+    sharp = edges.cut(straightened(smooth), colours, max(2, round(RAMP * side)))
+    sharp = straightened(upright(sharp, float(intrinsics[1])))
     sharp *= np.median(bounded) / np.median(sharp)  # the unit of length stays what it was
     near = edges.near_side(sharp, REACH * float(intrinsics[:2].mean()))
     rim = max(1, round(RIM * side))

@@ -39,13 +39,13 @@ def straightened(inverse_depth: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "
     h, w = inverse_depth.shape
     step = max(1, round(max(h, w) / GRID))
     coarse = inverse_depth[step // 2 :: step, step // 2 :: step].astype(np.float64)
-    tried = _planes_of_squares(coarse)
+    tried = planes_of_squares(coarse)
     free = np.ones(coarse.shape, bool)
     rows, columns = ((np.arange(n) - step // 2) / step for n in (h, w))
     moved, total = np.zeros((h, w)), np.zeros((h, w))
     for _ in range(MOST if len(tried) else 0):
-        plane = _best(tried, coarse, free)
-        region = _pieces(_on(plane, coarse) > 0)
+        plane = best_plane(tried, coarse, free)
+        region = _pieces(plane_share(plane, coarse) > 0)
         free &= ~region
         if region.sum() < LEAST * coarse.size:
             break
@@ -64,16 +64,18 @@ def _share(values: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
     return np.square(np.maximum(1 - np.square((values / inverse_depth - 1) / TOLERANCE), 0))
 
 
-def _values(planes: Float[np.ndarray, "N 3"], size: tuple[int, int]) -> Float[np.ndarray, "N a b"]:
+def values_of(planes: Float[np.ndarray, "N 3"], size: tuple[int, int]) -> Float[np.ndarray, "N a b"]:
+    """Inverse depth of planes at every pixel of the grid."""
     down, right = np.arange(size[0])[:, None], np.arange(size[1])
     return planes[:, :1, None] + planes[:, 1:2, None] * down + planes[:, 2:, None] * right
 
 
-def _on(plane: Plane, coarse: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
-    return _share(_values(plane[None], coarse.shape)[0], coarse)
+def plane_share(plane: Plane, coarse: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """How much each pixel of the grid lies on a plane, from 0 to 1."""
+    return _share(values_of(plane[None], coarse.shape)[0], coarse)
 
 
-def _planes_of_squares(coarse: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "N 3"]:
+def planes_of_squares(coarse: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "N 3"]:
     """Least-squares planes of squares, half a side apart."""
     found = []
     for side in SQUARES:
@@ -88,15 +90,17 @@ def _planes_of_squares(coarse: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "N
     return np.array(found).reshape(-1, 3)
 
 
-def _best(tried: Float[np.ndarray, "N 3"], coarse: Float[np.ndarray, "a b"], free: Bool[np.ndarray, "a b"]) -> Plane:
+def best_plane(
+    tried: Float[np.ndarray, "N 3"], coarse: Float[np.ndarray, "a b"], free: Bool[np.ndarray, "a b"]
+) -> Plane:
     """The plane that most of what is free lies on, fitted to all that does."""
     thin = coarse[::2, ::2]
-    values = _values(tried * [1, 2, 2], thin.shape)
+    values = values_of(tried * [1, 2, 2], thin.shape)
     plane = tried[(_share(values, thin) * free[::2, ::2]).sum(axis=(1, 2)).argmax()]
     down, right = np.mgrid[: coarse.shape[0], : coarse.shape[1]]
     basis = np.stack([np.ones_like(down), down, right], axis=-1).reshape(-1, 3).astype(np.float64)
     for _ in range(ROUNDS):
-        weight = (_on(plane, coarse) * free / coarse**2).ravel()
+        weight = (plane_share(plane, coarse) * free / coarse**2).ravel()
         normal = basis.T @ (basis * weight[:, None])
         plane = np.linalg.lstsq(normal, basis.T @ (weight * coarse.ravel()), rcond=None)[0]
     return plane
