@@ -53,8 +53,32 @@
     const kept = localStorage.getItem("rap-theme");
     if (kept && !new URLSearchParams(location.search).has("__theme")) setTheme(kept);
   } catch { /* refused */ }
+  // words of the craft, as the help sheet explains them, are said at the controls that use them
+  const sentence = (id) => document.querySelector(`#rap-help [data-for~="${id}"] td:last-child`)?.textContent;
+  const explain = ({ target }) => {
+    for (let node = target.closest?.("[id^=rap-]"); node; node = node.parentElement.closest("[id^=rap-]")) {
+      const words = sentence(node.id);
+      if (!words) continue;
+      node.title = words;
+      if (control(target)) control(target).setAttribute("aria-description", words);
+      return;
+    }
+  };
+  document.addEventListener("mouseover", explain);
+  document.addEventListener("focusin", explain);
+  // the largest thing on a cold page is what is pressed, and what files are dropped on
+  const field = () => document.querySelector("#rap-files input[type=file]:enabled");
+  const carries = (event) => !event.defaultPrevented && event.dataTransfer?.types.includes("Files") && field();
+  document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
+  document.addEventListener("drop", (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    field().files = event.dataTransfer.files;
+    field().dispatchEvent(new Event("change", { bubbles: true }));
+  });
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#rap-theme")) switchTheme();
+    if (event.target.closest(".rap-invitation")) field()?.click();
+    else if (event.target.closest("#rap-theme")) switchTheme();
     else if (event.target.closest("#rap-help-open")) toggleHelp();
     else if (event.target === help() || event.target.closest("#rap-help-close")) help()?.close();
   });

@@ -50,7 +50,7 @@ document.addEventListener("click", (event) => {
     return trigger("input", {});
   }
   const box = frame(picture), [x, y] = [(event.clientX - box.x) / box.w, (event.clientY - box.y) / box.h];
-  if (x < 0 || x > 1 || y < 0 || y > 1) return;
+  if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return; // also of a film that is not there yet, whose size is none
   trigger("select", { view: PICTURES[view.id], at: share(moment(view, picture)), x: share(x), y: share(y) });
 });
 document.addEventListener("rap-playhead", ({ detail }) => { playhead = detail.frame; last = detail.last; });

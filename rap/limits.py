@@ -107,7 +107,7 @@ SESSION_BYTES = Limit(
 MANIFEST_BYTES = Limit(4 << 20, "bytes", "the manifest of a session file", "four hundred takes have 0.4 MB")
 SESSION_TAKES = Limit(500, "takes", "a session file", "each is drawn on the page")
 SESSION_POINTS = Limit(200_000, "points", "the points of a session file", "a refinement makes some thousands")
-THUMBNAIL_BYTES = Limit(256 << 10, "bytes", "a take's small picture", "ours have 6 kB")
+THUMBNAIL_BYTES = Limit(256 << 10, "bytes", "a take's small pictures", "ours have 50 kB")
 
 # --- what is kept on disk ---------------------------------------------------------------------------------------------
 

@@ -106,6 +106,11 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
     generator = chosen_generator(options.checkpoint)
     demo = layout.build(sessions, kiosk_s=options.kiosk, generator=generator)
     demo.queue(default_concurrency_limit=None)  # the one model has its own line: ui.serve.jobs
+    served = front.launch_options(demo)
+    if options.mcp:
+        from ui.page import tools
+
+        served["app_kwargs"]["lifespan"] = tools.lifespan(demo, front.storage)
     try:
         _, url, share_url = demo.launch(
             server_name=options.host,
@@ -114,7 +119,8 @@ def start(options: argparse.Namespace, load: Callable[[], Any]) -> Running:
             share=options.share,
             prevent_thread_lock=True,
             _frontend=False,  # else Gradio asks its own page, and gives up after 3 s: a busy machine needs more
-            **front.launch_options(demo),
+            mcp_server=options.mcp,  # else Gradio looks for a word in the environment
+            **served,
             **layout.launch_options(),
         )
     except (OSError, ValueError) as error:  # no free port; a machine that does not answer itself

@@ -52,14 +52,14 @@ class FilmKind:
 
 
 KINDS = {
-    "mp4": FilmKind("video, MP4 (H.264)", ".mp4", "mp4", {"libx264": {"crf": str(CRF)}}),
+    "mp4": FilmKind("Video, MP4 (H.264)", ".mp4", "mp4", {"libx264": {"crf": str(CRF)}}),
     "webm": FilmKind(
-        "video, WebM (AV1)", ".webm", "webm",
+        "Video, WebM (AV1)", ".webm", "webm",
         {"libsvtav1": {"crf": "26", "preset": "8", "svtav1-params": "tune=0"},
          "libvpx-vp9": {"crf": "24", "b": "0", "row-mt": "1"}},
     ),
-    "ffv1": FilmKind("video, lossless (FFV1, MKV)", ".mkv", "matroska", {"ffv1": {"level": "3"}}, "bgr0", False),
-    "prores": FilmKind("video, ProRes 422 (MOV)", ".mov", "mov", {"prores_ks": {"profile": "3"}}, "yuv422p10le"),
+    "ffv1": FilmKind("Video, lossless (FFV1, MKV)", ".mkv", "matroska", {"ffv1": {"level": "3"}}, "bgr0", False),
+    "prores": FilmKind("Video, ProRes 422 (MOV)", ".mov", "mov", {"prores_ks": {"profile": "3"}}, "yuv422p10le"),
     "gif": FilmKind("GIF", ".gif"),
     "webp": FilmKind("WebP, animated", ".webp"),
 }  # fmt: skip

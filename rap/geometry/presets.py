@@ -136,6 +136,16 @@ TURNS_RAD = {
 }
 """By how much the presets that turn do so at amplitude 1."""
 
+GOES: dict[str, Callable[[float], float]] = {
+    "zoom-in": lambda share: -np.log2(1 - share),
+    "zoom-out": lambda share: np.log2(1 + share),
+    **dict.fromkeys(
+        ("dolly-in", "dolly-out", "truck-left", "truck-right", "pedestal-up", "pedestal-down"),
+        lambda share: share / STRAIGHT,
+    ),
+}
+"""Of the presets that go: the amplitude at which that is by some share of the distance to the pivot."""
+
 AROUND = ("arc-left", "arc-right", "orbit-left", "orbit-right")
 """They turn about the vertical through the pivot, at the source's height."""
 
@@ -157,16 +167,23 @@ def _aim(name: str, pivot: tuple[float, float, float]) -> tuple[Float[np.ndarray
     return se3.from_rotation_translation(R.as_matrix(), np.zeros(3)), level
 
 
-def amplitude_of(name: str, angle_rad: float) -> float:
-    """The amplitude at which a preset turns by so much.
+def amplitude_of(name: str, by: float) -> float:
+    """The amplitude at which a preset is as large as it is asked to be.
+
+    Args:
+        by: degrees of one that turns, percent of the distance to the pivot of one that goes.
 
     Raises:
-        ValueError: it does not turn.
+        ValueError: it does neither, or would get to the pivot, which a zoom never does.
     """
-    if name not in TURNS_RAD:
-        turning = ", ".join(TURNS_RAD)
-        raise ValueError(f"{name} does not turn by an angle; empty the field, or take one of {turning}")
-    return angle_rad / float(TURNS_RAD[name])
+    if name in TURNS_RAD:
+        return float(np.radians(by) / TURNS_RAD[name])
+    if name not in GOES:
+        sized = ", ".join((*TURNS_RAD, *GOES))
+        raise ValueError(f"{name} is neither a turn nor a way; empty the field, or take one of {sized}")
+    if name == "zoom-in" and by >= 100:
+        raise ValueError(f"zoom-in must stay below 100 % of the distance, got {by:g}; it never gets there")
+    return float(GOES[name](by / 100))
 
 
 def preset(

@@ -81,25 +81,25 @@ def fitted_preset(
     fps: float = 8.0,
     of_film: bool = False,
     pivot: tuple[float, float, float] | None = None,
-    angle_rad: float | None = None,
+    by: float | None = None,
 ) -> Fitted:
     """A preset of `rap.geometry.preset`, whose other arguments these are, made for a scene.
 
     Args:
-        amplitude: 1 is what fits; more is what was asked for, as an angle is, and the note says where it leads
-            through a surface.
+        amplitude: 1 is what fits; more is what was asked for, as a size is, and the note says where it leads through
+            a surface.
         of_film: the scene is not that of one picture.
         pivot_distance: None is `pivot_of` the scene.
-        angle_rad: by how much the move is to turn, in place of the amplitude, whatever fits.
+        by: degrees or percent as in `rap.geometry.presets.amplitude_of`, in place of the amplitude, whatever fits.
 
     Raises:
         ValueError: as `rap.geometry.preset`.
     """
     distance = pivot_of(scene) if pivot_distance is None else pivot_distance
     usual = 1.0 if of_film else USUAL_SHARE.get(name, 1.0)
-    is_asked_for = amplitude > 1 or angle_rad is not None
-    if angle_rad is not None:
-        amplitude, usual = amplitude_of(name, angle_rad), 1.0
+    is_asked_for = amplitude > 1 or by is not None
+    if by is not None:
+        amplitude, usual = amplitude_of(name, by), 1.0
     given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps, "pivot": pivot}
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)

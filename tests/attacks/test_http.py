@@ -199,7 +199,7 @@ def test_closed_by_default(stranger, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["process_recording", "component_server", "run/estimate_trajectory", "api/estimate_trajectory", "stream/x",
+    ["mcp/", "process_recording", "component_server", "run/estimate_trajectory", "api/estimate_trajectory", "stream/x",
      "vibe-edit", "login", "run-history/connect"],
 )  # fmt: skip
 def test_nothing_is_posted_to_a_closed_route(stranger, root, path):

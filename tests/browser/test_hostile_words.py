@@ -65,9 +65,11 @@ def test_what_a_session_file_says_is_text(editor, tmp_path):
             editor.press("rap-compare")
             page.wait_for_selector(".rap-wipe video")
         else:
+            if tab == "Verify":
+                page.click("#rap-followed summary")
             page.wait_for_function(f"document.querySelector('#{place}').innerText.includes('window.fired')")
-    assert HOSTILE in page.inner_text("#rap-verdict")
     page.click("#rap-verdict summary")
+    assert HOSTILE in page.inner_text("#rap-verdict")
     page.wait_for_timeout(500)
     assert page.evaluate(FIRED) is None and page.evaluate(STRANGE) == own
 

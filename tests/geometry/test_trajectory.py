@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rap.geometry import PRESETS, Trajectory, intrinsics_from_fov, preset, se3
-from rap.geometry.presets import AROUND, amplitude_of
+from rap.geometry.presets import AROUND, GOES, amplitude_of
 
 SIZE = (48, 64)
 
@@ -262,11 +262,15 @@ def test_a_pivot_on_the_axis_is_the_pivot_at_its_distance(name):
     )
 
 
-def test_a_move_is_as_large_as_its_angle_says():
-    path = preset("orbit-left", amplitude=amplitude_of("orbit-left", np.radians(90)))
+def test_a_move_is_as_large_as_its_angle_or_its_way_says():
+    path = preset("orbit-left", amplitude=amplitude_of("orbit-left", 90))
     np.testing.assert_allclose(se3.rotation_angle(path.Ts_world_camera[-1, :3, :3]), np.radians(90))
-    with pytest.raises(ValueError, match="zoom-in does not turn by an angle"):
-        amplitude_of("zoom-in", 1.0)
+    for name in GOES:
+        path = preset(name, amplitude=amplitude_of(name, 40), pivot_distance=2.0)
+        np.testing.assert_allclose(np.linalg.norm(path.centres[-1]), 0.8, err_msg=name)
+    for name, by, words in (("spiral", 1, "spiral is neither a turn nor a way"), ("zoom-in", 100, "below 100 %")):
+        with pytest.raises(ValueError, match=words):
+            amplitude_of(name, by)
 
 
 def test_dolly_zoom_keeps_the_pivot_plane_in_size():

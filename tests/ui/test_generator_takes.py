@@ -55,7 +55,7 @@ def test_a_picture_is_shown_to_the_model_and_its_take_says_who_made_it(session, 
         Settings(3, with_geometry=True, frames=25, generator="SANA-WM (own-tiny)", prompt="a wall"), fps=take.fps
     )
     assert "by SANA-WM (own-tiny)" in str(result_words.take_caption(state.document))
-    assert "128 × 64 px, 25 frames" in str(result_words.take_caption(state.document))
+    assert "128 × 64 px, 25 frames" in str(result_words.take_details(state.document))
     assert session.cost.steps == 4 and session.cost.seconds_per_step is not None
     cameras = exports.take_cameras(take)
     assert cameras.image_size == (64, 128) and len(cameras) == 25

@@ -57,7 +57,7 @@ def predict(session, path):
 def test_a_path_in_pieces_is_said_at_once():
     report = RefinementReport("refined", "", "frames", "model", 6.5, 0.5, 900, 120, 1.04, 2.0, ((12, 13), (14, 15)))
     assert in_short(report) == (
-        "Refined in 2.0 s, doubtful from frame 13 on: the tracks fit to 0.50 px, 6.50 px before. "
+        "The path was found and checked in 2.0 s: doubtful from frame 13 on. "
         "But frames 12 and 13 hardly hold together: the path may turn wrongly there. "
         "Type the field of view, if you know it, or give frames closer together."
     )
@@ -84,8 +84,7 @@ def test_a_prediction_is_refined_and_both_paths_are_kept(session, app, video):
     document = state.document
     assert document.refined is not None and document.edited == document.refined != document.predicted
     assert (
-        document.report.outcome == "refined"
-        and state.notice.text == "Refined in 2.0 s, good: the tracks fit to 0.50 px, 6.50 px before."
+        document.report.outcome == "refined" and state.notice.text == "The path was found and checked in 2.0 s: good."
     )
     assert not document.past, "prediction and refinement are one step"
     assert [name for name, _ in app.backend.calls] == ["refine", "build_scene"]
@@ -298,8 +297,8 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     document = session.state.document
     assert app.pipeline.tasks[-1].hints is None and not document.take.settings.with_geometry
     assert [result_words.take_label(document, entry) for entry in document.takes] == [
-        "take 1 · film",
-        "take 2 · model only",
+        "Take 1 · film",
+        "Take 2 · model only",
     ]
     assert document.takes[0].stamp != document.takes[1].stamp
 

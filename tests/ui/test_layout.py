@@ -27,6 +27,7 @@ from ui.page import (
     compare_panel,
     fields_panel,
     frame_panel,
+    help_words,
     input_panel,
     input_words,
     keep_panel,
@@ -116,8 +117,17 @@ def sent(page, drawn):
     return {part.component.elem_id for part, update in zip(page.parts, drawn[1:], strict=True) if update != skip}
 
 
-def test_every_listener_but_the_endpoints_is_private():
-    demo = layout.build(Future())
+@pytest.fixture(scope="module")
+def demo():
+    return layout.build(Future())
+
+
+def test_every_word_of_the_craft_is_said_at_controls_that_are_there(demo):
+    names = {block.elem_id for block in demo.blocks.values()}
+    assert {name for _, ids, _ in help_words.CRAFT for name in ids.split()} <= names
+
+
+def test_every_listener_but_the_endpoints_is_private(demo):
     named = {fn.api_name for fn in demo.fns.values() if fn.api_visibility == "public"}
     assert named == set(ENDPOINTS)
 
@@ -231,7 +241,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     result_panel.regenerate(session_of(page, session_id), 3, 1, 2.5, 0.0)
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
-    assert "guidance 2.5 · noise 0 ·" in result_words.take_caption(session_of(page, session_id).state.document)
+    assert "guidance 2.5 · noise 0 ·" in result_words.take_details(session_of(page, session_id).state.document)
     assert "rap-motion" not in shown and "rap-viewport" not in shown
     assert "rap-preview" in shown, "the take is the same, only larger"
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
@@ -374,13 +384,13 @@ def test_the_verdict_in_words():
     failed = replace(REPORT, outcome="too_few_tracks", verdict="failed", reason="<b>", residual_before_px=float("nan"))
     card = input_words.verdict_card(failed)
     assert ">Failed<" in card and "rap-failed" in card and "residual" not in card and "&lt;b&gt;" in card
-    assert "<summary>figures<" in card
+    assert "<summary>Figures<" in card
     good = input_words.verdict_card(REPORT)
     assert "rap-fresh" in good and "Good (about 1 degree)" in good
     pieces = input_words.verdict_card(replace(REPORT, verdict="doubtful", weak_joints=((12, 13),)))
     assert "Doubtful from frame 13 on" in pieces and "rap-stale" in pieces and "rap-fresh" not in pieces
     assert input_words.verdict_card(None) == "" and "<img" not in good
-    assert "what moves by itself" in (moving := input_words.verdict_card(REPORT, b"jpeg")) and "<img" in moving
+    assert "What moves by itself" in (moving := input_words.verdict_card(REPORT, b"jpeg")) and "<img" in moving
 
 
 def test_the_preview_says_what_it_shows_or_waits_for():
@@ -389,7 +399,9 @@ def test_the_preview_says_what_it_shows_or_waits_for():
     assert "on its way" in result_words.preview_line(Geometry(wanted=PreviewRequest(3, ("a",))), True)
     assert "waits for the refinement" in result_words.preview_line(Geometry(job=REFINING), True)
     shown = Geometry(preview=PreviewClip(("a",), "refined", b"mp4", 0.714, 0.61))
-    assert "71% of the pixels were seen by the clip · refined cameras · 0.6 s" in result_words.preview_line(shown, True)
+    assert "71% of the pixels were seen by the clip · refined cameras · made in 0.6 s" in result_words.preview_line(
+        shown, True
+    )
     assert result_words.preview_video(None) == "" and "data:video/mp4;base64,bXA0" in result_words.preview_video(
         shown.preview
     )

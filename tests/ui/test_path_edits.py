@@ -266,7 +266,9 @@ def test_buttons_say_what_they_wait_for():
     assert keys_words.key_button("Delete", doc.select(held, None)).label == "Delete (needs a key)"
     assert keys_words.dense_button(held).enabled and not keys_words.dense_button(free).enabled
     assert edit_words.path_button("Mirror", bare()).label == "Mirror (needs a path)"
-    assert "hold 17 frames; at most" in keys_words.keys_line(held) and "median depths" in keys_words.keys_line(held)
+    assert "hold 17 frames; at most" in keys_words.keys_line(
+        held
+    ) and "distance to the subject" in keys_words.keys_line(held)
     assert len(keys_words.key_choices(held.keys)) == 5 and keys_words.key_choices(None) == []
     assert "becomes a key" in edit_words.frame_line(doc.select(held, 1)) and "source" in edit_words.frame_line(source)
     assert "picked at (0.50" in edit_words.target_line(doc.with_target(free, (0.5, 0, 1)))

@@ -167,11 +167,9 @@ def test_the_take_of_a_picture_is_its_own_layers_at_full_size(session, app, stil
         with_geometry=True, layers=True, side=640, frames=17, fps=8.0
     )
     assert take.size == (480, 640) and not document.is_stale(take)
-    caption = result_words.take_caption(document)
-    assert (
-        "640 × 480 px, 17 frames at 8 a second · from the photograph's layers; the model was not asked" in caption
-        and "seed 0" not in caption
-    )
+    caption, details = result_words.take_caption(document), result_words.take_details(document)
+    assert "from the photograph itself; the model was not asked" in caption
+    assert "640 × 480 px, 17 frames at 8 a second" in details and "seed 0" not in details
     frames = take_frames(take.video, take.trajectory, take.size)
     assert frames.shape == (17, 480, 640, 3) and abs(int(frames[9].mean()) - 90) < 3
     assert result_words.preview_on_show(session.state.geometry.preview, take) is None
@@ -287,7 +285,8 @@ def test_an_imagined_path_is_seen_through_the_pictures_own_layers(session, app, 
     assert take.trajectory == path and take.size == (480, 640)
     assert take.settings == Settings(3, with_geometry=True, layers=True)
     caption = result_words.take_caption(state.document)
-    assert "imagined" in caption and "seed 3" in caption and "its path by the model, its video from" in caption
+    assert "seed 3" in result_words.take_details(state.document)
+    assert "imagined" in caption and "its path by the model, its video from" in caption
     assert state.notice.text.endswith(" s.")
 
 
@@ -336,11 +335,11 @@ def test_a_click_on_the_picture_is_what_moves_turn_about_until_it_is_forgotten(s
 def test_a_move_by_degrees_turns_by_these(session, still):
     give(session, still)
     depth_found(session)
-    session.dispatch(msg.ApplyPreset("orbit-left", degrees=90.0))
+    session.dispatch(msg.ApplyPreset("orbit-left", by=90.0))
     last = session.state.document.edited.Ts_world_camera[-1, :3, :3]
     assert np.degrees(se3.rotation_angle(last)) == pytest.approx(90.0)
     before = session.state.document.edited
-    moves_panel.apply_preset(session, "zoom-in", 1.0, 1.0, 90.0)
+    moves_panel.apply_preset(session, "spiral", 1.0, 1.0, 90.0)
     (wrong,) = session.state.wrong
-    assert wrong.field == "degrees" and "zoom-in does not turn" in wrong.text
+    assert wrong.field == "degrees" and "spiral is neither a turn nor a way" in wrong.text
     assert session.state.document.edited is before

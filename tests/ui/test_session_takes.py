@@ -96,7 +96,7 @@ def test_takes_are_named_starred_and_deleted_with_their_files(session, app, vide
     session.dispatch(msg.RenameTake(2, "  the  good one "))
     session.dispatch(msg.StarTake(2, True))
     document = session.state.document
-    assert (document.take.title, document.take.starred) == ("the good one", True) and first.title == "take 1"
+    assert (document.take.title, document.take.starred) == ("the good one", True) and first.title == "Take 1"
     session.dispatch(msg.DeleteTake(2))
     assert len(session.state.document.takes) == 2 and session.state.doomed == 2 and second.video.exists()
     session.dispatch(msg.ShowTake(1))
@@ -150,7 +150,7 @@ def test_a_take_has_the_size_the_frames_and_the_rate_that_were_asked_for(session
     assert (take.count, take.fps, take.size) == (33, 16.0, (72, 96)), "as long as the path lasts"
     assert len(load_clip(take.video, num_frames=99).frames_u8) == 99 and open_video(take.video).count == 33
     assert open_video(take.video).fps == 16 and not document.is_stale(take)
-    assert "96 × 72 px, 33 frames at 16 a second" in result_words.take_caption(document)
+    assert "96 × 72 px, 33 frames at 16 a second" in result_words.take_details(document)
     session.dispatch(msg.Regenerate(fps=25.0))
     assert finish(session).document.take.fps == 25
     for asked, words in (
@@ -231,7 +231,7 @@ def test_a_take_is_compared_with_what_was_given_and_with_the_preview(session, ap
     session.dispatch(msg.Compare((GIVEN, 1)))
     assert session.state.compared == (GIVEN, 1)
     given, take = (compare_words.side_of(session.state, number) for number in session.state.compared)
-    assert (given.title, take.title) == ("what was given", "take 1")
+    assert (given.title, take.title) == ("What was given", "Take 1")
     assert given == compare_words.side_of(session.state, GIVEN), "and is not sent again"
     assert compare_words.wipe_player(given, take).count("data:video/mp4;base64,") == 2
     assert not compare_words.side_button(session.state.document, session.state.compared).enabled

@@ -163,8 +163,8 @@ def test_what_is_said_of_a_measured_path() -> None:
     assert "off by 0.5° on average" in said and "by points tracked through the video" in said
     rows = re.findall(r"<tr><td>(.*?)</td>.*?<td>([^<]*)</td></tr>", said)
     assert rows[1:] == [
-        ("take 1, tracks", "0.5°"), ("4 known clips, tracks", "0.4°"),
-        ("take 1, model", "1.0°"), ("4 known clips, model", "7.0°"),
+        ("Take 1, tracks", "0.5°"), ("4 known clips, tracks", "0.4°"),
+        ("Take 1, model", "1.0°"), ("4 known clips, model", "7.0°"),
     ]  # fmt: skip
     failed = doc.with_verification(with_take(), replace(of_model, reason="Too few <points>"))
     assert "97% fit." in said and "Not measured" not in said
@@ -175,7 +175,11 @@ def test_what_is_said_of_a_measured_path() -> None:
 
 @pytest.mark.parametrize(
     ("degrees", "kind", "words_"),
-    [(8.0, "fresh", "follows (0.5°"), (48.0, "stale", "roughly follows (3.0°"), (160.0, "failed", "does not follow")],
+    [
+        (8.0, "fresh", "camera follows its path<"),
+        (48.0, "stale", "camera roughly follows its path<"),
+        (160.0, "failed", "camera does not follow its path"),
+    ],
 )
 def test_a_take_gets_a_word_and_only_what_follows_is_green(degrees, kind, words_) -> None:
     of_model = verified(1, ARC, turned(ARC, 5, 16.0))

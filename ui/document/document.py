@@ -127,7 +127,7 @@ class Take:
     @property
     def title(self) -> str:
         """What the person calls it, else its number."""
-        return self.name or f"take {self.number}"
+        return self.name or f"Take {self.number}"
 
     @property
     def stamp(self) -> str:

@@ -210,13 +210,13 @@ class ApplyPreset:
         amplitude: 1 is the preset's own size, and what fits where a picture's own depth is known.
         pivot_distance: of the point that arcs and orbits turn about, in median depths of the source view; None: the
             picked point, else what is in the middle of such a picture, else 1.
-        degrees: by how much it is to turn, in place of the amplitude.
+        by: degrees or percent as in `rap.geometry.presets.amplitude_of`, in place of the amplitude.
     """
 
     name: str
     amplitude: float = 1.0
     pivot_distance: float | None = None
-    degrees: float | None = None
+    by: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 import math
 import reprlib
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from rap.config import DEFAULT_TAKE_SIDE
 from rap.limits import EXPORTED_CAMERAS, PATH_FRAMES, Limit
 from ui.document import messages as msg
 from ui.page.api_calls import Call, Calls, dispatch, refusal, tell
+from ui.page.move_words import MOVES
 from ui.page.parts import lost_words
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from ui.session.sessions import Sessions
 
 ENDPOINTS = ("estimate_trajectory", "generate_video", "generate_joint", "export_cameras")
+PATH_KIND = {"type": "object", "description": "a path: OpenCV camera-to-world matrices, lens and rate, as JSON"}
+FRAMES_KIND = {"type": "array", "items": {"type": "integer"}}
 NO_VERIFICATION = msg.SetVerify(False)
 
 
@@ -54,13 +58,13 @@ class Api:
         steps: float | None = None,
         seed: float = 0,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The cameras of a video or of several images.
+        """The cameras of a video or of several images, one for each frame of the clip that is made of them.
 
         Args:
             files: one video, or images in the order of their names.
-            refine: fit the prediction to tracks of the clip.
-            fov_y_deg: vertical field of view where it is known.
-            steps: sampling steps; None: the checkpoint's own.
+            refine: fit the prediction to points that are followed through the clip.
+            fov_y_deg: vertical field of view in degrees, where it is known.
+            steps: sampling steps; empty: the checkpoint's own.
             seed: of the noise.
 
         Returns:
@@ -93,29 +97,32 @@ class Api:
     ) -> tuple[str, dict[str, Any]]:
         """A video along a path, from the first frame of what is given or from several.
 
+        A video is rendered by its own frames, whose cameras are found first, and what none of them shows is invented,
+        by the model or from the first of them; a single picture by its own depth, and the model is not asked. Where the
+        path is elsewhere than the source frames, it is put through their cameras.
+
         Args:
             files: one video, one image, or images in the order of their names.
             trajectory: a path as `estimate_trajectory` answers; empty: the preset.
             preset: name of a camera move.
             amplitude: of the preset; 1 is its own size, and in a single picture what fits.
-            with_geometry: render the input along the path at full size: a video by its frames, whose cameras are found
-                first, and what none of them shows is invented, by the model or from the first of them; a single picture
-                by its own depth, and the model is not asked. False: the model alone, at its own size.
-            steps, seed: as in `estimate_trajectory`.
+            with_geometry: render the input along the path at full size; false: the model alone, at its own size.
+            steps: sampling steps; empty: the checkpoint's own.
+            seed: of the noise.
             guidance: scale of classifier-free guidance by the path; empty: the model's own.
-            source_frames: numbers of the clip's frames the video starts from, from 0; where the path is elsewhere it is
-                put through their cameras. They need `with_geometry`, which finds these. Empty: the path's own source.
+            source_frames: numbers of the clip's frames to start from, from 0, with geometry; empty: the path's own.
             temperature: share of the noise the video starts from, 0 to 1; empty: the model's own.
             flat_picture: a single picture is a plane at unit depth, shown to the model, instead.
             size: long side in pixels of what is rendered at most; empty: 640.
-            frames, fps: of what is rendered; empty: as many as the path has, and as long as it lasts.
+            frames: how many are rendered; empty: as many as the path has.
+            fps: frames a second of what is rendered; empty: it lasts as long as the path.
 
         Returns:
             The mp4 and the path it was made along.
         """
         geometry, flat = _switch(with_geometry, "with_geometry"), _switch(flat_picture, "flat_picture")
         asked = _regenerate(steps, seed, guidance, temperature, size, frames, fps)
-        along = msg.ApplyPreset(preset, _number(1.0 if amplitude is None else amplitude, "amplitude"))
+        along = msg.ApplyPreset(_text(preset, "preset"), _number(1.0 if amplitude is None else amplitude, "amplitude"))
         if trajectory:
             from ui.document.edits import SetPath
 
@@ -139,7 +146,8 @@ class Api:
 
         Args:
             files: the source image; of a video its first frame.
-            steps, seed: as in `estimate_trajectory`.
+            steps: sampling steps; empty: the checkpoint's own.
+            seed: of the noise.
 
         Returns:
             The mp4 and the path.
@@ -151,18 +159,19 @@ class Api:
             return await self._answer(call)
 
     async def export_cameras(self, trajectory: Any, format: str = "nerfstudio") -> str:
-        """A path as a camera file.
+        """A path as a camera file; a format of several files comes as a zip.
+
+        What the format has no place for is told beside the file (and stands in docs/conventions.md).
 
         Args:
             trajectory: a path as `estimate_trajectory` answers.
-            format: a name of `rap.formats.FORMATS` that can be written; a format of several files comes as a zip. What
-                it has no place for is logged (and stands in docs/conventions.md).
+            format: a name as `rap convert` takes it: nerfstudio, colmap, npz, tum, usd ...; a wrong one tells them all.
 
         Returns:
             The file.
         """
         await self._calls.started()
-        file = await self._calls.do(_exported, trajectory, format, self._cache)
+        file = await self._calls.do(_exported, trajectory, _text(format, "format"), self._cache)
         tell(lost_words(format, await self._calls.do(_path, trajectory, EXPORTED_CAMERAS)))
         return file
 
@@ -205,6 +214,9 @@ def add_endpoints(sessions: Future[Sessions]) -> None:
         video, camera_file, trigger = gr.Video(label="video"), gr.File(label="cameras"), gr.Button()
     for number in (fov, amplitude, steps, seed, guidance, temperature, *shape):
         number.preprocess = _as_given  # Gradio's own fails without a word at what is no number
+    path.api_info = partial(dict, PATH_KIND)  # of Gradio's own, "any JSON", no client that checks kinds makes anything
+    source_frames.api_info = partial(dict, FRAMES_KIND)
+    preset.api_info = partial(dict, type="string", enum=list(MOVES))
     api = Api(sessions, video.GRADIO_CACHE)
     inputs = {
         "estimate_trajectory": ([files, refine, fov, steps, seed], [path, report]),
@@ -249,8 +261,8 @@ def _given(files: list[str] | None) -> msg.Upload:
 def _path(trajectory: Any, most: Limit) -> Trajectory:
     from ui.document.path_text import read_path
 
-    try:
-        path = read_path(json.dumps(trajectory), None)
+    try:  # agents hand a path on as an object, or as its text
+        path = read_path(trajectory if isinstance(trajectory, str) else json.dumps(trajectory), None)
         most.check(len(path), "it has", "keep fewer frames")
     except (ValueError, RecursionError) as error:
         raise refusal(f"trajectory: {error}") from error
@@ -315,6 +327,12 @@ def _number(value: Any, name: str) -> float:
 
 def _number_or_none(value: Any, name: str) -> float | None:
     return None if value is None else _number(value, name)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise refusal(f"{name} must be a name, got {reprlib.repr(value)}")
+    return value
 
 
 def _switch(value: Any, name: str) -> bool:

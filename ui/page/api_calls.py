@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 THREADS = 4  # for what all calls read, draw and write at a time
+TOLD: ContextVar[list[str] | None] = ContextVar("told", default=None)  # of a call that Gradio does not know of
 LOOK_S = 0.5  # how often a call that waits looks whether its client is still there
 
 
@@ -143,8 +145,11 @@ def refuse_if_told(session: Session) -> None:
 
 
 def tell(sentence: str) -> None:
-    """For the log of the call; nothing where there is nothing to say."""
-    if sentence:
+    """For the log of the call, or for `TOLD` where there is none; nothing where there is nothing to say."""
+    told = TOLD.get()
+    if sentence and told is not None:
+        told.append(sentence)
+    elif sentence:
         gr.Info(sentence)
 
 

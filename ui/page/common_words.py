@@ -41,7 +41,7 @@ def notice_line(notice: Notice | None, place: str) -> Html:
     if notice is None or notice.place != place:
         return NOTHING
     kind, role = ("error", "alert") if notice.is_error else ("info", "status")
-    return tag("div", notice.text, class_=f"rap-notice rap-{kind}", role=role)
+    return tag("div", sentence(notice.text), class_=f"rap-notice rap-{kind}", role=role)
 
 
 def strip_image(frames_u8: UInt8[np.ndarray, "T h w 3"], alt: str) -> Html:
@@ -71,6 +71,12 @@ def progress_card(job: JobStatus | None) -> Html:
 def capital(words: str) -> str:
     """Words as the beginning of a line."""
     return words[:1].upper() + words[1:]
+
+
+def sentence(words: str) -> str:
+    """A refusal as a sentence of its own; one that begins with a name, of a file or a value, stays as it is."""
+    first = words.partition(" ")[0]
+    return capital(words) if first.isalpha() else words
 
 
 def duration(seconds: float) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ui.document.document import Document
     from ui.document.state import State
 
-GIVEN_WORDS = "what was given"
-PREVIEW_WORDS = "the preview"
+GIVEN_WORDS = "What was given"
+PREVIEW_WORDS = "The preview"
 
 
 class Side(NamedTuple):
@@ -86,11 +86,11 @@ def side_of(state: State, number: int) -> Side | None:
     """What is compared, by its number; None where it is not there any more."""
     document, preview = state.document, state.geometry.preview
     if number == GIVEN and document.clip is not None:
-        return Side(number, GIVEN_WORDS, document.clip, document.clip.image_size)
+        return Side(number, GIVEN_WORDS, document.clip, document.clip.footage_size)
     if number == PREVIEW and preview is not None and document.clip is not None:
         return Side(number, PREVIEW_WORDS, preview, document.clip.image_size)
     take = next((take for take in document.takes if take.number == number), None)
-    return None if take is None else Side(number, take.title, take, take.trajectory.image_size)
+    return None if take is None else Side(number, take.title, take, take.size or take.trajectory.image_size)
 
 
 def difference(found: PathDifference | None) -> Html:
@@ -100,7 +100,7 @@ def difference(found: PathDifference | None) -> Html:
     if found.is_none:
         return tag("div", "Both takes were made along the same path.", class_="rap-fact")
     turn, shift = found.rotation_deg, found.distance
-    words = f"The paths are {turn.mean():.1f}° and {shift.mean():.3f} median depths apart on average."
+    words = f"The paths are {turn.mean():.1f}° and {shift.mean():.3f} × the distance to the subject apart on average."
     return together(
         tag("div", words, class_="rap-fact"),
         strips(

@@ -32,7 +32,7 @@ def frame_line(document: Document) -> Html:
 def target_line(document: Document) -> Html:
     """The point to look at and to turn about."""
     if document.target is None:
-        return fact("Point", "where the source camera looks, at the median depth")
+        return fact("Point", "where the source camera looks, as far as the subject")
     return fact("Point", "picked at ({:.2f}, {:.2f}, {:.2f})".format(*document.target))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from rap.config import ASSETS
+from ui.page.common_words import sentence
 from ui.page.html import Html, tag
 from ui.page.parts import Events, Part, html_box
 
@@ -37,4 +38,7 @@ def fields_panel() -> FieldsPanel:
 
 def wrong_fields(wrong: Sequence[Wrong]) -> Html:
     """Each sentence with the field that it belongs to."""
-    return tag("div", *(tag("span", one.text, data_field=f"rap-{one.field}", data_number=one.number) for one in wrong))
+    return tag(
+        "div",
+        *(tag("span", sentence(one.text), data_field=f"rap-{one.field}", data_number=one.number) for one in wrong),
+    )

@@ -117,7 +117,7 @@ def _report(found: Import | None, path: Trajectory | None) -> Html:
     rows = [
         together(tag("b", found.name), f" {found.format}, read as {found.convention}"),
         "Every pose is rigid: orthonormal, determinant 1.",
-        f"{frames}; turns by up to {turn:.0f}°, goes up to {away:.2f} median depths away, "
+        f"{frames}; turns by up to {turn:.0f}°, goes up to {away:.2f} × the distance to the subject away, "
         f"{abs(ahead):.2f} of it {'forwards' if ahead >= 0 else 'backwards'} at the end",
         _lens_words(found, path),
         *found.notes,

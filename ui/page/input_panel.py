@@ -12,7 +12,7 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import input_words as words
-from ui.page.common_words import notice_line
+from ui.page.common_words import capital, notice_line
 from ui.page.html import Html, markup, tag
 from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, refusal, small_slider
 from ui.session.pictures import inline_jpeg
@@ -157,7 +157,7 @@ def example_gallery() -> Html:
         tag(
             "button",
             tag("img", alt="", src=_picture(clip)),
-            tag("span", tag("b", clip.stem.replace("_", " "))),
+            tag("span", tag("b", capital(clip.stem.replace("_", " ")))),
             type="button",
             class_="rap-example",
             data_example=i,

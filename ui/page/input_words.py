@@ -39,7 +39,7 @@ def clip_card(clip: Clip | None) -> Html:
         facts = f"1 image · {w} × {h} px"
     if count > 1 and clip.is_timed and clip.fps <= MAX_TOLD_FPS:
         facts += f" · {clip.fps:.3g} fps"
-    used, folded = clip.frame_indices, tag("summary", "how it was read")
+    used, folded = clip.frame_indices, tag("summary", "How it was read")
     left_out = len(used) > 1 and (used[0] > 0 or used[-1] < clip.upload_frames - 1)  # not everyone has asked for that
     told = tag("details", folded, *map(note, clip.notes), class_="rap-note", open=left_out)
     line = fact(clip.name or "clip", facts)
@@ -81,21 +81,24 @@ def verdict_card(report: RefinementReport | None, moving: bytes = b"") -> Html:
         return NOTHING
     kind = COLOURS.get(report.verdict, "stale")
     facts = [f"{report.num_points} points, seen {report.num_observations} times"]
-    summary = "figures"
     if np.isfinite(report.residual_before_px) and np.isfinite(report.residual_after_px):
-        summary = f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px"
+        facts.insert(0, f"residual {report.residual_before_px:.2f} → {report.residual_after_px:.2f} px")
     facts.append(f"focal length {FOCAL_SOURCES.get(report.focal_source, report.focal_source)}")
     if report.outcome == "refined" and abs(report.focal_change - 1) >= 0.005:
         facts[-1] += f", × {report.focal_change:.2f}"
     if report.outcome == "refined" and report.start == "frames":
         facts.append("started from the frames alone, which fitted better than the prediction")
     facts.append(duration(report.seconds))
+    is_good = report.verdict == "good"  # then nobody asks why
     reason = tag("div", report.reason, class_="rap-fact")
-    more = [tag("details", tag("summary", summary), " · ".join(facts), class_="rap-note")]
+    figures = tag(
+        "details", tag("summary", "Figures"), reason if is_good else None, " · ".join(facts), class_="rap-note"
+    )
+    more = [figures]
     if moving:
         shown = tag("img", class_="rap-strip", alt="frames of which all is dim but what moves", src=inline_jpeg(moving))
-        more.append(tag("details", tag("summary", "what moves by itself"), shown, class_="rap-note"))
-    return tag("div", badge(kind, capital(report.words)), reason, *more, class_="rap-verdict")
+        more.append(tag("details", tag("summary", "What moves by itself"), shown, class_="rap-note"))
+    return tag("div", badge(kind, capital(report.words)), None if is_good else reason, *more, class_="rap-verdict")
 
 
 def known_line(document: Document) -> Html:

@@ -118,13 +118,13 @@ def keep_panel() -> KeepPanel:
         )
     with gr.Row(elem_classes="rap-pair"):
         kind = gr.Dropdown(
-            [("video, MP4 (H.264)", "mp4")], value="mp4", show_label=False, allow_custom_value=True,
+            [("Video, MP4 (H.264)", "mp4")], value="mp4", show_label=False, allow_custom_value=True,
             container=False, min_width=140, elem_id="rap-take-kind",
         )  # fmt: skip
         export_take = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-take")
     with gr.Row(elem_classes="rap-pair"):
         figure_kind = gr.Dropdown(
-            [("figure, MP4", "mp4"), ("figure, PNG", "png")], value="mp4", show_label=False,
+            [("Figure, MP4", "mp4"), ("Figure, PNG", "png")], value="mp4", show_label=False,
             container=False, min_width=140, elem_id="rap-figure-kind",
         )  # fmt: skip
         figure = gr.Button("Starting …", interactive=False, size="sm", min_width=110, elem_id="rap-export-figure")
@@ -134,12 +134,12 @@ def keep_panel() -> KeepPanel:
     copy_link = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-copy-link")
     link = gr.Textbox(
         show_label=False, container=False, lines=1, max_lines=1, interactive=False, elem_id="rap-link",
-        placeholder="an address with path, move and seed; whoever opens it gives the same clip",
+        placeholder="An address with path, move and seed; whoever opens it gives the same clip",
     )  # fmt: skip
     copy_command = gr.Button("Starting …", interactive=False, size="sm", elem_id="rap-copy-command")
     command = gr.Textbox(
         show_label=False, container=False, lines=2, interactive=False, elem_id="rap-command",
-        placeholder="one line that does the same in a terminal, with the exported path beside the film",
+        placeholder="One line that does the same in a terminal, with the exported path beside the film",
     )  # fmt: skip
     download = gr.DownloadButton("download", elem_id="rap-download", elem_classes="rap-hidden")
     return KeepPanel(

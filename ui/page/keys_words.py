@@ -29,9 +29,8 @@ def keys_line(document: Document) -> Html:
     before = document.past[-1] if document.past else None
     if before is not None and before.keys is None and len(before.trajectory) == document.keys.num_frames:
         miss = key_path_error(document.keys, before.trajectory)
-        words += (
-            f"; at most {miss.distance:.3f} median depths and {np.degrees(miss.angle_rad):.2f}° off the path before"
-        )
+        away = f"{miss.distance:.3f} × the distance to the subject"
+        words += f"; at most {away} and {np.degrees(miss.angle_rad):.2f}° off the path before"
     return fact(f"{len(document.keys.times)} keys", words)
 
 

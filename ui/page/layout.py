@@ -153,9 +153,9 @@ def _header() -> Html:
     return tag(
         "header",
         tag("b", TITLE),
-        tag("span", "give a film or a photograph, move its camera, make the video again"),
-        tag("button", "◐", type="button", id="rap-theme", title="light or dark", aria_label="light or dark"),
-        tag("button", "?", type="button", id="rap-help-open", title="shortcuts (?)"),
+        tag("span", "Give a film or a photograph, move its camera, make the video again."),
+        tag("button", "◐", type="button", id="rap-theme", title="Light or dark", aria_label="light or dark"),
+        tag("button", "?", type="button", id="rap-help-open", title="Shortcuts (?)"),
         class_="rap-header",
     )
 

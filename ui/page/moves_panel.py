@@ -34,7 +34,7 @@ class MovesPanel:
     preset: gr.Dropdown
     amplitude: gr.Slider
     pivot: gr.Slider
-    degrees: gr.Number
+    by: gr.Number
     apply: gr.Button
 
     def parts(self) -> Sequence[Part]:
@@ -43,7 +43,7 @@ class MovesPanel:
             Part(self.large, _large_values, words.large_moves),
             Part(self.preset, lambda s: (tuple(s.presets),), _choices),
             Part(self.pivot, _pivot_values, _pivot_distance),
-            Part(self.degrees, lambda s: (), _no_number),
+            Part(self.by, lambda s: (), _no_number),
             button_part(self.apply, lambda s: words.preset_button(s.state.document)),
         )
 
@@ -51,7 +51,7 @@ class MovesPanel:
         """Every listener of the panel."""
         settings = [self.amplitude, self.pivot]
         events.on_pick(self.large.select, apply_move, settings)
-        events.on(self.apply.click, apply_preset, [self.preset, *settings, self.degrees])
+        events.on(self.apply.click, apply_preset, [self.preset, *settings, self.by])
 
 
 def moves_panel() -> tuple[MovesPanel, SketchPanel]:
@@ -65,13 +65,13 @@ def moves_panel() -> tuple[MovesPanel, SketchPanel]:
         )  # fmt: skip
         pivot = small_slider("Pivot distance", 0.1, 5.0, 1.0, step=0.05, elem_id="rap-pivot-distance")
         with gr.Row(elem_classes="rap-pair"):
-            degrees = gr.Number(
-                None, label="By °", placeholder="auto", minimum=1, maximum=MOST_DEGREES, step=5,
+            by = gr.Number(
+                None, label="By ° or %", placeholder="auto", minimum=1, maximum=MOST_DEGREES, step=5,
                 min_width=110, elem_id="rap-degrees", elem_classes="rap-inline",
             )  # fmt: skip
             apply = gr.Button("Starting …", interactive=False, size="sm", min_width=90, elem_id="rap-apply")
         drawn = sketch_panel()
-    return MovesPanel(large, preset, amplitude, pivot, degrees, apply), drawn
+    return MovesPanel(large, preset, amplitude, pivot, by, apply), drawn
 
 
 def apply_move(session: Session, data: Any, amplitude: float, pivot_distance: float) -> None:
@@ -79,20 +79,18 @@ def apply_move(session: Session, data: Any, amplitude: float, pivot_distance: fl
     apply_preset(session, picked(data, "move", str), amplitude, pivot_distance)
 
 
-def apply_preset(
-    session: Session, name: str, amplitude: float, pivot_distance: float, degrees: float | None = None
-) -> None:
+def apply_preset(session: Session, name: str, amplitude: float, pivot_distance: float, by: float | None = None) -> None:
     """A preset becomes the path, about the picked point or the middle of a picture where the slider says so."""
     from rap.geometry.presets import amplitude_of
 
-    if degrees is not None:
+    if by is not None:
         try:
-            amplitude_of(name, degrees)
+            amplitude_of(name, by)
         except ValueError as error:
             session.dispatch(msg.CheckFields(("degrees",), (("degrees", str(error)),)))
             return
     is_own = pivot_distance == _shown_distance(*_pivot_values(session))  # not rounded, and of what is there then
-    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance, degrees))
+    session.dispatch(msg.ApplyPreset(name, amplitude, None if is_own else pivot_distance, by))
 
 
 def _no_number() -> Any:

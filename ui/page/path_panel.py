@@ -143,7 +143,7 @@ def _has_dense(session: Session) -> bool:
 
 
 def _dense_box(on: bool, available: bool) -> Any:
-    return gr.Checkbox(on, label="Dense points" if available else "Dense points (no depth)", interactive=available)
+    return gr.Checkbox(on, interactive=available)
 
 
 def _slider(value: float) -> Any:

@@ -45,15 +45,15 @@ def legend(document: Document) -> Html:
     """What the lines beside the path mean; empty where there are none."""
     entries = []
     if document.edited is not None and document.best is not None and document.best is not document.edited:
-        entries.append(("ghost", "as refined" if document.refined is not None else "as predicted"))
+        entries.append(("ghost", "As refined" if document.refined is not None else "As predicted"))
     if document.refined is not None:
-        entries.append(("raw", "as predicted"))
+        entries.append(("raw", "As predicted"))
     if document.clip is not None and document.clip.trajectory is not None and document.predicted is not None:
-        entries.append(("known", "known cameras"))
+        entries.append(("known", "Known cameras"))
     if document.spread is not None:
-        entries.append(("tube", "samples"))
+        entries.append(("tube", "Samples"))
     if document.verification is not None:
-        entries.append(("followed", f"followed by take {document.verification.take}"))
+        entries.append(("followed", f"Followed by take {document.verification.take}"))
     words = [tag("span", tag("i", class_=f"rap-line-{kind}"), text) for kind, text in entries]
     return tag("div", *words, class_="rap-legend") if entries else NOTHING
 

@@ -63,7 +63,7 @@ def places(point: Point | None, clip: Trajectory | None, path: Trajectory | None
     if point is None:
         return NOTHING
     return tag(
-        "div", class_="rap-pivot-mark", title="moves turn about this point; Escape, or a click on it, forgets it",
+        "div", class_="rap-pivot-mark", title="Moves turn about this point; Escape, or a click on it, forgets it",
         data_clip=_listed(clip, point), data_path=_listed(path, point),
     )  # fmt: skip
 

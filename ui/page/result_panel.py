@@ -37,7 +37,7 @@ SIDES = (320, 640, 1280)  # long sides that are offered, beside what was given's
 
 
 VARIATIONS = [
-    ("50, 100, 150 % motion", "amplitudes"), ("as it is, mirrored, upward", "directions"), ("three seeds", "seeds"),
+    ("50, 100, 150 % motion", "amplitudes"), ("As it is, mirrored, upward", "directions"), ("Three seeds", "seeds"),
 ]  # fmt: skip
 """(words, kind) of `Variations`, what is seen best first."""
 
@@ -134,12 +134,12 @@ def result_panel(generator: Chosen | None = None) -> ResultPanel:
 def _fields(is_ours: bool) -> tuple[gr.Number, gr.Number, gr.Number, gr.Number, gr.Dropdown, gr.Number, gr.Number]:
     """Steps, seed, guidance, noise, size, frames and rate of a take."""
     side = gr.Dropdown(
-        [(f"{side} px", side) for side in SIDES] + [("own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
+        [(f"{side} px", side) for side in SIDES] + [("Own size", TAKE_SIDE.value)], value=DEFAULT_TAKE_SIDE,
         label="Size", elem_id="rap-take-side", elem_classes="rap-inline", visible=is_ours,
     )  # fmt: skip
     with gr.Row(elem_classes="rap-pair"):
         frames = gr.Number(
-            None, label="Frames", placeholder="path's", precision=0, minimum=LEAST_TAKE_FRAMES,
+            None, label="Frames", placeholder="auto", precision=0, minimum=LEAST_TAKE_FRAMES,
             maximum=PATH_FRAMES.value, min_width=70, elem_id="rap-frames", elem_classes="rap-inline",
         )  # fmt: skip
         fps = gr.Number(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ui.page.common_words import ButtonLook, duration, progress_card, unless_busy
+from ui.page.common_words import ButtonLook, capital, duration, progress_card, unless_busy
 from ui.page.html import NOTHING, Html, badge, fact, note, tag, together
 from ui.session.pictures import inline_jpeg, inline_mp4
 
@@ -20,9 +20,9 @@ KNOWN_FROM = {
     "flat image": "one image, as a plane at unit depth",
 }
 IMAGINED = "its path by the model, its video from the photograph's layers"
-FILM = "from the film's own frames; what none of them has seen is invented"
-LAYERS = "from the photograph's layers; the model was not asked"
-STILL = "from one frame of the film, as a photograph's layers; the model was not asked"
+FILM = "from the film's own frames, the rest invented"
+LAYERS = "from the photograph itself; the model was not asked"
+STILL = "from one frame of the film; the model was not asked"
 
 
 def result_progress(job: JobStatus | None, waiting: int = 0) -> Html:
@@ -110,7 +110,7 @@ def preview_line(geometry: Geometry, has_path: bool, lens: str = "") -> Html:
         source = KNOWN_FROM[preview.known_from]
         if preview.known_from == "one image":
             seen, source = f"{1 - preview.coverage:.0%} of the pixels are invented: no camera saw them", lens or source
-        facts = f"{seen} · {source} · {duration(preview.seconds)}"
+        facts = f"{seen} · {source} · made in {duration(preview.seconds)}"
         if geometry.wanted is not None:
             facts += " · updating"
         if preview.warning:
@@ -138,23 +138,29 @@ def take_caption(document: Document) -> Html:
     if take is None:
         return NOTHING
     origin = "" if take.origin == "regenerated" else f", {take.origin}"
-    facts = [f"Take {take.number}{origin}"]
+    path, along, state = "same", ["made along this path"], NOTHING
+    if document.is_stale(take):
+        path, along, state = "another", [], together(badge("stale", "Stale: the path has changed since"), " ")
+    made_of = " · ".join(
+        [*along, *([STILL] if _is_still(document, take) else geometry_words(take)), *source_words(take)]
+    )
+    title = tag("b", f"Take {take.number}{origin}")
+    return together(tag("div", title, " ", made_of, class_="rap-fact", data_path=path), state)
+
+
+def take_details(document: Document) -> Html:
+    """How the shown take was made, for those who want to know."""
+    take = document.take
+    if take is None:
+        return NOTHING
+    facts = []
     if take.size is not None and (take.is_full_size or take.settings.generator):
         facts.append(f"{take.size[1]} × {take.size[0]} px, {take.count} frames at {take.fps:.3g} a second")
     if not take.settings.layers or take.origin == "imagined":
         facts += [f"seed {take.settings.seed}", steps_words(take)]
-    facts += [
-        *guidance_words(take),
-        *temperature_words(take),
-        *source_words(take),
-        *([STILL] if _is_still(document, take) else geometry_words(take)),
-        duration(take.seconds),
-    ]
-    path, state = "same", badge("plain", "made along this path")
-    if document.is_stale(take):
-        path, state = "another", badge("stale", "stale: the path has changed since")
-    mark = f"{take.stamp[:8]}: hash of clip, path, seed and settings"
-    return together(tag("div", " · ".join(facts), class_="rap-fact", data_path=path, title=mark), state, " ")
+    facts += [*guidance_words(take), *temperature_words(take)]
+    facts += [f"made in {duration(take.seconds)}", f"hash of clip, path, seed and settings {take.stamp[:8]}"]
+    return tag("details", tag("summary", "Details"), " · ".join(facts), class_="rap-note")
 
 
 def take_label(document: Document, take: Take) -> str:
@@ -178,22 +184,23 @@ def _made_of(document: Document, take: Take) -> list[str]:
 
 
 def take_strip(document: Document) -> Html:
-    """All takes as thumbnails with name, settings and what they cost; the one on show is marked."""
+    """All takes as pictures that play under the pointer, with name, settings and what they cost; the one on show is
+    marked."""
     cards = []
     for take in document.takes:
-        stale = badge("stale", "stale") if document.is_stale(take) else None
+        stale = badge("stale", "Stale") if document.is_stale(take) else None
         chosen = "true" if take.number == document.shown_take else "false"
         seed = [] if take.settings.layers else [f"seed {take.settings.seed}"]
-        facts = " · ".join([*seed, *_made_of(document, take), duration(take.seconds)])
-        picture = tag("img", alt="", src=inline_jpeg(take.thumbnail)) if take.thumbnail else None
-        title = tag("span", "★ " if take.starred else "", take.title)
+        facts = capital(" · ".join([*seed, *_made_of(document, take), duration(take.seconds)]))
+        h, w = take.size or take.trajectory.image_size
+        shape = f"aspect-ratio: {w} / {h}"
+        picture = tag("img", alt="", src=inline_jpeg(take.thumbnail), style=shape) if take.thumbnail else None
+        title = tag("b", "★ " if take.starred else "", take.title)
         cards.append(
             tag(
                 "button",
                 picture,
-                title,
-                stale,
-                tag("i", facts),
+                tag("span", title, stale, tag("i", facts)),
                 type="button",
                 class_="rap-take",
                 data_take=take.number,

@@ -40,14 +40,14 @@ def share_page(document: Document, scene: str, is_dark: bool) -> Html:
     path, clip = document.edited, document.clip
     assert path is not None
     name = clip.name if clip is not None and clip.name else "A camera path"
-    pictures = [] if clip is None else [_figure(clip_picture(clip), "what was given")]
+    pictures = [] if clip is None else [_figure(clip_picture(clip), "What was given")]
     if document.take is not None:
         pictures.append(_take_figure(document, document.take))
-    space = tag("figure", framed(scene, "the path in space"), tag("figcaption", _path_words(document)), id="space")
+    space = tag("figure", framed(scene, "The path in space"), tag("figcaption", _path_words(document)), id="space")
     numbers = tag("details", tag("summary", "The path in numbers"), tag("div", path_text(path), id="path"))
     return whole_page(
         f"{name} · Rays as Pixels",
-        tag("header", tag("h1", name), tag("span", "filmed anew along another path, with Rays as Pixels")),
+        tag("header", tag("h1", name), tag("span", "Filmed anew along another path, with Rays as Pixels")),
         tag("main", *pictures, space),
         numbers,
         style=(ASSETS / "share.css").read_text(encoding="utf-8"),
@@ -77,4 +77,4 @@ def _figure(picture: Html, words: str, name: str = "given") -> Html:
 def _path_words(document: Document) -> str:
     path = document.edited
     assert path is not None
-    return f"the path: {len(path)} cameras. Drag to look around it"
+    return f"The path: {len(path)} cameras. Drag to look around it"

@@ -115,7 +115,7 @@ def takes_panel() -> TakesPanel:
         takes = html_box(js_on_load=PICK_TAKE, elem_id="rap-takes")
         with gr.Row(elem_classes=["rap-pair", "rap-take-tools"]):
             name = gr.Textbox(
-                show_label=False, container=False, max_length=40, placeholder="name", interactive=False, min_width=70,
+                show_label=False, container=False, max_length=40, placeholder="Name", interactive=False, min_width=70,
                 elem_id="rap-take-name",
             )  # fmt: skip
             star = gr.Button("Star (no take)", size="sm", interactive=False, min_width=50, elem_id="rap-star")
@@ -163,7 +163,7 @@ def delete_take(session: Session) -> None:
 
 def _caption_words(session: Session) -> tuple[str]:
     document = session.state.document
-    return (together(words.take_caption(document), " ", followed_badge(document)),)
+    return (together(words.take_caption(document), followed_badge(document), words.take_details(document)),)
 
 
 def _preview_values(session: Session) -> tuple[PreviewClip | None]:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from rap.data import Clip
 
 VIEWS = (
-    ("clip", "Clip", "what was given"),
-    ("preview", "Preview", "the path as its cameras see it, by geometry alone"),
-    ("take", "Take", "the video that was made along the path"),
-    ("compare", "A | B", "two takes in step, with a wipe between them"),
+    ("clip", "Original", "What was given"),
+    ("preview", "Preview", "The path as its cameras see it, by geometry alone"),
+    ("take", "Take", "The video that was made along the path"),
+    ("compare", "A | B", "Two takes in step, with a wipe between them"),
 )
 CORNERS = "M1 5 L1 1 L5 1 M9 1 L13 1 L13 5 M13 9 L13 13 L9 13 M5 13 L1 13 L1 9"
 PICTURE_HEIGHT_PX = 360  # half of what is sent: sharp displays
@@ -28,11 +28,11 @@ def switch() -> Html:
         for view, words, title in VIEWS
     ]
     swap = tag(
-        "button", "⇄", type="button", id="rap-swap", title="picture and 3D view change places (X)",
+        "button", "⇄", type="button", id="rap-swap", title="Picture and 3D view change places (X)",
         aria_label="picture and 3D view change places",
     )  # fmt: skip
     corners = tag("svg", tag("path", d=CORNERS), viewBox="0 0 14 14", width=12, height=12, aria_hidden="true")
-    full = tag("button", corners, type="button", id="rap-full", title="full screen (F)", aria_label="full screen")
+    full = tag("button", corners, type="button", id="rap-full", title="Full screen (F)", aria_label="full screen")
     return tag("div", *buttons, tag("i"), swap, full, class_="rap-switch", role="group", aria_label="what is shown")
 
 
@@ -44,8 +44,11 @@ def glimpse() -> Html:
 def clip_picture(clip: Clip | None) -> Html:
     """The clip, playing; a picture as it is, several side by side; an invitation before there is one."""
     if clip is None:
-        words = tag("b", "Give a film or a photograph"), tag("span", "see its cameras, move them, make the video again")
-        return tag("div", *words, class_="rap-invitation")
+        words = (
+            tag("b", "Give a film or a photograph"),
+            tag("span", "See its cameras, move them, make the video again."),
+        )
+        return tag("div", *words, tag("button", "Choose a file", type="button"), class_="rap-invitation")
     if len(clip) == 1:
         return tag("img", alt=clip.name or "the picture", src=inline_jpeg(_still(clip)))
     if clip.is_stretched and not clip.is_timed:

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from rap.geometry.motion import Measure, Motion, MotionLimits
 
-ROWS: tuple[tuple[Measure, str], ...] = (("speed", "speed"), ("turn", "turn"), ("jerk", "jerk"), ("fov", "lens"))
+ROWS: tuple[tuple[Measure, str], ...] = (("speed", "Speed"), ("turn", "Turn"), ("jerk", "Jerk"), ("fov", "Lens"))
 LEVEL_NAMES = ("usual", "rare", "unknown")
-UNITS = {"speed": "median depths a frame", "turn": "° a frame", "jerk": "median depths", "fov": "° field of view"}
+UNITS = {
+    "speed": "× the distance to the subject a frame",
+    "turn": "° a frame",
+    "jerk": "× the distance to the subject",
+    "fov": "° field of view",
+}
 SOURCE_WORDS = {
     "off": "click, and takes start from it, too; the path is put through its camera",
     "on": "takes start from it; click to leave it out",
@@ -44,7 +49,7 @@ def filmstrip(pictures: Mapping[int, bytes], chosen: Collection[int], held: Sequ
     cells = []
     for i, picture in pictures.items():
         state = "off" if i not in chosen else "on" if held[i] else "away"
-        title = f"frame {i}: {SOURCE_WORDS[state]}{' (the world is its camera)' if i == source else ''}"
+        title = f"Frame {i}: {SOURCE_WORDS[state]}{' (the world is its camera)' if i == source else ''}"
         cells.append(
             tag(
                 "button",
@@ -56,7 +61,7 @@ def filmstrip(pictures: Mapping[int, bytes], chosen: Collection[int], held: Sequ
                 title=title,
             )  # fmt: skip
         )
-    heading = tag("span", "from", title="source frames: takes start from them")
+    heading = tag("span", "Start", title="Source frames: takes start from them")
     return tag("div", heading, tag("div", *cells), class_="rap-filmstrip")
 
 
@@ -91,13 +96,13 @@ def motion_warning(path: Trajectory, limits: MotionLimits) -> str:
 
 
 def _controls(last: int) -> Html:
-    seen_through = "this page looks through the camera at the playhead"
+    seen_through = "This page looks through the camera at the playhead"
     loop, fly = tag("input", type="checkbox", id="rap-loop", checked=True), tag("input", type="checkbox", id="rap-fly")
     return tag(
         "div",
-        tag("button", "▶", type="button", id="rap-play", class_="rap-tool", title="play the path (space)"),
-        tag("label", loop, "loop", class_="rap-tool"),
-        tag("label", fly, "camera view", class_="rap-tool", title=seen_through),
+        tag("button", "▶", type="button", id="rap-play", class_="rap-tool", title="Play the path (space)"),
+        tag("label", loop, "Loop", class_="rap-tool"),
+        tag("label", fly, "Camera view", class_="rap-tool", title=seen_through),
         tag("input", type="range", id="rap-frame", min=0, max=last, value=0, step=1, aria_label="frame"),
         tag("output", id="rap-at"),
         class_="rap-controls",

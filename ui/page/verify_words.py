@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLLOWS, ROUGHLY = (1.5, 0.10), (5.0, 0.30)
 """Means over frames, rotation in degrees and position in parts of the path: up to these a take follows, or roughly."""
+CAMERA_ALONE = "how the picture looks is not judged."
 STRIP_SIZE = (300, 46)  # width and height of a chart, in the units of its view box
 
 
@@ -51,28 +52,28 @@ def verdict(document: Document, known: KnownPaths | None) -> Html:
     turn, shift = _means(found)
     sentence = f"turns are off by {turn:.1f}° on average, positions by {shift:.0%} of the path"
     by = "by points tracked through the video" if found.by_tracks else "by the model's own estimate"
+    told = fact(name, f"{sentence}, {by} · {duration(found.seconds)}")
     reason = note(_reason(found)) if found.reason else None
-    return together(
-        followed_badge(document),
-        fact(name, f"{sentence}, {by} · {duration(found.seconds)}"),
-        reason,
-        tag("details", tag("summary", "figures"), _table(take.number, found, known), class_="rap-note"),
-    )
+    folded, shown = (reason, None) if found.by_tracks else (None, reason)
+    figures = tag("summary", "Figures"), told, folded, _table(take.number, found, known)
+    return together(followed_badge(document), shown, tag("details", *figures, class_="rap-note"))
 
 
 def followed_badge(document: Document) -> Html:
-    """Whether the video on show followed its path, as measured in it: a word, and how far off it is."""
+    """Whether the video on show followed its path, as measured in it: a word, how far off it is, and what of it the
+    colour is about: a picture can be torn, and its camera go where it was sent."""
     found = document.verification
     if found is None or document.take is None:
         return NOTHING
     if not found.by_tracks:
-        return badge("plain", "whether it follows could not be measured")
+        return badge("plain", "Whether the camera follows could not be measured")
     turn, shift = _means(found)
-    off = f"{turn:.1f}°, {shift:.0%} of the path"
-    for kind, words, limits in (("fresh", "follows", FOLLOWS), ("stale", "roughly follows", ROUGHLY)):
+    kind, words = "failed", "does not follow"
+    for better, better_words, limits in (("stale", "roughly follows", ROUGHLY), ("fresh", "follows", FOLLOWS)):
         if turn <= limits[0] and shift <= limits[1]:
-            return badge(kind, f"{words} ({off})")
-    return badge("failed", f"does not follow ({off})")
+            kind, words = better, better_words
+    off = f"Off by {turn:.1f}° and {shift:.0%} of the way; {CAMERA_ALONE}"
+    return together(badge(kind, f"The camera {words} its path"), " ", tag("span", off, class_="rap-note"))
 
 
 def _table(number: int, found: Verification, known: KnownPaths | None) -> Html:
@@ -82,7 +83,7 @@ def _table(number: int, found: Verification, known: KnownPaths | None) -> Html:
     of_model = found if found.estimated is None else found.estimated
     ways = [("tracks", found, tracks)] if found.by_tracks else []
     for way, one, errs in (*ways, ("model", of_model, known)):
-        rows.append(_row(f"take {number}, {way}", one.errors.r_err, one.errors.t_err, _means(one)[0]))
+        rows.append(_row(f"Take {number}, {way}", one.errors.r_err, one.errors.t_err, _means(one)[0]))
         if errs is not None:
             rows.append(_row(f"{errs.clips} known clips, {way}", errs.r_err_rad, errs.t_err, errs.rotation_deg))
     return tag("table", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows), class_="rap-figures")
@@ -122,7 +123,7 @@ def protocol(known: KnownPaths | None) -> Html:
         "R_err: sum over frames of the rotation error, in radians; T_err: sum of distances between centres, each path "
         f"divided by its largest (CamI2V). {beside}",
     )
-    return tag("details", tag("summary", "how this is measured"), words, class_="rap-note")
+    return tag("details", tag("summary", "How this is measured"), words, class_="rap-note")
 
 
 def strips(*rows: tuple[str, Html]) -> Html:
@@ -160,8 +161,8 @@ def spread_strips(document: Document) -> Html:
         return NOTHING
     turn, shift = found.rotation_deg, found.distance
     words = (
-        f"{found.samples} samples of the predicted path lie {turn.mean():.1f}° and {shift.mean():.3f} median depths "
-        "around their mean; purple in the viewport."
+        f"{found.samples} samples of the predicted path lie {turn.mean():.1f}° and {shift.mean():.3f} × the distance "
+        "to the subject around their mean; purple in the viewport."
     )
     return together(
         fact("Uncertainty", words),

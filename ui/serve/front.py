@@ -44,7 +44,7 @@ class Front:
         proxies = options.trusted_proxy or (SPACE_PROXIES if space else ())
         self._names = Names(tuple(host.lower() for host in hosts))
         self._ancestors = (*options.frame_ancestor, *(SPACE_ANCESTORS if space else ()))
-        self._also = tuple(options.open_route)
+        self._also, self._has_tools = tuple(options.open_route), options.mcp
         self._room = descriptors.Room.of(descriptors.descriptors())
         self._parent = Path(environment.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
         if self._parent.name.startswith(PREFIX):  # of another app in this process
@@ -58,9 +58,8 @@ class Front:
     def launch_options(self, demo: gr.Blocks) -> dict[str, Any]:
         """For `demo.launch`, whose queue has been made."""
         waiting = demo._queue.event_ids_to_events
-        rules = Rules(
-            self.storage, self._names, Leftovers(demo), waiting.__contains__, self._room, self._ancestors, self._also
-        )
+        limited = (self.storage, self._names, Leftovers(demo), waiting.__contains__, self._room)
+        rules = Rules(*limited, self._ancestors, self._also, self._has_tools)
         return {
             "app_kwargs": {"routes": self.hub.routes(), "middleware": [Middleware(Gate, rules=rules)]},
             "enable_monitoring": False,

@@ -30,6 +30,7 @@ NOT_THERE = "There is nothing here that this app answers to."
 NOT_BY_THIS_NAME = "The app does not go by this name; start it with --allowed-host NAME to add it."
 SLOWEST_BYTES_PER_S = 2_000  # of an upload that has had `SILENCE_SECONDS`
 NOT_THIS_PAGE = "The request comes from a page of another site, and was not carried out."
+ONLY_POST = "Calls of the Model Context Protocol are posted here; there is nothing to read."
 STOPPED = "The request stopped half way; send it again."
 ANSWER_BYTES = 1 << 20  # of the answer to an upload or an event, which is read on its way
 
@@ -46,6 +47,7 @@ class Rules:
         room: what the descriptors allow.
         frame_ancestors: origins that may put the page into a frame.
         also: further paths that are answered.
+        has_tools: whether agents are let in.
     """
 
     storage: Storage
@@ -55,6 +57,7 @@ class Rules:
     room: descriptors.Room
     frame_ancestors: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    has_tools: bool = False
 
 
 class Gate:
@@ -80,7 +83,7 @@ class Gate:
         dressed = send if kind == "socket" else Dressed(send, self._rules.frame_ancestors, kind)
         try:
             self._check_origin(scope)
-            if kind is None:
+            if kind is None or kind == "tools" and not self._rules.has_tools:
                 raise Refused(404, NOT_THERE)
             who = visitor(scope)
             with self._connections.held(who, descriptors.PER_WEBSOCKET if kind == "socket" else 1):
@@ -105,6 +108,8 @@ class Gate:
         elif kind == "stream":
             with self._rules.leftovers.listening(stream_name(scope, _path(scope))):
                 await self._app(scope, receive, send)
+        elif kind == "tools":
+            await self._tool(who, scope, receive, send)
         elif kind == "small":
             await self._app(scope, _replay(await _body(receive, limits.SMALL_BYTES.value), receive), send)
         else:
@@ -144,6 +149,15 @@ class Gate:
             given = answer.json()
             if answer.status == 200 and isinstance(given, dict) and isinstance(given.get("event_id"), str):
                 self._calls.add(given["event_id"], who)
+
+    async def _tool(self, who: str, scope: Any, receive: Any, send: Any) -> None:
+        """A call is answered within its request, and counts for as long as that lasts."""
+        if scope["method"] != "POST":  # of a stream that we would begin, and of sessions to be ended: there are none
+            raise Refused(405, ONLY_POST)
+        body = await _body(receive, limits.EVENT_BYTES.value)
+        _parsed(body)
+        with self._calls.one_more(who):
+            await self._app(scope, _replay(body, receive), send)
 
     def _check_files(self, data: Any) -> None:
         for path in _named_files(data):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["page", "viewport", "stream", "file", "upload", "event", "small", "socket"]
+Kind = Literal["page", "viewport", "stream", "file", "upload", "event", "small", "socket", "tools"]
 READ = ("GET", "HEAD")
 EVENT_ID = r"[0-9a-f]{32}"
 SESSION_HASH = r"[\w-]{1,64}"
@@ -25,7 +25,7 @@ class Route:
     Args:
         kind: what the gate does about them. page, viewport: short answers; stream: answers that last; file: what
             visitors gave and made; upload, event: with a body that is looked at; small: with one that is not; socket:
-            a WebSocket.
+            a WebSocket; tools: calls of agents, where they are let in.
         pattern: of the whole path below the app's own.
     """
 
@@ -51,6 +51,7 @@ ROUTES = (
     _route("upload", ("POST",), "/gradio_api/upload"),
     _route("event", ("POST",), "/gradio_api/queue/join", r"/gradio_api/call/(?:v2/)?\w{1,64}/?"),
     _route("small", ("POST",), "/gradio_api/cancel", "/gradio_api/reset/?"),
+    _route("tools", ("POST", *READ, "DELETE"), "/gradio_api/mcp/?"),
     _route("socket", (), r"/viewport/[\w-]{1,64}/?"),
 )
 

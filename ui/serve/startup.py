@@ -91,6 +91,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="for a demonstration: moves on the number keys, examples while nobody is there, no file dialogs, and a "
         f"new session after so many quiet seconds ({KIOSK_QUIET_S})",
     )
+    app.add_argument(
+        "--mcp", action="store_true", help="answer agents as well, by the Model Context Protocol (extra mcp)"
+    )
     add_placement(app)
     _add_serving(app)
     strangers = app.add_argument_group(
@@ -134,6 +137,8 @@ def check(options: argparse.Namespace) -> None:
     _from_environment("GRADIO_SERVER_PORT", port)
     _from_environment("GRADIO_NUM_PORTS", positive)
     _from_environment("GRADIO_ROOT_PATH", root_path)
+    if options.mcp and find_spec("mcp") is None:
+        raise InputError("--mcp: needs mcp, which is not installed; install it with pip install 'rays-as-pixels[mcp]'")
     name = options.host or _from_environment("GRADIO_SERVER_NAME", host) or "127.0.0.1"
     _check_address(name, options.port)
     _check_state(options.state)

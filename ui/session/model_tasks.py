@@ -19,7 +19,7 @@ from ui.session.folder import SessionFolder
 from ui.session.pictures import strip_jpeg
 from ui.session.uploads import take_frames
 
-TAKE_PICTURES, TAKE_HEIGHT_PX = 3, 40  # of a take's thumbnail
+TAKE_PICTURES, TAKE_HEIGHT_PX = 7, 70  # of a take's thumbnail; as many as `rap-flip` of assets/app.css has steps
 
 
 @dataclass(frozen=True, eq=False)

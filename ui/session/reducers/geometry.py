@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rap.errors import InputError
 from rap.geometry.presets import amplitude_of
 from ui.document import document as doc
@@ -218,7 +216,6 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
     document, geometry, count = state.document, state.geometry, context.options.num_frames
     fov_y_rad, scene = lens_fov_y_rad(document, geometry), geometry.scene
     unfitted, note, pivot = None, "", document.target if message.pivot_distance is None else None
-    angle_rad = None if message.degrees is None else float(np.radians(message.degrees))
     if document.clip is not None and scene is not None and scene.basis.known_from in ("one image", "refined"):
         fitted = fitted_preset(
             scene.scene,
@@ -231,12 +228,12 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
             fps=document.clip.fps,
             of_film=not scene.basis.is_picture,
             pivot=pivot,
-            angle_rad=angle_rad,
+            by=message.by,
         )
         document, note = doc.with_preset_path(document, message.name, fitted.trajectory), fitted.note
     else:
         distance = 1.0 if message.pivot_distance is None else message.pivot_distance
-        amplitude = message.amplitude if angle_rad is None else amplitude_of(message.name, angle_rad)
+        amplitude = message.amplitude if message.by is None else amplitude_of(message.name, message.by)
         document = doc.with_preset(document, message.name, amplitude, count, distance, fov_y_rad, pivot)
         if geometry.job is not None and geometry.job.basis.known_from == "one image" and document.edited is not None:
             unfitted = Unfitted(message, document.edited.hash)
@@ -291,14 +288,11 @@ def in_short(report: RefinementReport) -> str:
     """What the person reads first; the verdict's panel has the rest."""
     if report.outcome != "refined":
         return report.reason
-    before, after = report.residual_before_px, report.residual_after_px
-    fitted_before = f", {before:.2f} px before" if np.isfinite(before) else ""
     if report.verdict == "failed":
         return (
             f"Failed after {report.seconds:.1f} s: the path that fits best is probably wrong. Why stands on the left."
         )
-    took = f"Refined in {report.seconds:.1f} s, {report.words}"
-    said = f"{took}: the tracks fit to {after:.2f} px{fitted_before}."
+    said = f"The path was found and checked in {report.seconds:.1f} s: {report.words}."
     if report.weak_joints:
         before_it, after_it = report.weak_joints[0]
         said += f" But frames {before_it} and {after_it} hardly hold together: the path may turn wrongly there. "

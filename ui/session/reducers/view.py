@@ -47,7 +47,7 @@ def pick_point(message: msg.PickPoint, state: State, context: Context) -> Change
     """Among the points that are seen, and once."""
     shown = points_on_show(state.geometry, state.through)
     point = picked_point(None if shown is None else shown.xyz, message.origin, message.direction)
-    notice = Notice("path", "Picked ({:.2f}, {:.2f}, {:.2f}), in median depths.".format(*point))
+    notice = Notice("path", f"Moves turn about this point now: it is {point[2]:.2g} × as far as the subject.")
     return replace(state, document=doc.with_target(state.document, point), picking=False, notice=notice), None
 
 
@@ -61,8 +61,8 @@ def pick_in_picture(message: msg.PickInPicture, state: State, context: Context) 
     index = min(int(message.at * len(path)), len(path) - 1)
     shown = points_on_show(state.geometry, True)
     point = point_on_ray(None if shown is None else shown.xyz, *ray_of(path, index, message.x, message.y))
-    words = f"Moves turn about this point now, {point[2]:.2f} median depths ahead; Escape forgets it."
-    return replace(state, document=doc.with_target(state.document, point), notice=Notice("path", words)), None
+    notice = Notice("path", "Moves turn about this point now; Escape forgets it.")
+    return replace(state, document=doc.with_target(state.document, point), notice=notice), None
 
 
 def forget_point(message: msg.ForgetPoint, state: State, context: Context) -> Change:
