@@ -9,7 +9,7 @@ noised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from rap.geometry import Trajectory
 from rap.model.codec import SPACE_COMPRESSION, LatentCodec
 from rap.model.tokens import TIME_COMPRESSION
 from rap.model.transformer import WARP_MAPS
-from rap.views.warp import WEIGHT_LOG_SCALE, Warp, plane_inverse_depth, warp
+from rap.views.warp import WEIGHT_LOG_SCALE, Warp, fill_holes, plane_inverse_depth, warp
 
 
 def to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
@@ -154,6 +154,11 @@ def cell_means(maps: Float[Tensor, "B T H W"]) -> Float[Tensor, "B 1 F h w"]:
 
 def _latents(codec: LatentCodec, colour: Float[Tensor, "B T 3 H W"]) -> Float[Tensor, "B C F h w"]:
     return codec.encode_video(2 * colour.transpose(1, 2) - 1)
+
+
+def with_open_holes(rendered: Warp) -> Warp:
+    """The same with holes filled smoothly: models were trained to be shown what is not known as what it is."""
+    return replace(rendered, filled=fill_holes(rendered.colour, rendered.mask))
 
 
 def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:

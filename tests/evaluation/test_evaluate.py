@@ -1,6 +1,7 @@
 """`rap evaluate` on an example clip of known cameras."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +9,10 @@ import pytest
 from rap import evaluation
 from rap.config import ASSETS, KNOWN_PATHS
 from rap.errors import InputError
-from rap.evaluation import command, datasets, protocols
+from rap.evaluation import command, datasets, peers, protocols
 from rap.formats import nerfstudio, read, write
 from rap.geometry import Trajectory
-from rap.views.scene import measured
+from rap.views.scene import measured, picture_scene
 
 pytestmark = pytest.mark.usefixtures("one_load")
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
@@ -60,6 +61,33 @@ def test_refinement_and_hints_have_figures_of_their_own(folder, capsys):
     warp, alone, hinted = (left[f"leaving: {name}"] for name in ("warp", "model alone", "model, warp"))
     assert hinted["psnr_db"] > alone["psnr_db"] + 1 and warp["psnr_db"] > alone["psnr_db"]
     assert 0.5 < warp["seen_share"] < 1 and warp["hole_psnr_db"] < warp["psnr_db"]
+
+
+def test_takes_from_one_picture_stand_beside_those_with_the_models_colours(folder, capsys, monkeypatch):
+    """A picture's layers take seconds: a plane has holes as well."""
+    monkeypatch.setattr(peers, "picture_scene", partial(picture_scene, flat=True))
+    found = _found(capsys, "generate", folder, *ONE, "--given", "warp", "--peers", "warp", "--hints", "--no-features")
+    made = found["generate"]
+    assert {"warp", "model, warp", "warp + model", "leaving: warp + model"} <= set(made)
+    assert made["leaving: warp + model"]["hole_psnr_db"] != made["leaving: warp"]["hole_psnr_db"]
+    assert abs(made["warp + model"]["psnr_db"] - made["warp"]["psnr_db"]) < 3
+
+
+def test_sampled_paths_are_judged_by_what_stands_there_and_by_how_films_move(folder, capsys, monkeypatch):
+    monkeypatch.setattr(protocols, "picture_scene", partial(picture_scene, flat=True))
+    monkeypatch.setattr(protocols, "SAMPLES", 2)
+    found = _found(capsys, "joint", folder, *ONE)["joint"]
+    assert set(found) == {"sampled", "sampled, as the page has it"}
+    for shares in found.values():
+        assert set(shares) == {"clear_share", "slow_share", "both_share"}
+        assert shares["both_share"] <= min(shares["clear_share"], shares["slow_share"])
+
+
+def test_windows_on_which_nothing_is_found_stand_by_themselves(folder, capsys):
+    found = _found(capsys, "pose", folder, *ONE, "--refine", "--peers", "frames")["pose"]
+    assert found["frames"]["auc30"] > 0.8 and not [name for name in found if name.startswith("hard")]
+    hard = protocols._of_hard({"frames/auc30": 0.6, "frames/rra30": 1.0, "model, 1 step, refined/auc30": 0.7})
+    assert hard == {"hard: frames/auc30": 0.6, "hard: model, 1 step, refined/auc30": 0.7}
 
 
 def test_cameras_of_a_file_are_brought_to_median_depths(folder):
