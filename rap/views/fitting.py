@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 
 from rap.geometry import Trajectory, preset, scale_motion
-from rap.geometry.motion import motion
 from rap.geometry.presets import amplitude_of
 
 USUAL_SHARE = {
@@ -45,9 +44,6 @@ FARTHEST_PIVOT = 1.5
 
 KEPT_CLEAR = 0.3
 """Distance to the nearest surface that is kept along a path, in parts of that at its source."""
-
-FILM_SPEED, FILM_TURN_DEG = 0.10, 9.9
-"""Median depths and degrees from frame to frame that films hardly exceed"""
 
 SHRINKING = 0.8 ** np.arange(9)
 """Shares of a size that are tried, one after the other, until the path is clear."""
@@ -124,22 +120,15 @@ def pivot_of(scene: Surfaces) -> float:
 
 
 def fitted_path(scene: Surfaces, path: Trajectory) -> Fitted:
-    """A path that nobody has asked for, such as a sampled one: less of its motion where it would pass a surface, or be
-    faster than films are."""
+    """A path that nobody has asked for, such as a sampled one: less of its motion where it would pass a surface."""
     for share in SHRINKING:
         shorter = scale_motion(path, float(share))
-        if is_clear(scene, shorter) and is_as_films(shorter):
+        if is_clear(scene, shorter):
             break
-    if share == 1:
-        return Fitted(shorter)
-    why = "be faster than films are" if is_clear(scene, path) else "lead through what stands there"
-    return Fitted(shorter, f"The path is {share:.0%} of what was sampled: more would {why}.")
-
-
-def is_as_films(path: Trajectory) -> bool:
-    """Whether a path, in median depths, moves and turns between no frames faster than films do."""
-    found = motion(path)
-    return bool((found.speed <= FILM_SPEED).all() and (found.turn <= FILM_TURN_DEG).all())
+    note = (
+        "" if share == 1 else f"The path is {share:.0%} of what was sampled: more would lead through what stands there."
+    )
+    return Fitted(shorter, note)
 
 
 def is_clear(scene: Surfaces, path: Trajectory) -> bool:
