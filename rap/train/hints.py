@@ -8,6 +8,7 @@ is wrong as nobody would make it up: who trains for takes from one gives samples
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -124,8 +125,8 @@ def of_picture(
     layers = lift(picture, torch.from_numpy(1 / depth), intrinsics[source], fill=smooth_fill)
     Ts_picture_camera = se3.inverse(Ts_world_camera[source]) @ Ts_world_camera
     seen = with_open_holes(layers.render(Ts_picture_camera, intrinsics, (picture.shape[1], picture.shape[2])))
-    parts = {f.name: getattr(seen, f.name) for f in fields(seen)}
-    return Warp(**{name: part if part is None else part.to(device) for name, part in parts.items()})
+    maps: dict[str, Any] = {f.name: getattr(seen, f.name).to(device) for f in fields(seen) if f.name != "mix"}
+    return Warp(**maps)
 
 
 def corrupted(

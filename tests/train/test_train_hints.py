@@ -74,6 +74,7 @@ def test_a_picture_is_shown_by_its_own_depth_with_its_holes_open(clips: PosedCli
     own = found.colour[4].permute(1, 2, 0).numpy() * 255
     assert np.abs(own - clips.frames_u8[0, 4])[2:-2, 2:-2].mean() < 2
     torch.testing.assert_close(found.filled, fill_holes(found.colour, found.mask))
+    assert (found.inverse_depth[~found.mask] == 0).all()
     true = maker(plane_rate=0.0).warp(clips, 0, video[0], np.array([4]))
     assert true is not None and (found.inverse_depth[4] - true.inverse_depth[4]).abs().mean() > 0.02, "it errs"
 
