@@ -33,7 +33,7 @@ from rap.bench.measure import Figure
 from rap.train.monocular_data import is_held_out
 from rap.views.depth import plane_sweep
 from rap.views.depth_network import embedded_depth_network
-from rap.views.fill import exemplar_fill
+from rap.views.fill import exemplar_fill, smooth_fill
 from rap.views.hints import to_u8
 from rap.views.layers import Fill, lift
 from rap.views.monocular import PictureDepth, load_network
@@ -50,14 +50,10 @@ Predict = Callable[[np.ndarray], PictureDepth]
 
 def fills() -> dict[str, Fill]:
     """Those to be compared; the shift map only where OpenCV's contributed modules are installed."""
-    found = {"exemplar": exemplar_fill, "push-pull": _kept, "Telea": _telea}
+    found = {"exemplar": exemplar_fill, "push-pull": smooth_fill, "Telea": _telea}
     if hasattr(cv2, "xphoto"):
         found["shift map"] = _shift_map
     return found
-
-
-def _kept(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:
-    return colour
 
 
 def _telea(colour: np.ndarray, known: np.ndarray, inverse_depth: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from rap.errors import InputError
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from rap.synthetic import SyntheticConfig
+    from rap.synthetic.clips import MakeClips
 
 Size = tuple[int, int]
 
@@ -103,6 +104,9 @@ def _add_look(parser: argparse.ArgumentParser, *, several_sizes: bool) -> None:
     parser.add_argument(
         "--textures", type=Path, metavar="DIR", help="folder of photographs (default: procedural patterns)"
     )
+    parser.add_argument(
+        "--photographs", type=Path, metavar="DIR", help="instead of scenes: each lifted by its depth and flown through"
+    )
     parser.add_argument("--texture-size", type=options.positive, default=256, metavar="N", help="side (default: 256)")
     parser.add_argument(
         "--supersample", type=share, default=0.1, metavar="P", help="share of clips with smooth edges (default: 0.1)"
@@ -164,8 +168,9 @@ def run_build(chosen: argparse.Namespace) -> dict[str, Any]:
             seed, before = clip_seed(chosen.split or chosen.seed, size), bar.n
             folder, config = chosen.out / size_name(size), _config(chosen, size)
             for done in build_shards(
-                folder, count, seed, config, chosen.workers, shard_size=chosen.shard_size, with_depth=chosen.depth
-            ):
+                folder, count, seed, config, chosen.workers,
+                shard_size=chosen.shard_size, with_depth=chosen.depth, make=_maker(config),
+            ):  # fmt: skip
                 bar.update(before + done - bar.n)
     return {
         "command": "synthetic build",
@@ -186,7 +191,8 @@ def run_preview(chosen: argparse.Namespace) -> dict[str, Any]:
     if chosen.out.suffix.lower() != ".png":
         raise InputError(f"--out {chosen.out}: must end in .png")
     rows, kinds = [], []
-    clips = stream(clip_seed(chosen.seed, chosen.size), _config(chosen, chosen.size))
+    config = _config(chosen, chosen.size)
+    clips = stream(clip_seed(chosen.seed, chosen.size), config, make=_maker(config))
     for _ in tqdm(range(chosen.count), desc="synthetic", unit="clip", file=sys.stderr):
         clip = next(clips)
         kinds.append(clip.kinds[0])
@@ -315,9 +321,26 @@ def size_name(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
 
 
+def _maker(config: SyntheticConfig) -> MakeClips:
+    """Of scenes, or of photographs where a folder of them is named."""
+    from rap.synthetic import render_clips
+
+    if config.photographs is None:
+        return render_clips
+    from rap.train.photograph_clips import photographs, render_photographs
+
+    photographs(config.photographs)  # where there are none it says so before anything is written
+    return render_photographs
+
+
 def _config(chosen: argparse.Namespace, size: Size) -> SyntheticConfig:
     from rap.synthetic import SyntheticConfig
     from rap.synthetic.families import FAMILIES
+
+    of_scenes = {"--stills": chosen.stills, "--family": chosen.family, "--textures": chosen.textures}
+    named = [flag for flag, value in of_scenes.items() if value]
+    if chosen.photographs is not None and named:
+        raise InputError(f"{named[0]} is of procedural scenes; leave it out beside --photographs")
 
     if chosen.family and chosen.family not in FAMILIES:
         raise InputError(f"--family {chosen.family}: must be one of {', '.join(FAMILIES)}")
@@ -327,6 +350,7 @@ def _config(chosen: argparse.Namespace, size: Size) -> SyntheticConfig:
         stills=chosen.stills,
         family=chosen.family,
         textures=chosen.textures,
+        photographs=chosen.photographs,
         texture_size=chosen.texture_size,
         supersample_share=chosen.supersample,
         device=chosen.device,

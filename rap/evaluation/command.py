@@ -28,9 +28,9 @@ from rap.pipeline import RaPPipeline
 STRIDES = range(1, 9)
 DESCRIPTION = """What a checkpoint does on clips of known cameras, beside what doing nothing and others score.
 
-`pose`, `generate` and `loop` are protocols, `all` is all three. A DATASET is a folder of frames with cameras in or
-beside it, a film with a file of cameras of its name beside it, or a folder of such; `--known-paths` instead of a
-protocol measures the example clips and writes known_paths.json beside the weights.
+`pose`, `generate`, `loop` and `joint` are protocols, `all` is the first three. A DATASET is a folder of frames with
+cameras in or beside it, a film with a file of cameras of its name beside it, or a folder of such; `--known-paths`
+instead of a protocol measures the example clips and writes known_paths.json beside the weights.
 
 """
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_intermixed_args(argv)
     if not options.protocol and not options.known_paths:
         raise InputError(
-            "nothing to evaluate: name a protocol (pose, generate, loop, all) and data sets, or --known-paths"
+            "nothing to evaluate: name a protocol (pose, generate, loop, joint, all) and data sets, or --known-paths"
         )
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -138,7 +138,7 @@ def _protocol(options: argparse.Namespace) -> Protocol:
 
 def _networks(options: argparse.Namespace) -> list[FeatureNetwork]:
     """Those whose Frechet distances are asked for; of frames there is always one, unless no video is made."""
-    if options.protocol == "pose" or options.no_features:
+    if options.protocol in ("pose", "joint") or options.no_features:
         return []
     networks = [FeatureNetwork(options.features)]
     if options.video_features is not None:
@@ -187,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("protocol", nargs="?", choices=[*protocols.PROTOCOLS, "all"], help="what is measured")
+    add("protocol", nargs="?", choices=[*protocols.PROTOCOLS, "joint", "all"], help="what is measured")
     add("datasets", nargs="*", type=Path, metavar="DATASET")
     add("--known-paths", action="store_true", help="measure the example clips, beside the weights")
     add("--shards", type=Path, metavar="DIR", help="also clips of synthetic shards")
@@ -215,7 +215,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_methods(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--peers", nargs="*", default=["repeat", "plane"], choices=[*peers.POSE_PEERS, *peers.VIDEO_PEERS],
+    add("--peers", nargs="*", default=["repeat", "plane"],
+        choices=[*peers.POSE_PEERS, *peers.VIDEO_PEERS, *peers.LEAVING_PEERS],
         help="beside the model (default: repeat plane); what is not installed is named and skipped")  # fmt: skip
     add("--known-lens", action="store_true", help="tell peers and --refine the focal length")
     add("--refine", action="store_true", help="also fit the estimate to the clip's tracks")

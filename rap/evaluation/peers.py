@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,11 +11,13 @@ from rap.data import Clip
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.reconstruction import colmap
 from rap.reconstruction.matching import Features, Matches, RelativePose, frame_pairs, match_frames, relative_pose
-from rap.views.hints import VideoHints, plane_hints
-from rap.views.scene import picture_scene
+from rap.views.beyond import continued, filled
+from rap.views.hints import VideoHints, as_hints, plane_hints, with_open_holes
+from rap.views.scene import Scene, picture_scene, refine
 
-POSE_PEERS = ("colmap", "colmap-global", "essential")
+POSE_PEERS = ("colmap", "colmap-global", "essential", "frames")
 VIDEO_PEERS = ("repeat", "plane", "warp")
+LEAVING_PEERS = ("continued",)
 
 UNKNOWN_FOV_Y_RAD = float(np.radians(55.0))
 """Of whole pictures of which nothing is known: where the search for a lens begins, and what a chain goes by."""
@@ -48,6 +50,8 @@ def find_cameras(peer: str, clip: Clip, truth: Trajectory, is_known: bool) -> Fo
         lens = intrinsics_from_fov(UNKNOWN_FOV_Y_RAD, clip.footage_size)
     if peer == "essential":
         return essential_chain(clip.footage, lens)
+    if peer == "frames":
+        return from_frames(clip, truth, is_known)
     model = colmap.mapped(
         clip.footage, lens, is_known=is_known, mapping="global" if peer == "colmap-global" else "incremental"
     )
@@ -55,6 +59,16 @@ def find_cameras(peer: str, clip: Clip, truth: Trajectory, is_known: bool) -> Fo
         return FoundCameras(np.tile(np.eye(4), (len(clip), 1, 1)), tuple(range(len(clip))))
     lost = tuple(np.flatnonzero(~model.registered).tolist())
     return FoundCameras(model.Ts_world_camera, lost, None if is_known else float(model.intrinsics[1]))
+
+
+def from_frames(clip: Clip, truth: Trajectory, is_known: bool) -> FoundCameras:
+    """Our own refinement that begins with nothing: what a prediction has to add to."""
+    known = float(truth.fov_y_rad[0]) if is_known else None
+    lens = intrinsics_from_fov(known or clip.cropped_fov_y_rad(UNKNOWN_FOV_Y_RAD), clip.image_size)
+    still = np.tile(np.eye(4), (len(clip), 1, 1))
+    found = refine(clip, replace(truth, Ts_world_camera=still, intrinsics=np.tile(lens, (len(clip), 1))), known)
+    focal_px = float(clip.on_footage(found.trajectory).intrinsics[0, 1])
+    return FoundCameras(found.trajectory.Ts_world_camera, found.report.lost, None if is_known else focal_px)
 
 
 def essential_chain(frames_u8: UInt8[np.ndarray, "t h w 3"], intrinsics: Float[np.ndarray, "4"]) -> FoundCameras:
@@ -115,16 +129,27 @@ def _depths(
     )
 
 
-def video_hints(kind: str, clip: Clip, path: Trajectory) -> VideoHints:
+def video_hints(kind: str, clip: Clip, path: Trajectory) -> tuple[VideoHints, UInt8[np.ndarray, "T h w 3"]]:
     """Frame 0 along a path in median depths: the "plane" at unit depth, or the "warp" of its own layers, by the depth
-    of one picture, finished behind their edges."""
+    of one picture. What the model is shown of it, and the finished video without the model."""
     if kind == "plane":
-        return plane_hints(clip.frames_u8[:1], (0,), path)
-    return picture_scene(clip, path).hints(path)
+        hints = plane_hints(clip.frames_u8[:1], (0,), path)
+        return hints, hints.frames_u8
+    rendered = picture_scene(clip, path).render(path)
+    return as_hints(with_open_holes(rendered), path.image_size), as_hints(rendered, path.image_size).frames_u8
 
 
 def peer_video(peer: str, clip: Clip, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
     """A video along a path by one of `VIDEO_PEERS`, from frame 0 of the clip alone."""
     if peer == "repeat":
         return np.repeat(clip.frames_u8[:1], len(path), axis=0)
-    return video_hints(peer, clip, path).frames_u8
+    return video_hints(peer, clip, path)[1]
+
+
+def continued_video(clip: Clip, scene: Scene, hints: VideoHints, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
+    """What lifted frames show, with the first one's own layers in the holes, as takes of films have it where much is
+    open."""
+    layers = continued(clip.full_frame(scene.source_indices[0]), scene.depth.inverse_depth[0], scene.intrinsics[0])
+    T_first_world = se3.inverse(scene.trajectory.Ts_world_camera[scene.source_indices[0]])
+    cameras = T_first_world @ path.Ts_world_camera, path.intrinsics
+    return np.stack(list(filled(hints.frames_u8, (1 - hints.mask).astype(np.float32), layers, cameras)))

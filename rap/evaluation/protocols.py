@@ -4,18 +4,26 @@ pose      cameras from the frames, over all pairs i < j: RRA and RTA, the shares
           direction of translation are less than 5, 15 and 30 degrees off, and AUC, the mean over thresholds up to there
           of the share whose worse one is (`rap.metrics`, VGGT's binning). A table's RRA is the mean over the windows of
           a recording and then over recordings, which papers call mRRA. "still" is the score of not moving, whose
-          directions are 90 degrees off. Frames that a peer leaves out count as 180 and 90 degrees off.
+          directions are 90 degrees off. Frames that a peer leaves out count as 180 and 90 degrees off. The peer
+          "frames" is our refinement begun with nothing; with --refine its windows below AUC@30 0.7 stand in rows of
+          their own ("hard"), beside the same windows refined from the prediction.
 generate  a video from frame 0 along the true cameras: PSNR and SSIM against the true frames without frame 0, and R_err
           and T_err of the cameras it shows (CamI2V's sums over the frames, `rap.metrics.path_errors`), as the model
           estimates them (so that the model judges itself) or as tracks through the video show them; where these tell
           no path there is no figure, and the share of clips where they do stands beside it. What the model is
           shown of frame 0 beside it: "none"; "plane", the frame as a plane at unit depth; "warp", its own layers by the
-          depth of one picture. The peer of the same name is that warp alone. --hints judges leaving the path: the
-          even frames of the first half are shown to the geometry under true cameras, and the second half is judged,
-          as a whole and where nothing was seen, for the warp alone (its holes filled smoothly), the model alone and
-          the model with the warp as its hint.
+          depth of one picture. The peer of the same name is that warp alone, finished; "warp + model" has the low
+          frequencies of the model's video where nothing was seen, which is how it enters takes. --hints judges leaving
+          the path: the even frames of the first half are shown to the geometry under true cameras, and the second half
+          is judged, as a whole and where nothing was seen, for the warp alone (its holes filled smoothly, or, as
+          the peer "continued", with the first frame's layers), the model alone, the model with the warp as its hint,
+          and its low frequencies in the holes of the warp.
 loop      cameras estimated from the clip, a video from frame 0 along them, and the cameras that this shows against
           those it was made along. PSNR and SSIM are against the clip.
+joint     paths sampled from frame 0 alone, and as the page has them, shortened by the picture's own depth: the share of
+          paths none of whose cameras has passed a surface (which true cameras and parallax tell), whose every frame
+          moves and turns no faster than recorded films do, and of which both hold. It stands by
+          itself: `all` is the first three.
 """
 
 from __future__ import annotations
@@ -32,8 +40,12 @@ from rap.data import Clip
 from rap.evaluation import peers
 from rap.evaluation.rows import Figures
 from rap.geometry import Trajectory
+from rap.geometry.motion import motion
 from rap.pipeline import RaPPipeline
-from rap.views.scene import MEASURED, build_scene, followed_path, refine
+from rap.views.fine import with_content
+from rap.views.fitting import fitted_path
+from rap.views.hints import VideoHints
+from rap.views.scene import MEASURED, build_scene, followed_path, picture_scene, refine
 
 Videos = dict[str, UInt8[np.ndarray, "T h w 3"]]
 
@@ -41,6 +53,13 @@ PROTOCOLS = ("pose", "generate", "loop")
 THRESHOLDS_DEG = (5, 15, 30)
 UNSEEN = 0.5
 """Share of a pixel that was seen, below which it is a hole."""
+
+HARD_AUC = 0.7
+SAMPLES = 4
+"""Paths sampled from each frame."""
+
+FILM_SPEED, FILM_TURN_DEG = 0.17, 10.0
+"""Median depths and degrees from frame to frame: the most of eleven recorded films (0.165 and 9.9)."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,8 @@ def measure(protocol: str, pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> t
     if protocol == "pose":
         return pose_figures(pipe, clip, chosen), {}
     assert clip.trajectory is not None
+    if protocol == "joint":
+        return joint_figures(pipe, clip, chosen), {}
     if protocol == "generate":
         figures, videos = along(pipe, clip, clip.trajectory, chosen)
         return figures | (_leaving(pipe, clip, chosen) if chosen.hints else {}), videos
@@ -111,7 +132,15 @@ def pose_figures(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:
         figures[f"{peer}/registered_share"] = 1 - len(cameras.lost) / len(truth)
         if cameras.focal_px is not None:
             figures[f"{peer}/focal_error_percent"] = _off(cameras.focal_px, clip.on_footage(truth).intrinsics[0, 1])
-    return figures
+    return figures | _of_hard(figures)
+
+
+def _of_hard(figures: Figures) -> Figures:
+    """AUC@30 of all that is refined, again, where refinement from nothing fails."""
+    from_nothing = figures.get("frames/auc30")
+    if from_nothing is None or from_nothing >= HARD_AUC:
+        return {}
+    return {f"hard: {key}": value for key, value in figures.items() if key.endswith(("refined/auc30", "frames/auc30"))}
 
 
 def _estimated(pipe: RaPPipeline, clip: Clip, steps: int, seed: int) -> Trajectory:
@@ -161,12 +190,15 @@ def along(pipe: RaPPipeline, clip: Clip, path: Trajectory, chosen: Protocol) -> 
     videos: Videos = {}
     takes_warp = pipe.transformer.config.warp_hint != "none"
     for given in chosen.given if takes_warp else ("none",):
-        hints = None if given == "none" else peers.video_hints(given, clip, path)
-        made = pipe.generate_video(clip.frames_u8[:1], path, hints=hints, **chosen.sampling).frames_u8
-        assert made is not None
-        videos["model" if given == "none" else f"model, {given}"] = made
-        if given in chosen.peers and hints is not None:  # the same warp is not made twice
-            videos[given] = hints.frames_u8
+        if given == "none":
+            videos["model"] = _generated(pipe, clip, path, None, chosen)
+            continue
+        hints, shown = peers.video_hints(given, clip, path)
+        made = videos[f"model, {given}"] = _generated(pipe, clip, path, hints, chosen)
+        if given in chosen.peers:  # the same warp is not made twice
+            videos[given] = shown
+        if given == "warp":
+            videos["warp + model"] = with_content(shown, 1 - hints.mask, made)
     for peer in chosen.peers_of(peers.VIDEO_PEERS):
         if peer not in videos:
             videos[peer] = peers.peer_video(peer, clip, path)
@@ -174,6 +206,16 @@ def along(pipe: RaPPipeline, clip: Clip, path: Trajectory, chosen: Protocol) -> 
     for name, video in videos.items():
         figures |= _likeness(name, video[1:], clip.frames_u8[1:]) | _followed(pipe, name, video, path, chosen)
     return figures, {"truth": clip.frames_u8, **videos}
+
+
+def _generated(
+    pipe: RaPPipeline, clip: Clip, path: Trajectory, hints: VideoHints | None, chosen: Protocol
+) -> UInt8[np.ndarray, "T h w 3"]:
+    made = pipe.generate_video(
+        clip.frames_u8[:1], path, hints=hints, hint_level=chosen.hint_level, **chosen.sampling
+    ).frames_u8
+    assert made is not None
+    return made
 
 
 def _likeness(name: str, video_u8: np.ndarray, truth_u8: np.ndarray) -> Figures:
@@ -205,14 +247,13 @@ def _leaving(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:
     truth = clip.trajectory
     assert truth is not None
     half = len(clip) // 2
-    hints = build_scene(clip, truth, source_indices=tuple(range(0, half + 1, 2))).hints(truth)
-    videos = {"warp": hints.frames_u8}
-    for name, given in (("model alone", None), ("model, warp", hints)):
-        made = pipe.generate_video(
-            clip.frames_u8[:1], truth, hints=given, hint_level=chosen.hint_level, **chosen.sampling
-        ).frames_u8
-        assert made is not None
-        videos[name] = made
+    scene = build_scene(clip, truth, source_indices=tuple(range(0, half + 1, 2)))
+    hints = scene.hints(truth)
+    made = _generated(pipe, clip, truth, hints, chosen)
+    videos = {"warp": hints.frames_u8, "model alone": _generated(pipe, clip, truth, None, chosen), "model, warp": made}
+    videos["warp + model"] = with_content(hints.frames_u8, 1 - hints.mask, made)
+    if "continued" in chosen.peers:
+        videos["continued"] = peers.continued_video(clip, scene, hints, truth)
     judged = slice(half + 1, None)
     is_hole = hints.mask[judged] < UNSEEN
     seen = 1 - float(is_hole.mean())
@@ -224,3 +265,32 @@ def _leaving(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:
         figures[f"{name}/hole_psnr_db"] = metrics.psnr(shown[is_hole][None], true[is_hole][None]) if seen < 1 else None
         figures[f"{name}/seen_share"] = seen
     return figures
+
+
+# --- sampled paths ----------------------------------------------------------------------------------------------------
+
+
+def joint_figures(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:
+    """Of paths sampled from frame 0: shares that lead through nothing, that are no faster than films, and both."""
+    truth = clip.trajectory
+    assert truth is not None
+    scene, picture = build_scene(clip, truth), picture_scene(clip, truth)
+    found: dict[str, list[tuple[bool, bool]]] = {"sampled": [], "sampled, as the page has it": []}
+    for k in range(SAMPLES):
+        path = pipe.generate_joint(clip.frames_u8[:1], steps=1, seed=chosen.seed + k).trajectory
+        assert path is not None
+        shortened = fitted_path(picture, path.scaled(picture.median_depth(0))).trajectory
+        for name, one in zip(found, (path, shortened), strict=True):
+            found[name].append((bool((scene.clearance(one) > 0).all()), is_as_films(one)))
+    figures: Figures = {}
+    for name, shares in found.items():
+        columns = {"clear": [clear for clear, _ in shares], "slow": [slow for _, slow in shares]}
+        columns["both"] = [clear and slow for clear, slow in shares]
+        figures |= {f"{name}/{column}_share": float(np.mean(values)) for column, values in columns.items()}
+    return figures
+
+
+def is_as_films(path: Trajectory) -> bool:
+    """Whether a path, in median depths, moves and turns between no frames faster than films do."""
+    found = motion(path)
+    return bool((found.speed <= FILM_SPEED).all() and (found.turn <= FILM_TURN_DEG).all())

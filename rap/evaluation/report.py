@@ -69,9 +69,18 @@ TABLES = (
             for judge in ("model", "tracks")
             for name, title, digits in (
                 ("r_err", "R_err (rad)", 2), ("t_err", "T_err", 2), ("rotation_deg_median", "rotation (deg)", 1),
+                ("auc30", "AUC@30", 2),
             )
         )
         + (Column("tracks_share", "tracks tell a path"),),
+    ),
+    Table(
+        "Sampled paths",
+        ("joint",),
+        (
+            Column("clear_share", "free of collisions"), Column("slow_share", "within the speed of films"),
+            Column("both_share", "both"),
+        ),
     ),
 )  # fmt: skip
 

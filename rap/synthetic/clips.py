@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -42,6 +43,8 @@ class SyntheticConfig:
         textures: folder of photographs; None for procedural patterns.
         texture_size: side of the stored textures, a power of two.
         photometric: exposure, white balance, gamma and noise drawn per clip.
+        photographs: folder of photographs that are flown through instead of scenes; whoever makes the clips reads it
+            (`rap.train.photograph_clips`), `render_clips` does not.
         stills: single pictures of many scenes for the depth of one picture (`rap.synthetic.stills`); one frame each.
         family: of all scenes, a key of `rap.synthetic.families.FAMILIES`; "" draws it for each.
         supersample_share: share of clips rendered at twice the size and averaged (smooth edges, four times the cost).
@@ -53,6 +56,7 @@ class SyntheticConfig:
     textures: Path | None = None
     texture_size: int = 256
     photometric: bool = True
+    photographs: Path | None = None
     stills: bool = False
     family: str = ""
     supersample_share: float = 0.0
@@ -93,6 +97,21 @@ class SyntheticBatch:
     depth: Float[Tensor, "n t h w"] | None = None
 
 
+class MakeClips(Protocol):
+    """How clips of a seed are made, as `render_clips` does it; worker processes import it by its name."""
+
+    def __call__(
+        self,
+        seed: int,
+        count: int,
+        config: SyntheticConfig,
+        *,
+        start: int = 0,
+        with_depth: bool = False,
+        bank: TextureBank | None = None,
+    ) -> SyntheticBatch: ...
+
+
 def render_clips(
     seed: int,
     count: int,
@@ -110,7 +129,11 @@ def render_clips(
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
     bank = bank or texture_bank(config.textures, config.texture_size, config.device)
-    clips = [_render_clip(seed, start + k, config, bank) for k in range(count)]
+    return joined([_render_clip(seed, start + k, config, bank) for k in range(count)], with_depth)
+
+
+def joined(clips: list[SyntheticBatch], with_depth: bool) -> SyntheticBatch:
+    """Batches of one as one batch."""
     return SyntheticBatch(
         frames_u8=torch.stack([c.frames_u8[0] for c in clips]),
         Ts_world_camera=torch.cat([c.Ts_world_camera for c in clips]),
@@ -121,11 +144,13 @@ def render_clips(
     )
 
 
-def stream(seed: int, config: SyntheticConfig, *, start: int = 0, with_depth: bool = False) -> Iterator[SyntheticBatch]:
+def stream(
+    seed: int, config: SyntheticConfig, *, start: int = 0, with_depth: bool = False, make: MakeClips = render_clips
+) -> Iterator[SyntheticBatch]:
     """Clips of a seed one by one, without end (batches of one)."""
     index = start
     while True:
-        yield render_clips(seed, 1, config, start=index, with_depth=with_depth)
+        yield make(seed, 1, config, start=index, with_depth=with_depth)
         index += 1
 
 
@@ -199,17 +224,27 @@ def render_plan(plan: Plan, rng: np.random.Generator, config: SyntheticConfig, b
         planes = torch.nn.functional.avg_pool2d(planes, factor)
         visibility = cast(plan.scene, views, config.device)
         nearness = resolve(plan.scene, views, visibility, bank.size).inverse_depth.view(-1, h, w)
-    frames = looks.develop(planes, rng)
+    return batch_of_one(looks.develop(planes, rng), views, nearness, plan.kind)
+
+
+def batch_of_one(
+    frames_u8: UInt8[Tensor, "t h w 3"], views: Views, nearness: Float[Tensor, "t h w"], kind: str
+) -> SyntheticBatch:
+    """A clip in the world and the unit of its frame 0.
+
+    Args:
+        nearness: 1 / z-depth in the unit of the views.
+    """
     medians = torch.from_numpy(1.0 / _row_medians(nearness.flatten(1).cpu().numpy()))
     Ts = torch.from_numpy(inverse(views.Ts_scene_camera[:1]) @ views.Ts_scene_camera)
     Ts[0] = torch.eye(4, dtype=Ts.dtype)
     Ts[:, :3, 3] /= medians[0]
     return SyntheticBatch(
-        frames_u8=frames[None],
+        frames_u8=frames_u8[None],
         Ts_world_camera=Ts[None],
         intrinsics=torch.from_numpy(views.intrinsics)[None],
         median_depth=(medians / medians[0])[None],
-        kinds=(plan.kind,),
+        kinds=(kind,),
         depth=(1 / (nearness * float(medians[0])))[None],
     )
 

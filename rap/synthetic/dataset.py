@@ -18,7 +18,7 @@ import torch
 import torch.multiprocessing
 
 from rap.errors import InputError
-from rap.synthetic.clips import SyntheticConfig, render_clips
+from rap.synthetic.clips import MakeClips, SyntheticConfig, render_clips
 from rap.synthetic.textures import TextureBank, texture_bank
 
 RENDERER_VERSION = 8
@@ -38,15 +38,17 @@ def build_shards(
     *,
     shard_size: int = 64,
     with_depth: bool = False,
+    make: MakeClips = render_clips,
 ) -> Iterator[int]:
     """Write `count` clips as npz shards of `shard_size`, skipping shards that exist; yield the number of clips on disk.
 
-    Clip k is `render_clips(seed, 1, config, start=k)`, whatever the number of workers. A shard is renamed into place
+    Clip k is `make(seed, 1, config, start=k)`, whatever the number of workers. A shard is renamed into place
     when complete, so that a run that was stopped is continued by calling again. Nothing runs until the caller iterates.
 
     Args:
         workers: processes; 1 renders in this process.
         with_depth: also store z-depth (float16, unit of length as in SyntheticBatch).
+        make: scenes rendered, or photographs flown through.
 
     Raises:
         InputError: out_dir holds shards of another seed, size or configuration.
@@ -63,17 +65,18 @@ def build_shards(
     yield done
     if not jobs:
         return
-    bank = texture_bank(config.textures, config.texture_size, "cpu")
+    bank = None if config.photographs else texture_bank(config.textures, config.texture_size, "cpu")
     out_dir.mkdir(parents=True, exist_ok=True)
     (out_dir / INDEX_NAME).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    arguments = (out_dir, seed, config, with_depth, bank)
+    arguments = (out_dir, seed, config, with_depth, bank, make)
     if workers == 1:
         _start_worker(*arguments)
         for job in jobs:
             done += _write_shard(job)
             yield done
         return
-    bank.texels.share_memory_()  # one copy for all processes
+    if bank is not None:
+        bank.texels.share_memory_()  # one copy for all processes
     with torch.multiprocessing.get_context("spawn").Pool(workers, _start_worker, arguments) as pool:
         for size in pool.imap_unordered(_write_shard, jobs):
             done += size
@@ -87,7 +90,9 @@ def shard_path(out_dir: Path, start: int) -> Path:
 
 def _description(seed: int, config: SyntheticConfig, shard_size: int, with_depth: bool) -> dict[str, Any]:
     fields = asdict(replace(config, device="cpu"))
-    fields["textures"] = None if config.textures is None else Path(config.textures).name
+    for name in ("textures", "photographs"):
+        folder = getattr(config, name)
+        fields[name] = None if folder is None else Path(folder).name
     options = {"renderer": RENDERER_VERSION, "seed": seed, "shard_size": shard_size, "with_depth": with_depth}
     return {**options, **json.loads(json.dumps(fields))}
 
@@ -98,7 +103,7 @@ def _refuse_others(out_dir: Path, description: dict[str, Any]) -> None:
     if not path.exists():
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    found = {"stills": False, "family": "", **found}  # folders from before there were any
+    found = {"stills": False, "family": "", "photographs": None, **found}  # folders from before there were any
     for name, value in description.items():
         if found.get(name) != value:
             raise InputError(
@@ -114,17 +119,19 @@ def _is_complete(path: Path, size: int) -> bool:
         return len(file["median_depth"]) >= size
 
 
-def _start_worker(out_dir: Path, seed: int, config: SyntheticConfig, with_depth: bool, bank: TextureBank) -> None:
+def _start_worker(
+    out_dir: Path, seed: int, config: SyntheticConfig, with_depth: bool, bank: TextureBank | None, make: MakeClips
+) -> None:
     if torch.multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)  # the processes already fill the cores
-    if config.device != "cpu":
+    if bank is not None and config.device != "cpu":
         bank = bank.to(config.device)
-    _worker.update(out_dir=out_dir, seed=seed, config=config, with_depth=with_depth, bank=bank)
+    _worker.update(out_dir=out_dir, seed=seed, config=config, with_depth=with_depth, bank=bank, make=make)
 
 
 def _write_shard(job: tuple[int, int]) -> int:
     start, size = job
-    batch = render_clips(
+    batch = _worker["make"](
         _worker["seed"], size, _worker["config"], start=start, with_depth=_worker["with_depth"], bank=_worker["bank"]
     )
     arrays = {name: getattr(batch, name).cpu().numpy() for name in ARRAYS}

@@ -22,6 +22,8 @@ from rap.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 PROCEDURAL_SEED = 20260409
+MATERIALS = ("texture", "aerial")
+"""Kinds of a manifest that are no photographs begin so."""
 NUM_PROCEDURAL = 192
 NUM_TILED = 48
 
@@ -118,16 +120,14 @@ def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
         raise InputError(
             f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none"
         )
-    kinds = _manifest_kinds(Path(folder))
+    kinds = manifest_kinds(Path(folder))
     texels = torch.empty(len(files) + len(made), level_offsets(size)[-1], dtype=torch.int32)
     for start in range(0, len(files), 16):
         images = np.stack([_square_image(f, size) for f in files[start : start + 16]])
         texels[start : start + len(images)] = pack_pyramid(torch.from_numpy(images))
     texels[len(files) :] = procedural
     names = [f.name for f in files]
-    is_material = np.array(
-        [kinds.get(n, "photo").startswith(("texture", "aerial")) for n in names] + [True] * NUM_PROCEDURAL
-    )
+    is_material = np.array([kinds.get(n, "photo").startswith(MATERIALS) for n in names] + [True] * NUM_PROCEDURAL)
     tiles = len(files) + tiles
     bank = TextureBank(texels.flatten(), size, np.flatnonzero(~is_material), np.flatnonzero(is_material), tiles)
     usable = _is_natural(bank.means[: len(names) + NUM_PROCEDURAL])
@@ -140,7 +140,8 @@ def _is_natural(means: np.ndarray) -> np.ndarray:
     return (means.max(-1) > 35) & (np.ptp(means, axis=-1) < 140)
 
 
-def _manifest_kinds(folder: Path) -> dict[str, str]:
+def manifest_kinds(folder: Path) -> dict[str, str]:
+    """What the `manifest.csv` of a folder says of its files, by name; nothing where there is none."""
     path = folder / "manifest.csv"
     if not path.is_file():
         return {}

@@ -136,7 +136,7 @@ def _judged(settings: AblationTraining, variant: str, seed: int) -> dict[str, An
     rows: dict[str, list[float]] = {}
     for window in datasets.synthetic(Path(settings.validation), settings.validation_clips, VALIDATION_SEED):
         clip = window.read()
-        for protocol in protocols.PROTOCOLS:
+        for protocol in method:
             figures, _ = protocols.measure(protocol, pipe, clip, chosen)
             for of, measure, _title in COLUMNS:
                 value = figures.get(f"{method[protocol]}/{measure}") if of == protocol else None

@@ -256,10 +256,13 @@ def deal_out(
 def _task_times(settings: ModelTraining, rng: np.random.Generator) -> tuple[float, float]:
     """Times of one clip's video and rays: a task is which of them is zero.
 
-    Half of the ray times are 1: the rays need one or two steps, and the first starts from pure noise.
+    Half of the ray times are 1: the rays need one or two steps, and the first starts from pure noise. So does the
+    video's of a network that is to make it in one.
     """
     u = rng.random()
     t_video, t_rays = float(1 - rng.random()), 1.0 if rng.random() < 0.5 else float(1 - rng.random())
+    if settings.video_start_rate and rng.random() < settings.video_start_rate:
+        t_video = 1.0
     if u < settings.estimate_rate:
         return 0.0, t_rays
     if u < settings.estimate_rate + settings.generate_rate:

@@ -142,15 +142,28 @@ def _measure_latents(model: PatchAutoencoder, store: ClipStore, rng: np.random.G
 
 
 def load_codec(settings: ModelTraining) -> tuple[LatentCodec, list[float]]:
-    """The trained codec, and the standard deviations of its ray latents.
+    """The trained codec, or that of a pipeline, and the standard deviations of its ray latents.
 
     Raises:
         InputError: the folder holds none.
     """
     folder = Path(settings.codec)
-    for name in ("vae/config.json", "ray_latents_std.json"):
-        if not (folder / name).exists():
-            raise InputError(f"--codec: {folder} holds no trained codec (no {name}); run `rap train codec` first")
-    ray_std = json.loads((folder / "ray_latents_std.json").read_text())
+    ray_std = saved_ray_std(folder)
     vae = read_autoencoder(folder / "vae").eval()
     return LatentCodec(vae, settings.camera, ray_latents_std=ray_std), ray_std
+
+
+def saved_ray_std(folder: Path) -> list[float]:
+    """What the ray latents of a codec are divided by: a trained one has it beside it, a pipeline in its index.
+
+    Raises:
+        InputError: the folder holds neither.
+    """
+    own, index = folder / "ray_latents_std.json", folder / "model_index.json"
+    config = folder / "vae/config.json"
+    if not config.exists() or not (own.exists() or index.exists()):
+        missing = own.name if config.exists() else "vae/config.json"
+        raise InputError(f"--codec: {folder} holds no trained codec (no {missing}); run `rap train codec` first")
+    if own.exists():
+        return json.loads(own.read_text())
+    return json.loads(index.read_text())["ray_latents_std"] or [1.0] * json.loads(config.read_text())["z_dim"]

@@ -1,12 +1,14 @@
 """Hints for training: flow as it is found and as it is known, warps under depth and poses as wrong as real ones are.
 
 A network that is always handed perfect geometry believes it. Depth is therefore blurred, fattened at its edges, scaled
-and bent, poses are shaken, and some samples get the plane of a single picture or no hint at all.
+and bent, poses are shaken, and some samples get the plane of a single picture or no hint at all. Depth of one picture
+is wrong as nobody would make it up: who trains for takes from one gives samples their own source's layers by it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,10 @@ from rap.model.codec import SPACE_COMPRESSION
 from rap.model.tokens import TIME_COMPRESSION
 from rap.reconstruction.optical_flow import FLOW_CHANNELS, flow_features, flow_pairs, pack_flow, projected_flow
 from rap.train.settings import ModelTraining
+from rap.views.fill import smooth_fill
+from rap.views.hints import to_u8, with_open_holes
+from rap.views.layers import lift
+from rap.views.monocular import embedded_monocular_depth
 from rap.views.warp import FAR, Warp, plane_inverse_depth, warp
 
 MAX_HINT_SOURCES = 4
@@ -78,6 +84,8 @@ class HintMaker:
         unit = float(clips.median_depth[row, sources[0]])
         poses, intrinsics = clips.Ts_world_camera[row].copy(), clips.intrinsics[row]
         poses[:, :3, 3] /= unit
+        if self.settings.picture_rate and self.rng.random() < self.settings.picture_rate:
+            return of_picture(video, int(sources[0]), poses, intrinsics, self.device)
         is_plane = self.rng.random() < self.settings.plane_rate
         lifted = sources[:1] if is_plane else self._lifted(clips.frames_u8.shape[1])
         if is_plane:
@@ -97,6 +105,28 @@ class HintMaker:
         first, last = np.sort(self.rng.choice(count, 2, replace=False))
         number = int(self.rng.integers(1, MAX_HINT_SOURCES + 1))
         return np.unique(self.rng.integers(first, last + 1, number))
+
+
+def of_picture(
+    video: Float[Tensor, "3 T H W"],
+    source: int,
+    Ts_world_camera: Float[np.ndarray, "T 4 4"],
+    intrinsics: Float[np.ndarray, "T 4"],
+    device: torch.device,
+) -> Warp:
+    """What a clip's cameras see of the layers of one of its frames, by the depth of one picture: as `Scene.hints`.
+
+    Args:
+        video: in [-1, 1].
+        Ts_world_camera: in the unit of the source's median depth.
+    """
+    picture = (video[:, source].cpu() + 1) / 2
+    depth = embedded_monocular_depth().predict(to_u8(picture)).depth
+    layers = lift(picture, torch.from_numpy(1 / depth), intrinsics[source], fill=smooth_fill)
+    Ts_picture_camera = se3.inverse(Ts_world_camera[source]) @ Ts_world_camera
+    seen = with_open_holes(layers.render(Ts_picture_camera, intrinsics, (picture.shape[1], picture.shape[2])))
+    maps: dict[str, Any] = {f.name: getattr(seen, f.name).to(device) for f in fields(seen) if f.name != "mix"}
+    return Warp(**maps)
 
 
 def corrupted(

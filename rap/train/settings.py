@@ -73,6 +73,9 @@ class ModelTraining:
     is the folder of a pipeline whose transformer is begun with. `validation` is a folder of shards: figures on some of
     its clips every `validate_every` steps or `validate_minutes`, and at the end; with `keep_best` the pipeline is
     replaced only when they are not clearly worse.
+    Of the warps that samples get as their hints, `picture_rate` are the layers of the source by the embedded depth of
+    one picture, as takes from one picture have them, `plane_rate` of the others a plane, and the rest lifted frames.
+    `video_start_rate` of the videos that are noised are noise alone, which is all that a video of one step begins with.
     `draw_workers` threads draw the batches of coming steps, for a GPU that would wait for them; 0 draws in turn. With
     `draw_processes` so many processes draw instead, each from its share of the shards, and every step takes one of the
     latest `replay_batches` of them (`rap.train.replay`).
@@ -105,7 +108,9 @@ class ModelTraining:
     hint_dropout: float = 0.15
     simulated_flow_rate: float = 0.3
     plane_rate: float = 0.2
+    picture_rate: float = 0.0
     per_frame_rate: float = 0.1
+    video_start_rate: float = 0.0
     cosine_weight: float = 0.5
     ray_loss_weight: float = 10.0
     estimate_rate: float = 0.5

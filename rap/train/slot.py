@@ -34,10 +34,11 @@ from rap.errors import InputError
 from rap.flow import Pair
 from rap.model import LatentCodec, PatchAutoencoder, RaPTransformer3DModel
 from rap.pipeline import RaPPipeline
-from rap.synthetic import SyntheticConfig, build_shards
+from rap.synthetic import SyntheticConfig, build_shards, render_clips
+from rap.synthetic.clips import MakeClips
 from rap.train.batches import BatchMaker
 from rap.train.clock import SIGTERM_STATUS
-from rap.train.codec import load_codec, train_codec
+from rap.train.codec import load_codec, saved_ray_std, train_codec
 from rap.train.model import (
     BEST,
     MAX_SHARD,
@@ -45,6 +46,7 @@ from rap.train.model import (
     batch_losses,
     train_model,
 )
+from rap.train.photograph_clips import photographs, render_photographs
 from rap.train.plots import plot_run
 from rap.train.settings import CodecTraining, ModelTraining
 from rap.train.start import build_transformer, init_weights
@@ -71,7 +73,8 @@ class SlotTraining:
 
     `render_share` and `codec_share` are shares of the minutes, `clips` the most that is rendered in them;
     the model has what is left. `codec` is the folder of a trained codec; `init` a pipeline to begin with, whose network
-    and (without `codec`) codec are used.
+    and (without `codec`) codec are used. Photographs that are flown through have `photograph_share` of the time for
+    rendering, and of the clips. `picture_rate` is the model's; `rate` its learning rates over their defaults.
     """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ()
@@ -79,6 +82,8 @@ class SlotTraining:
     minutes: float = 20.0
     out: str = "runs/slot"
     textures: str = ""
+    photographs: str = ""
+    photograph_share: float = 0.3
     codec: str = ""
     init: str = ""
     device: str = "cpu"
@@ -98,6 +103,8 @@ class SlotTraining:
     layers: int = 6
     batch: int = 8
     warp_hint: str = "blend"
+    picture_rate: float = 0.0
+    rate: float = 1.0
     small_share: float = 0.5
     warmup: int = 50
     save_every: int = 50
@@ -195,33 +202,44 @@ class Slot:
         settings, size = self.settings, self.render_config.size
         held_out = partial(build_shards, self.held_out, settings.validation_clips, clip_seed("val", size))
         list(held_out(self.render_config, shard_size=settings.validation_clips, with_depth=True))
-        until = self.state.setdefault(
-            "render_until_s", self.elapsed_s() + 60 * settings.minutes * settings.render_share
-        )
+        began_s = self.state.setdefault("render_from_s", self.elapsed_s())
+        wanted_s, clips = 60 * settings.minutes * settings.render_share, settings.clips
+        if settings.photographs:
+            share, folder = settings.photograph_share, Path(settings.photographs)
+            config = dataclasses.replace(self.render_config, textures=None, photographs=folder)
+            few = round(share * clips)
+            self._render(self.shards / "photographs", few, config, render_photographs, began_s + share * wanted_s)
+            clips -= few
+        self._render(self.shards, clips, self.render_config, render_clips, began_s + wanted_s)
+
+    def _render(self, folder: Path, count: int, config: SyntheticConfig, make: MakeClips, until_s: float) -> None:
+        """Clips of one kind, until there are enough or until so many seconds of the slot."""
         # Also beside a GPU: a clip is thousands of small operations, which 16 cores do at 37 clips/s.
-        workers = settings.workers if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) - 1)
+        workers = self.settings.workers if self.device.type == "cpu" else max(1, (os.cpu_count() or 1) - 1)
         shards = build_shards(
-            self.shards,
-            settings.clips,
-            clip_seed(settings.seed, size),
-            self.render_config,
+            folder,
+            count,
+            clip_seed(self.settings.seed, config.size),
+            config,
             workers,
-            shard_size=settings.shard_size,
+            shard_size=self.settings.shard_size,
             with_depth=True,
+            make=make,
         )
+        name = "clips" if config.photographs is None else "clips of photographs"
         began, first, done, said = time.monotonic(), None, 0, 0.0
         for done in shards:
             first = done if first is None else first
             rate = (done - first) / max(time.monotonic() - began, 1e-9)
             if time.monotonic() - said > 10:
-                self.say(f"{done} clips, {rate:.2f} clips/s")
+                self.say(f"{done} {name}, {rate:.2f} clips/s")
                 said = time.monotonic()
-            if self.elapsed_s() > until and done > 0:
+            if self.elapsed_s() > until_s and done > 0:
                 break
         shards.close()
-        self.state["figures"]["clips"] = done
+        self.state["figures"][name.replace(" ", "_")] = done
         if first is not None and done > first:
-            self.state["figures"]["clips_per_s"] = (done - first) / (time.monotonic() - began)
+            self.state["figures"][f"{name.replace(' ', '_')}_per_s"] = (done - first) / (time.monotonic() - began)
 
     def train_codec(self) -> None:
         """The codec, unless one is given or done."""
@@ -320,8 +338,8 @@ class Slot:
 
     @property
     def codec_folder(self) -> Path:
-        """A folder as `rap train codec` leaves it."""
-        return Path(self.settings.codec) if self.settings.codec else self.out / "codec"
+        """A folder as `rap train codec` leaves it, or a pipeline."""
+        return Path(self.settings.codec or self.settings.init or self.out / "codec")
 
     @cached_property
     def render_config(self) -> SyntheticConfig:
@@ -345,6 +363,9 @@ class Slot:
             layers=chosen.layers,
             flow_hint=True,
             warp_hint=chosen.warp_hint,
+            picture_rate=chosen.picture_rate,
+            muon_learning_rate=chosen.rate * ModelTraining.muon_learning_rate,
+            learning_rate=chosen.rate * ModelTraining.learning_rate,
             video_baseline="warp",
             batch=chosen.batch,
             small_share=chosen.small_share,
@@ -443,24 +464,6 @@ def contact_sheet(pipeline: RaPPipeline, validation: Validation, path: Path) -> 
     Image.fromarray(np.concatenate(padded)).save(path)
 
 
-def codec_of_pipeline(pipeline_folder: Path, codec_folder: Path) -> None:
-    """The codec of a checkpoint as `rap train codec` would have left it: the scale of the rays lies beside it.
-
-    Raises:
-        InputError: no pipeline there, or one whose codec is not of this package's kind.
-    """
-    for name in ("model_index.json", "vae/config.json"):
-        if not (pipeline_folder / name).exists():
-            raise InputError(f"--init: {pipeline_folder} holds no pipeline (no {name})")
-    index = json.loads((pipeline_folder / "model_index.json").read_text(encoding="utf-8"))
-    if index["vae"][1] != PatchAutoencoder.__name__:
-        raise InputError(f"--init: {pipeline_folder} has a codec of the kind {index['vae'][1]}; give --codec too")
-    codec_folder.mkdir(parents=True, exist_ok=True)
-    PatchAutoencoder.from_pretrained(pipeline_folder / "vae").save_pretrained(codec_folder / "vae")
-    ray_std = index["ray_latents_std"] or [1.0] * json.loads((pipeline_folder / "vae/config.json").read_text())["z_dim"]
-    write_json(codec_folder / "ray_latents_std.json", ray_std)
-
-
 def _like_pipeline(settings: ModelTraining, folder: Path) -> ModelTraining:
     """The network of a pipeline, with both hints besides."""
     config = json.loads((folder / "transformer" / "config.json").read_text(encoding="utf-8"))
@@ -485,10 +488,10 @@ def _check(settings: SlotTraining) -> None:
         raise InputError(f"--textures: {settings.textures} is no folder")
     if settings.init and not (Path(settings.init) / "transformer" / "config.json").exists():
         raise InputError(f"--init: {settings.init} holds no pipeline (no transformer/config.json)")
-    if settings.codec and not (Path(settings.codec) / "ray_latents_std.json").exists():
-        raise InputError(f"--codec: {settings.codec} holds no trained codec (no ray_latents_std.json)")
-    if settings.init and not settings.codec:
-        codec_of_pipeline(Path(settings.init), Path(settings.out) / "codec")
+    if settings.codec:
+        saved_ray_std(Path(settings.codec))
+    if settings.photographs:
+        photographs(Path(settings.photographs))
 
 
 def _check_gradients(network: nn.Module, name: str) -> None:

@@ -98,6 +98,13 @@ class _Level:
         return self.known.shape[0], self.known.shape[1]
 
 
+def smooth_fill(
+    colour: Float[np.ndarray, "a b 3"], known: Bool[np.ndarray, "a b"], inverse_depth: Float[np.ndarray, "a b"]
+) -> Float[np.ndarray, "a b 3"]:
+    """The smooth guess as it is; arguments as `exemplar_fill` has them."""
+    return colour
+
+
 def exemplar_fill(
     colour: Float[np.ndarray, "a b 3"], known: Bool[np.ndarray, "a b"], inverse_depth: Float[np.ndarray, "a b"]
 ) -> Float[np.ndarray, "a b 3"]:

@@ -132,6 +132,19 @@ class Content:
         return np.stack(placed)[before] * (1 - share) + np.stack(placed)[after] * share
 
 
+def with_content(
+    frames_u8: UInt8[np.ndarray, "T h w 3"], holes: Float[np.ndarray, "T h w"], made_u8: UInt8[np.ndarray, "M h w 3"]
+) -> UInt8[np.ndarray, "T h w 3"]:
+    """Frames of the model's own size whose holes have the low frequencies of what it made of them.
+
+    Args:
+        holes: in [0, 1], 1 where nothing was seen.
+    """
+    size = frames_u8.shape[1], frames_u8.shape[2]
+    change = Content(made_u8, frames_u8, (0.0, 0.0, 1.0, 1.0)).changes(len(frames_u8), size)
+    return np.clip(frames_u8 + 255 * holes[..., None] * change + 0.5, 0, 255).astype(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Coarse:
     """What a small warp has decided of T targets, packed: of 257 some hundred megabytes.

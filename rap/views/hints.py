@@ -9,7 +9,7 @@ noised.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from rap.geometry import Trajectory
 from rap.model.codec import SPACE_COMPRESSION, LatentCodec
 from rap.model.tokens import TIME_COMPRESSION
 from rap.model.transformer import WARP_MAPS
-from rap.views.warp import WEIGHT_LOG_SCALE, Warp, plane_inverse_depth, warp
+from rap.views.warp import WEIGHT_LOG_SCALE, Warp, fill_holes, plane_inverse_depth, warp
 
 
 def to_u8(pictures: Float[Tensor, "*batch 3 H W"]) -> UInt8[np.ndarray, "*batch H W 3"]:
@@ -156,11 +156,19 @@ def _latents(codec: LatentCodec, colour: Float[Tensor, "B T 3 H W"]) -> Float[Te
     return codec.encode_video(2 * colour.transpose(1, 2) - 1)
 
 
+def with_open_holes(rendered: Warp) -> Warp:
+    """The same with what was invented as holes, filled smoothly and without a depth: so models were trained to be shown
+    what is not known."""
+    filled = fill_holes(rendered.colour, rendered.mask)
+    return replace(rendered, filled=filled, inverse_depth=rendered.inverse_depth * rendered.mask)
+
+
 def as_hints(rendered: Warp, image_size: tuple[int, int]) -> VideoHints:
     """A rendered path reduced to the model's frames (area average, so that nothing flickers)."""
     maps = WarpMaps.of_warp(rendered)
     colours = to_u8(maps.colour[0]), *(to_u8(maps.layers[0, :, k]) for k in range(2))
-    shares = [maps.mask[0], maps.weight[0], maps.inverse_depth[0], *maps.layer_masks[0].unbind(1)]
+    seen_depth = maps.inverse_depth[0] * maps.mask[0]  # layers have one where nothing is seen, too
+    shares = [maps.mask[0], maps.weight[0], seen_depth, *maps.layer_masks[0].unbind(1)]
     frames_u8, *layers = (_reduced(picture, image_size) for picture in colours)
     mask, weight, inverse_depth, *masks = (_reduced(share.cpu().numpy(), image_size) for share in shares)
     return VideoHints(

@@ -35,7 +35,7 @@ from rap.views.depth_network import embedded_depth_network
 from rap.views.eyes import Eye
 from rap.views.fine import Coarse, Content, FineSources, fine_frame, fine_frames, to_size
 from rap.views.fusion import film_depth
-from rap.views.hints import VideoHints, as_hints, to_u8
+from rap.views.hints import VideoHints, as_hints, to_u8, with_open_holes
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, fov_y_of
 from rap.views.warp import Warp, camera_distance, warp
@@ -316,8 +316,9 @@ class Scene:
         return self.clip.on_footage(trajectory.resized(self.clip.image_size)).resized(size)
 
     def hints(self, trajectory: Trajectory) -> VideoHints:
-        """What the sources show along a path, at the size of the clip's frames."""
-        return as_hints(self.render(trajectory), trajectory.image_size)
+        """What the sources show along a path, at the size of the clip's frames; what layers invent is a hole."""
+        rendered = self.render(trajectory)
+        return as_hints(rendered if self.layers is None else with_open_holes(rendered), trajectory.image_size)
 
     def median_depth(self, frame: int) -> float:
         """Median depth of the view of the clip's frame, or of the lifted one nearest to it in time, in the unit of

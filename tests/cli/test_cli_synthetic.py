@@ -124,6 +124,20 @@ def test_stills_are_pictures_of_their_own_that_teach_depth(capsys, tmp_path: Pat
     assert result["kinds"] == 2 * ["corridor/photograph"]
 
 
+def test_photographs_are_flown_through_instead_of_scenes(capsys, tmp_path: Path) -> None:
+    (tmp_path / "photographs").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((64, 64)).save(tmp_path / "photographs" / "a.png")
+    given = ("--photographs", tmp_path / "photographs", "--size", "32x32", "--frames", 5)
+    run_json(capsys, "build", "--out", tmp_path / "clips", "--count", 2, "--depth", *given)
+    (clips,) = ClipStore(tmp_path / "clips").all_clips()
+    assert clips.frames_u8.shape == (2, 5, 32, 32, 3) and clips.depth is not None and (clips.depth > 0).all()
+    index = json.loads((tmp_path / "clips" / "32x32" / "index.json").read_text())
+    assert index["photographs"] == "photographs", "no folder of whoever made them"
+    sheet = run_json(capsys, "preview", "--out", tmp_path / "sheet.png", "--count", 1, *given)
+    assert sheet["kinds"][0].startswith("photograph/")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -138,6 +152,8 @@ def test_stills_are_pictures_of_their_own_that_teach_depth(capsys, tmp_path: Pat
         (("build", "--out", "x", "--count", "3", "--size", "32x32", "--buckets"), "not allowed with argument --size"),
         (("build", "--out", "x", "--count", "3", "--supersample", "2"), "share from 0 to 1, got 2"),
         (("build", "--out", "x", "--count", "3", "--textures", "nowhere"), "nowhere holds no image"),
+        (("build", "--out", "x", "--count", "3", "--photographs", "nowhere"), "nowhere: holds no photographs"),
+        (("preview", "--out", "x.png", "--photographs", ".", "--textures", "."), "--textures is of procedural scenes"),
         (("build", "--out", "x", "--count", "3", "--stills", "--frames", "5"), "not allowed with argument"),
         (("build", "--out", "taken", "--count", "3"), "--out taken: is a file; name a folder"),
         (("preview", "--out", "x.txt"), "x.txt: must end in .png"),

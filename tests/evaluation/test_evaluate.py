@@ -1,6 +1,8 @@
 """`rap evaluate` on an example clip of known cameras."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,10 +10,10 @@ import pytest
 from rap import evaluation
 from rap.config import ASSETS, KNOWN_PATHS
 from rap.errors import InputError
-from rap.evaluation import command, datasets, protocols
+from rap.evaluation import command, datasets, peers, protocols
 from rap.formats import nerfstudio, read, write
-from rap.geometry import Trajectory
-from rap.views.scene import measured
+from rap.geometry import Trajectory, preset
+from rap.views.scene import measured, picture_scene
 
 pytestmark = pytest.mark.usefixtures("one_load")
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
@@ -51,15 +53,46 @@ def test_poses_alone_make_no_video(folder, capsys):
     assert set(_found(capsys, "pose", folder, *ONE)) == {"pose"}
 
 
-def test_refinement_and_hints_have_figures_of_their_own(folder, capsys):
+plane_scene = partial(picture_scene, flat=True)
+"""A picture's layers take seconds; beside a plane, too, something is invented."""
+
+
+def test_refinement_and_hints_have_figures_of_their_own(folder, capsys, monkeypatch):
     refined = _found(capsys, "pose", folder, *ONE, "--refine")["pose"]
     assert refined["model, 1 step, refined"]["refined_share"] == 1.0
     fitted, predicted = refined["model, 1 step, refined"], refined["model, 1 step"]
     assert fitted["rotation_deg_median"] < predicted["rotation_deg_median"]
-    left = _found(capsys, "generate", folder, *ONE, "--steps", "2", "--hints", "--no-features")["generate"]
+    monkeypatch.setattr(peers, "picture_scene", plane_scene)
+    given = ["--given", "warp", "--peers", "warp", "--hints"]
+    left = _found(capsys, "generate", folder, *ONE, "--steps", "2", *given, "--no-features")["generate"]
     warp, alone, hinted = (left[f"leaving: {name}"] for name in ("warp", "model alone", "model, warp"))
     assert hinted["psnr_db"] > alone["psnr_db"] + 1 and warp["psnr_db"] > alone["psnr_db"]
     assert 0.5 < warp["seen_share"] < 1 and warp["hole_psnr_db"] < warp["psnr_db"]
+    mixed = left["leaving: warp + model"]
+    assert abs(mixed["psnr_db"] - warp["psnr_db"]) < 1 and mixed["hole_psnr_db"] != warp["hole_psnr_db"]
+    assert abs(left["warp + model"]["psnr_db"] - left["warp"]["psnr_db"]) < 3
+
+
+def test_sampled_paths_are_judged_by_what_stands_there_and_by_how_films_move(folder, capsys, monkeypatch):
+    for name in ("picture_scene", "build_scene"):
+        monkeypatch.setattr(protocols, name, plane_scene)
+    monkeypatch.setattr(protocols, "SAMPLES", 1)
+    found = _found(capsys, "joint", folder, *ONE)["joint"]
+    assert set(found) == {"sampled", "sampled, as the page has it"}
+    for shares in found.values():
+        assert set(shares) == {"clear_share", "slow_share", "both_share"}
+        assert shares["both_share"] <= min(shares["clear_share"], shares["slow_share"])
+    still = preset("static", image_size=(96, 128), fov_y_rad=0.9)
+    Ts = still.Ts_world_camera.copy()
+    Ts[8:, 0, 3] = 1.1 * protocols.FILM_SPEED
+    assert protocols.is_as_films(still) and not protocols.is_as_films(replace(still, Ts_world_camera=Ts))
+
+
+def test_windows_on_which_nothing_is_found_stand_by_themselves():
+    figures = {"frames/auc30": 0.6, "frames/rra30": 1.0, "model, 1 step, refined/auc30": 0.7}
+    hard = {"hard: frames/auc30": 0.6, "hard: model, 1 step, refined/auc30": 0.7}
+    assert protocols._of_hard(figures) == hard
+    assert protocols._of_hard(figures | {"frames/auc30": 0.7}) == protocols._of_hard({}) == {}
 
 
 def test_cameras_of_a_file_are_brought_to_median_depths(folder):

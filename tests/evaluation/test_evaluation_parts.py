@@ -1,6 +1,7 @@
 """What `rap evaluate` is made of: intervals, Frechet distances, peers, tables."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,6 +128,26 @@ def test_frames_without_matches_are_lost(clip):
     black = np.concatenate([film.footage[:3], np.zeros_like(film.footage[:2])])
     found = peers.essential_chain(black, film.on_footage(truth).intrinsics[0])
     assert found.lost == (3, 4) and len(found.Ts_world_camera) == 5
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_frames_alone_begin_with_nothing(clip, monkeypatch, is_known):
+    film, truth = clip
+    begun = []
+
+    def refine(given, start, known_fov_y_rad):
+        begun.append((start, known_fov_y_rad))
+        return SimpleNamespace(trajectory=truth, report=SimpleNamespace(lost=(3,)))
+
+    monkeypatch.setattr(peers, "refine", refine)
+    found = peers.find_cameras("frames", film, truth, is_known)
+    ((start, known),) = begun
+    assert np.ptp(start.Ts_world_camera, axis=0).max() == 0 and len(start) == len(truth)
+    assert known == (truth.fov_y_rad[0] if is_known else None) and found.lost == (3,)
+    assert (start.fov_y_rad[0] == pytest.approx(truth.fov_y_rad[0])) == is_known
+    assert (
+        found.focal_px is None if is_known else found.focal_px == pytest.approx(film.on_footage(truth).intrinsics[0, 1])
+    )
 
 
 def test_what_is_not_installed_is_named(monkeypatch):

@@ -18,6 +18,7 @@ from rap.train import hints as train_hints
 from rap.train.batches import SMALL_BATCH, SMALL_SIDE, BatchMaker
 from rap.train.hints import HintMaker, corrupted, shake, simulated_flow
 from rap.train.settings import ModelTraining
+from rap.views.warp import fill_holes
 
 CPU = torch.device("cpu")
 SIZE = (64, 96)
@@ -64,6 +65,18 @@ def test_a_plane_knows_the_source_frame_alone(clips: PosedClips) -> None:
     own = found.colour[4].permute(1, 2, 0).numpy() * 255
     assert np.abs(own - clips.frames_u8[0, 4])[1:-1, 1:-1].mean() < 1
     assert not found.layer_masks[:, 1].any()  # one source has one layer
+
+
+def test_a_picture_is_shown_by_its_own_depth_with_its_holes_open(clips: PosedClips) -> None:
+    video = to_video(clips.frames_u8)
+    found = maker(picture_rate=1.0).warp(clips, 0, video[0], np.array([4]))
+    assert found is not None and found.mask[4].float().mean() > 0.98 and not found.mask.all()
+    own = found.colour[4].permute(1, 2, 0).numpy() * 255
+    assert np.abs(own - clips.frames_u8[0, 4])[2:-2, 2:-2].mean() < 2
+    torch.testing.assert_close(found.filled, fill_holes(found.colour, found.mask))
+    assert (found.inverse_depth[~found.mask] == 0).all()
+    true = maker(plane_rate=0.0).warp(clips, 0, video[0], np.array([4]))
+    assert true is not None and (found.inverse_depth[4] - true.inverse_depth[4]).abs().mean() > 0.02, "it errs"
 
 
 def test_dropout_leaves_samples_without_hint(clips: PosedClips) -> None:

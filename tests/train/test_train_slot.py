@@ -101,7 +101,6 @@ def test_a_phase_that_fails_says_so_and_the_next_goes_on(tmp_path: Path, monkeyp
 
 def test_a_slot_begins_with_the_network_and_codec_of_a_pipeline(straight: Path, codec: Path, tmp_path: Path) -> None:
     chosen = train.SlotTraining(out=str(tmp_path), init=str(straight / "pipeline"), width=96)
-    rap.train.slot.codec_of_pipeline(straight / "pipeline", tmp_path / "codec")
     slot = rap.train.slot.Slot(chosen)
     latents, ray_std = load_codec(slot.model_settings)
     assert ray_std == pytest.approx(json.loads((codec / "ray_latents_std.json").read_text()))

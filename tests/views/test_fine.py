@@ -11,7 +11,7 @@ from rap import metrics
 from rap.bench.take import flicker, sharpness
 from rap.geometry import Trajectory, filmed
 from rap.views import fine
-from rap.views.fine import Coarse, Content, FineSources, fine_frame, fine_frames, to_size
+from rap.views.fine import Coarse, Content, FineSources, fine_frame, fine_frames, to_size, with_content
 from rap.views.warp import Warp, warp
 
 SMALL, LARGE = (48, 64), (144, 192)
@@ -135,6 +135,18 @@ def test_holes_take_what_the_model_shows_and_nothing_else_does():
     )
     deep = cv2.erode(cv2.resize(hole.astype(np.uint8), LARGE[::-1], interpolation=cv2.INTER_NEAREST), np.ones((9, 9)))
     assert (after.astype(int) - before)[deep > 0, 0].mean() > 30
+
+
+def test_holes_get_the_low_frequencies_of_what_the_model_made():
+    rng = np.random.default_rng(0)
+    shown = rng.integers(80, 120, (2, 32, 48, 3), dtype=np.uint8)
+    holes = np.zeros(shown.shape[:3])
+    holes[:, :, 24:] = 1
+    made = np.full_like(shown, 150)
+    found = with_content(shown, holes, made)
+    assert np.array_equal(found[:, :, :24], shown[:, :, :24])
+    invented = found[:, :, 24:].astype(float)
+    assert abs(invented.mean() - 150) < 3 and invented.std() == pytest.approx(shown[:, :, 24:].std(), rel=0.1)
 
 
 def test_content_is_placed_where_the_models_frames_lie_and_goes_on_in_time():

@@ -142,6 +142,11 @@ def test_a_picture_gets_layers_from_its_own_depth(clip, picture):
     assert np.array_equal(np.stack(list(picture.walk(path, 200))), picture.preview(path, 200).frames_u8)
     hints = picture.hints(path)
     assert hints.frames_u8.shape[1:3] == clip.image_size and (hints.mask[0] > 0.99).all()
+    assert hints.inverse_depth is not None and (hints.inverse_depth[hints.mask == 0] == 0).all()
+    assert hints.inverse_depth.max() < 3 * picture.depth.inverse_depth.max(), "no depth in parts of a share of nothing"
+    differs = (hints.frames_u8 != as_hints(picture.render(path), clip.image_size).frames_u8).any(axis=-1)
+    assert differs[hints.mask == 0].mean() > 0.8, "the model is shown holes, not what was invented"
+    assert not differs[hints.mask == 1].any()
 
 
 @pytest.mark.parametrize("of", ["film", "picture"])

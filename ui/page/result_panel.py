@@ -104,8 +104,9 @@ def result_panel(generator: Chosen | None = None) -> ResultPanel:
     with gr.Accordion("Take settings", open=False, elem_id="rap-take-settings"):
         fields = _fields(is_ours)
         use_geometry = gr.Checkbox(
-            True, label="With geometry", min_width=140, elem_id="rap-use-geometry", visible=is_ours
-        )
+            True, label="With geometry", info="Off: the model alone, 128 px; its video does not follow the path.",
+            min_width=140, elem_id="rap-use-geometry", visible=is_ours,
+        )  # fmt: skip
         with gr.Row(elem_classes="rap-pair"):
             vary_button = gr.Button("Starting …", size="sm", interactive=False, min_width=110, elem_id="rap-vary")
             vary_by = gr.Dropdown(
