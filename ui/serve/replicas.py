@@ -275,6 +275,7 @@ def start_replicas(serving: Serving) -> Any:
     deployment = serve.deployment(Replica).options(
         name=DEPLOYMENT,
         max_ongoing_requests=1,
+        max_constructor_retry_count=1,  # what cannot be loaded is told at once: by itself Ray tries three times
         ray_actor_options={"num_cpus": serving.cpus, "num_gpus": serving.gpus},
         autoscaling_config={
             "min_replicas": serving.least,
