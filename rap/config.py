@@ -46,6 +46,9 @@ KNOWN_PATHS = "known_paths.json"
 MOTION_LIMITS = "motion_limits.json"
 """Beside the weights: percentiles of how the cameras of the training clips move."""
 
+PART_BYTES = 5 * 1000**3
+"""Of a file of weights: what the hub takes in one."""
+
 SIZE_MULTIPLE = 32
 """Heights and widths are multiples of this: codec 8x, half-resolution raxel maps 2x, transformer patch 2x."""
 

@@ -25,7 +25,7 @@ settings.load_profile("unhurried")
 ALLOWED_SKIP = "needs a GPU"
 
 NEEDS = {
-    "scale/test_*.py": {"ray", "webdataset"},
+    "scale/test_*.py": {"ray", "webdataset", "transformers"},
     "generators/test_real_pipelines.py": {"transformers", "ftfy"},
 }
 """Tests that are not there without packages of the extras scale and gpu: the first step of .ci/run installs neither."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from functools import partial
@@ -9,11 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from rap.bench import speed as bench
 from rap.bench.measure import Figure, Pairs
 from rap.errors import InputError
+from rap.train.budget import Load
 from rap.train.settings import ModelTraining
+from rap.train.throughput import count_flop
 
 
 def figure(value: float = 0.5, relation: str = ">=", limit: float = 0.35) -> Figure:
@@ -145,6 +149,29 @@ def test_a_training_step_is_measured_with_its_optimizers(monkeypatch):
     # the share is the ratio of the two rates it was made of, one pair being its own median
     assert found.value == pytest.approx(figures["step_gflop_per_s"] / figures["matmul_gflop_per_s"], rel=1e-6)
     assert found.limit == 0.35 and figures["step_gflop"] > 0
+
+
+def test_a_step_of_a_network_of_any_size_is_measured(monkeypatch, capsys):
+    from rap.bench import step
+
+    monkeypatch.setattr(step, "MATMUL_SIDE", 256)
+    small = ["step", "--config", "embedded", "--layers", "1", "--height", "32", "--width", "64", "--frames", "5"]
+    words = [*small, "--repeats", "1", "--threads", "1", "--device", "cpu", "--json"]
+    assert bench.main([*words, "--peak-tflops", "1e6"]) == 1
+    found = json.loads(capsys.readouterr().out)["benchmarks"]["step"]
+    figures = found["figures"]
+    assert found["value"] == pytest.approx(figures["step_tflop"] / figures["step_s"] / 1e6)
+    network = step.random_network("embedded", 1, torch.device("cpu"))
+    load = Load.of_clip(network.config, (32, 64), 5)
+    counted = count_flop(step.random_step(network, load))
+    assert 1e12 * figures["step_tflop"] == pytest.approx(counted, rel=0.02)
+    bench.main(words)
+    found = json.loads(capsys.readouterr().out)["benchmarks"]["step"]
+    figures = found["figures"]
+    assert found["value"] == pytest.approx(figures["step_tflop"] / figures["step_s"] / figures["matmul_tflop_per_s"])
+    for wrong, said in (("--frames", "1 + 4n"), ("--width", "a multiple of 32")):
+        with pytest.raises(InputError, match=re.escape(f"{wrong} must be {said}, got 50")):
+            bench.main([*words, wrong, "50"])
 
 
 def test_a_worker_renders_its_own_clips(monkeypatch):

@@ -2,7 +2,7 @@
 
 Read `measure` (a figure and how it is taken), then `speed` (the command, and every benchmark beside the geometry), then
 `training` (those that need the trainer), `geometry` (a folder: one file a part), `picture` (depth and lens of one
-picture) and `take` (a film at full size).
+picture), `take` (a film at full size) and `step` (a network of any size).
 """
 
 from rap.bench.speed import main

@@ -16,14 +16,15 @@ machine's.
 
 `rap bench geometry` measures quality and speed on clips of known cameras; it needs such clips and has options of its
 own (`rap.bench.geometry`). So do `rap bench picture`, depth and lens of one picture, `rap bench take`, takes of films,
-`rap bench film`, how long the cameras of whole films take, and `rap bench verdict`, what is said of paths that may be
-wrong. `session`, `drag` and `scrub` run programs of the folder benchmarks/, which an installed package lacks: they want
-a checkout.
+`rap bench film`, how long the cameras of whole films take, `rap bench verdict`, what is said of paths that may be
+wrong, and `rap bench step`, a step of a network of any size, as of Wan's on a GPU. `session`, `drag` and `scrub` run
+programs of the folder benchmarks/, which an installed package lacks: they want a checkout.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import socket
 import statistics
@@ -58,30 +59,22 @@ SCRUB_OF = [f"{of}_{act}_p95_ms" for of in ("film", "picture") for act in ("scru
 SESSION_PROGRAM = ROOT / "benchmarks" / "session_memory.py"
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table.mp4"
 
+OTHERS = {
+    "geometry": "rap.bench.geometry.run",
+    "picture": "rap.bench.picture",
+    "film": "rap.bench.film",
+    "verdict": "rap.bench.verdict",
+    "take": "rap.bench.take",
+    "step": "rap.bench.step",
+}
+"""With options of their own."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmarks named on the command line; returns 1 when a demand is missed."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["geometry"]:
-        from rap.bench.geometry.run import main as measure_geometry
-
-        return measure_geometry(argv[1:])
-    if argv[:1] == ["picture"]:
-        from rap.bench.picture import main as measure_picture
-
-        return measure_picture(argv[1:])
-    if argv[:1] == ["film"]:
-        from rap.bench.film import main as measure_films
-
-        return measure_films(argv[1:])
-    if argv[:1] == ["verdict"]:
-        from rap.bench.verdict import main as measure_verdicts
-
-        return measure_verdicts(argv[1:])
-    if argv[:1] == ["take"]:
-        from rap.bench.take import main as measure_take
-
-        return measure_take(argv[1:])
+    if argv and argv[0] in OTHERS:
+        return int(importlib.import_module(OTHERS[argv[0]]).main(argv[1:]))
     options = parse(argv)
     names = list(BENCHMARKS) if options.name == "all" else [options.name]
     found = []

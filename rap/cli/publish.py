@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rap.checkpoint import WEIGHTS, check_checkpoint
 from rap.cli import model, options, results
-from rap.config import KNOWN_PATHS, MOTION_LIMITS
+from rap.config import KNOWN_PATHS, MOTION_LIMITS, PART_BYTES
 from rap.errors import InputError
 from rap.writing import write_text
 
@@ -32,7 +32,6 @@ CODE = {  # file: what it hands on
 SAYS_WHERE = '"""The package `rays-as-pixels` has it; this file tells diffusers where."""'
 BESIDE = (KNOWN_PATHS, MOTION_LIMITS, "CREDITS.md", "LICENSE")
 CARD, SUMS = "README.md", "SHA256SUMS"
-PART_BYTES = 5 * 1000**3
 HEAD = {"library_name": "diffusers", "pipeline_tag": "image-to-video", "tags": "[rays-as-pixels, camera-pose]"}
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}")
 KEY = re.compile(r"^([a-z_]+):", re.MULTILINE)

@@ -27,6 +27,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     build.add_argument("--out", type=Path, required=True, metavar="DIR", help="of the shards")
     build.add_argument("--codec", type=Path, required=True, metavar="DIR", help="with the autoencoder in DIR/vae")
     build.add_argument("--licence", required=True, metavar="TEXT", help="under what the clips may be used")
+    build.add_argument(
+        "--text-encoder",
+        type=Path,
+        metavar="DIR",
+        help="with DIR/text_encoder and DIR/tokenizer, as Wan's: keeps the state of an empty prompt for the training",
+    )
     build.add_argument("--films", type=Path, metavar="DIR", help="RealEstate10K's films, named as in their URLs")
     build.add_argument("--height", type=options.positive, default=480, metavar="PX", help="of the clips (default: 480)")
     build.add_argument("--width", type=options.positive, default=832, metavar="PX", help="of the clips (default: 832)")

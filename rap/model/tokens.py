@@ -13,6 +13,9 @@ from torch import Tensor, nn
 TIME_COMPRESSION = 4
 """Frames per latent frame of the codec, after the first frame, which has a latent frame of its own (Wan 2.1)."""
 
+PROMPT_TOKENS = 512
+"""Of text, in every Wan model: a prompt's states, then zeros."""
+
 
 def frames_to_latent_time(frame_indices: Tensor) -> Tensor:
     """Time of single frames on the latent time axis.

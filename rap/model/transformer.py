@@ -8,7 +8,7 @@ frame and a known ray map differ in nothing but their numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models._modeling_parallel import ContextParallelInput, ContextParallelOutput
 from diffusers.models.attention import FeedForward
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  a pipeline's from_pretrained looks for it here
 from diffusers.models.transformers.transformer_wan import WanTimeTextImageEmbedding, WanTransformerBlock
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from rap.model import attention as attn_lib
 from rap.model.attention import Wanted
 from rap.model.tokens import (
+    PROMPT_TOKENS,
     TIME_COMPRESSION,
     frames_to_latent_time,
     half_resolution_positions,
@@ -34,7 +36,8 @@ from rap.model.tokens import (
     unpatch_tokens,
 )
 
-Rotary = tuple[Tensor, Tensor]
+Rotary = Sequence[Tensor]
+"""Cosines and sines, each (B, F, S, 1, d)."""
 
 FLOW_CHANNELS = TIME_COMPRESSION * 2 * 3
 """Of the flow hint: `rap.reconstruction.optical_flow.pack_flow`."""
@@ -88,21 +91,25 @@ class RaPTransformerBlock(WanTransformerBlock):
         rotary: Rotary,
         ray_rotary: Rotary | None,
         wanted: Wanted = "both",
-    ) -> tuple[Tensor, Tensor | None]:
-        """Tokens of both branches; a branch that is not `wanted` is attended to and comes back as it was."""
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens of both branches, or twice those of the only one.
+
+        A branch that is not `wanted` is attended to and comes back as it was.
+        """
         mod_z = _modulation(self.scale_shift_table, temb)
         video_qkv = attn_lib.project_qkv(self.attn1, self._modulate(hidden_states, mod_z[1], mod_z[0]), rotary)
-        backend = self.attn1.processor._attention_backend
+        processor = self.attn1.processor
         if rays is None or ray_temb is None or ray_rotary is None:
-            out_z = attn_lib.self_attention(video_qkv, backend)
-            return self._update_video(hidden_states, out_z, text, mod_z), None
+            out_z = attn_lib.self_attention(video_qkv, processor)
+            hidden_states = self._update_video(hidden_states, out_z, text, mod_z)
+            return hidden_states, hidden_states  # two tensors, as the hooks of diffusers' context parallel want them
         ray_attn = self.ray_attn1 or self.attn1
         mod_r = _modulation(self.ray_scale_shift_table, ray_temb)
         rays_qkv = attn_lib.project_qkv(ray_attn, self._modulate(rays, mod_r[1], mod_r[0]), ray_rotary)
         if self.decoupled:
-            out_z, out_r = attn_lib.decoupled_attention(video_qkv, rays_qkv, self.cross_gate, backend, wanted)
+            out_z, out_r = attn_lib.decoupled_attention(video_qkv, rays_qkv, self.cross_gate, processor, wanted)
         else:
-            out_z, out_r = attn_lib.joint_attention(video_qkv, rays_qkv, backend)
+            out_z, out_r = attn_lib.joint_attention(video_qkv, rays_qkv, processor)
         if out_r is not None and wanted != "video":
             rays = _add_gated(rays, ray_attn.to_out[0](out_r), mod_r[2])
             rays = _add_gated(rays, self.ray_ffn(self._modulate_ff(rays, mod_r[4], mod_r[3])), mod_r[5])
@@ -152,6 +159,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             The pipeline adds it; only with video_prediction "sample". "warp": a change of the warp hint's blended
             colours where there is a hint, else of the still video.
         flow_hint: whether a given video comes with its optical flow (not in the paper; see `rap.views.hints`).
+        empty_text: the state (text_dim) of the end of a prompt with nothing before it; then such a prompt stands for
+            text that is not given. None: text is left out.
         warp_hint: "none" (the paper), or what of the warped sources comes with given cameras: "blend", or "layers" too.
     """
 
@@ -167,7 +176,12 @@ class RaPTransformer3DModel(WanTransformer3DModel):
     ]
     _no_split_modules = ["RaPTransformerBlock"]
     _repeated_blocks = ["RaPTransformerBlock"]
-    _cp_plan = None  # Wan's plan splits one sequence; two branches need a plan of their own
+    _cp_plan = {  # each process has some tokens of every frame, so that modulation, which is a frame's, is not cut
+        "blocks.0": {"hidden_states": ContextParallelInput(2, 4), "rays": ContextParallelInput(2, 4)},
+        "blocks.*": {name: [ContextParallelInput(2, 5)] * 2 for name in ("rotary", "ray_rotary")},
+        "proj_out": ContextParallelOutput(2, 4),
+        "ray_proj_out": ContextParallelOutput(2, 4),
+    }
 
     @register_to_config
     def __init__(
@@ -198,6 +212,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         ray_prediction: str = "flow",
         flow_hint: bool = False,
         warp_hint: str = "none",
+        empty_text: list[float] | None = None,
     ) -> None:
         _check_config(self.config)
         config = dict(self.config)
@@ -270,7 +285,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
                 the first of them the reference whose camera is the world.
             ray_hidden_states: latents of the raxel maps, one per ray frame.
             timestep, ray_timestep: 0 (clean) .. 1000 (noise), (B,) for the clip or (B, F) for each frame.
-            encoder_hidden_states: text states (B, L, text_dim), or None to leave text out.
+            encoder_hidden_states: text states (B, L, text_dim); None: an empty prompt's, where `empty_text` knows them.
             frame_times: latent times of the frames (`frames_to_latent_time`); default 0, 1, 2, ...
             ray_frame_times: latent times of the ray frames; default every `ray_frame_stride`-th frame of a clip.
             wanted: "video" or "rays" where the other modality is given: what only its own prediction needs (its half
@@ -291,9 +306,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         rays = patch_tokens(self.ray_patch_embedding, ray_hidden_states)
         temb, mod = _embed_time(self.condition_embedder, timestep, x)
         ray_temb, ray_mod = _embed_time(self.ray_condition_embedder, ray_timestep, x)
-        text = None
-        if encoder_hidden_states is not None and self.condition_embedder.text_embedder is not None:
-            text = self.condition_embedder.text_embedder(encoder_hidden_states)
+        text = self._text(x, encoder_hidden_states)
 
         if self.config.camera == "pluecker":  # channel-wise: the patch embedding of both is the sum of two
             x, mod, temb, rays, ray_mod = x + rays, mod + ray_mod, temb + ray_temb, None, None
@@ -319,10 +332,21 @@ class RaPTransformer3DModel(WanTransformer3DModel):
             last = i + 1 == len(self.blocks)
             args = (x, rays, *rest, wanted if last else "both")
             if torch.is_grad_enabled() and self.gradient_checkpointing:
-                x, rays = self._gradient_checkpointing_func(block, *args)
+                x, others = self._gradient_checkpointing_func(block, *args)
             else:
-                x, rays = block(*args)
+                x, others = block(*args)
+            rays = None if rays is None else others
         return x, x if rays is None else rays
+
+    def _text(self, x: Tensor, states: Tensor | None) -> Tensor | None:
+        """Embedded states of the prompt, (B, L, D)."""
+        embedder, empty = self.condition_embedder.text_embedder, self.config.empty_text
+        if embedder is None or (states is None and empty is None):
+            return None
+        if states is None:
+            states = x.new_zeros(1, PROMPT_TOKENS, len(empty))
+            states[0, 0] = torch.tensor(empty)
+        return embedder(states).expand(len(x), -1, -1)
 
     def _add_hints(
         self,
@@ -369,7 +393,22 @@ class RaPTransformer3DModel(WanTransformer3DModel):
                 f"ray_hidden_states must be {expected} for video latents of {(h, w)} "
                 f"and camera={self.config.camera!r}, got {(ray_h, ray_w)}"
             )
-        return (h // p_h, w // p_w), (ray_h // p_h, ray_w // p_w)
+        grid, ray_grid = (h // p_h, w // p_w), (ray_h // p_h, ray_w // p_w)
+        if self._parallel_config is not None:
+            self._check_shares(math.prod(grid), math.prod(ray_grid))
+        return grid, ray_grid
+
+    def _check_shares(self, tokens: int, ray_tokens: int) -> None:
+        """Whether processes can share a clip (`_cp_plan`): heads, and the tokens of a frame, in equal parts."""
+        chosen: Any = self._parallel_config.context_parallel_config
+        if chosen.ring_degree > 1 or chosen.ulysses_anything:
+            raise ValueError("context parallel: give ulysses_degree alone; rings and unequal parts are not built")
+        heads, count = self.config.num_attention_heads, chosen.ulysses_degree
+        for name, number in (("heads", heads), ("tokens a frame", tokens), ("tokens a map of rays", ray_tokens)):
+            if number % count:
+                raise ValueError(
+                    f"context parallel: {number} {name} have no {count} equal parts; take a divisor, or another size"
+                )
 
     def _rotaries(
         self, video: Tensor, rays: Tensor, frame_times: Tensor | None, ray_frame_times: Tensor | None
@@ -379,7 +418,7 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         rows, columns = (torch.arange(n // p, device=device) for n, p in zip(video.shape[-2:], (p_h, p_w), strict=True))
         if frame_times is None:
             frame_times = torch.arange(video.shape[2], device=device)[None]
-        rotary = rotary_table(frame_times, rows, columns, head)
+        rotary = _frame_by_frame(rotary_table(frame_times, rows, columns, head), frame_times)
         if self.config.camera == "pluecker":
             return rotary, None
         if ray_frame_times is None:
@@ -388,7 +427,8 @@ class RaPTransformer3DModel(WanTransformer3DModel):
         ray_rows, ray_columns = (
             half_resolution_positions(n // p, device) for n, p in zip(rays.shape[-2:], (p_h, p_w), strict=True)
         )
-        return rotary, rotary_table(ray_frame_times, ray_rows, ray_columns, head)
+        table = rotary_table(ray_frame_times, ray_rows, ray_columns, head)
+        return rotary, _frame_by_frame(table, ray_frame_times)
 
     @classmethod
     def from_wan(cls, wan: WanTransformer3DModel | str | Path, **overrides: object) -> RaPTransformer3DModel:
@@ -441,6 +481,10 @@ class RaPTransformer3DModel(WanTransformer3DModel):
                 nn.init.zeros_(parameter)
 
 
+def _frame_by_frame(table: Rotary, frame_times: Tensor) -> Rotary:
+    return [part.unflatten(1, (frame_times.shape[1], -1)) for part in table]
+
+
 def _hint_embedding(channels: int, dim: int, patch_size: tuple[int, int, int]) -> nn.Conv3d:
     """An input of the video tokens that says nothing at first: a model without it stays what it is."""
     embedding = nn.Conv3d(channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
@@ -487,6 +531,9 @@ def _check_config(config: dict) -> None:
         raise ValueError(f"video_baseline {baseline!r} needs video_prediction 'sample', got 'flow'")
     if baseline == "warp" and config["warp_hint"] == "none":
         raise ValueError("video_baseline 'warp' needs a warp_hint, got 'none'")
+    empty, width = config["empty_text"], config["text_dim"]
+    if empty is not None and len(empty) != width:
+        raise ValueError(f"empty_text must have text_dim = {width} values, got {len(empty)}")
     if config["attention_head_dim"] % 2:
         raise ValueError(f"attention_head_dim must be even, got {config['attention_head_dim']}")
     if config["ray_frame_stride"] not in (1, 2, 4):

@@ -46,7 +46,7 @@ def placed(pipeline: Any, device: str, placement: Placement) -> Any:
     """
     transformers = [getattr(pipeline, name, None) for name in ("transformer", "transformer_2")]
     for transformer in filter(None, transformers):
-        _prepare(transformer, placement)
+        prepare(transformer, placement)
     if placement.tile_vae:
         if not hasattr(pipeline.vae, "enable_tiling"):
             raise InputError(f"--tile-vae: {type(pipeline.vae).__name__} has no tiles; leave it out")
@@ -60,7 +60,12 @@ def placed(pipeline: Any, device: str, placement: Placement) -> Any:
     return pipeline
 
 
-def _prepare(transformer: Any, placement: Placement) -> None:
+def prepare(transformer: Any, placement: Placement) -> None:
+    """What of a placement is a transformer's own.
+
+    Raises:
+        InputError: a backend that this machine does not have.
+    """
     if placement.cast:
         transformer.enable_layerwise_casting(storage_dtype=EIGHT_BITS, compute_dtype=transformer.dtype)
     if placement.attention:

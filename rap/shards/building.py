@@ -26,6 +26,7 @@ from rap.shards.judge import measured, refusal
 from rap.shards.latents import DIRECTIONS, codec_sha256, encoded, pack, unpack
 from rap.shards.scenes import Cut, Frames, Scene, cuts, read_frames, scene_length, scenes_below
 from rap.shards.settings import Building, Row
+from rap.shards.text import write_empty_prompt
 
 
 def build(settings: Building, say: Callable[[str], None] = print) -> Mapping[str, Any]:
@@ -42,6 +43,8 @@ def build(settings: Building, say: Callable[[str], None] = print) -> Mapping[str
         "limits": asdict(settings.limits),
     }
     writer = ShardWriter(settings.out, about, settings.clips_per_shard)
+    if settings.text_encoder:
+        write_empty_prompt(settings.text_encoder, settings.out)
     began, before = time.monotonic(), len(writer.done)
     for row in _run(settings, [job for job in jobs(settings) if job["key"] not in writer.done]):
         writer.add(_made(row))

@@ -25,6 +25,7 @@ class Building:
         ray_frame_stride: a map of a camera at every such frame.
         workers: processes that read, and as many that encode on a CPU; 0: this one does all, without Ray.
         address: of a running Ray cluster; empty: one of this machine.
+        text_encoder: folder of the encoder that is asked for the state of an empty prompt; None: nothing is kept.
     """
 
     root: Path
@@ -44,3 +45,4 @@ class Building:
     device: str = "cpu"
     address: str = ""
     object_store_mb: int = 0
+    text_encoder: Path | None = None

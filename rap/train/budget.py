@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from rap.errors import InputError
 from rap.model.codec import SPACE_COMPRESSION
-from rap.model.tokens import TIME_COMPRESSION
+from rap.model.tokens import PROMPT_TOKENS, TIME_COMPRESSION
 from rap.model.transformer import FLOW_CHANNELS, WARP_MAPS
 from rap.train.batches import Batch
 from rap.train.configs import CONFIGS
@@ -136,14 +136,19 @@ def clip_flop(config: Any, load: Load) -> Flop:
 def step_flop(config: Any, batch: Batch, checkpointing: bool) -> int:
     """FLOP of forward and backward of a batch of latents."""
     video, rays = batch.clean
-    load = Load(video.shape[2], rays.shape[2], (video.shape[3], video.shape[4]))
+    text = PROMPT_TOKENS if config.empty_text else 0
+    load = Load(video.shape[2], rays.shape[2], (video.shape[3], video.shape[4]), text)
     return len(video) * clip_flop(config, load).training(checkpointing)
 
 
-def memory_bytes(config: Any, load: Load, processes: int) -> dict[str, int]:
-    """Of one process that trains a clip at a time: its share of the states, two blocks on their way, activations."""
-    parameters = parameter_count(config)
-    width, tokens = config.num_attention_heads * config.attention_head_dim, load.video_tokens + load.ray_tokens
+def memory_bytes(config: Any, load: Load, processes: int, together: int = 1) -> dict[str, int]:
+    """Of one process that trains a clip at a time: its share of the states, two blocks on their way, activations.
+
+    Args:
+        together: so many of the processes share each clip.
+    """
+    parameters, width = parameter_count(config), config.num_attention_heads * config.attention_head_dim
+    tokens = (load.video_tokens + load.ray_tokens) // together
     block = parameters // config.num_layers
     return {
         "states": sum(STATE_BYTES.values()) * parameters // processes,
@@ -162,8 +167,8 @@ def _hint_channels(config: Any) -> int:
 class Budgeting:
     """Settings of `rap train budget`. `network` is a name of `rap train model --config`.
 
-    A step sees `clips` clips in all. `peak_tflops` is what a processor reaches in bfloat16, `utilisation` the share of
-    it that a training is assumed to reach.
+    A step sees `clips` clips in all; `context_parallel` of the processes share each. `peak_tflops` is what a processor
+    reaches in bfloat16, `utilisation` the share of it that a training is assumed to reach.
     """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ()
@@ -172,8 +177,9 @@ class Budgeting:
     height: int = 480
     width: int = 832
     frames: int = 81
-    text: int = 512
+    text: int = PROMPT_TOKENS
     processes: int = 16
+    context_parallel: int = 1
     clips: int = 32
     steps: int = 20000
     threads: int = 0
@@ -195,7 +201,7 @@ def print_budget(settings: Budgeting, say: Callable[[str], None] = print) -> Non
     forward = clip_flop(config, load).forward
     flop = clip_flop(config, load).training(chosen.activation_checkpointing)
     processor_s = settings.steps * settings.clips * flop / (settings.peak_tflops * 1e12 * settings.utilisation)
-    memory = memory_bytes(config, load, settings.processes)
+    memory = memory_bytes(config, load, settings.processes, settings.context_parallel)
     say(f"{settings.network}: {_digits(parameter_count(config) / 1e9)} billion parameters")
     say(f"tokens of a clip: {load.video_tokens} of the video, {load.ray_tokens} of the rays, {settings.text} of text")
     say(f"forward of a clip: {_short(forward)}FLOP; in training {_short(flop)}FLOP")

@@ -16,6 +16,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor, nn
 
 from rap import flow
+from rap.config import PART_BYTES
 from rap.errors import InputError
 from rap.flow import Pair
 from rap.geometry.motion import MotionLimits
@@ -39,8 +40,9 @@ from rap.train.state import ALONE, CsvLog, replace_folder, resume_model, save_mo
 from rap.train.throughput import Ahead, Throughput, matmul_flop_per_s
 from rap.train.validate import SCORE_NOISE, Validation, score
 
-MAX_SHARD = "16MB"
-"""Largest file of weights: what code hosts take without large-file storage."""
+SMALL_PART_BYTES, MOST_SMALL_PARTS = 16 * 1000**2, 64
+"""Of files of weights: what code hosts take without large-file storage. A network of 20 billion parameters would be
+five thousand of them."""
 
 SAVE_EVERY_S = 60.0
 """Of a training by minutes, whose steps may take anything."""
@@ -67,7 +69,7 @@ def train_model(settings: ModelTraining, say: Callable[[str], None] = print) -> 
         InputError: no clips, no codec, no such device, weights of another network to begin or go on with, or settings
             that several processes cannot share.
     """
-    with joined(settings.device) as ranks:
+    with joined(settings.device, settings.context_parallel) as ranks:
         check_shared(settings, ranks)
         torch.manual_seed(settings.seed)
         out = Path(settings.out)
@@ -89,9 +91,12 @@ def check_shared(settings: ModelTraining, ranks: Ranks) -> None:
     Raises:
         InputError: they cannot.
     """
-    if settings.micro_batches % ranks.count:
+    for name, number in (("number of processes", ranks.count), ("--heads", settings.heads)):
+        if number % ranks.together:
+            raise InputError(f"--context-parallel must divide the {name}, {number}, got {ranks.together}")
+    if settings.micro_batches % ranks.readers:
         raise InputError(
-            f"--micro-batches must be a multiple of the {ranks.count} processes that share them, "
+            f"--micro-batches must be a multiple of the {ranks.readers} processes that share them, "
             f"got {settings.micro_batches}"
         )
     for name in ("minutes", "validation", "draw_processes", "cpu_time"):
@@ -182,7 +187,7 @@ class ModelRun:
         take_step = partial(train_step, self.model, parts, self.optimizers, self.mean, settings, self.ranks)
         samples = sum(len(batch.clean.video) for batch in batches)
         flop = sum(step_flop(self.model.config, batch, settings.activation_checkpointing) for batch in batches)
-        losses, norm = meter.run(samples * self.ranks.count, flop, take_step)
+        losses, norm = meter.run(samples * self.ranks.readers, flop // self.ranks.together, take_step)
         if step % LOG_EVERY == 0 and self.log is not None:
             self.log.write(step, *losses, norm, rate, self.clock.elapsed_s())
         meter.report(step, losses, self._remaining_s(step + 1))
@@ -222,7 +227,7 @@ class ModelRun:
         if pipeline is None:
             return
         shutil.rmtree(partial_folder, ignore_errors=True)
-        pipeline.save_pretrained(partial_folder, max_shard_size=MAX_SHARD)
+        pipeline.save_pretrained(partial_folder, max_shard_size=part_bytes(pipeline.transformer))
         if self.motions is not None:
             write_motion_limits(partial_folder, self.motions, "the clips this model was trained on")
         replace_folder(partial_folder, folder)
@@ -257,6 +262,12 @@ class ModelRun:
             return 60 * self.settings.minutes - self.clock.elapsed_s()
         spent = self.clock.elapsed_s() - self.clock.before_s
         return spent / (step - self.start) * (self.settings.steps - step)
+
+
+def part_bytes(network: nn.Module) -> int:
+    """How large the files of its weights may be."""
+    total = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    return SMALL_PART_BYTES if total <= MOST_SMALL_PARTS * SMALL_PART_BYTES else PART_BYTES
 
 
 def averages(model: nn.Module, settings: ModelTraining) -> RunningMean:
@@ -296,7 +307,7 @@ def train_step(
 
     Each part's loss is divided by the noised frames of all of them, so that gradients add up to those of one batch.
     """
-    counts = ranks.sums(*np.sum([part.counts for part in parts], axis=0).tolist())
+    counts = ranks.of_all(*np.sum([part.counts for part in parts], axis=0).tolist())
     losses = [0.0, 0.0]
     for part in parts:
         video, rays = batch_losses(model, part.batch, part.noise, settings, (counts[0], counts[1]))
@@ -308,7 +319,7 @@ def train_step(
             optimizer.step()
         optimizer.zero_grad()
     mean.step()
-    video_loss, ray_loss = ranks.sums(*losses)
+    video_loss, ray_loss = ranks.of_all(*losses)
     return (video_loss, ray_loss), norm
 
 

@@ -25,7 +25,7 @@ FOLDERS = {
 
 AT_LEAST_ONE = (
     *("steps", "batch", "heads", "save_every", "validation_clips", "clips", "workers", "replay_batches"),
-    *("micro_batches", "height", "width", "frames", "processes", "seeds"),
+    *("micro_batches", "context_parallel", "height", "width", "frames", "processes", "seeds"),
 )
 
 CHOICES = {"optimizer": ("muon", "adamw"), "report": ("", "tensorboard", "wandb")}
@@ -80,8 +80,9 @@ class ModelTraining:
     `draw_processes` so many processes draw instead, each from its share of the shards, and every step takes one of the
     latest `replay_batches` of them (`rap.train.replay`).
     A step sees `micro_batches` of `batch` clips. The processes that `torchrun` starts share them out, and each adds up
-    its own, so that what is learnt does not depend on how many processes there are. `wan` is the folder of a Wan
-    transformer to begin with, `text_width` that of its text states (0: no text), `ffn_width` 0 four times the width.
+    its own, so that what is learnt does not depend on how many processes there are. `context_parallel` of them share
+    every clip, each with its part of the tokens of every frame. `wan` is the folder of a Wan transformer to begin with,
+    `text_width` that of its text states (0: no text), `ffn_width` 0 four times the width.
     `report` sends the log to "tensorboard" or "wandb" as well.
     """
 
@@ -118,6 +119,7 @@ class ModelTraining:
     steps: int = 2000
     batch: int = 16
     micro_batches: int = 1
+    context_parallel: int = 1
     activation_checkpointing: bool = False
     optimizer: str = "muon"
     muon_learning_rate: float = 2e-3

@@ -39,13 +39,7 @@ from rap.synthetic.clips import MakeClips
 from rap.train.batches import BatchMaker
 from rap.train.clock import SIGTERM_STATUS
 from rap.train.codec import load_codec, saved_ray_std, train_codec
-from rap.train.model import (
-    BEST,
-    MAX_SHARD,
-    as_pipeline,
-    batch_losses,
-    train_model,
-)
+from rap.train.model import BEST, as_pipeline, batch_losses, part_bytes, train_model
 from rap.train.photograph_clips import photographs, render_photographs
 from rap.train.plots import plot_run
 from rap.train.settings import CodecTraining, ModelTraining
@@ -263,7 +257,7 @@ class Slot:
         figures = self.validation.figures(pipeline)
         self.state["fixed_before"] = self._fixed_losses(network, codec)
         self.state["figures"]["before"] = figures
-        pipeline.save_pretrained(self.out / "pipeline.part", max_shard_size=MAX_SHARD)
+        pipeline.save_pretrained(self.out / "pipeline.part", max_shard_size=part_bytes(pipeline.transformer))
         replace_folder(self.out / "pipeline.part", self.out / "pipeline")
         if self.settings.init:  # weights of chance are no rival, whatever a few clips say
             write_json(self.out / BEST, {"step": 0, "score": score(figures), **figures})
@@ -439,7 +433,7 @@ class Slot:
         sum(batch_losses(network, batch, noise, settings)).backward()  # type: ignore[union-attr]
         _check_gradients(network, "model")
         pipeline = as_pipeline(settings, network, codec, [1.0] * codec.channels)
-        pipeline.save_pretrained(folder / "pipeline", max_shard_size=MAX_SHARD)
+        pipeline.save_pretrained(folder / "pipeline", max_shard_size=part_bytes(pipeline.transformer))
         again = RaPPipeline.from_pretrained(folder / "pipeline").transformer.state_dict()
         for key, value in network.state_dict().items():
             if not torch.equal(value.cpu(), again[key]):

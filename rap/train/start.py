@@ -11,6 +11,7 @@ from torch import nn
 
 from rap.errors import InputError
 from rap.model import RaPTransformer3DModel
+from rap.shards import empty_prompt
 from rap.train.ranks import Ranks
 from rap.train.settings import ModelTraining
 from rap.train.sharded import own_part, take
@@ -38,6 +39,7 @@ def network_options(settings: ModelTraining, channels: int) -> dict[str, Any]:
         "num_layers": settings.layers,
         "cross_attn_norm": True,
         "cross_gate_init": 0.0 if settings.wan else 1.0,
+        "empty_text": empty_prompt(Path(settings.data)) if settings.data and settings.text_width else None,
         **{name: getattr(settings, name) for name in names},
     }
 

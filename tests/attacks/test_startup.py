@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from app_process import ROOT, STARTS_S, environment, free_port, refused
 
+import rap.__main__
 from rap.checkpoint import SUMS, check_checkpoint, check_networks
 from rap.cli.model import load_pipeline
 from rap.config import ASSETS, EMBEDDED_CHECKPOINT
@@ -82,9 +83,23 @@ def test_where_models_run_is_refused_in_a_sentence(monkeypatch):
     with pytest.raises(argparse.ArgumentTypeError, match="needs Ray, which is not installed"):
         startup.serving("local")
     monkeypatch.setattr(startup, "find_spec", lambda name: name)
-    with pytest.raises(argparse.ArgumentTypeError, match="Ray's client streams nothing.*and give auto"):
-        startup.serving("ray://10.0.0.5:10001")
-    assert startup.serving("10.0.0.5:6379") == "10.0.0.5:6379"
+    for text in ("ray://10.0.0.5", "ray://", "ray://a/b:1"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"must be ray://HOST:10001.* got '{text}'"):
+            startup.serving(text)
+    for text in ("10.0.0.5:6379", "ray://10.0.0.5:10001", "auto"):
+        assert startup.serving(text) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "serve"),
+    [(["serve"], "local"), (["serve", "--seed", "1"], "local"), (["serve", "auto"], "auto"), (["app"], None)],
+)
+def test_rap_serve_is_rap_app_with_models_elsewhere(words, serve, monkeypatch):
+    monkeypatch.setattr(startup, "find_spec", lambda name: name)
+    found = []
+    monkeypatch.setattr("ui.app.main", lambda argv: found.append(startup.parser(None).parse_args(argv).serve))
+    monkeypatch.setattr(sys, "argv", ["rap", *words])
+    assert rap.__main__.main() == 0 and found == [serve]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
 from rap.model import RaPTransformer3DModel
 from rap.model.attention import decoupled_attention
-from rap.model.tokens import frames_to_latent_time, half_resolution_positions, rotary_table
+from rap.model.tokens import PROMPT_TOKENS, frames_to_latent_time, half_resolution_positions, rotary_table
 from rap.model.transformer import FLOW_CHANNELS
 
 WAN = dict(
@@ -63,6 +63,22 @@ def test_from_wan_copies_the_ray_branch_and_its_gates_get_a_gradient():
     assert set(wan.state_dict()) <= set(model.state_dict())
     model(**inputs(), encoder_hidden_states=torch.randn(2, 5, 16)).sample.square().mean().backward()
     assert model.blocks[0].cross_gate.grad[0].abs().max() > 0
+
+
+@torch.no_grad()
+def test_an_empty_prompt_stands_for_text_that_is_not_given():
+    state = torch.randn(16)
+    states = torch.cat([state[None], torch.zeros(PROMPT_TOKENS - 1, 16)]).expand(2, -1, -1)
+    without, model = tiny(text_dim=16), tiny(text_dim=16, empty_text=state.tolist())
+    model.load_state_dict(without.state_dict())
+    expected = without(**inputs(), encoder_hidden_states=states)
+    torch.testing.assert_close(model(**inputs()).sample, expected.sample)
+    assert (without(**inputs()).sample - expected.sample).abs().max() > 1e-4
+    given = torch.randn(2, 5, 16)
+    a, b = (one(**inputs(), encoder_hidden_states=given).sample for one in (model, without))
+    assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="empty_text must have text_dim = 16 values, got 3"):
+        tiny(text_dim=16, empty_text=[0.0] * 3)
 
 
 def test_image_conditioned_wan_is_refused():

@@ -1,55 +1,68 @@
-"""Processes of one training, started as `torchrun` starts them; run as a script this is one of them.
+"""Processes of one training, each with its place in the environment as `torchrun` tells it; as a script this is one.
 
-It logs every step, and kills itself with SIGKILL in the midst of step DIE_IN, if it is process DIE_RANK.
+They are forked off one that has imported everything, which takes as long as their training. A training logs every step,
+and kills itself with SIGKILL in the midst of step DIE_IN, if it is process DIE_RANK.
 """
 
 from __future__ import annotations
 
 import csv
+import multiprocessing
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+import torch
 
 TINY = ("--width", 24, "--heads", 2, "--layers", 2, "--batch", 2, "--warmup", 2, "--micro-batches", 2)
 PATIENCE_S = 240
+READY = multiprocessing.get_context("forkserver")
+READY.set_forkserver_preload(["rap.cli", "rap.train.model"])
 
 
 def arguments(shards: Path, codec: Path, out: Path, *more: object) -> list[str]:
     return list(map(str, ["model", "--data", shards, "--codec", codec, "--out", out, *TINY, *more]))
 
 
-def started(count: int, words: list[str], **environment: str) -> list[subprocess.CompletedProcess]:
-    """All processes of a training, ended."""
-    shared = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    running = [
-        subprocess.Popen(
-            [sys.executable, __file__, *words],
-            env={**shared, **environment, "RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for k in range(count)
-    ]
-    ended = []
-    try:
+def started(
+    count: int, words: list[str], run: Callable[[list[str]], int] | None = None, **environment: str
+) -> list[subprocess.CompletedProcess]:
+    """All processes of a training, or of what else they run, ended."""
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), **environment}
+    with tempfile.TemporaryDirectory() as folder:
+        outs = [Path(folder, str(k)) for k in range(count)]
+        places = [{**shared, "RANK": str(k), "LOCAL_RANK": str(k)} for k in range(count)]
+        given = [(run or trained, words, place, out) for place, out in zip(places, outs, strict=True)]
+        running = [READY.Process(target=_one, args=each) for each in given]
         for process in running:
-            out, err = process.communicate(timeout=PATIENCE_S)
-            ended.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError(
-            f"one waits for others, of which ended: {[(e.returncode, e.stderr) for e in ended]}"
-        ) from error
-    finally:
+            process.start()
         for process in running:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            process.join(PATIENCE_S)
+        waiting = [process for process in running if process.is_alive()]
+        for process in waiting:
+            process.kill()
+            process.join()
+        ended = [
+            subprocess.CompletedProcess(words, process.exitcode, out.read_text(), out.read_text())
+            for process, out in zip(running, outs, strict=True)
+        ]
+    assert not waiting, f"one waits for others: {[(each.returncode, each.stderr) for each in ended]}"
     return ended
+
+
+def _one(run: Callable[[list[str]], int], words: list[str], place: dict[str, str], out: Path) -> None:
+    os.environ.update(place)
+    with out.open("w") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    torch.set_num_threads(1)
+    sys.exit(run(words))
 
 
 def free_port() -> int:
@@ -72,7 +85,8 @@ def rows(out: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-def main() -> int:
+def trained(words: list[str]) -> int:
+    """One of the processes, to its end."""
     import rap.train.model
     from rap import cli
 
@@ -87,8 +101,8 @@ def main() -> int:
             return whole(*given)
 
         rap.train.model.batch_losses = losses
-    return cli.main(["train", *sys.argv[1:]])
+    return cli.main(["train", *words])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(trained(sys.argv[1:]))

@@ -97,6 +97,22 @@ def collection(root: Path) -> tuple[Path, Path]:
     return root / "all", films
 
 
+def random_text_encoder(folder: Path, width: int = 8) -> Path:
+    """An encoder of chance of Wan's kind, and a tokenizer that ends every prompt as Wan's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+    known = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "street": 3}, unk_token="<unk>"))
+    known.pre_tokenizer = pre_tokenizers.Whitespace()
+    known.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokens = PreTrainedTokenizerFast(tokenizer_object=known, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    tokens.save_pretrained(folder / "tokenizer")
+    torch.manual_seed(0)
+    shape = UMT5Config(vocab_size=16, d_model=width, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    UMT5EncoderModel(shape).save_pretrained(folder / "text_encoder")
+    return folder
+
+
 def random_vae(folder: Path, channels: int = 4) -> Path:
     """A Wan autoencoder of chance, as `--codec` takes it."""
     torch.manual_seed(0)

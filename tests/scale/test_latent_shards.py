@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -231,10 +232,21 @@ def test_a_build_that_was_cut_goes_on_and_makes_the_same(built: Path, settings: 
         build(replace(cut, licence="MIT"))
 
 
+@pytest.fixture(scope="module")
+def on_one_ray(settings: Building) -> Iterator[Building]:
+    """A build with Ray, begun as a build begins it, but once for all tests: its processes take long to start."""
+    asked = replace(settings, workers=1, object_store_mb=200)
+    with pytest.MonkeyPatch.context() as patch:
+        on_ray._begin(ray, asked)
+        patch.setattr(on_ray, "_begin", lambda ray, settings: None)
+        patch.setattr(ray, "shutdown", lambda: None)
+        yield asked
+    ray.shutdown()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::ResourceWarning")
-def test_ray_makes_the_same_bytes(built: Path, settings: Building, tmp_path: Path) -> None:
-    on_ray = replace(settings, out=tmp_path, workers=1, object_store_mb=200)
-    build(on_ray, lambda line: None)
+def test_ray_makes_the_same_bytes(built: Path, on_one_ray: Building, tmp_path: Path) -> None:
+    build(replace(on_one_ray, out=tmp_path), lambda line: None)
     for file in ("shard-000000.tar", "shard-000001.tar"):
         assert (tmp_path / file).read_bytes() == (built / file).read_bytes()
     told = [[(row["key"], row["refusal"]) for row in table(out)] for out in (tmp_path, built)]
@@ -242,11 +254,10 @@ def test_ray_makes_the_same_bytes(built: Path, settings: Building, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::ResourceWarning")
-def test_those_that_encode_do_not_read(settings: Building) -> None:
-    asked = replace(settings, workers=1, object_store_mb=200)
+def test_those_that_encode_do_not_read(on_one_ray: Building) -> None:
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # processes of Ray know no modules of tests
     rows = [{"key": str(i), "reader": 0, "encoder": 0} for i in range(3)]
-    done = list(on_ray.run(asked, rows, reader, EncoderOfNothing))
+    done = list(on_ray.run(on_one_ray, rows, reader, EncoderOfNothing))
     assert [row["key"] for row in done] == ["0", "1", "2"]
     assert {row["reader"] for row in done}.isdisjoint(row["encoder"] for row in done)
 

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
+from diffusers import WanPipeline, WanTransformer3DModel
 from processes import rows, started
-from recordings import collection, random_vae
+from recordings import collection, random_text_encoder, random_vae
+from transformers import AutoTokenizer, UMT5EncoderModel
 
 import rap.train.model
 from rap import train
 from rap.errors import InputError
 from rap.geometry import preset
+from rap.model.tokens import PROMPT_TOKENS
 from rap.pipeline import RaPPipeline
-from rap.shards import Building, LatentShards, build
+from rap.shards import Building, LatentShards, build, empty_prompt
+from rap.shards.text import write_empty_prompt
 from rap.train.codec import RAY_STD_FLOOR
 from rap.train.latent_batches import LatentBatches, opened
 from rap.train.settings import ModelTraining
@@ -39,7 +42,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     root, films = collection(folder)
     random_vae(folder / "codec")
-    build(Building(root, folder / "shards", folder / "codec", "CC0", films, (64, 96), 9), lambda line: None)
+    text = random_text_encoder(folder / "pipeline")
+    kept = Building(root, folder / "shards", folder / "codec", "CC0", films, (64, 96), 9, text_encoder=text)
+    build(kept, lambda line: None)
     torch.manual_seed(0)
     WanTransformer3DModel(**WAN).save_pretrained(folder / "wan")
     return folder
@@ -54,6 +59,21 @@ def trained_here(command: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rap.train.model, "LOG_EVERY", 1)
         assert train.main(command) == 0
+
+
+def test_the_empty_prompt_is_that_of_wans_pipeline(made: Path, tmp_path: Path) -> None:
+    folder = made / "pipeline"
+    encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.bfloat16).eval()
+    tokens = AutoTokenizer.from_pretrained(folder / "tokenizer")
+    pipeline = WanPipeline(tokenizer=tokens, text_encoder=encoder, vae=None, scheduler=None)
+    with torch.no_grad():
+        states = pipeline._get_t5_prompt_embeds("", max_sequence_length=PROMPT_TOKENS)
+    assert states.shape == (1, PROMPT_TOKENS, 8) and not states[0, 1:].any()
+    assert states[0, 0].tolist() == empty_prompt(made / "shards") and states[0, 0].abs().max() > 0.1
+    for lacking in (made, tmp_path):
+        with pytest.raises(InputError, match="--text-encoder: .* holds no text_encoder"):
+            write_empty_prompt(lacking, tmp_path)
+    assert empty_prompt(tmp_path) is None
 
 
 def batches(made: Path, **settings) -> LatentBatches:
@@ -75,9 +95,21 @@ def test_wan_at_toy_size_is_trained_from_shards_by_one_process_and_by_two(made: 
         assert first == pytest.approx(second, rel=1e-4)
     pipeline = RaPPipeline.from_pretrained(tmp_path / "two" / "pipeline")
     pipeline.set_progress_bar_config(disable=True)
+    assert pipeline.transformer.config.empty_text == empty_prompt(made / "shards")
     path = preset("arc-left", num_frames=5, image_size=(64, 96))
     made_of = pipeline.generate_video(np.zeros((1, 64, 96, 3), dtype=np.uint8), path, steps=1)
     assert made_of.frames_u8.shape == (5, 64, 96, 3)
+
+
+def test_two_processes_that_share_every_clip_train_as_one(made: Path, tmp_path: Path) -> None:
+    flags = ("--no-bf16", "--activation-checkpointing")
+    trained_here(words(made, tmp_path / "one", *flags))
+    for process in started(2, words(made, tmp_path / "two", *flags, "--context-parallel", 2)):
+        assert process.returncode == 0, process.stderr
+    one, two = rows(tmp_path / "one"), rows(tmp_path / "two")
+    assert [row["step"] for row in one] == list(range(6))
+    for first, second in zip(one, two, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
 
 
 def test_every_sample_comes_once_an_epoch_whoever_draws_it(made: Path) -> None:

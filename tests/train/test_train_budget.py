@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from training_runs import batch_maker
 from rap import cli, train
 from rap.train.budget import Budgeting, Load, clip_flop, memory_bytes, parameter_count, print_budget, step_flop
 from rap.train.configs import CONFIGS
-from rap.train.model import batch_losses
+from rap.train.model import batch_losses, part_bytes
 from rap.train.start import build_transformer
 from rap.train.throughput import count_flop
 
@@ -72,13 +73,23 @@ def test_flop_of_a_step_are_those_of_its_forward_and_backward(overrides, checkpo
     assert step_flop(network.config, batch, checkpointing) == pytest.approx(count_flop(step), rel=0.02)
 
 
-def test_states_are_shared_out_and_activations_are_not() -> None:
+def test_states_are_shared_out_and_activations_only_among_those_that_share_a_clip() -> None:
     config = on_no_device(train.ModelTraining(**CONFIGS["wan-14b"])).config
     load = Load.of_clip(config, (480, 832), 81)
     few, many = memory_bytes(config, load, 8), memory_bytes(config, load, 16)
     assert few["states"] == pytest.approx(2 * many["states"], rel=1e-6)
     assert few["states"] == pytest.approx(20 * 20.1e9 / 8, rel=0.01)
     assert few["kept between blocks"] == many["kept between blocks"]
+    halved = memory_bytes(config, load, 16, together=2)
+    assert halved["states"] == many["states"] and 2 * halved["kept between blocks"] == many["kept between blocks"]
+    assert 2 * halved["inside a block"] == many["inside a block"]
+
+
+@pytest.mark.parametrize(("name", "files"), [("embedded", 6), ("wan-1.3b", 2), ("wan-14b", 17)])
+def test_weights_are_written_in_no_more_files_than_can_be_handled(name: str, files: int) -> None:
+    network = on_no_device(train.ModelTraining(**CONFIGS[name]))
+    total = 4 * sum(p.numel() for p in network.parameters())
+    assert math.ceil(total / part_bytes(network)) == files
 
 
 def test_the_budget_is_told_in_lines() -> None:

@@ -46,6 +46,15 @@ def test_settings_that_processes_cannot_share_are_refused(changed, words: str) -
         check_shared(settings, Ranks(index=1, count=2))
 
 
+def test_processes_that_share_clips_draw_the_same_ones() -> None:
+    ranks = [Ranks(index=index, count=6, together=2) for index in range(6)]
+    assert [list(one.share(6)) for one in ranks] == [[0, 3], [0, 3], [1, 4], [1, 4], [2, 5], [2, 5]]
+    check_shared(ModelTraining(micro_batches=3, heads=2), ranks[0])
+    for count, words in ((3, "number of processes, 3"), (2, "--heads, 3")):
+        with pytest.raises(InputError, match=f"--context-parallel must divide the {words}, got 2"):
+            check_shared(ModelTraining(micro_batches=2, heads=3), Ranks(count=count, together=2))
+
+
 @pytest.mark.parametrize("overrides", [{}, {"ray_attention": "separate"}, {"camera": "pluecker"}])
 def test_wans_weights_by_rows_are_those_of_from_wan(overrides, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -3,7 +3,8 @@
 A replica does one task at a time; Ray starts more of them while tasks wait, up to a number, and ends those that have
 nothing to do. What crosses is what crosses on ZeroGPU, too (`ui.serve.zero_gpu`): NumPy and plain values, an error of
 ours as its sentence. No port is opened for requests: the page calls replicas by their handle, from a machine of the
-cluster. Ray needs a private network, for whoever reaches it can run code.
+cluster, or from outside through an actor that does so. Ray needs a private network, for whoever reaches it can run
+code.
 
 Nothing here is imported before `--serve` asks for it.
 """
@@ -19,11 +20,13 @@ os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # else what is cancelled 
 # isort: split
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 import math
 from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +35,7 @@ from ray import exceptions, serve  # pyright: ignore[reportMissingImports]
 
 from rap.errors import InputError
 from rap.pipeline.tasks import Progress
-from ui.serve.startup import LOCAL
+from ui.serve.startup import CLIENT, LOCAL
 from ui.serve.zero_gpu import Refusal, in_words
 
 logger = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ class Serving:
     """What `--serve` and its options say.
 
     Attributes:
-        address: of Ray's head as "10.0.0.5:6379", "auto" on a machine of a cluster, `LOCAL`: Ray is started here.
+        address: of Ray's head as "10.0.0.5:6379", "auto" on a machine of a cluster, "ray://10.0.0.5:10001" of its
+            server for clients outside, `LOCAL`: Ray is started here.
         least, most: replicas.
         cpus, gpus: of each, as Ray counts them; without a GPU a replica sees none.
         checkpoint, device, placement: as `rap.cli.model.load_any` takes them, on the replica's machine.
@@ -99,18 +103,11 @@ class Replica:
             await asyncio.shield(loop.run_in_executor(self._threads, steps.close))
 
 
-class RemotePipeline:
-    """Replicas behind the interface of one pipeline; several tasks may be streamed at the same time.
-
-    Args:
-        handle: of the deployment.
-    """
+class Elsewhere:
+    """Models in other processes behind the interface of one pipeline; several tasks may be streamed at once."""
 
     is_elsewhere = True
     """The memory of this process says nothing of the model."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle.options(stream=True)
 
     def stream(self, task: Any) -> Generator[Any, None, None]:
         """As the pipeline's own; closing it stops the replica before its next step, or takes back what waits for one.
@@ -124,7 +121,11 @@ class RemotePipeline:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                yield from self._streamed(task)
+                with closing(self._words(task)) as words:
+                    for word in words:
+                        if isinstance(word, Refusal):
+                            raise InputError(word.sentence)
+                        yield word
                 return
             except LOST as error:
                 logger.warning("a replica was lost: %s", str(error).splitlines()[0])
@@ -138,16 +139,93 @@ class RemotePipeline:
         """Leave Ray, in the thread that came to it, else it hangs; where it was begun here the replicas end with it."""
         ray.shutdown()
 
-    def _streamed(self, task: Any) -> Generator[Any, None, None]:
+    def _words(self, task: Any) -> Generator[Any, None, None]:
+        """What a replica says; a refusal is its last word."""
+        raise NotImplementedError
+
+
+class RemotePipeline(Elsewhere):
+    """Replicas of the cluster that this process is in.
+
+    Args:
+        handle: of the deployment.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle.options(stream=True)
+
+    def _words(self, task: Any) -> Generator[Any, None, None]:
         words = self._handle.stream.remote(task)
         try:
             yield from _waiting(words)
-            for word in words:
-                if isinstance(word, Refusal):
-                    raise InputError(word.sentence)
-                yield word
+            yield from words
         finally:
             words.cancel()
+
+
+class Relay:
+    """In a cluster, for a page outside it: Ray's client passes calls on but streams nothing, so each word is asked for.
+
+    Calls of one task come one after the other; several tasks are under way at once.
+    """
+
+    _replicas: RemotePipeline
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._streams: dict[int, Generator[Any, None, None]] = {}
+
+    def prepare(self) -> Refusal | None:
+        """Reach or start the replicas; why that cannot be."""
+        try:
+            self._replicas = within(self._serving)
+        except InputError as error:
+            return Refusal(str(error))
+        return None
+
+    def begin(self, number: int, task: Any) -> None:
+        """A task of that number."""
+        self._streams[number] = in_words(self._replicas, task)
+
+    def next(self, number: int) -> Any:
+        """Its next word; None after the last."""
+        return next(self._streams[number], None)
+
+    def end(self, number: int) -> None:
+        """No more of it is wanted."""
+        self._streams.pop(number).close()
+
+
+class RelayedPipeline(Elsewhere):
+    """Replicas of a cluster that this process is a client of.
+
+    Raises:
+        InputError: the first replica cannot be made.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving, self._numbers = serving, itertools.count()
+        self._relay = self._begun()
+
+    def _begun(self) -> Any:
+        options = {"num_cpus": 0, "max_concurrency": self._serving.most + 1}
+        relay = ray.remote(Relay).options(**options).remote(self._serving)
+        refused = ray.get(relay.prepare.remote())
+        if refused is not None:
+            raise InputError(refused.sentence)
+        return relay
+
+    def _words(self, task: Any) -> Generator[Any, None, None]:
+        relay, number = self._relay, next(self._numbers)
+        try:
+            ray.get(relay.begin.remote(number, task))
+            while (word := ray.get(relay.next.remote(number))) is not None:
+                yield word
+        except LOST:
+            self._relay = self._begun()
+            raise
+        finally:
+            relay.end.remote(number)
 
 
 def _waiting(words: Any) -> Generator[Progress, None, None]:
@@ -163,13 +241,22 @@ def _waiting(words: Any) -> Generator[Progress, None, None]:
         begun.result()
 
 
-def deployed(serving: Serving) -> RemotePipeline:
+def deployed(serving: Serving) -> Elsewhere:
     """Connect to Ray, or start it, and to the replicas there; where there are none yet they are started.
 
     Raises:
         InputError: Ray cannot be reached at the address, or the first replica cannot be made.
     """
     _connect(serving)
+    return RelayedPipeline(serving) if serving.address.startswith(CLIENT) else within(serving)
+
+
+def within(serving: Serving) -> RemotePipeline:
+    """The replicas of the cluster that this process is in; where there are none yet they are started.
+
+    Raises:
+        InputError: the first one cannot be made.
+    """
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
     there = serve.status().applications.get(serving.app)
@@ -188,6 +275,7 @@ def start_replicas(serving: Serving) -> Any:
     deployment = serve.deployment(Replica).options(
         name=DEPLOYMENT,
         max_ongoing_requests=1,
+        max_constructor_retry_count=1,  # what cannot be loaded is told at once: by itself Ray tries three times
         ray_actor_options={"num_cpus": serving.cpus, "num_gpus": serving.gpus},
         autoscaling_config={
             "min_replicas": serving.least,
@@ -220,5 +308,5 @@ def _connect(serving: Serving) -> None:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"--serve {serving.address}: Ray cannot be reached ({reason}); begin it with ray start --head, or give "
-            f"{LOCAL}"
+            f"{LOCAL}; if it wants a token, set RAY_AUTH_MODE=token here"
         ) from error

@@ -26,10 +26,11 @@ from rap.errors import InputError
 from rap.generators.kinds import chosen_generator
 
 MAX_PORT = 65_535
-LOCAL = "local"
+LOCAL, CLIENT = "local", "ray://"
 KIOSK_QUIET_S = 60
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
 ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~%-]+)*/?")
+CLIENT_ADDRESS = re.compile(rf"{CLIENT}[A-Za-z0-9._-]+:\d{{1,5}}")
 NUMERIC_HOST = re.compile(r"[0-9.]+|.*:.*")  # looked up as a name, a mistyped address would wait for the network
 
 
@@ -112,8 +113,11 @@ def _add_serving(app: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--serve",
         type=serving,
+        nargs="?",
+        const=LOCAL,
         metavar="ADDRESS",
-        help=f"{LOCAL}: Ray is started here; auto: on a machine of a cluster; or the address of its head",
+        help=f"{LOCAL}: Ray is started here, as without an address; auto: on a machine of a cluster; HOST:6379: of its "
+        f"head; {CLIENT}HOST:10001: from outside; rap serve ADDRESS is the same",
     )
     group.add_argument(
         "--replicas", type=replicas, default=(1, 1), metavar="N|MIN-MAX", help="processes; more while tasks wait"
@@ -182,11 +186,8 @@ def serving(text: str) -> str:
         raise argparse.ArgumentTypeError(
             "needs Ray, which is not installed; install it with pip install 'rays-as-pixels[scale]'"
         )
-    if text.startswith("ray://"):
-        raise argparse.ArgumentTypeError(
-            "Ray's client streams nothing; let this machine join the cluster (ray start --address HOST:6379) and give "
-            f"auto, got {text[:80]!r}"
-        )
+    if text.startswith(CLIENT) and not CLIENT_ADDRESS.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be {CLIENT}HOST:10001, or the port it has there, got {text[:80]!r}")
     return text
 
 
