@@ -161,6 +161,9 @@ def _scene(chosen: argparse.Namespace, clip: Clip, still: Clip | None, found: ca
     return cameras.make_scene(clip, found, model.device_name(chosen.device))
 
 
+ONE_FRAME = "one frame of the film alone, for the others show little more of what lies along the path"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Made:
     """A video with its cameras, what it was made of, and the share of each pixel that the input has shown.
@@ -216,9 +219,9 @@ def _made_by(
 def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, pipeline: model.Streams) -> _Made:
     """The input itself along the path, at its size; where it cannot be rendered so, the model's video."""
     hints, trajectory = task.hints, task.trajectory
-    if scene is not None and scene.layers is not None:  # what a picture does not show is in its layers already
-        assert hints is not None
-        return full_size(chosen, scene, trajectory, None, _Made(hints.frames_u8, trajectory, "the picture", hints.mask))
+    if scene is not None and hints is not None and (scene.layers is not None or scene.leaves(trajectory)):
+        words = ONE_FRAME if scene.layers is None else "the picture"  # what it does not show is in its layers already
+        return full_size(chosen, scene, trajectory, None, _Made(hints.frames_u8, trajectory, words, hints.mask))
     output = model.run_task(pipeline, task, "generate")
     assert output.frames_u8 is not None
     asked = output.trajectory or trajectory
@@ -230,7 +233,7 @@ def _made(chosen: argparse.Namespace, scene: Scene | None, task: GenerateTask, p
     from rap.views.scene import content_of
 
     content = content_of(scene.clip, output.frames_u8, hints.frames_u8)
-    made_of = "the film's own frames; in what none of them shows the model, or where much is open the first continued"
+    made_of = "the film's own frames; in what none of them shows the model, or where much is open one of them continued"
     return full_size(chosen, scene, trajectory, content, dataclasses.replace(of_model, made_of=made_of))
 
 

@@ -263,7 +263,7 @@ def camera_errors(predicted: Trajectory, reference: Trajectory, lost: Sequence[i
 
 def followed_fields(frames_u8: np.ndarray, estimated: Trajectory, requested: Trajectory) -> dict[str, Any]:
     """Errors of the path that a generated video shows by its tracks; none of them where nothing can be tracked."""
-    from rap.views.scene import MEASURED, followed_path
+    from rap.reconstruction.followed import MEASURED, followed_path
 
     with stage("measure whether the video follows its path"):
         found = followed_path(frames_u8, estimated, requested)

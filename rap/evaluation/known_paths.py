@@ -8,7 +8,7 @@ from rap import formats, metrics
 from rap.config import ASSETS, VERIFY_STEPS
 from rap.data import load_clip
 from rap.pipeline import RaPPipeline
-from rap.views.scene import followed_path
+from rap.reconstruction.followed import followed_path
 
 EXAMPLES = ASSETS / "examples"
 

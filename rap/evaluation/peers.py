@@ -11,7 +11,8 @@ from rap.data import Clip
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.reconstruction import colmap
 from rap.reconstruction.matching import Features, Matches, RelativePose, frame_pairs, match_frames, relative_pose
-from rap.views.beyond import continued, filled
+from rap.views.beyond import Moment, continued, filled
+from rap.views.depth import DepthMaps
 from rap.views.hints import VideoHints, as_hints, plane_hints, with_open_holes
 from rap.views.scene import Scene, picture_scene, refine
 
@@ -149,7 +150,10 @@ def peer_video(peer: str, clip: Clip, path: Trajectory) -> UInt8[np.ndarray, "T 
 def continued_video(clip: Clip, scene: Scene, hints: VideoHints, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
     """What lifted frames show, with the first one's own layers in the holes, as takes of films have it where much is
     open."""
-    layers = continued(clip.full_frame(scene.source_indices[0]), scene.depth.inverse_depth[0], scene.intrinsics[0])
-    T_first_world = se3.inverse(scene.trajectory.Ts_world_camera[scene.source_indices[0]])
-    cameras = T_first_world @ path.Ts_world_camera, path.intrinsics
-    return np.stack(list(filled(hints.frames_u8, (1 - hints.mask).astype(np.float32), layers, cameras)))
+    first = scene.source_indices[0]
+    depth = DepthMaps(scene.depth.inverse_depth[:1], scene.depth.confidence[:1])
+    moment = Moment(
+        continued(clip.full_frame(first), depth, scene.intrinsics[0]), scene.trajectory.Ts_world_camera[first]
+    )
+    cameras = path.Ts_world_camera, path.intrinsics
+    return np.stack(list(filled(hints.frames_u8, (1 - hints.mask).astype(np.float32), moment, cameras)))

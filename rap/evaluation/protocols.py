@@ -42,10 +42,11 @@ from rap.evaluation.rows import Figures
 from rap.geometry import Trajectory
 from rap.geometry.motion import motion
 from rap.pipeline import RaPPipeline
+from rap.reconstruction.followed import MEASURED, followed_path
 from rap.views.fine import with_content
 from rap.views.fitting import fitted_path
 from rap.views.hints import VideoHints
-from rap.views.scene import MEASURED, build_scene, followed_path, picture_scene, refine
+from rap.views.scene import build_scene, picture_scene, refine
 
 Videos = dict[str, UInt8[np.ndarray, "T h w 3"]]
 

@@ -20,7 +20,7 @@ from rap.synthetic.clips import SyntheticBatch, SyntheticConfig, plan_clip, rend
 from rap.synthetic.textures import TextureBank, texture_bank
 
 SIZES = {(160, 224): 0.4, (128, 224): 0.25, (168, 224): 0.2, (224, 224): 0.15}
-"""(h, w) of the frames and the share of each; the long side is the app's (`rap.views.scene.SCENE_SIDE`)."""
+"""(h, w) of the frames and the share of each; the long side is the app's (`rap.views.preview.SCENE_SIDE`)."""
 
 WITHOUT_PARALLAX = ("still", "pan", "tilt", "roll", "turn")
 """Kinds of motion in which there is little depth to be seen."""

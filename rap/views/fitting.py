@@ -1,9 +1,10 @@
 """Camera moves that fit what is shown: about what is in the middle, of a size that it bears, past nothing.
 
-A film shows its scene from many places, and its moves are as large as elsewhere. A picture shows one side: the sizes of
-`rap.geometry.presets` are made for scenes that go on beyond the frame; there amplitude 1 is what fits: of arcs about 20
-degrees, of moves to and fro a third of the way to the pivot (Jang et al., ICML 2026, show arcs of 17 to 34 degrees and
-ways of 0.1 to 0.4 median depths), and never so much that the camera comes close to a surface.
+A film that shows its scene from many places bears moves as large as elsewhere. A picture shows one side, and so does a
+film whose camera goes another way (`rap.views.scene.Scene.is_open`): the sizes of `rap.geometry.presets` are made for
+scenes that go on beyond the frame; there amplitude 1 is what fits: of arcs about 20 degrees, of moves to and fro a
+third of the way to the pivot (Jang et al., ICML 2026, show arcs of 17 to 34 degrees and ways of 0.1 to 0.4 median
+depths), and never so much that the camera comes close to a surface.
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class Surfaces(Protocol):
         """Distance of each camera to the nearest surface, 0 behind one."""
         ...
 
+    def is_open(self, trajectory: Trajectory) -> bool:
+        """Whether a film shows too little of what lies along a path."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -96,11 +101,13 @@ def fitted_preset(
         ValueError: as `rap.geometry.preset`.
     """
     distance = pivot_of(scene) if pivot_distance is None else pivot_distance
-    usual = 1.0 if of_film else USUAL_SHARE.get(name, 1.0)
     is_asked_for = amplitude > 1 or by is not None
+    given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps, "pivot": pivot}
+    usual = USUAL_SHARE.get(name, 1.0)
     if by is not None:
         amplitude, usual = amplitude_of(name, by), 1.0
-    given = {"num_frames": num_frames, "image_size": image_size, "pivot_distance": distance, "fps": fps, "pivot": pivot}
+    elif of_film and not scene.is_open(preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude, **given)):
+        usual = 1.0
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
         if is_asked_for or is_clear(scene, path):
@@ -109,8 +116,11 @@ def fitted_preset(
         return Fitted(path, too_near(scene, path))
     if share < 1:
         return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would lead through what stands there.")
-    if name in ONE_SIDED and not of_film:
-        return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: a picture shows one side.")
+    if name in ONE_SIDED and usual < 1:
+        side = "the film" if of_film else "a picture"
+        return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: {side} shows one side.")
+    if of_film and usual < 1:
+        return Fitted(path, f"{name} is made {usual:.0%} of its usual size: the film shows little of what lies beyond.")
     return Fitted(path)
 
 

@@ -87,18 +87,48 @@ def fused(swept: Inverse, confidence: Inverse, shape: Inverse, share: float = 1.
         shape: inverse depth of the same picture by itself, of whatever unit.
         share: by how much UNSURE and SURE are lowered: replaced wholly or not at all, for part of a guess is a guess.
     """
-    telling = np.clip(confidence - TELLS, 0, 1) ** 2
-    if telling.sum() < LEAST_TELLING:
+    if _telling(confidence).sum() < LEAST_TELLING:
         return swept
+    sure = _sure(confidence, share)
+    shape = _placed(swept, confidence, shape, sure, REACHES_PX)
+    return _positive(sure * swept + (1 - sure) * shape, swept)
+
+
+def placed(swept: Inverse, confidence: Inverse, shape: Inverse) -> Float[np.ndarray, "h w"]:
+    """The shape alone, bent to where the sweep has it as a whole and at large: nothing of the sweep's own grain comes
+    along, which from far beside its cameras is rubble. Where the sweep is sure of nothing it tells the median.
+
+    Args:
+        swept, confidence, shape: as in `fused`.
+    """
+    if _telling(confidence).sum() < LEAST_TELLING:
+        return _positive(shape * (np.median(swept) / max(np.median(shape), 1e-9)), swept)
+    return _positive(_placed(swept, confidence, shape, _sure(confidence, 1.0), REACHES_PX[:1]), swept)
+
+
+def _placed(
+    swept: Inverse, confidence: Inverse, shape: Inverse, sure: Inverse, reaches_px: Sequence[float]
+) -> Float[np.ndarray, "h w"]:
     shelves = _Shelves(shape)
-    slope, offset = _fitted(shape, swept, telling)
+    slope, offset = _fitted(shape, swept, _telling(confidence))
     shape = (slope * shape + offset).astype(np.float32)
-    sure = np.clip((confidence - share * UNSURE) / max(share * (SURE - UNSURE), 1e-6), 0, 1)
-    sure = (sure * sure * (3 - 2 * sure)).astype(np.float32)
-    for reach_px in REACHES_PX:
+    for reach_px in reaches_px:
         shape = shape + shelves.spread(swept - shape, sure, reach_px)
-    least = NEAREST_TO_0 * np.median(swept)
-    return np.maximum(sure * swept + (1 - sure) * shape, least).astype(np.float32)
+    return shape
+
+
+def _telling(confidence: Inverse) -> Float[np.ndarray, "h w"]:
+    """Weights in the fit of the whole."""
+    return np.clip(confidence - TELLS, 0, 1) ** 2
+
+
+def _sure(confidence: Inverse, share: float) -> Float[np.ndarray, "h w"]:
+    sure = np.clip((confidence - share * UNSURE) / max(share * (SURE - UNSURE), 1e-6), 0, 1)
+    return (sure * sure * (3 - 2 * sure)).astype(np.float32)
+
+
+def _positive(inverse_depth: Inverse, swept: Inverse) -> Float[np.ndarray, "h w"]:
+    return np.maximum(inverse_depth, NEAREST_TO_0 * np.median(swept)).astype(np.float32)
 
 
 def _fitted(x: Inverse, y: Inverse, weight: Inverse) -> tuple[float, float]:

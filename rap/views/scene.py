@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from rap.reconstruction.film import refine_film
 from rap.reconstruction.refine import Refinement, refine_trajectory, source_depth
 from rap.reconstruction.tracks import PointCloud, sparse_points
 from rap.views import beyond
+from rap.views.beyond import Moment
 from rap.views.blend_network import embedded_blend_network
 from rap.views.depth import DepthMaps
 from rap.views.depth_model import depth_model
@@ -38,19 +40,12 @@ from rap.views.fusion import film_depth
 from rap.views.hints import VideoHints, as_hints, to_u8, with_open_holes
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX, USUAL_FOCAL, fov_y_of
+from rap.views.preview import SCENE_SIDE, Preview, enlarged, preview_size, shown_with_holes, with_checks
 from rap.views.warp import Warp, camera_distance, warp
-
-SCENE_SIDE = 224
-"""Long side in pixels of the frames that are lifted and of previews: what fits a second on one core."""
 
 SOURCE_STRIDE = 2
 """Of a clip of neighbouring frames every other one is lifted, nine of seventeen; of one that is spread over a film all:
 they show more of each other's surfaces (`rap bench geometry --parts spread`)."""
-
-HOLE_COLOURS = (52, 68)
-"""The two greys of the checks that stand for what no source frame has seen."""
-
-HOLE_CHECK_PX = 8
 
 CLEARANCE_POINTS = 20_000
 
@@ -60,26 +55,18 @@ SURE = 0.5
 MOVED = 0.1
 """Distance of neighbouring lifted frames, as `warp.camera_distance` has it, from which the camera is what changes."""
 
+JUDGED_FRAMES, JUDGED_SIDE, JUDGED_PATHS = 5, 112, 32
+"""Of a path that is judged: frames looked at, their long side in pixels; paths whose judgement is remembered."""
+
 MIN_POINTS = 12
 """Fewer well-seen points say nothing of the depth of a scene."""
 
 
-@dataclass(frozen=True, eq=False)
-class Preview:
-    """The edited path as the sources alone show it.
+class _Judgement(NamedTuple):
+    """Of a path through a film."""
 
-    Attributes:
-        frames_u8: (T, H, W, 3), holes as grey checks; those of layers are filled.
-        mask: (T, H, W) seen by a source; all else is hole, or invented.
-    """
-
-    frames_u8: UInt8[np.ndarray, "T H W 3"]
-    mask: Bool[np.ndarray, "T H W"]
-
-    @property
-    def coverage(self) -> float:
-        """Share of all pixels that a source has seen."""
-        return float(self.mask.mean())
+    open_share: float  # of its pixels, that no frame shows
+    leaves: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +105,9 @@ class Scene:
             size: (H, W) of the result, with the aspect ratio of the trajectory's images; None is `preview_size`.
         """
         path = trajectory.resized(size or preview_size(trajectory.image_size))
-        if self.layers is None:
+        if self._picture is None:
             return self._warped(path, self._in_world(path), path.source)
-        return self.layers.render(self._in_picture(self._in_world(path)), path.intrinsics, path.image_size)
+        return self._picture.render(self._in_world(path), path.intrinsics, path.image_size)
 
     def _warped(
         self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], anchor: int, with_mix: bool = False
@@ -178,12 +165,12 @@ class Scene:
             trajectory: as `render`.
             side: long side of the frames of layers in pixels; None is that of the layers.
         """
-        if self.layers is None:
+        moment = self._shown_alone(trajectory)
+        if moment is None:
             path = self._whole(trajectory, preview_size(self.clip.full_size))
             return shown_with_holes(self._warped(path, self._in_world(trajectory), trajectory.source))
-        path = self._whole(trajectory, preview_size(self.clip.full_size, side or max(self.frames.shape[-2:])))
-        cameras = self._in_picture(self._in_world(trajectory))
-        rendered = self.layers.render(cameras, path.intrinsics, path.image_size)
+        path = self._whole(trajectory, preview_size(self.clip.full_size, side or moment.side))
+        rendered = moment.render(self._in_world(trajectory), path.intrinsics, path.image_size)
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
     def glimpse(self, trajectory: Trajectory, index: int) -> UInt8[np.ndarray, "H W 3"]:
@@ -191,12 +178,13 @@ class Scene:
         path, Ts_world_camera = self._walked(trajectory, LAYERS_SIDE, None)
         one = slice(index, index + 1)
         pose, lens = Ts_world_camera[one], path.intrinsics[one]
-        if self.layers is not None:
-            return to_u8(self.layers.glimpse(self._in_picture(pose)[0], lens[0], path.image_size)[None])[0]
+        moment = self._shown_alone(trajectory, at_once=True)
+        if moment is not None:
+            return to_u8(moment.glimpse(pose[0], lens[0], path.image_size)[None])[0]
         alone = Trajectory(pose, lens, path.image_size)
         rendered = self._warped(alone.resized(preview_size(path.image_size)), pose, trajectory.source, with_mix=True)
         large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose[0], lens[0]), path.image_size)
-        return with_checks(large[None], _enlarged(rendered.mask[0].cpu().numpy(), path.image_size)[None])[0]
+        return with_checks(large[None], enlarged(rendered.mask[0].cpu().numpy(), path.image_size)[None])[0]
 
     @cached_property
     def _glimpsed(self) -> FineSources:
@@ -227,14 +215,16 @@ class Scene:
             side: long side of the frames in pixels at most.
             frames: how many along the path; None are those it has.
             content: what a film's holes show; None: what the sources' surroundings and the blend network say. Where
-                they are many (`beyond.OPEN`) it is the first frame, continued, whatever is given.
+                they are many (`beyond.OPEN`) it is the frame where the path begins, continued, whatever is given;
+                that frame alone is shown where the path has left what was filmed (`leaves`).
             eye: beside the path's cameras, whose pictures these are then.
         """
         path, Ts_world_camera = self._walked(trajectory, side, frames, eye)
-        if self.layers is None:
+        moment = self._shown_alone(trajectory)
+        if moment is None:
             yield from self._walk_film(path, Ts_world_camera, trajectory.source, content)
             return
-        for rendered in self._through_layers(path, Ts_world_camera):
+        for rendered in moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size):
             yield to_u8(rendered.filled)[0]
 
     def depths_of_walk(
@@ -242,22 +232,26 @@ class Scene:
     ) -> Float32[np.ndarray, "T H W"]:
         """Inverse z-depth of the frames of `walk`, in 1 / the unit of the trajectory; holes have their rim's."""
         path, Ts_world_camera = self._walked(trajectory, side, frames)
-        if self.layers is None:
+        moment = self._shown_alone(trajectory)
+        if moment is None:
             small = path.resized(preview_size(path.image_size))
             known = Coarse.of(self._warped(small, Ts_world_camera, trajectory.source, with_mix=True)).inverse_depth
         else:
-            known = np.stack([r.inverse_depth[0].cpu().numpy() for r in self._through_layers(path, Ts_world_camera)])
+            shown = moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size)
+            known = np.stack([rendered.inverse_depth[0].cpu().numpy() for rendered in shown])
         return np.stack([cv2.resize(one, path.image_size[::-1], interpolation=cv2.INTER_LINEAR) for one in known])
 
     def seen_on_walk(self, trajectory: Trajectory, side: int, frames: int | None = None) -> Bool[np.ndarray, "T H W"]:
         """What of the frames of `walk` a source has seen; all else was filled."""
         path, Ts_world_camera = self._walked(trajectory, side, frames)
-        if self.layers is None:
+        moment = self._shown_alone(trajectory)
+        if moment is None:
             small = path.resized(preview_size(path.image_size))
             seen = self._warped(small, Ts_world_camera, trajectory.source).mask.cpu().numpy()
         else:
-            seen = np.stack([r.mask[0].cpu().numpy() for r in self._through_layers(path, Ts_world_camera)])
-        return np.stack([_enlarged(one, path.image_size) for one in seen])
+            shown = moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size)
+            seen = np.stack([rendered.mask[0].cpu().numpy() for rendered in shown])
+        return np.stack([enlarged(one, path.image_size) for one in seen])
 
     def _walked(
         self, trajectory: Trajectory, side: int, frames: int | None, eye: Eye | None = None
@@ -274,18 +268,90 @@ class Scene:
         Ts_world_camera, intrinsics = eye.cameras(Ts_world_camera, path.intrinsics)
         return replace(path, intrinsics=intrinsics), Ts_world_camera
 
-    def _through_layers(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"]) -> Iterator[Warp]:
-        assert self.layers is not None
-        for T_picture_camera, intrinsics in zip(self._in_picture(Ts_world_camera), path.intrinsics, strict=True):
-            yield self.layers.render(T_picture_camera[None], intrinsics[None], path.image_size)
-
     def cameras_of_walk(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
         """The cameras of `walk`'s and `preview`'s frames, of (H, W), along a path: those of whole frames."""
         return self._whole(trajectory, size)
 
-    def _in_picture(self, Ts_world_camera: Float[np.ndarray, "T 4 4"]) -> Float[np.ndarray, "T 4 4"]:
-        """Poses in the camera of the layers."""
-        return se3.inverse(self.trajectory.Ts_world_camera[self.source_indices[0]]) @ Ts_world_camera
+    @cached_property
+    def _picture(self) -> Moment | None:
+        """A single picture's own layers."""
+        return None if self.layers is None else Moment(self.layers, self._T_world_lifted(0))
+
+    def _T_world_lifted(self, place: int) -> Float[np.ndarray, "4 4"]:
+        return self.trajectory.Ts_world_camera[self.source_indices[place]]
+
+    def _shown_alone(self, trajectory: Trajectory, at_once: bool = False) -> Moment | None:
+        """The one picture that shows a path; None where a film's frames do it together.
+
+        Args:
+            at_once: None, too, where it has not been made yet.
+        """
+        place = self._lifted(trajectory.source)
+        if self._picture is not None or (at_once and place not in self._moments) or not self.leaves(trajectory):
+            return self._picture
+        return self._moment(place)
+
+    def leaves(self, trajectory: Trajectory) -> bool:
+        """Whether a path leads so far beside what a film shows that one of its frames alone is a better picture: much
+        is open, and nearly as much is seen from the frame where the path begins as from all together."""
+        return self._judgement(trajectory).leaves
+
+    def is_open(self, trajectory: Trajectory) -> bool:
+        """Whether a film shows too little of what lies along a path for a move as large as elsewhere."""
+        return self._judgement(trajectory).open_share >= beyond.LEFT
+
+    def _judgement(self, trajectory: Trajectory) -> _Judgement:
+        if self._picture is not None or not self._has_depth:
+            return _Judgement(0.0, False)
+        if trajectory.hash not in self._judged:
+            while len(self._judged) >= JUDGED_PATHS:
+                self._judged.pop(next(iter(self._judged)), None)
+            self._judged[trajectory.hash] = self._judge(trajectory)
+        return self._judged[trajectory.hash]
+
+    def _judge(self, trajectory: Trajectory) -> _Judgement:
+        some = np.linspace(0, len(trajectory) - 1, JUDGED_FRAMES).round().astype(int).tolist()
+        path = self._whole(trajectory, preview_size(self.clip.full_size, JUDGED_SIDE)).at(some)
+        Ts_world_camera = self._in_world(trajectory)[some]
+        by_all = self._open(path, Ts_world_camera, list(range(len(self.source_indices))))
+        if by_all < beyond.LEFT:
+            return _Judgement(by_all, False)
+        by_one = self._open(path, Ts_world_camera, [self._lifted(trajectory.source)])
+        return _Judgement(by_all, by_one < by_all + beyond.DEARER)
+
+    def _open(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], lifted: list[int]) -> float:
+        """Share of the pixels of a path that some of the lifted frames do not show."""
+        seen = warp(
+            self.frames[lifted],
+            self.depth.inverse_depth[lifted],
+            np.stack([self._T_world_lifted(place) for place in lifted]),
+            self.intrinsics[lifted],
+            Ts_world_camera,
+            path.intrinsics,
+            path.image_size,
+        ).mask
+        return 1 - float(seen.float().mean())
+
+    def _lifted(self, frame: int) -> int:
+        """Which of the lifted frames is nearest to one of the clip in time."""
+        return int(np.abs(np.asarray(self.source_indices) - frame).argmin())
+
+    @cached_property
+    def _judged(self) -> dict[str, _Judgement]:
+        return {}
+
+    @cached_property
+    def _moments(self) -> dict[int, Moment]:
+        return {}
+
+    def _moment(self, place: int) -> Moment:
+        """A lifted frame of a film as layers, made when it is first needed."""
+        if place not in self._moments:
+            one, frame = slice(place, place + 1), self.clip.full_frame(self.source_indices[place])
+            depth = DepthMaps(self.depth.inverse_depth[one], self.depth.confidence[one])
+            layers = beyond.continued(frame, depth, self.intrinsics[place])
+            self._moments[place] = Moment(layers, self._T_world_lifted(place))
+        return self._moments[place]
 
     def _walk_film(
         self,
@@ -302,14 +368,9 @@ class Scene:
             coarse = coarse.showing(content)
         shown = fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
         if is_open:
-            shown = beyond.filled(shown, holes, self._continued, (self._in_picture(Ts_world_camera), path.intrinsics))
+            moment = self._moment(self._lifted(anchor))
+            shown = beyond.filled(shown, holes, moment, (Ts_world_camera, path.intrinsics))
         yield from shown
-
-    @cached_property
-    def _continued(self) -> Layers:
-        """The first lifted frame of a film, continued where no frame has seen anything."""
-        picture = self.clip.full_frame(self.source_indices[0])
-        return beyond.continued(picture, self.depth.inverse_depth[0], self.intrinsics[0])
 
     def _whole(self, trajectory: Trajectory, size: tuple[int, int]) -> Trajectory:
         """A path with the clip's whole frames in view, where those that the model sees are cropped."""
@@ -323,8 +384,7 @@ class Scene:
     def median_depth(self, frame: int) -> float:
         """Median depth of the view of the clip's frame, or of the lifted one nearest to it in time, in the unit of
         the trajectory; of all pixels, for the confident ones lie where texture is and not all over the view."""
-        nearest = int(np.abs(np.asarray(self.source_indices) - frame).argmin())
-        return float(1 / self.depth.inverse_depth[nearest].clamp(min=1e-6).median())
+        return float(1 / self.depth.inverse_depth[self._lifted(frame)].clamp(min=1e-6).median())
 
     def centre_depth(self) -> float:
         """Median depth of the middle of the first lifted frame, in the unit of the trajectory: of a preset's pivot."""
@@ -441,31 +501,6 @@ def measured(clip: Clip, trajectory: Trajectory) -> tuple[Trajectory, PointCloud
     return trajectory.scaled(scale), points, scale
 
 
-MEASURED = ("refined", "no_parallax")
-"""Verdicts of `followed_path` that tell a path; after others it is the estimate, unchanged."""
-
-
-def followed_path(frames_u8: UInt8[np.ndarray, "T H W 3"], estimated: Trajectory, requested: Trajectory) -> Refinement:
-    """The path that a generated video shows by points tracked through it.
-
-    Args:
-        frames_u8: the video.
-        estimated: where to begin, of the same length: what the model takes for its cameras.
-        requested: what it was made along; its lens is taken for right, so that a wrong one shows as a wrong path.
-
-    Raises:
-        ValueError: a path of another length or image size than the video's.
-    """
-    size = (frames_u8.shape[1], frames_u8.shape[2])
-    if requested.image_size != size or len(requested) != len(frames_u8):
-        raise ValueError(
-            f"requested must have a camera of {size} px for each of the {len(frames_u8)} frames, got {len(requested)} "
-            f"of {requested.image_size}; resize it with trajectory.resized"
-        )
-    start = replace(estimated, intrinsics=requested.intrinsics)
-    return refine_trajectory(frames_u8, start, trust_focal=True)
-
-
 def build_scene(
     clip: Clip,
     trajectory: Trajectory,
@@ -550,31 +585,6 @@ def content_of(clip: Clip, frames_u8: UInt8[np.ndarray, "M h w 3"], given_u8: UI
     return Content(frames_u8, given_u8, (top / h, left / w, height / h, width / w))
 
 
-def preview_size(image_size: tuple[int, int], side: int = SCENE_SIDE) -> tuple[int, int]:
-    """(H, W) of previews of frames of `image_size`: the same shape, long side `side`, both sides even."""
-    scale = side / max(image_size)
-    return round(image_size[0] * scale / 2) * 2, round(image_size[1] * scale / 2) * 2
-
-
-def shown_with_holes(rendered: Warp) -> Preview:
-    """Warped frames with grey checks where no source has seen anything."""
-    mask = rendered.mask.cpu().numpy()
-    return Preview(with_checks(to_u8(rendered.colour), mask), mask)
-
-
-def with_checks(
-    frames_u8: UInt8[np.ndarray, "T H W 3"], mask: Bool[np.ndarray, "T H W"]
-) -> UInt8[np.ndarray, "T H W 3"]:
-    """Grey checks beside the mask, as many across whatever the size."""
-    if mask.all():
-        return frames_u8
-    h, w = mask.shape[1:]
-    side = max(1, round(HOLE_CHECK_PX * max(h, w) / SCENE_SIDE))
-    checks = np.add.outer(np.arange(h) // side, np.arange(w) // side)
-    grey = np.asarray(HOLE_COLOURS, dtype=np.uint8)[checks % 2]
-    return np.where(mask[..., None], frames_u8, grey[None, ..., None])
-
-
 def _triangulated(
     frames_u8: UInt8[np.ndarray, "S H W 3"], cameras: Trajectory, picked: tuple[int, ...]
 ) -> PointCloud | None:
@@ -582,10 +592,6 @@ def _triangulated(
     Ts_world_camera, intrinsics = cameras.Ts_world_camera[list(picked)], cameras.intrinsics[list(picked)]
     _, points = sparse_points(frames_u8, Ts_world_camera, intrinsics)
     return points if len(points) >= MIN_POINTS else None
-
-
-def _enlarged(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "H W"]:
-    return cv2.resize(mask.astype(np.uint8), size[::-1]) > 0
 
 
 def _fitted(image_size: tuple[int, int], side: int) -> tuple[int, int]:

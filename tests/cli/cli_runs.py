@@ -19,7 +19,7 @@ from rap.views.depth import DepthMaps
 from rap.views.eyes import Eye
 from rap.views.fine import Content
 from rap.views.hints import VideoHints
-from rap.views.scene import Preview
+from rap.views.preview import Preview
 
 
 class FakePipeline:
@@ -64,6 +64,7 @@ class FakeScene:
     intrinsics = np.array([[90.0, 90.0, 64.0, 48.0]])
     depth = DepthMaps(torch.full((1, 96, 128), 0.8), torch.ones(1, 96, 128))
     unit_m = None
+    is_left = False
 
     def __init__(self, clip: Clip, trajectory: Trajectory, points: PointCloud | None = None, **options) -> None:
         self.clip, self.trajectory, self.points, self.paths = clip, trajectory, points, []
@@ -105,6 +106,12 @@ class FakeScene:
 
     def centre_depth(self) -> float:
         return 1.25
+
+    def leaves(self, path: Trajectory) -> bool:
+        return self.is_left
+
+    def is_open(self, path: Trajectory) -> bool:
+        return self.is_left
 
     def clearance(self, path: Trajectory) -> np.ndarray:
         return np.ones(len(path))

@@ -147,6 +147,15 @@ def test_generate_hands_the_clip_on_as_hints(
     assert "the film's own frames" in result["made_of"] and result["trajectory"]["image_size"] == [32, 64]
 
 
+def test_along_a_path_that_leaves_the_film_the_model_is_not_asked(
+    capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(geometry, "is_left", True)
+    result = run_json(capsys, "generate", film, "--preset", "arc-left", "--frames", 9, "--out", tmp_path / "out")
+    assert result["made_of"].startswith("one frame of the film alone") and len(pipeline.tasks) == 1, "its cameras"
+    assert "made 67% of its usual size" in " ".join(result["notes"])
+
+
 @pytest.mark.parametrize("command", ["generate", "preview"])
 def test_of_a_film_that_only_turns_the_first_frame_is_seen_by_a_depth_of_its_own(
     capsys, pipeline: FakePipeline, geometry, film: Path, tmp_path: Path, monkeypatch, command: str

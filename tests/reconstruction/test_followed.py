@@ -5,7 +5,7 @@ import pytest
 from analytic_scenes import Plane, Sphere, World, path
 
 from rap import metrics
-from rap.views.scene import MEASURED, followed_path
+from rap.reconstruction.followed import MEASURED, followed_path
 
 SCENE = World((Plane((0.3, 0.1, 1.0), 1.6), Sphere((-0.25, 0.1, 1.0), 0.25), Sphere((0.3, -0.1, 1.2), 0.3)))
 ASKED = path((0.35, -0.05, 0.1), (0.03, -0.25, 0.02), num_frames=9)

@@ -88,6 +88,7 @@ class FakeScene:
     median: float = 1.0
     is_picture: bool = False
     contents: list = field(default_factory=list)
+    is_left: bool = False  # whether every path leaves what was filmed
     wall: float = 5.0  # what stands across the way of the source camera, at this depth
 
     unit_m = None
@@ -104,6 +105,12 @@ class FakeScene:
     def seen_on_walk(self, trajectory, side, frames=None):
         count, size = frames or len(trajectory), trajectory.image_size
         return np.ones((count, *size), bool)
+
+    def leaves(self, trajectory):
+        return self.is_left
+
+    def is_open(self, trajectory):
+        return self.is_left
 
     def clearance(self, trajectory):
         return np.maximum(0.0, self.wall - trajectory.centres[:, 2])

@@ -303,6 +303,20 @@ def test_takes_are_made_with_geometry_or_without(session, app, video):
     assert document.takes[0].stamp != document.takes[1].stamp
 
 
+def test_a_path_that_leaves_the_film_is_one_frames(session, app, video):
+    predict(session, video)
+    assert at_rest(session).geometry.preview.warning == ""
+    app.backend.scenes[-1].is_left = True
+    bent(session)
+    assert at_rest(session).geometry.preview.warning.startswith("The film shows little of what lies along this path")
+    asked = len(app.pipeline.tasks)
+    session.dispatch(msg.Regenerate())
+    wait_until(lambda: session.state.job is None and session.state.document.take is not None)
+    document = session.state.document
+    assert document.take.settings.layers and not document.take.settings.film and len(app.pipeline.tasks) == asked
+    assert "from one frame of the film" in result_words.take_caption(document)
+
+
 def test_cameras_that_are_not_borne_out_give_no_hints(session, app, video, still):
     app.backend.outcome = "diverged"
     predict(session, video)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rap.views import beyond
+from rap.views.depth import DepthMaps
 
 CAMERA = np.eye(4)
 LENS = np.array([40.0, 40.0, 24.0, 16.0])
@@ -14,18 +15,19 @@ PICTURE = np.tile(np.linspace(60, 200, 48)[None, :, None], (32, 1, 3)).astype(np
 
 
 @pytest.fixture(scope="module")
-def layers():
-    return beyond.continued(PICTURE, torch.full((16, 24), 0.8), LENS / 2)
+def moment():
+    depth = DepthMaps(torch.full((1, 16, 24), 0.8), torch.ones(1, 16, 24))
+    return beyond.Moment(beyond.continued(PICTURE, depth, LENS / 2), CAMERA)
 
 
-def test_the_frame_itself_is_seen_where_it_was(layers):
+def test_the_frame_itself_is_seen_where_it_was(moment):
     frames = [np.zeros((32, 48, 3), np.uint8)]
-    (shown,) = beyond.filled(frames, np.ones((1, 32, 48), np.float32), layers, (CAMERA[None], LENS[None]))
+    (shown,) = beyond.filled(frames, np.ones((1, 32, 48), np.float32), moment, (CAMERA[None], LENS[None]))
     assert np.abs(shown.astype(int) - PICTURE)[2:-2, 2:-2].max() <= 4
-    assert layers.layers[0].inverse_depth.median() == pytest.approx(0.8, rel=0.02), "in the unit of the path"
+    assert moment.layers.layers[0].inverse_depth.median() == pytest.approx(0.8, rel=0.02), "in the unit of the path"
 
 
-def test_only_holes_are_filled_and_hardly_open_frames_cost_nothing(layers, monkeypatch):
+def test_only_holes_are_filled_and_hardly_open_frames_cost_nothing(moment, monkeypatch):
     frames = [np.full((32, 48, 3), 9, np.uint8)] * 3
     holes = np.zeros((3, 16, 24), np.float32)
     holes[1, :, 12:] = 1
@@ -33,9 +35,27 @@ def test_only_holes_are_filled_and_hardly_open_frames_cost_nothing(layers, monke
     back = CAMERA.copy()
     back[2, 3] = -0.6
     asked = []
-    render = type(layers).render
-    monkeypatch.setattr(type(layers), "render", lambda self, *given: asked.append(given) or render(self, *given))
+    render = beyond.Moment.render
+    monkeypatch.setattr(beyond.Moment, "render", lambda self, *given: asked.append(given) or render(self, *given))
     cameras = (np.stack([back] * 3), np.stack([LENS] * 3))
-    untouched, half, hardly = beyond.filled(frames, holes, layers, cameras)
+    untouched, half, hardly = beyond.filled(frames, holes, moment, cameras)
     assert untouched is frames[0] and hardly is frames[2] and len(asked) == 1
     assert (half[:, :20] == 9).all() and half[:, 26:].min() > 60, "beyond its edge the picture goes on"
+
+
+def test_a_frame_is_seen_from_where_it_stands_in_the_world(moment):
+    there = np.eye(4)
+    there[:3, 3] = 3, 1, -2
+    moved = beyond.Moment(moment.layers, there)
+    shown = next(moved.one_by_one(there[None], LENS[None], (32, 48)))
+    assert torch.equal(shown.filled, moment.render(CAMERA[None], LENS[None], (32, 48)).filled)
+    assert moved.side == 48 and moved.glimpse(there, LENS, (32, 48)).shape == (3, 32, 48)
+
+
+def test_a_frame_has_the_shape_that_it_has_alone_and_the_size_that_the_film_says():
+    picture = np.random.default_rng(0).integers(0, 255, (80, 96, 3)).astype(np.uint8)
+    slope = np.linspace(1, 2, 96)[None].repeat(80, 0)
+    depth = DepthMaps(torch.full((1, 40, 48), 0.8), torch.full((1, 40, 48), 0.0))
+    layers = beyond.continued(picture, depth, LENS, shape_of=lambda u8: slope)
+    near = layers.layers[0].inverse_depth
+    assert near.median() == pytest.approx(0.8, rel=0.05) and near[:, -8:].mean() > 1.5 * near[:, :8].mean()

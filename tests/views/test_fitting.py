@@ -14,14 +14,17 @@ LENS = {"num_frames": 9, "image_size": (96, 128), "fov_y_rad": 0.9}
 class Wall:
     """A surface across the source camera's way at a depth; what is in the middle of the picture is at another."""
 
-    def __init__(self, depth: float, middle: float = 0.8) -> None:
-        self.depth, self.middle = depth, middle
+    def __init__(self, depth: float, middle: float = 0.8, filmed: float = 99.0) -> None:
+        self.depth, self.middle, self.filmed = depth, middle, filmed
 
     def centre_depth(self) -> float:
         return self.middle
 
     def clearance(self, trajectory: Trajectory) -> np.ndarray:
         return np.maximum(0.0, self.depth - trajectory.centres[:, 2])
+
+    def is_open(self, trajectory: Trajectory) -> bool:
+        return bool(np.abs(trajectory.centres).max() > self.filmed)
 
 
 def turned_deg(path: Trajectory) -> float:
@@ -55,6 +58,14 @@ def test_a_film_bears_presets_whole():
         fitted = fitted_preset(Wall(99.0), name, of_film=True, **LENS)
         whole = preset(name, pivot_distance=0.8, **LENS)
         assert fitted.trajectory == whole and fitted.note == ""
+
+
+def test_a_film_that_shows_little_beside_its_own_way_bears_what_a_picture_does():
+    for name, words in (("arc-left", "67% of its usual size: the film"), ("orbit-left", "the film shows one side")):
+        fitted = fitted_preset(Wall(99.0, filmed=0.3), name, of_film=True, **LENS)
+        assert fitted.trajectory == fitted_preset(Wall(99.0), name, **LENS).trajectory and words in fitted.note
+    asked = fitted_preset(Wall(99.0, filmed=0.3), "arc-left", of_film=True, by=25.0, **LENS)
+    assert turned_deg(asked.trajectory) == pytest.approx(25), "what is asked for is done"
 
 
 @pytest.mark.parametrize("name", PRESETS)

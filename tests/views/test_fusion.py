@@ -8,7 +8,7 @@ import torch
 
 from rap.views import fusion
 from rap.views.depth import DepthMaps
-from rap.views.fusion import film_depth, fused
+from rap.views.fusion import film_depth, fused, placed
 
 RNG = np.random.default_rng(0)
 H, W = 96, 128
@@ -50,3 +50,13 @@ def test_a_film_that_tells_enough_is_left_alone(monkeypatch, confidence, is_kept
     found = film_depth(*arguments, network=object(), shape_of=lambda u8: shapes.append(u8) or np.ones(u8.shape[:2]))
     assert (found is swept) == is_kept and len(shapes) == (0 if is_kept else 2)
     assert film_depth(*arguments, network=None, shape_of=shapes.append) is swept, "nothing says what is sure"
+
+
+def test_a_shape_comes_to_the_place_of_the_sweep_without_its_grain():
+    grain = np.where(RNG.random((H, W)) < 0.5, 0.7, 1.4)
+    shape = 0.6 * TRUTH + 0.3 + 0.1 * np.linspace(0, 1, W)
+    found = placed(TRUTH * np.where(BALL, 1, grain), np.full((H, W), 0.9), shape)
+    assert np.abs(np.diff(found, axis=1))[:, :30].max() < 0.05, "none of the grain"
+    assert np.abs(np.log(np.median(found[BALL]) / 2)) < 0.1 and np.abs(found - TRUTH).mean() < 0.15
+    np.testing.assert_allclose(placed(TRUTH, np.zeros((H, W)), 7 * shape), placed(TRUTH, np.zeros((H, W)), shape))
+    assert np.median(placed(TRUTH, np.zeros((H, W)), shape)) == pytest.approx(np.median(TRUTH)), "sure of nothing"

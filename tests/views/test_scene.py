@@ -17,7 +17,8 @@ from rap.views import beyond
 from rap.views import scene as scene_module
 from rap.views.depth import DepthMaps
 from rap.views.hints import as_hints
-from rap.views.scene import Scene, build_scene, picture_scene, preview_size, refine
+from rap.views.preview import preview_size
+from rap.views.scene import Scene, build_scene, picture_scene, refine
 
 DEPTH = DepthMaps(torch.ones(1, 2, 2), torch.ones(1, 2, 2))
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
@@ -304,7 +305,8 @@ def test_a_camera_for_each_frame_is_needed(clip, truth):
 
 
 def test_what_no_frame_has_seen_is_the_first_one_continued(scene, truth, monkeypatch):
-    monkeypatch.setattr(beyond, "SIDE", 64)
+    scene = replace(scene)  # without what is remembered of its paths
+    monkeypatch.setattr(beyond, "LEFT", 2.0)
     back = preset("zoom-out", num_frames=3, amplitude=0.5, image_size=truth.image_size)
     whole = list(scene.walk(back, 160))
     monkeypatch.setattr(beyond, "OPEN", 2.0)
@@ -315,6 +317,22 @@ def test_what_no_frame_has_seen_is_the_first_one_continued(scene, truth, monkeyp
     rows, columns = np.nonzero(changed[:-1, :-1])
     steps = [np.abs(np.diff(one[-1].astype(float).mean(axis=-1), axis=0))[rows, columns].mean() for one in (whole, fog)]
     assert steps[0] > 1.2 * steps[1], "with something in it"
+
+
+def test_a_path_that_leaves_the_film_shows_one_frame_alone(clip, truth, scene, monkeypatch):
+    far = preset("truck-right", num_frames=5, amplitude=3.0, image_size=truth.image_size, fov_y_rad=truth.fov_y_rad[0])
+    assert scene.leaves(far) and scene.is_open(far) and not scene.leaves(truth) and not scene.is_open(truth)
+    shown, walked = scene.preview(far, 100), np.stack(list(scene.walk(far, 100)))
+    assert np.array_equal(shown.frames_u8, walked), "what the preview shows is what the take is"
+    assert set(np.unique(shown.frames_u8[~shown.mask])) != {52, 68}, "nothing is open"
+    glimpsed = scene.glimpse(far, 4)
+    small = cv2.resize(glimpsed, walked.shape[2:0:-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - walked[4]).mean() < 6
+    assert scene.depths_of_walk(far, 100).shape == walked.shape[:3] == scene.seen_on_walk(far, 100).shape
+    monkeypatch.setattr(beyond, "DEARER", -1.0)
+    again = replace(scene)
+    assert again.is_open(far) and not again.leaves(far), "where all together show more, they do"
+    assert (np.unique(again.preview(far).frames_u8[~again.preview(far).mask]) == [52, 68]).all()
 
 
 def test_hints_know_shares_of_pixels(scene, truth):

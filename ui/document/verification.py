@@ -113,7 +113,7 @@ def tracked(
     Raises:
         ValueError: paths or video differ in length or size.
     """
-    from rap.views.scene import MEASURED, followed_path
+    from rap.reconstruction.followed import MEASURED, followed_path
 
     of_model = verified(take, requested, estimated)
     found = followed_path(frames_u8, estimated, requested)

@@ -42,6 +42,8 @@ MOVING_PICTURES, MOVING_HEIGHT_PX = 4, 110  # frames that show what moves
 TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
+LEFT_WORDS = "The film shows little of what lies along this path: the frame where it begins is shown alone."
+
 
 class Backend(Protocol):
     """What is needed of `rap.views.scene`."""
@@ -286,7 +288,8 @@ def kept_preview(key: tuple[str, ...], known_from: str, task: PreviewTask, previ
     from rap.views.fitting import too_near
 
     encoded = film_for_a_page(preview.frames_u8, playback_fps(task.trajectory.fps))
-    warning = too_near(task.scene, task.trajectory) if task.is_picture else ""
+    left = LEFT_WORDS if task.scene.leaves(task.trajectory) else ""
+    warning = too_near(task.scene, task.trajectory) if task.is_picture else left
     return PreviewClip(key, known_from, encoded, float(preview.mask.mean()), warning=warning)
 
 
@@ -353,8 +356,13 @@ class Holes:
         from rap.views.scene import content_of
 
         assert self._given_u8 is not None
-        content = content_of(self._walk.scene_task.basis.clip, output.frames_u8, self._given_u8)
-        return Filled(replace(self._walk, content=content), self._settings)
+        content, scene = (
+            content_of(self._walk.scene_task.basis.clip, output.frames_u8, self._given_u8),
+            self._walk.scene,
+        )
+        is_left = scene is not None and scene.leaves(self._walk.trajectory)
+        settings = replace(self._settings, layers=True, film=False) if is_left else self._settings
+        return Filled(replace(self._walk, content=content), settings)
 
 
 def ordered_film(pipeline: GeometryPipeline, task: SceneTask, scene: Scene | None, order: FilmOrder) -> FilmTask:

@@ -158,6 +158,10 @@ def start_take(wanted: Wanted, state: State, context: Context) -> Change:
         words = why_one_frame(document)
         return (replace(state, notice=Notice("result", words)) if words else state), start
     if is_of_film(document, state.geometry):
+        basis = basis_of(document, state.geometry)
+        scene = None if basis is None else scene_of(basis, state.geometry)
+        if scene is not None and scene.leaves(path):
+            return _start_walk(_walk_of(wanted, state), _walked(wanted, Settings(layers=True)), state, context)
         return _ask_for_holes(wanted, state, context)
     task, settings = _generation(wanted, frames, state)
     hinted = with_clip_shown(state, context)
