@@ -29,12 +29,34 @@ OPEN = 0.03
 """Share of a path's pixels that the film leaves open, from which on this is worth its time."""
 
 LEFT = 0.08
-"""The same from which on a path has left what was filmed, and one frame alone shows it, where that sees as much."""
+"""Share of a path's pixels that the film leaves open or shows as rubble, from which on a path has left what was filmed,
+and one frame alone shows it, where that sees as much. Chosen by eye on ten films (benchmarks/README.md)."""
 
-DEARER = 0.12
-"""By how much more of the path one frame may leave open than all together, to be shown in their place."""
+DEARER = 0.1
+"""By how much more of the path one frame may leave open than all together lose, to be shown in their place."""
+
+RUBBLE, RUBBLE_PX = 1.1, 5
+"""Ratio to the median inverse depth of a square of so many pixels from which on a pixel belongs to no surface."""
 
 SEEN = 0.01  # of a frame's pixels: fewer open ones stay as they were
+
+
+def open_share(rendered: Warp) -> float:
+    """Of all pixels, those that no source has seen."""
+    return 1 - float(rendered.mask.float().mean())
+
+
+def rubble_share(rendered: Warp) -> float:
+    """Of all pixels, those that are seen in front of or behind what surrounds them: where depth is wrong, neighbours
+    come to lie apart, and the farther the camera is from where they were seen, the more."""
+    shares = []
+    for inverse_depth, mask in zip(rendered.inverse_depth.cpu().numpy(), rendered.mask.cpu().numpy(), strict=True):
+        known = np.where(mask, inverse_depth, 0).astype(np.float32)
+        around = cv2.medianBlur(known, RUBBLE_PX)
+        is_known = (known > 0) & (around > 0)
+        apart = np.maximum(known, around) > RUBBLE * np.minimum(known, around)
+        shares.append((is_known & apart).mean())
+    return float(np.mean(shares))
 
 
 @dataclass(frozen=True, eq=False)

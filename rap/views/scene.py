@@ -65,7 +65,7 @@ MIN_POINTS = 12
 class _Judgement(NamedTuple):
     """Of a path through a film."""
 
-    open_share: float  # of its pixels, that no frame shows
+    lost: float  # share of its pixels that no frame shows, or only as rubble
     leaves: bool
 
 
@@ -298,7 +298,7 @@ class Scene:
 
     def is_open(self, trajectory: Trajectory) -> bool:
         """Whether a film shows too little of what lies along a path for a move as large as elsewhere."""
-        return self._judgement(trajectory).open_share >= beyond.LEFT
+        return self._judgement(trajectory).lost >= beyond.LEFT
 
     def _judgement(self, trajectory: Trajectory) -> _Judgement:
         if self._picture is not None or not self._has_depth:
@@ -313,15 +313,16 @@ class Scene:
         some = np.linspace(0, len(trajectory) - 1, JUDGED_FRAMES).round().astype(int).tolist()
         path = self._whole(trajectory, preview_size(self.clip.full_size, JUDGED_SIDE)).at(some)
         Ts_world_camera = self._in_world(trajectory)[some]
-        by_all = self._open(path, Ts_world_camera, list(range(len(self.source_indices))))
-        if by_all < beyond.LEFT:
-            return _Judgement(by_all, False)
-        by_one = self._open(path, Ts_world_camera, [self._lifted(trajectory.source)])
-        return _Judgement(by_all, by_one < by_all + beyond.DEARER)
+        by_all = self._seen(path, Ts_world_camera, list(range(len(self.source_indices))))
+        lost = beyond.open_share(by_all) + beyond.rubble_share(by_all)
+        if lost < beyond.LEFT:
+            return _Judgement(lost, False)
+        by_one = self._seen(path, Ts_world_camera, [self._lifted(trajectory.source)])
+        return _Judgement(lost, beyond.open_share(by_one) < lost + beyond.DEARER)
 
-    def _open(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], lifted: list[int]) -> float:
-        """Share of the pixels of a path that some of the lifted frames do not show."""
-        seen = warp(
+    def _seen(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], lifted: list[int]) -> Warp:
+        """What some of the lifted frames show along a path, quickly."""
+        return warp(
             self.frames[lifted],
             self.depth.inverse_depth[lifted],
             np.stack([self._T_world_lifted(place) for place in lifted]),
@@ -329,8 +330,7 @@ class Scene:
             Ts_world_camera,
             path.intrinsics,
             path.image_size,
-        ).mask
-        return 1 - float(seen.float().mean())
+        )
 
     def _lifted(self, frame: int) -> int:
         """Which of the lifted frames is nearest to one of the clip in time."""

@@ -61,7 +61,8 @@ def test_frechet_distance_is_that_of_the_matrix_root(samples):
     S_a, S_b = np.cov(a.T), np.cov(b.T)
     slow = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(S_a + S_b - 2 * sqrtm(S_a @ S_b).real)
     assert frechet_distance(a, b) == pytest.approx(slow, rel=1e-4)
-    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9) and frechet_distance(b, a) == frechet_distance(a, b)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(frechet_distance(a, b))
 
 
 def test_too_few_samples_are_refused():

@@ -32,7 +32,7 @@ def test_an_example_brings_its_known_cameras(session, number):
     found = against_known(document)
     assert found is not None and np.isfinite(found.rotation_deg).all()
     assert "Predicted against known cameras" in input_words.known_line(document)
-    assert "known cameras" in path_words.legend(document)
+    assert "Known cameras" in path_words.legend(document)
     wait_until(lambda: "/known" in session.viewport.started().server.scene._handle_from_node_name)
     exact = replace(document, predicted=clip.trajectory.scaled(3.0), edited=clip.trajectory)
     np.testing.assert_allclose(against_known(exact).rotation_deg, 0, atol=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -59,3 +61,15 @@ def test_a_frame_has_the_shape_that_it_has_alone_and_the_size_that_the_film_says
     layers = beyond.continued(picture, depth, LENS, shape_of=lambda u8: slope)
     near = layers.layers[0].inverse_depth
     assert near.median() == pytest.approx(0.8, rel=0.05) and near[:, -8:].mean() > 1.5 * near[:, :8].mean()
+
+
+def test_what_is_torn_is_told_from_what_is_whole():
+    depth = torch.full((1, 40, 60), 0.5)
+    depth[:, :, 30:] = 1.5  # an edge is none
+    whole = SimpleNamespace(inverse_depth=depth, mask=torch.ones(1, 40, 60, dtype=torch.bool))
+    assert beyond.rubble_share(whole) < 0.01 and beyond.open_share(whole) == 0
+    grains = torch.rand(1, 40, 60, generator=torch.Generator().manual_seed(0)) < 0.2
+    torn = SimpleNamespace(inverse_depth=torch.where(grains, 1.0, depth), mask=whole.mask)
+    assert beyond.rubble_share(torn) == pytest.approx(0.2, abs=0.05)
+    open_too = SimpleNamespace(inverse_depth=depth, mask=~grains)
+    assert beyond.open_share(open_too) == pytest.approx(0.2, abs=0.03) and beyond.rubble_share(open_too) < 0.02
