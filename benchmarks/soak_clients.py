@@ -37,7 +37,7 @@ from ui.document.path_text import path_text
 CLIPS = sorted((ASSETS / "examples").glob("*.mp4"))
 PHOTOGRAPH = CLIPS[0].with_suffix(".jpg")
 PRESETS = ("arc-left", "dolly-in", "pan-right", "orbit-left")
-JOB_S = 300.0  # in which an honest job must have ended, whoever waits beside it
+JOB_S = 600.0  # in which an honest job must have ended, whoever waits beside it on two processors
 POLL_S = 0.3
 STEPS = 2
 PREDICTED = ("Refining", "Refine now", "Refine again")  # what the button says once there is a path

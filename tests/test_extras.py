@@ -98,4 +98,5 @@ def test_all_of_the_package_is_imported_without_an_extra():
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     loaded = set(done.stdout.split())
     assert {"rap", "ui", "torch", "diffusers"} <= loaded
-    assert loaded & of_users() <= {"transformers"}, "which diffusers brings in by itself where it is there"
+    brought = {"transformers", "mcp"}  # by diffusers and by Gradio themselves, where they are there
+    assert loaded & of_users() <= brought

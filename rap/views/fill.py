@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -67,8 +68,8 @@ BEFORE = 0.2
 CENTRED_PX = 1.5
 """Standard deviation of what a patch counts around its centre."""
 
-MEMORY = 1 << 22
-"""Pairs of patches compared at once."""
+AT_ONCE = 1 << 18
+"""Pairs of patches compared at once: what stays in a processor's cache."""
 
 SEED = 0
 
@@ -96,6 +97,20 @@ class _Level:
     @property
     def size(self) -> tuple[int, int]:
         return self.known.shape[0], self.known.shape[1]
+
+    @cached_property
+    def directions(self) -> Float[Tensor, "d 3 p p"]:
+        """Principal ones of patches that are known whole, as filters."""
+        chosen = self.sources[:: max(1, len(self.sources) // 4000)]
+        half, width = PATCH // 2, self.size[1]
+        padded = F.pad(self.colour[None], (half,) * 4, mode="replicate")[0]
+        rows, columns = chosen // width, chosen % width
+        shifts = torch.arange(PATCH)
+        windows = padded[:, (rows[:, None] + shifts)[:, :, None], (columns[:, None] + shifts)[:, None, :]]
+        patches = windows.permute(1, 0, 2, 3).reshape(len(chosen), -1)
+        _, directions = torch.linalg.eigh(patches.T @ patches)
+        filters = directions[:, -DIRECTIONS:].T.reshape(-1, 3, PATCH, PATCH) / (3 * PATCH * PATCH) ** 0.5
+        return filters.contiguous()
 
 
 def smooth_fill(
@@ -225,7 +240,8 @@ def _asides(level: _Level, targets: Tensor, sources: Tensor) -> Float[Tensor, "m
 
 
 def _depth_cost(nearer: Tensor) -> Tensor:
-    return torch.where(nearer > 0, NEARER, FARTHER) * nearer.abs().clamp(max=1)
+    """Of logarithms, which are overwritten: both slopes in one pass."""
+    return F.leaky_relu(nearer.clamp_(-1, 1), -FARTHER / NEARER, inplace=True).mul_(NEARER)
 
 
 # --- nearest patches ------------------------------------------------------------------------------------------------
@@ -242,16 +258,7 @@ def _matched(level: _Level, estimate: Tensor, nearest: Tensor, generator: torch.
 
 def _marks(level: _Level, estimate: Tensor) -> Float[Tensor, "N d"]:
     """Patches of the estimate along their principal directions, by a convolution."""
-    chosen = level.sources[:: max(1, len(level.sources) // 4000)]
-    half, width = PATCH // 2, level.size[1]
-    padded = F.pad(level.colour[None], (half,) * 4, mode="replicate")[0]
-    rows, columns = chosen // width, chosen % width
-    shifts = torch.arange(PATCH)
-    windows = padded[:, (rows[:, None] + shifts)[:, :, None], (columns[:, None] + shifts)[:, None, :]]
-    patches = windows.permute(1, 0, 2, 3).reshape(len(chosen), -1)
-    _, directions = torch.linalg.eigh(patches.T @ patches)
-    filters = directions[:, -DIRECTIONS:].T.reshape(-1, 3, PATCH, PATCH) / (3 * PATCH * PATCH) ** 0.5
-    found = F.conv2d(F.pad(estimate[None], (half,) * 4, mode="replicate"), filters.contiguous())[0]
+    found = F.conv2d(F.pad(estimate[None], (PATCH // 2,) * 4, mode="replicate"), level.directions)[0]
     return torch.cat([found.flatten(1).T, level.prior], dim=1).contiguous()
 
 
@@ -267,14 +274,15 @@ def _worn(level: _Level, nearest: Tensor) -> Float[Tensor, " N"]:
 
 def _best_of_all(level: _Level, marks: Tensor, worn: Tensor) -> tuple[Tensor, Tensor]:
     found, costs = [], []
-    sources, extra = marks[level.sources], worn[level.sources]
-    depth = level.depth[level.sources]
-    for targets in level.targets.split(max(1, MEMORY // len(sources))):
-        apart = torch.cdist(marks[targets], sources).square() + extra
+    sources, depth = marks[level.sources], level.depth[level.sources]
+    extra, across = (sources * sources).sum(1) + worn[level.sources], sources.T.contiguous()
+    for targets in level.targets.split(max(1, AT_ONCE // len(sources))):
+        own = marks[targets]
+        apart = torch.addmm(extra, own, across, alpha=-2)
         apart += _depth_cost(depth[None] - level.depth[targets][:, None])
         cost, place = apart.min(1)
         found.append(level.sources[place])
-        costs.append(cost)
+        costs.append(cost + (own * own).sum(1))
     return torch.cat(found), torch.cat(costs)
 
 

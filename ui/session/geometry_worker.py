@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
 
 DENSE_POINTS = 60_000
-PREVIEW_SIDE = 448  # long side in pixels of a picture's preview
+PREVIEW_SIDE = 448  # long side in pixels of a preview by the layers of one picture
 DEPTH_HEIGHT_PX = 240  # of the depth map on the page
 MOVING_PICTURES, MOVING_HEIGHT_PX = 4, 110  # frames that show what moves
 TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
@@ -211,7 +211,7 @@ class GeometryPipeline:
     def _done(self, task: SceneTask | PreviewTask) -> Any:
         if isinstance(task, SceneTask):
             return self.scene(task)
-        return task.scene.preview(task.trajectory, PREVIEW_SIDE if task.is_picture else None)
+        return task.scene.preview(task.trajectory, PREVIEW_SIDE)
 
     def _walk(self, task: WalkTask) -> Generator[Step, None, None]:
         count, frames = task.frames or len(task.trajectory), []
