@@ -23,6 +23,7 @@ from rap.config import ASSETS
 from rap.limits import FILE_BYTES
 from ui.document import messages as msg
 from ui.page.api import add_endpoints
+from ui.page.blocks import Blocks
 from ui.page.compare_panel import compare_panel, compare_player
 from ui.page.fields_panel import fields_panel
 from ui.page.frame_panel import FramePanel, frame_panel
@@ -94,7 +95,7 @@ def build(sessions: Future[Sessions], *, kiosk_s: float | None = None, generator
         kiosk_s: seconds after which a page that anybody may walk up to begins anew; None: it is no such page.
         generator: the model of others that makes takes.
     """
-    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
+    with Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=CACHE_S) as demo:
         events = Events(sessions, gr.State(""))
         seen = gr.State({})
         html_box(together(_header(), help_sheet()))
