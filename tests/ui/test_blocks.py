@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import gradio as gr
@@ -16,6 +17,17 @@ pytestmark = [  # Gradio leaves an event loop to the collector
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def loop():
+    """Gradio takes the thread's, or makes one that it never closes."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    loop.close()
+    asyncio.set_event_loop_policy(None)  # as if there had been none
+    gc.collect()  # what Gradio left, here, where it is no fault
 
 
 def ended(answer):
