@@ -18,7 +18,8 @@ class Blocks(gr.Blocks):
     async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
         """As Gradio has it, for outputs that are not skipped."""
         count = len(block_fn.outputs)
-        if count < 2 or not isinstance(predictions, list | tuple) or len(predictions) != count:
+        is_many = count > 1 and isinstance(predictions, list | tuple) and len(predictions) == count
+        if not is_many:
             return await super().postprocess_data(block_fn, predictions, state)
         changed = [i for i, value in enumerate(predictions) if not _is_skipped(value)]
         answer: list[Any] = [dict(SKIPPED) for _ in predictions]
