@@ -15,11 +15,10 @@ class Blocks(gr.Blocks):
     of the hundred of this page next to all, in a tenth of a second in which nothing else of the app goes on.
     """
 
-    async def postprocess_data(self, block_fn: Any, predictions: Any, state: Any) -> list[Any]:
+    async def postprocess_data(self, block_fn: Any, predictions: list[Any] | dict[Any, Any], state: Any) -> list[Any]:
         """As Gradio has it, for outputs that are not skipped."""
         count = len(block_fn.outputs)
-        is_many = count > 1 and isinstance(predictions, list | tuple) and len(predictions) == count
-        if not is_many:
+        if count < 2 or isinstance(predictions, dict) or len(predictions) != count:
             return await super().postprocess_data(block_fn, predictions, state)
         changed = [i for i, value in enumerate(predictions) if not _is_skipped(value)]
         answer: list[Any] = [dict(SKIPPED) for _ in predictions]
