@@ -100,6 +100,7 @@ def walk(browser, served, tmp_path_factory):
     for tab in ("Edit", "Verify", "Compare", "Keep", "Make"):
         page.click(f"button[role=tab]:text-is('{tab}')")
         look(walk, tab)
+    page.add_style_tag(content="* { transition: none !important }")  # or a busy machine is caught between two colours
     page.evaluate("document.body.classList.add('dark')")
     page.wait_for_timeout(TRANSITION_MS)
     look(walk, "dark")

@@ -142,7 +142,9 @@ def test_a_number_out_of_range_is_refused_by_name_and_leaves_no_traceback(editor
     editor.press("rap-apply")
     page.fill("#rap-guidance input", "50")
     page.click("#rap-take-settings > button")
-    page.wait_for_selector("#rap-guidance", state="hidden")
+    page.wait_for_function(  # closed, or opened again by what is wrong in it
+        "(field) => !field.offsetParent || field.querySelector('.rap-wrong')", arg=page.query_selector("#rap-guidance")
+    )
     editor.press("rap-regenerate")
     page.wait_for_selector("#rap-guidance .rap-wrong:has-text('Guidance must be 0 to 20, got 50')")
     page.click("#rap-frames input")

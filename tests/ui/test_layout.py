@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from fakes import FakeGeometry, FakePipeline, clip, moving_frames
+from fakes import FakeGeometry, FakePipeline, clip, moving_frames, wait_until
 
 from rap.data import write_video
 from rap.geometry import preset, scale_motion
@@ -175,6 +175,8 @@ def test_the_cost_follows_what_is_typed_and_typing_is_not_answered(page):
     session.dispatch(msg.ClipRead(clip()))
     session.dispatch(msg.SetUseGeometry(False))
     session.dispatch(msg.ApplyPreset("arc-left"))
+    wait_until(lambda: session.state.geometry.scene is not None and session.state.geometry.preview is not None)
+    wait_until(lambda: session.state.geometry.job is None and session.state.geometry.wanted is None)
     seen = page.refresh(session_id, seen)[0]
     result_panel.set_take(session, 40, 7, None, None, 640, None, None)
     drawn = page.refresh(session_id, seen)
