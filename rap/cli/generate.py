@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rap.views.fine import Content
     from rap.views.scene import Scene
 
+ONE_FRAME = "one frame of the film alone, for the others show little more of what lies along the path"
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """`rap generate`"""
@@ -159,9 +161,6 @@ def _scene(chosen: argparse.Namespace, clip: Clip, still: Clip | None, found: ca
         return picture(chosen, still)
     assert found is not None  # of a film
     return cameras.make_scene(clip, found, model.device_name(chosen.device))
-
-
-ONE_FRAME = "one frame of the film alone, for the others show little more of what lies along the path"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ OPEN = 0.03
 
 LEFT = 0.08
 """Share of a path's pixels that the film leaves open or shows as rubble, from which on a path has left what was filmed,
-and one frame alone shows it, where that sees as much. Chosen by eye on ten films (benchmarks/README.md)."""
+and one frame alone shows it, where that sees as much. Chosen by eye on seven films (benchmarks/README.md)."""
 
 DEARER = 0.1
 """By how much more of the path one frame may leave open than all together lose, to be shown in their place."""

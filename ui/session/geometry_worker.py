@@ -42,7 +42,10 @@ MOVING_PICTURES, MOVING_HEIGHT_PX = 4, 110  # frames that show what moves
 TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a hundred
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
-LEFT_WORDS = "The film shows little of what lies along this path: the frame where it begins is shown alone."
+LEFT_WORDS = (
+    "The film shows little of what lies along this path: the frame where it begins is shown alone. A smaller move stays "
+    "with the film."
+)
 
 
 class Backend(Protocol):
@@ -356,10 +359,8 @@ class Holes:
         from rap.views.scene import content_of
 
         assert self._given_u8 is not None
-        content, scene = (
-            content_of(self._walk.scene_task.basis.clip, output.frames_u8, self._given_u8),
-            self._walk.scene,
-        )
+        scene, clip = self._walk.scene, self._walk.scene_task.basis.clip
+        content = content_of(clip, output.frames_u8, self._given_u8)
         is_left = scene is not None and scene.leaves(self._walk.trajectory)
         settings = replace(self._settings, layers=True, film=False) if is_left else self._settings
         return Filled(replace(self._walk, content=content), settings)
