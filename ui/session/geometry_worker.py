@@ -43,8 +43,8 @@ TOLD_EVERY_S, STEPS = 0.4, 100  # a refinement says how far it is, in parts of a
 SURE, UNSURE = 0.5, 0.1  # least confidence of the points that are seen from anywhere, and through a camera of the path
 
 LEFT_WORDS = (
-    "The film shows little of what lies along this path: the frame where it begins is shown alone. A smaller move stays "
-    "with the film."
+    "The film shows little of what lies along this path: the frame where it begins is shown alone. A smaller move "
+    "stays with the film."
 )
 
 
