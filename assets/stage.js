@@ -21,7 +21,7 @@ function look() {
     if (now !== (shownAt[name] ?? "")) {
       shownAt[name] = now;
       if (name === "preview" || name === "clip") glimpsed = "";
-      if (now && !(name === "preview" && takeIsOfThisPath())) newest = name;
+      if (now && !isLate(name)) newest = name;
     }
   }
   if (newest) { view = newest; isChosen = false; }
@@ -30,8 +30,10 @@ function look() {
   draw();
 }
 
-// a preview that comes late, as after a reload, does not hide what was made along the same path; what says so may come
-// later still
+// After a reload all comes in any order: the clip hides nothing that was made of it (a new clip takes all that away), and
+// a preview does not hide what was made along the same path; what says so may come later still.
+const isLate = (name) =>
+  name === "clip" ? Boolean(address("take") || address("preview")) : name === "preview" && takeIsOfThisPath();
 const takeIsOfThisPath = () => Boolean(address("take") && document.querySelector("#rap-caption [data-path=same]"));
 
 const isThere = (name) => Boolean(shownAt[name]) || (name === "preview" && glimpsed === "bent");

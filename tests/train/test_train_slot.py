@@ -52,11 +52,11 @@ def test_a_slot_that_was_cut_ends_with_weights_figures_and_pictures(tmp_path: Pa
 
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(rap.train.model, "train_step", told_in_the_fourth)
-        run_slot(tmp_path, "--minutes", 0.35)
+        run_slot(tmp_path, "--minutes", 2)  # cut long before
     cut, first_sheet = summary(tmp_path), (tmp_path / "sheet.png").read_bytes()
     assert progress(tmp_path)["step"] == 4 and RaPPipeline.from_pretrained(tmp_path / "pipeline")
     assert set(cut["seconds"]) == {"checks", "render", "codec", "before", "model"} and cut["figures"]["clips"] == 6
-    assert run_slot(tmp_path, "--minutes", 0.35) == 0
+    assert run_slot(tmp_path, "--minutes", cut["elapsed_s"] / 60 + 0.25) == 0
     found = summary(tmp_path)
     assert found["failures"] == {} and found["elapsed_s"] > cut["elapsed_s"]
     assert (
