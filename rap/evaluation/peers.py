@@ -11,8 +11,7 @@ from rap.data import Clip
 from rap.geometry import Trajectory, intrinsics_from_fov, se3
 from rap.reconstruction import colmap
 from rap.reconstruction.matching import Features, Matches, RelativePose, frame_pairs, match_frames, relative_pose
-from rap.views.beyond import Moment, continued, filled
-from rap.views.depth import DepthMaps
+from rap.views.beyond import filled
 from rap.views.hints import VideoHints, as_hints, plane_hints, with_open_holes
 from rap.views.scene import Scene, picture_scene, refine
 
@@ -147,13 +146,8 @@ def peer_video(peer: str, clip: Clip, path: Trajectory) -> UInt8[np.ndarray, "T 
     return video_hints(peer, clip, path)[1]
 
 
-def continued_video(clip: Clip, scene: Scene, hints: VideoHints, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
+def continued_video(scene: Scene, hints: VideoHints, path: Trajectory) -> UInt8[np.ndarray, "T h w 3"]:
     """What lifted frames show, with the first one's own layers in the holes, as takes of films have it where much is
     open."""
-    first = scene.source_indices[0]
-    depth = DepthMaps(scene.depth.inverse_depth[:1], scene.depth.confidence[:1])
-    moment = Moment(
-        continued(clip.full_frame(first), depth, scene.intrinsics[0]), scene.trajectory.Ts_world_camera[first]
-    )
     cameras = path.Ts_world_camera, path.intrinsics
-    return np.stack(list(filled(hints.frames_u8, (1 - hints.mask).astype(np.float32), moment, cameras)))
+    return np.stack(list(filled(hints.frames_u8, (1 - hints.mask).astype(np.float32), scene.moment(0), cameras)))

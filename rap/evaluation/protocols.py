@@ -254,7 +254,7 @@ def _leaving(pipe: RaPPipeline, clip: Clip, chosen: Protocol) -> Figures:
     videos = {"warp": hints.frames_u8, "model alone": _generated(pipe, clip, truth, None, chosen), "model, warp": made}
     videos["warp + model"] = with_content(hints.frames_u8, 1 - hints.mask, made)
     if "continued" in chosen.peers:
-        videos["continued"] = peers.continued_video(clip, scene, hints, truth)
+        videos["continued"] = peers.continued_video(scene, hints, truth)
     judged = slice(half + 1, None)
     is_hole = hints.mask[judged] < UNSEEN
     seen = 1 - float(is_hole.mean())

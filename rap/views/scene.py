@@ -289,7 +289,7 @@ class Scene:
         place = self._lifted(trajectory.source)
         if self._picture is not None or (at_once and place not in self._moments) or not self.leaves(trajectory):
             return self._picture
-        return self._moment(place)
+        return self.moment(place)
 
     def leaves(self, trajectory: Trajectory) -> bool:
         """Whether a path leads so far beside what a film shows that one of its frames alone is a better picture: much
@@ -344,7 +344,7 @@ class Scene:
     def _moments(self) -> dict[int, Moment]:
         return {}
 
-    def _moment(self, place: int) -> Moment:
+    def moment(self, place: int) -> Moment:
         """A lifted frame of a film as layers, made when it is first needed."""
         if place not in self._moments:
             one, frame = slice(place, place + 1), self.clip.full_frame(self.source_indices[place])
@@ -368,7 +368,7 @@ class Scene:
             coarse = coarse.showing(content)
         shown = fine_frames(coarse, self._fine_sources(size), (Ts_world_camera, path.intrinsics), size)
         if is_open:
-            moment = self._moment(self._lifted(anchor))
+            moment = self.moment(self._lifted(anchor))
             shown = beyond.filled(shown, holes, moment, (Ts_world_camera, path.intrinsics))
         yield from shown
 

@@ -58,10 +58,10 @@ class Editor:
         """A page begins with its folds closed, also when it is loaded again."""
         self.page.evaluate(UNFOLD)
 
-    def wait_enabled(self, place, timeout=60_000):
+    def wait_enabled(self, place, timeout=120_000):
         self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)
 
-    def press(self, name, timeout=60_000):
+    def press(self, name, timeout=120_000):
         self.wait_enabled(name, timeout)
         self.page.click(f"#{name}")
 
@@ -75,7 +75,7 @@ class Editor:
         return self.page.evaluate("document.documentElement.scrollHeight")
 
     def client(self):
-        return wait_for_client(self.page, self.session.viewport.started().server, timeout_s=60)
+        return wait_for_client(self.page, self.session.viewport.started().server, timeout_s=120)
 
     def show_all(self):
         """Press it, and wait until the camera has got there: before, a picture at rest is one of the old view."""
@@ -88,7 +88,7 @@ class Editor:
                 np.linalg.norm(client.camera.position - overview(viewport._scene, client.camera.aspect).position) < 0.01
             )
 
-        wait_until(is_there, timeout_s=60)
+        wait_until(is_there, timeout_s=120)
 
     @property
     def document(self):

@@ -22,7 +22,6 @@ from ui import app
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from nginx_process import free_port, in_front
 
-pytestmark = pytest.mark.timeout(600)
 ODD = "Kino #1 100% süß.mp4"  # what has to be quoted in an address
 
 
@@ -63,7 +62,7 @@ def page(browser, console_errors):
     page.on("response", lambda answer: console_errors.append(answer.url) if answer.status >= 400 else None)
     page.on("console", lambda message: console_errors.append(message.text) if counts(message) else None)
     page.on("pageerror", lambda error: console_errors.append(str(error)))
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     yield page
     context.close()
 

@@ -22,7 +22,6 @@ from ui.document import messages as msg
 from ui.viewport.gizmo import GIZMO_SCALE_PX
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-pytestmark = pytest.mark.timeout(600)
 SLOW_MS = 120_000  # in case the machine has other work
 LAYOUT_SHIFT = 0.02  # of all frames from the cold page to the take together; 0.1 is what is called good
 SERIOUS = ("serious", "critical")

@@ -42,7 +42,7 @@ def running():
 def editor(running, browser):
     """Without the check of the console, where a browser may say what it has refused."""
     page = browser.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     yield Editor(page, running)
     page.close()
 

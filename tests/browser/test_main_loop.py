@@ -22,7 +22,6 @@ from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 
-pytestmark = pytest.mark.timeout(600)
 MODEL_MS = 240_000  # in case the machine has other work
 FEW_STEPS = "12"  # enough to be seen at work, too few to wait for
 
@@ -59,7 +58,7 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.wait_enabled("rap-predict")
     assert "Press Predict path" in editor.text("rap-stage") and editor.height() <= 900
     page.uncheck("#rap-auto-refine input")
-    wait_until(lambda: not editor.session.state.geometry.refine_on, timeout_s=60)
+    wait_until(lambda: not editor.session.state.geometry.refine_on, timeout_s=120)
     editor.press("rap-predict")
     page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_MS)
     assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
@@ -174,7 +173,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     editor.client()
     shot("2-bent")
     page.check("#rap-dense input")
-    wait_until(lambda: "/dense" in handles and "/points" not in handles, timeout_s=60)
+    wait_until(lambda: "/dense" in handles and "/points" not in handles, timeout_s=120)
     editor.client()
     shot("3-dense")
 
@@ -286,7 +285,7 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
     assert refused.status == 403
     with closed_tabs_end(running):
         context.close()
-        wait_until(lambda: other.session.closed, timeout_s=60)
+        wait_until(lambda: other.session.closed, timeout_s=120)
     wait_until(lambda: not other.session.folder.exists())
 
     page.reload()

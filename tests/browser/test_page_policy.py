@@ -15,7 +15,7 @@ def test_injected_markup_runs_nothing(running, browser):
     refused = []
     page.on("console", lambda message: refused.append(message.text))
     page.goto(running.url)
-    page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached", timeout=60_000)
+    page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached", timeout=120_000)
     assert not [text for text in refused if "Content Security Policy" in text], "the page itself lives with its policy"
     page.evaluate("markup => document.body.insertAdjacentHTML('beforeend', markup)", INJECTED)
     page.evaluate("document.querySelector('#trap').click()")

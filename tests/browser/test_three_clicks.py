@@ -14,7 +14,6 @@ from PIL import Image
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
 
-pytestmark = pytest.mark.timeout(600)
 SLOW_MS = 120_000  # in case the machine has other work
 COUNT_CLICKS = "window.clicks = 0; addEventListener('click', (event) => { clicks += event.isTrusted; }, true);"
 

@@ -24,6 +24,7 @@ import itertools
 import json
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
@@ -103,7 +104,7 @@ class Replica:
             await asyncio.shield(loop.run_in_executor(self._threads, steps.close))
 
 
-class Elsewhere:
+class Elsewhere(ABC):
     """Models in other processes behind the interface of one pipeline; several tasks may be streamed at once."""
 
     is_elsewhere = True
@@ -139,9 +140,9 @@ class Elsewhere:
         """Leave Ray, in the thread that came to it, else it hangs; where it was begun here the replicas end with it."""
         ray.shutdown()
 
+    @abstractmethod
     def _words(self, task: Any) -> Generator[Any, None, None]:
         """What a replica says; a refusal is its last word."""
-        raise NotImplementedError
 
 
 class RemotePipeline(Elsewhere):
