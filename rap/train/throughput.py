@@ -16,6 +16,9 @@ from rap.errors import InputError
 MATMUL_SIDE = 2048
 """Of the square matrix product whose speed is the measure."""
 
+TRIAL_SIDE, PRODUCT_S = 256, 3.0
+"""Of one that tells how long the other would take, and the longest that is waited for it."""
+
 REPORT_EVERY_S = 5.0
 
 T = TypeVar("T")
@@ -76,11 +79,19 @@ def attention_backward_flop(
 def matmul_flop_per_s(device: torch.device, dtype: torch.dtype, repeats: int = 3) -> float:
     """The best of a few MATMUL_SIDE^3 products: what the device reaches, not what else runs on it.
 
-    Measured once a process.
+    Measured once a process. Where one product would take long (16 bits on a processor that has no instructions for
+    them, a hundred times slower), those of TRIAL_SIDE^3 count.
     """
-    a, b = (torch.randn(MATMUL_SIDE, MATMUL_SIDE).to(device, dtype) for _ in range(2))
-    best = min(_seconds(partial(torch.matmul, a, b), device) for _ in range(1 + repeats))
-    return 2 * MATMUL_SIDE**3 / best
+    trial = _best_product(TRIAL_SIDE, device, dtype, repeats)
+    if MATMUL_SIDE**3 / trial > PRODUCT_S:
+        return 2 * trial
+    return 2 * _best_product(MATMUL_SIDE, device, dtype, repeats)
+
+
+def _best_product(side: int, device: torch.device, dtype: torch.dtype, repeats: int) -> float:
+    """Multiply-adds a second of square matrices."""
+    a, b = (torch.randn(side, side).to(device, dtype) for _ in range(2))
+    return side**3 / min(_seconds(partial(torch.matmul, a, b), device) for _ in range(1 + repeats))
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

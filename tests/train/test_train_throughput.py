@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from rap.train import throughput
 from rap.train.throughput import Throughput, count_flop, duration
 
 
@@ -30,3 +32,17 @@ def test_a_line_says_losses_samples_share_and_the_time_left() -> None:
     quiet.report(8, (0.5, 0.25), 1.0)
     assert len(lines) == 1
     assert duration(61.4) == "1:01" and duration(-3) == "0:00"
+
+
+def test_a_device_that_is_slow_in_its_type_is_measured_by_a_small_product(monkeypatch):
+    sides = []
+
+    def seconds(run, _device):
+        sides.append(run.args[0].shape[0])
+        return 2 * sides[-1] ** 3 / 1e9  # 16 bits on a processor that has no instructions for them
+
+    monkeypatch.setattr(throughput, "_seconds", seconds)
+    throughput.matmul_flop_per_s.cache_clear()
+    assert throughput.matmul_flop_per_s(torch.device("cpu"), torch.bfloat16) == pytest.approx(1e9)
+    throughput.matmul_flop_per_s.cache_clear()
+    assert set(sides) == {throughput.TRIAL_SIDE}
