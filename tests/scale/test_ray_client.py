@@ -104,6 +104,20 @@ def test_a_go_between_that_ends_in_the_middle_is_replaced_and_the_take_completes
     assert words[-1].done and 1 in [word.step for word in words], "it was begun again"
 
 
+def test_a_clients_process_that_ends_as_it_begins_is_asked_for_once_more(monkeypatch):
+    asked = []
+
+    def init(**options):
+        asked.append(options["address"])
+        if len(asked) == 1:
+            raise ConnectionAbortedError("Initialization failure from server:\nPID still exists but it's a zombie")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    replicas._connect(Serving("ray://elsewhere:10001"))
+    assert asked == ["ray://elsewhere:10001"] * 2
+
+
 def test_what_the_cluster_refuses_is_said_outside(monkeypatch):
     monkeypatch.setattr(replicas, "within", refusing)
     monkeypatch.setattr(ray, "remote", here)

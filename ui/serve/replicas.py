@@ -47,6 +47,7 @@ STORE_BYTES = 200_000_000  # of the object store for each replica, where Ray is 
 IDLE_S = 600.0  # a replica that nobody has asked for so long is ended, down to the least number
 LOOK_S = 0.2  # how soon a task that waits for a replica can be taken back
 LOST = exceptions.RayActorError, exceptions.NodeDiedError, exceptions.ObjectLostError  # a process has ended
+SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
 BEGUN = "begun"  # a replica's first word
 
 
@@ -304,7 +305,11 @@ def _connect(serving: Serving) -> None:
         cpus, store = math.ceil(serving.cpus * serving.most), STORE_BYTES * serving.most
         options = {"num_cpus": max(cpus, 1), "object_store_memory": store, "include_dashboard": False}
     try:
-        ray.init(log_to_driver=False, logging_level=logging.WARNING, **options)
+        try:
+            ray.init(**SILENT, **options)
+        except ConnectionAbortedError as error:  # the process that Ray begins there for each client ended as it began
+            logger.warning("Ray is asked once more: %s", str(error).splitlines()[0])
+            ray.init(**SILENT, **options)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
