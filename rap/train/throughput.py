@@ -80,7 +80,7 @@ def matmul_flop_per_s(device: torch.device, dtype: torch.dtype, repeats: int = 3
     """The best of a few MATMUL_SIDE^3 products: what the device reaches, not what else runs on it.
 
     Measured once a process. Where one product would take long (16 bits on a processor that has no instructions for
-    them, a hundred times slower), those of TRIAL_SIDE^3 count.
+    them: 29 times as long as 32 bits), those of TRIAL_SIDE^3 count.
     """
     trial = _best_product(TRIAL_SIDE, device, dtype, repeats)
     if MATMUL_SIDE**3 / trial > PRODUCT_S:

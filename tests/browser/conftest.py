@@ -29,7 +29,7 @@ FLAGS = [
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
-    "--disable-gpu-compositing",  # WebGL alone goes through the software renderer: a third of the processors' time less
+    "--disable-gpu-compositing",  # WebGL alone goes through the software renderer: a quarter of the time less
     "--disable-gpu-rasterization",
     "--disable-dev-shm-usage",
     "--disable-quic",

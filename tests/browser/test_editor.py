@@ -214,9 +214,10 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
 
 @pytest.mark.slow  # waits for a long take, then for the grace time of a closed tab
 def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(
-    running, editor, video, console_errors
+    running, editor, video, console_errors, tmp_path
 ):
-    page, session = editor.page, editor.session
+    page, session, other = editor.page, editor.session, tmp_path / "other.mp4"
+    write_video(other, render_clips(8, 1, SyntheticConfig(size=(96, 128))).frames_u8[0].numpy(), 8.0)
     editor.give(video)
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
@@ -226,7 +227,12 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     page.reload()
     page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=SLOW_MS)
     wait_for_video(page)
+    editor.give(other)
+    page.wait_for_selector("[data-view='clip'][aria-pressed='true']", timeout=SLOW_MS)
+    assert page.is_disabled("[data-view='take']"), "of the clip before"
     editor.unfold()
+    editor.press("rap-apply")
+    page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     page.fill("#rap-steps input", MANY_STEPS)
     editor.press("rap-regenerate")
     page.wait_for_selector(f"#rap-progress:has-text('of {MANY_STEPS}')", timeout=SLOW_MS)

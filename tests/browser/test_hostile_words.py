@@ -21,10 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "attacks"))
 from fakes import FakePipeline, wait_until
 from hostile_words import HOSTILE, SHORT, hostile_document
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),  # Gradio's statistics, with recent pandas
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")  # Gradio's statistics, with recent pandas
 FIRED = "window.fired ?? null"
 STRANGE = "document.querySelectorAll('[onerror], [onload], img[src=x], script:not([src]):not([type])').length"
 
