@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser_harness import WAIT_MS
 from editor_harness import Editor, started
 from fakes import FakePipeline
 from PIL import Image
@@ -72,9 +73,14 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def served():
-    """The app that `python app.py` starts, with made-up answers in the model's place."""
-    pipeline = FakePipeline(seconds_per_step=0.05)
+def pipeline():
+    """Made-up answers in the model's place."""
+    return FakePipeline(seconds_per_step=0.05)
+
+
+@pytest.fixture(scope="module")
+def served(pipeline):
+    """The app that `python app.py` starts, with `pipeline` for a model."""
     yield from started(lambda: pipeline)
 
 
@@ -107,7 +113,7 @@ def page(browser, console_errors):
     page = context.new_page()
     page.on("console", lambda message: _note(console_errors, message))
     page.on("pageerror", lambda error: console_errors.append(str(error)))
-    page.set_default_timeout(120_000)  # for machines with other work
+    page.set_default_timeout(WAIT_MS)
     yield page
     context.close()
 

@@ -6,7 +6,7 @@ import gc
 from contextlib import contextmanager
 
 import numpy as np
-from browser_harness import drag_mouse, pixels_per_unit, to_css, wait_for_client
+from browser_harness import WAIT_MS, drag_mouse, pixels_per_unit, to_css, wait_for_client
 from fakes import wait_until
 
 from ui import app
@@ -45,6 +45,7 @@ class Editor:
 
     def __init__(self, page, running, unfolded=True):
         self.page, self.sessions = page, running.sessions.result()
+        page.set_default_timeout(WAIT_MS)
         page.set_viewport_size({"width": 1440, "height": 900})
         before = set(self.sessions._sessions)
         page.goto(running.url + "?fixedDpr=0.5")
@@ -58,11 +59,11 @@ class Editor:
         """A page begins with its folds closed, also when it is loaded again."""
         self.page.evaluate(UNFOLD)
 
-    def wait_enabled(self, place, timeout=120_000):
-        self.page.wait_for_selector(f"#{place}:enabled", state="attached", timeout=timeout)
+    def wait_enabled(self, place):
+        self.page.wait_for_selector(f"#{place}:enabled", state="attached")
 
-    def press(self, name, timeout=120_000):
-        self.wait_enabled(name, timeout)
+    def press(self, name):
+        self.wait_enabled(name)
         self.page.click(f"#{name}")
 
     def give(self, path):
@@ -75,7 +76,7 @@ class Editor:
         return self.page.evaluate("document.documentElement.scrollHeight")
 
     def client(self):
-        return wait_for_client(self.page, self.session.viewport.started().server, timeout_s=120)
+        return wait_for_client(self.page, self.session.viewport.started().server)
 
     def show_all(self):
         """Press it, and wait until the camera has got there: before, a picture at rest is one of the old view."""
@@ -88,7 +89,7 @@ class Editor:
                 np.linalg.norm(client.camera.position - overview(viewport._scene, client.camera.aspect).position) < 0.01
             )
 
-        wait_until(is_there, timeout_s=120)
+        wait_until(is_there)
 
     @property
     def document(self):
@@ -117,7 +118,7 @@ def bend(editor, index):
 
 def wait_for_video(page):
     """The result's video element has a file and plays it."""
-    page.wait_for_function("document.querySelector('#rap-video video')?.readyState >= 2", timeout=30_000)
+    page.wait_for_function("document.querySelector('#rap-video video')?.readyState >= 2")
     at = page.evaluate("document.querySelector('#rap-video video').currentTime")
     page.wait_for_function(f"document.querySelector('#rap-video video').currentTime != {at}")
     assert page.evaluate("document.querySelector('#rap-video video').error") is None

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from browser_harness import WAIT_MS
 from editor_harness import Editor
 from fakes import FakePipeline, moving_frames
 
@@ -62,7 +63,7 @@ def page(browser, console_errors):
     page.on("response", lambda answer: console_errors.append(answer.url) if answer.status >= 400 else None)
     page.on("console", lambda message: console_errors.append(message.text) if counts(message) else None)
     page.on("pageerror", lambda error: console_errors.append(str(error)))
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(WAIT_MS)
     yield page
     context.close()
 

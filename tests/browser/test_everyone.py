@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser_harness import drag_touch, pixels_per_unit, to_css
+from browser_harness import WAIT_MS, drag_touch, pixels_per_unit, to_css
 from editor_harness import Editor, wait_for_video
 from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
 
@@ -22,7 +22,6 @@ from ui.document import messages as msg
 from ui.viewport.gizmo import GIZMO_SCALE_PX
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-SLOW_MS = 120_000  # in case the machine has other work
 LAYOUT_SHIFT = 0.02  # of all frames from the cold page to the take together; 0.1 is what is called good
 SERIOUS = ("serious", "critical")
 TABS_AT_MOST = 60
@@ -68,7 +67,7 @@ def walk(browser, served, tmp_path_factory):
     film = tmp_path_factory.mktemp("film") / "walk.mp4"
     write_video(film, moving_frames(20), 8.0)
     page = browser.new_context(viewport={"width": 1440, "height": 900}, has_touch=True).new_page()
-    page.set_default_timeout(SLOW_MS)
+    page.set_default_timeout(WAIT_MS)
     walk = Walk(Editor(page, served, unfolded=False))
     page.wait_for_selector("body[data-rap-viewport=live] #rap-examples button")
     look(walk, "cold")

@@ -86,7 +86,7 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     box_holds(editor, "first.mp4")
     clip_is(editor, "first")
     editor.press("rap-apply")
-    wait_until(lambda: editor.document.edited is not None and not editor.session.state.busy, timeout_s=120)
+    wait_until(lambda: editor.document.edited is not None and not editor.session.state.busy)
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     path = editor.document.edited
     page.click("#rap-examples button >> nth=0")
@@ -108,20 +108,20 @@ def test_pictures_join_pictures_and_can_be_taken_out(editor, files):
     page = editor.page
     page.set_input_files("#rap-files input[type=file]", [str(files / "view_0.png"), str(files / "view_1.png")])
     box_holds(editor, "view_0.png", "view_1.png")
-    wait_until(lambda: editor.document.clip is not None, timeout_s=120)
+    wait_until(lambda: editor.document.clip is not None)
     add(editor, files / "view_2.png")
-    wait_until(lambda: "view_2.png" in editor.document.clip.frame_names, timeout_s=120)
+    wait_until(lambda: "view_2.png" in editor.document.clip.frame_names)
     box_holds(editor, "view_0.png", "view_1.png", "view_2.png")
     page.click("#rap-files button[aria-label='Remove this file'] >> nth=1")
     box_holds(editor, "view_0.png", "view_2.png")
-    wait_until(lambda: len(editor.session.state.box.files) == 2, timeout_s=120)
+    wait_until(lambda: len(editor.session.state.box.files) == 2)
     add(editor, files / "notes.mp4")
     error_is(editor, "notes.mp4")
     editor.give(files / "first.mp4")
     clip_is(editor, "first")
     page.click(CLEAR)
     box_holds(editor)
-    wait_until(lambda: not editor.session.state.box.files, timeout_s=120)
+    wait_until(lambda: not editor.session.state.box.files)
     clip_is(editor, "first")
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser_harness import WAIT_MS
 from editor_harness import Editor
 
 from ui import app
@@ -39,7 +40,7 @@ def running():
 def editor(running, browser):
     """Without the check of the console, where a browser may say what it has refused."""
     page = browser.new_page()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(WAIT_MS)
     yield Editor(page, running)
     page.close()
 

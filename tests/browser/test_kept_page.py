@@ -24,7 +24,7 @@ def shared(session):
     steps = msg.SetUseGeometry(False), msg.ClipRead(clip), msg.ApplyPreset("arc-left"), msg.Regenerate(steps=2)
     for message in steps:
         session.dispatch(message)
-    wait_until(lambda: session.state.document.take is not None, timeout_s=120)
+    wait_until(lambda: session.state.document.take is not None)
     return Path(keep_panel.share(session))
 
 

@@ -28,7 +28,7 @@ def served():
 def only_session(running, but=()):
     """The session of the one page, once there is another than `but`."""
     sessions = running.sessions.result()._sessions
-    wait_until(lambda: set(sessions) - set(but), timeout_s=120)
+    wait_until(lambda: set(sessions) - set(but))
     (name,) = set(sessions) - set(but)
     return name, sessions[name]
 
@@ -36,13 +36,13 @@ def only_session(running, but=()):
 def test_a_kiosk_shows_itself_obeys_the_number_keys_and_begins_anew(running, page, shot, console_errors):
     page.goto(running.url + "?fixedDpr=0.5")
     first, session = only_session(running)
-    wait_until(lambda: session.state.document.clip is not None, timeout_s=120)
-    wait_until(lambda: session.state.document.past, timeout_s=120)
+    wait_until(lambda: session.state.document.clip is not None)
+    wait_until(lambda: session.state.document.past)
     assert page.is_visible("#rap-kiosk b:has-text('Touch anything')"), "nobody is there"
     shot("alone")
 
     page.keyboard.press("4")
-    wait_until(lambda: session.state.document.past[-1].name == "preset zoom-out", timeout_s=120)
+    wait_until(lambda: session.state.document.past[-1].name == "preset zoom-out")
     page.wait_for_function("!document.querySelector('#rap-kiosk [data-quiet] > b').checkVisibility()")
     assert not page.is_visible("#rap-files") and not page.is_visible("#rap-keep-tab-button")
     page.mouse.move(300, 300)  # a hand is there: nothing begins anew while the next lines look

@@ -22,7 +22,6 @@ from ui import app
 from ui.page import input_panel
 from ui.viewport.frustum_shape import frustum_depth, image_corners
 
-MODEL_MS = 240_000  # in case the machine has other work
 FEW_STEPS = "12"  # enough to be seen at work, too few to wait for
 
 
@@ -58,9 +57,9 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     editor.wait_enabled("rap-predict")
     assert "Press Predict path" in editor.text("rap-stage") and editor.height() <= 900
     page.uncheck("#rap-auto-refine input")
-    wait_until(lambda: not editor.session.state.geometry.refine_on, timeout_s=120)
+    wait_until(lambda: not editor.session.state.geometry.refine_on)
     editor.press("rap-predict")
-    page.wait_for_selector("#rap-path-line:has-text('as predicted')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-path-line:has-text('as predicted')")
     assert "17 cameras" in editor.text("rap-path-line") and editor.document.predicted is not None
     numbers_are_drawn(page)
     editor.client()
@@ -85,9 +84,9 @@ def test_upload_predict_drag_regenerate_export(editor, video, shot, tmp_path):
     undo_and_redo(editor, before, bent)
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector(f"#rap-progress:has-text('of {FEW_STEPS}')", timeout=MODEL_MS)
+    page.wait_for_selector(f"#rap-progress:has-text('of {FEW_STEPS}')")
     shot("4-at-work")
-    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('made along this path')")
     wait_for_video(page)
     shot("5-regenerated")
     assert editor.height() <= 900
@@ -141,9 +140,9 @@ def wait_for_preview(editor, before=b""):
         preview = editor.session.state.geometry.preview
         return preview is not None and preview.key[-1] == editor.document.edited.hash and preview.mp4 != before
 
-    wait_until(is_current, timeout_s=MODEL_MS / 1000)
+    wait_until(is_current)
     page.wait_for_selector("#rap-preview-line:has-text('of the pixels were seen')")
-    page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2", timeout=30_000)
+    page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2")
     at = page.evaluate("document.querySelector('#rap-preview video').currentTime")
     page.wait_for_function(f"document.querySelector('#rap-preview video').currentTime != {at}")
     return editor.session.state.geometry.preview.mp4
@@ -154,7 +153,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     page = editor.page
     editor.give(video)
     editor.press("rap-predict")
-    page.wait_for_selector("#rap-verdict .rap-badge", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-verdict .rap-badge")
     page.wait_for_selector("#rap-path-line:has-text('as refined')")
     page.click("#rap-verdict summary")
     assert "residual" in editor.text("rap-verdict") and "focal length" in editor.text("rap-verdict")
@@ -173,7 +172,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     editor.client()
     shot("2-bent")
     page.check("#rap-dense input")
-    wait_until(lambda: "/dense" in handles and "/points" not in handles, timeout_s=120)
+    wait_until(lambda: "/dense" in handles and "/points" not in handles)
     editor.client()
     shot("3-dense")
 
@@ -183,7 +182,7 @@ def test_a_prediction_is_refined_shown_in_points_and_previewed(editor, video, sh
     page.wait_for_selector("#rap-path-line:has-text('as refined')")
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector("#rap-caption:has-text('own frames')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('own frames')")
     wait_for_video(page)
     shot("4-with-geometry")
     assert editor.height() <= 900
@@ -244,13 +243,13 @@ def test_an_image_is_imagined_and_cancelled(editor, video, shot, tmp_path):
     page.wait_for_selector("#rap-clip:has-text('1 image')")
     page.fill("#rap-steps input", "200")
     editor.press("rap-imagine")
-    editor.press("rap-cancel-input", MODEL_MS)
-    page.wait_for_selector("#rap-input-notice:has-text('Cancelled')", timeout=MODEL_MS)
+    editor.press("rap-cancel-input")
+    page.wait_for_selector("#rap-input-notice:has-text('Cancelled')")
     assert editor.document.take is None and editor.document.edited is None
 
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-imagine")
-    page.wait_for_selector("#rap-caption:has-text('imagined')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('imagined')")
     wait_for_video(page)
     assert len(editor.document.edited) == 17
     shot("imagined")
@@ -285,7 +284,7 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
     assert refused.status == 403
     with closed_tabs_end(running):
         context.close()
-        wait_until(lambda: other.session.closed, timeout_s=120)
+        wait_until(lambda: other.session.closed)
     wait_until(lambda: not other.session.folder.exists())
 
     page.reload()
@@ -308,7 +307,7 @@ def test_without_a_websocket_plot_and_table_stand_in(running, page, video, shot,
     shot("fallback")
     page.fill("#rap-steps input", FEW_STEPS)
     editor.press("rap-regenerate")
-    page.wait_for_selector("#rap-caption:has-text('made along this path')", timeout=MODEL_MS)
+    page.wait_for_selector("#rap-caption:has-text('made along this path')")
     console_errors.clear()  # the refused WebSocket is what this test is about
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from browser_harness import WAIT_MS
+
 INJECTED = """
 <img src="data:image/png;base64,x" onerror="window.stolen = 1">
 <svg onload="window.stolen = 2"></svg>
@@ -12,10 +14,11 @@ INJECTED = """
 
 def test_injected_markup_runs_nothing(running, browser):
     page = browser.new_page()  # without the check of the console: the browser says there what it has refused
+    page.set_default_timeout(WAIT_MS)
     refused = []
     page.on("console", lambda message: refused.append(message.text))
     page.goto(running.url)
-    page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached", timeout=120_000)
+    page.wait_for_selector("#rap-files input[type=file]:enabled", state="attached")
     assert not [text for text in refused if "Content Security Policy" in text], "the page itself lives with its policy"
     page.evaluate("markup => document.body.insertAdjacentHTML('beforeend', markup)", INJECTED)
     page.evaluate("document.querySelector('#trap').click()")

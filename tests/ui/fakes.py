@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -37,7 +38,8 @@ def clip(count: int = 17) -> Clip:
 class FakePipeline:
     """Streams progress as the real pipeline does.
 
-    `gate`, when given, is waited for before every step; `closed` counts generators that were closed before their end.
+    `gate`, when given, is waited for before every step, and with `held` no step after the first is made; `closed`
+    counts generators that were closed before their end.
     """
 
     steps: int = 3
@@ -46,6 +48,19 @@ class FakePipeline:
     fails_with: Exception | None = None
     closed: int = 0
     tasks: list = field(default_factory=list)
+    _goes_on: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self):
+        self._goes_on.set()
+
+    @contextmanager
+    def held(self):
+        """Whatever is asked for waits after its first step until the context ends."""
+        self._goes_on.clear()
+        try:
+            yield
+        finally:
+            self._goes_on.set()
 
     def stream(self, task):
         self.tasks.append(task)
@@ -65,6 +80,8 @@ class FakePipeline:
             for step in range(1, steps + 1):
                 if self.gate is not None:
                     assert self.gate.acquire(timeout=20)
+                if step > 1:
+                    self._goes_on.wait()
                 time.sleep(self.seconds_per_step)
                 if self.fails_with is not None:
                     raise self.fails_with
@@ -209,7 +226,7 @@ def cloud(count: int = 200) -> PointCloud:
     return PointCloud(xyz, colours_u8, np.full(count, 0.4), np.full(count, 0.1), np.arange(count), span)
 
 
-def wait_until(condition, timeout_s: float = 60.0) -> None:
+def wait_until(condition, timeout_s: float = 240.0) -> None:
     """Fail when the condition has not come true in time."""
     end = time.monotonic() + timeout_s
     while not condition():
