@@ -8,7 +8,7 @@ residual down, so that the adjustment starts nearly quadratic and ends deaf to o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -83,58 +83,67 @@ class _State:
     charts: Charts
     log_focal: float
 
+    @cached_property
+    def to_camera(self) -> np.ndarray:
+        """(T, 3, 4) rows of world to camera."""
+        return se3.inverse(self.Ts)[:, :3]
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """(4, P) in the world, times rho."""
+        return np.ascontiguousarray(self.charts.homogeneous.T)
+
 
 @dataclass(frozen=True, eq=False)
-class _Groups:
-    """Points that are eliminated together, and where in one array the coupling of every observation stands.
+class _Group:
+    """Points that are eliminated together, in a table with the frames that see any of them.
 
-    Coupling is dense between the points of a group and the frames that see any of them, and zero elsewhere: points of
-    the same part of a film share few frames of it, so that memory and time grow with its length, not with its square.
+    Points of the same part of a film share few frames of it, so that memory and time grow with its length, not with
+    its square; and a table, though a part of it is empty, is reckoned in a tenth of the calls that lists would take.
 
     Attributes:
-        points: (Q,) indices of each group.
-        frames: (F,) ascending indices of the frames that see them.
-        begin: where each group's block (F, 6, 3, Q) begins, and the size of all.
-        cell: (N,) place of an observation's first entry.
-        step: (N,) from there to the next of its 18 entries: the group's Q.
+        points: (Q,) indices.
+        frames: (F,) ascending indices.
+        xy: (F, 2, Q) px where points were seen, 0 elsewhere.
+        seen: (F, Q) whether they were, as 0 and 1.
+        observations: (M,) of these points, indices.
+        cells: (M,) their places in a table (F, Q).
     """
 
-    points: list[np.ndarray]
-    frames: list[np.ndarray]
-    begin: np.ndarray
-    cell: np.ndarray
-    step: np.ndarray
+    points: np.ndarray
+    frames: np.ndarray
+    xy: np.ndarray
+    seen: np.ndarray
+    observations: np.ndarray
+    cells: np.ndarray
 
     @staticmethod
-    def of(tracks: Tracks) -> _Groups:
-        first = tracks.frame[tracks.starts]
-        last = tracks.frame[np.append(tracks.starts[1:], len(tracks)) - 1]
-        order = np.lexsort((last, first, last - first > FAR_SPAN))
-        points = [order[k : k + GROUP_POINTS] for k in range(0, len(order), GROUP_POINTS)]
-        group, place = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
-        group[order], place[order] = np.divmod(np.arange(len(order)), GROUP_POINTS)
-        seen = np.zeros((len(points), tracks.num_frames), dtype=bool)
-        seen[group[tracks.point], tracks.frame] = True
-        widths = np.array([len(some) for some in points])
-        begin = np.concatenate([[0], np.cumsum(18 * seen.sum(axis=1) * widths)])
-        row = np.cumsum(seen, axis=1) - 1
-        mine = group[tracks.point]
-        step = widths[mine]
-        cell = begin[mine] + 18 * row[mine, tracks.frame] * step + place[tracks.point]
-        return _Groups(points, [np.flatnonzero(frames) for frames in seen], begin, cell, step)
+    def of(tracks: Tracks, points: np.ndarray, observations: np.ndarray) -> _Group:
+        frames, row = np.unique(tracks.frame[observations], return_inverse=True)
+        place = np.zeros(tracks.num_points, np.int64)
+        place[points] = np.arange(len(points))
+        column = place[tracks.point[observations]]
+        xy, seen = np.zeros((len(frames), 2, len(points))), np.zeros((len(frames), len(points)))
+        xy[row, :, column], seen[row, column] = tracks.xy[observations], 1
+        return _Group(points, frames, xy, seen, observations, row * len(points) + column)
 
-    def parts(self, blocks: _Blocks) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each group: (6 F + 1,) camera parameters, (Q,) points and their coupling (6 F + 1, 3, Q)."""
-        focal = len(blocks.camera_gradient) - 1
-        for i, (points, frames) in enumerate(zip(self.points, self.frames, strict=True)):
-            rows = np.append((6 * frames[:, None] + np.arange(6)).ravel(), focal)
-            block = blocks.coupling[self.begin[i] : self.begin[i + 1]].reshape(-1, 3, len(points))
-            yield rows, points, np.concatenate([block, blocks.focal_coupling[None, :, points]])
+
+def _groups(tracks: Tracks) -> list[_Group]:
+    """All points with their observations; those that are seen from end to end of a long film among themselves."""
+    first = tracks.frame[tracks.starts]
+    last = tracks.frame[np.append(tracks.starts[1:], len(tracks)) - 1]
+    order = np.lexsort((last, first, last - first > FAR_SPAN))
+    group = np.empty(len(order), np.int64)
+    group[order] = np.arange(len(order)) // GROUP_POINTS
+    mine = group[tracks.point]
+    observations = np.split(np.argsort(mine, kind="stable"), np.cumsum(np.bincount(mine))[:-1])
+    points = [order[k : k + GROUP_POINTS] for k in range(0, len(order), GROUP_POINTS)]
+    return [_Group.of(tracks, *part) for part in zip(points, observations, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """What stays: observations, lenses, which parameters are free. Arrays by observation have N last: it is fastest."""
+    """What stays: observations, lenses, which parameters are free."""
 
     tracks: Tracks
     intrinsics: np.ndarray  # (T, 4)
@@ -144,19 +153,16 @@ class _Problem:
     min_scale_px: float = MIN_SCALE_PX
 
     @cached_property
-    def groups(self) -> _Groups:
-        return _Groups.of(self.tracks)
+    def groups(self) -> list[_Group]:
+        return _groups(self.tracks)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(N,) observations as the groups have them."""
+        return np.concatenate([group.observations for group in self.groups])
 
     def lenses(self, log_focal: float) -> np.ndarray:
         return self.intrinsics * np.array([np.exp(log_focal), np.exp(log_focal), 1, 1])
-
-    def per_frame(self, row: np.ndarray) -> np.ndarray:
-        """(N,) -> (T,) sums."""
-        return np.bincount(self.tracks.frame, row, self.tracks.num_frames)
-
-    def per_point(self, row: np.ndarray) -> np.ndarray:
-        """(N,) -> (P,) sums."""
-        return np.bincount(self.tracks.point, row, self.tracks.num_points)
 
 
 def bundle_adjust(
@@ -203,7 +209,8 @@ def bundle_adjust(
     state = _State(Ts, _start(problem, Ts, points, at_infinity), 0.0)
     state, kernel, accepted = _minimise(problem, state, iterations)
     scale = kernel.scale
-    squared = _squared(problem, state)
+    squared = np.empty(len(tracks))
+    squared[problem.order] = _squared(problem, state)
     weight = 1 / (1 + squared / scale**2) ** 2
     cost = _cost(problem, squared, state.log_focal, kernel) / len(tracks)
     residual_px = np.sqrt(squared)
@@ -243,27 +250,35 @@ def _start(problem: _Problem, Ts: np.ndarray, points: ArrayLike | None, at_infin
     return Charts(Ts[frames], np.concatenate([local[:, :2] / depth, 1 / depth], axis=1))
 
 
-def _camera_points(problem: _Problem, state: _State) -> tuple[np.ndarray, np.ndarray]:
-    """World-to-camera rows (3, 4, N) of every observation, and its point in the camera times rho (3, N)."""
-    tracks = problem.tracks
-    M = np.ascontiguousarray(se3.inverse(state.Ts)[:, :3].transpose(1, 2, 0))[:, :, tracks.frame]
-    X = np.ascontiguousarray(state.charts.homogeneous.T)[:, tracks.point]
-    return M, M[:, 0] * X[0] + M[:, 1] * X[1] + M[:, 2] * X[2] + M[:, 3] * X[3]
+@dataclass(frozen=True, eq=False)
+class _Projected:
+    """A group's points in its cameras: Y (F, 3, Q) times rho, z (F, Q) of it and never 0, `plane` (F, 2, Q) at distance
+    1, `error` (F, 2, Q) px of the reprojection, `focal` (F, 2, 1) px."""
+
+    Y: np.ndarray
+    z: np.ndarray
+    plane: np.ndarray
+    error: np.ndarray
+    focal: np.ndarray
 
 
-def _errors(problem: _Problem, state: _State) -> tuple[np.ndarray, np.ndarray]:
-    """Reprojection error (2, N) px and z (N,), positive in front."""
-    tracks = problem.tracks
-    _, Y = _camera_points(problem, state)
-    z = np.where(np.abs(Y[2]) < 1e-9, 1e-9, Y[2])
-    lenses = problem.lenses(state.log_focal).T[:, tracks.frame]
-    return Y[:2] / z * lenses[:2] + lenses[2:] - tracks.xy.T, z
+def _projected(problem: _Problem, state: _State, group: _Group) -> _Projected:
+    rows = state.to_camera[group.frames]
+    Y = (rows.reshape(-1, 4) @ state.points[:, group.points]).reshape(len(rows), 3, -1)
+    z = np.where(np.abs(Y[:, 2]) < 1e-9, 1e-9, Y[:, 2])
+    plane = Y[:, :2] / z[:, None]
+    lenses = problem.lenses(state.log_focal)[group.frames, :, None]
+    return _Projected(Y, z, plane, plane * lenses[:, :2] + lenses[:, 2:] - group.xy, lenses[:, :2])
 
 
 def _squared(problem: _Problem, state: _State) -> np.ndarray:
-    """(N,) squared error in px^2; infinite behind the camera."""
-    error, z = _errors(problem, state)
-    return np.where(z > 0, error[0] ** 2 + error[1] ** 2, np.inf)
+    """(N,) squared error in px^2, in the groups' order; infinite behind the camera."""
+    found = []
+    for group in problem.groups:
+        seen = _projected(problem, state, group)
+        squared = np.where(seen.z > 0, _dot(seen.error, seen.error), np.inf)
+        found.append(squared.ravel()[group.cells])
+    return np.concatenate(found)
 
 
 def _cost(problem: _Problem, squared: np.ndarray, log_focal: float, kernel: _Kernel) -> float:
@@ -308,101 +323,122 @@ def _minimise(problem: _Problem, state: _State, iterations: int) -> tuple[_State
 
 
 @dataclass(frozen=True, eq=False)
+class _Block:
+    """A group's part: derivatives of its errors by camera (F, 7, 2, Q), six of the pose and the focal length, and by
+    point (3, F, 2, Q); of the normal equations its points (3, 3, Q) and (3, Q)."""
+
+    by_camera: np.ndarray
+    by_point: np.ndarray
+    points: np.ndarray
+    gradient: np.ndarray
+
+    @staticmethod
+    def of(by_camera: np.ndarray, by_point: np.ndarray, error: np.ndarray) -> _Block:
+        points = np.empty((3, 3, error.shape[-1]))
+        for k in range(3):
+            for j in range(k, 3):
+                points[k, j] = points[j, k] = _dot(by_point[k], by_point[j]).sum(axis=0)
+        return _Block(by_camera, by_point, points, _dot(by_point, error).sum(axis=1))
+
+    def coupling(self, by_point: np.ndarray) -> np.ndarray:
+        """(6 F + 1, 3 Q) products of the derivatives by camera, the focal length last, and of others by point."""
+        _, frames, _, count = by_point.shape
+        found = np.empty((6 * frames + 1, 3, count))
+        poses, by_point = found[:-1].reshape(frames, 6, 3, count), by_point.swapaxes(0, 1)
+        np.multiply(self.by_camera[:, :6, None, 0], by_point[:, None, :, 0], out=poses)
+        poses += self.by_camera[:, :6, None, 1] * by_point[:, None, :, 1]
+        found[-1] = _dot(self.by_camera[:, 6:], by_point).sum(axis=0)
+        return found.reshape(len(found), -1)
+
+
+@dataclass(frozen=True, eq=False)
 class _Blocks:
-    """Normal equations: cameras (C, C) and (C,), points (P, 3, 3) and (3, P), and what couples them, as `_Groups` says;
-    `focal_coupling` (3, P) is the last row of it, which all points share."""
+    """Normal equations: cameras (C, C) and (C,), as if all were free, and a part for each group of points."""
 
     cameras: np.ndarray
     camera_gradient: np.ndarray
-    points: np.ndarray
-    point_gradient: np.ndarray
-    coupling: np.ndarray
-    focal_coupling: np.ndarray
+    groups: list[_Block]
 
 
 def _blocks(problem: _Problem, state: _State, kernel: _Kernel) -> _Blocks:
-    """Gauss-Newton normal equations, weighed by the kernel.
+    """Gauss-Newton normal equations, weighed by the kernel."""
+    T = problem.tracks.num_frames
+    per_frame, gradients, groups = np.zeros((T, 7, 7)), np.zeros((T, 7)), []
+    for group in problem.groups:
+        by_camera, by_point, error = _jacobians(problem, state, kernel, group)
+        flat = by_camera.reshape(len(group.frames), 7, -1)
+        per_frame[group.frames] += flat @ flat.transpose(0, 2, 1)
+        gradients[group.frames] += (flat @ error.reshape(len(error), -1, 1))[..., 0]
+        groups.append(_Block.of(by_camera, by_point, error))
+    cameras, every = np.zeros((6 * T + 1, 6 * T + 1)), np.arange(T)
+    cameras[:-1, :-1].reshape(T, 6, T, 6)[every, :, every] = per_frame[:, :6, :6]
+    cameras[:-1, -1] = cameras[-1, :-1] = per_frame[:, :6, 6].ravel()
+    cameras[-1, -1] = per_frame[:, 6, 6].sum()
+    return _Blocks(cameras, np.append(gradients[:, :6].ravel(), gradients[:, 6].sum()), groups)
+
+
+def _jacobians(
+    problem: _Problem, state: _State, kernel: _Kernel, group: _Group
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Derivatives of a group's errors by camera (F, 7, 2, Q), six of the pose and the focal length, and by point
+    (3, F, 2, Q), and the errors (F, 2, Q); all times the root of the kernel's weight, 0 where nothing was seen.
 
     d projection = f / z (dY_xy - plane dY_z), with dY = M dX for the point and -(rho dt + phi x Y) for the camera,
     whose pose is multiplied by exp(t, phi) from the right.
     """
-    tracks = problem.tracks
-    M, Y = _camera_points(problem, state)
-    z = np.where(np.abs(Y[2]) < 1e-9, 1e-9, Y[2])
-    plane = Y[:2] / z
-    lenses = problem.lenses(state.log_focal).T[:, tracks.frame]
-    error = plane * lenses[:2] + lenses[2:] - tracks.xy.T
-    root = np.where(z > 0, 1 / (1 + (error**2).sum(axis=0) / kernel.scale**2), 0)  # square root of the weight
-    gain = lenses[:2] / z * root
-    axes = np.ascontiguousarray(state.charts.Ts_world_anchor[:, :, [0, 1, 3]].transpose(2, 1, 0))[:, :, tracks.point]
-    moved = [M[:, 0] * a[0] + M[:, 1] * a[1] + M[:, 2] * a[2] + M[:, 3] * a[3] for a in axes]
-    by_point = np.stack([(dY[:2] - plane * dY[2]) * gain for dY in moved])
+    at = _projected(problem, state, group)
+    weight = 1 / (1 + _dot(at.error, at.error) / kernel.scale**2)
+    root = np.where(at.z > 0, weight * group.seen, 0)[:, None]
+    gain = at.focal / at.z[:, None] * root
+    (x, y, z), (u, v), rho = at.Y.swapaxes(0, 1), at.plane.swapaxes(0, 1), state.points[3, group.points]
+    by_camera = np.empty((len(group.frames), 7, 2, len(group.points)))
+    by_camera[:, 0, 0] = by_camera[:, 1, 1] = -rho
+    by_camera[:, 0, 1] = by_camera[:, 1, 0] = 0
+    by_camera[:, 2] = rho * at.plane
+    by_camera[:, 3, 0], by_camera[:, 3, 1] = u * y, z + v * y
+    by_camera[:, 4, 0], by_camera[:, 4, 1] = -z - u * x, -v * x
+    by_camera[:, 5, 0], by_camera[:, 5, 1] = y, -x
+    by_camera[:, :6] *= gain[:, None]
+    by_camera[:, 6] = at.plane * at.focal * root
+    axes = state.charts.Ts_world_anchor[group.points][:, :, [0, 1, 3]].transpose(1, 2, 0).reshape(4, -1)
+    moved = (state.to_camera[group.frames].reshape(-1, 4) @ axes).reshape(len(gain), 3, 3, -1).transpose(2, 0, 1, 3)
+    by_point = (moved[:, :, :2] - at.plane * moved[:, :, 2:]) * gain
     by_point[2] *= not problem.at_infinity
-    rho, nothing = state.charts.uvr[tracks.point, 2], np.zeros_like(z)
-    shifts = [(-rho, nothing), (nothing, -rho), rho * plane]
-    turns = [(plane[0] * Y[1], Y[2] + plane[1] * Y[1]), (-Y[2] - plane[0] * Y[0], -plane[1] * Y[0]), (Y[1], -Y[0])]
-    by_camera = np.stack([gain * np.stack(column) for column in shifts + turns] + [plane * lenses[:2] * root])
-    by_camera[:6] *= problem.free[:-1].reshape(-1, 6).T[:, None, tracks.frame]
-    by_camera[6] *= problem.free[-1]
-    return _assemble(problem, by_camera, by_point, error * root)
-
-
-def _assemble(problem: _Problem, by_camera: np.ndarray, by_point: np.ndarray, error: np.ndarray) -> _Blocks:
-    """Sum products over observations. by_camera (7, 2, N), six of the pose and the focal length; by_point (3, 2, N)."""
-    T, P = problem.tracks.num_frames, problem.tracks.num_points
-    per_frame, gradients = np.zeros((7, 7, T)), np.zeros((7, T))
-    for i in range(7):
-        gradients[i] = problem.per_frame(_dot(by_camera[i], error))
-        for j in range(i, 7):
-            per_frame[i, j] = per_frame[j, i] = problem.per_frame(_dot(by_camera[i], by_camera[j]))
-    cameras, every = np.zeros((6 * T + 1, 6 * T + 1)), np.arange(T)
-    cameras[:-1, :-1].reshape(T, 6, T, 6)[every, :, every] = per_frame[:6, :6].transpose(2, 0, 1)
-    cameras[:-1, -1] = cameras[-1, :-1] = per_frame[:6, 6].T.ravel()
-    cameras[-1, -1] = per_frame[6, 6].sum()
-    camera_gradient = np.append(gradients[:6].T.ravel(), gradients[6].sum())
-    points, point_gradient = np.zeros((P, 3, 3)), np.zeros((3, P))
-    groups = problem.groups
-    coupling, focal_coupling = np.zeros(groups.begin[-1]), np.zeros((3, P))
-    for k in range(3):
-        point_gradient[k] = problem.per_point(_dot(by_point[k], error))
-        focal_coupling[k] = problem.per_point(_dot(by_camera[6], by_point[k]))
-        for j in range(k, 3):
-            points[:, k, j] = points[:, j, k] = problem.per_point(_dot(by_point[k], by_point[j]))
-        for i in range(6):
-            coupling[groups.cell + (3 * i + k) * groups.step] = _dot(by_camera[i], by_point[k])
-    return _Blocks(cameras, camera_gradient, points, point_gradient, coupling, focal_coupling)
+    return by_camera, by_point, at.error * root
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(2, N), (2, N) -> (N,)."""
-    return a[0] * b[0] + a[1] * b[1]
+    """Products of (..., 2, Q) arrays: (..., Q)."""
+    return a[..., 0, :] * b[..., 0, :] + a[..., 1, :] * b[..., 1, :]
 
 
 def _step(problem: _Problem, state: _State, blocks: _Blocks, kernel: _Kernel, damping: float) -> _State:
-    """The damped Gauss-Newton step, points eliminated by the Schur complement."""
+    """The damped Gauss-Newton step, points eliminated by the Schur complement.
+
+    With a point's own part V = L L^T, what it takes from the cameras is the square of its coupling times L^-T.
+    """
     cameras, gradient, T = blocks.cameras.copy(), blocks.camera_gradient.copy(), problem.tracks.num_frames
     if problem.prior is not None:
         mean, sigma = problem.prior
-        pull = PRIOR_OBSERVATIONS * kernel.noise**2 / sigma**2 * problem.free[-1]
+        pull = PRIOR_OBSERVATIONS * kernel.noise**2 / sigma**2
         cameras[-1, -1] += pull
         gradient[-1] += pull * (state.log_focal - mean)
     diagonal = np.einsum("ii->i", cameras)
-    diagonal += damping * diagonal + 1e-9 + ~problem.free
-    inverse = _damped_inverse(blocks.points, damping)
-    root = np.linalg.cholesky(inverse)
-    pulled = np.einsum("pik,ip->kp", root, blocks.point_gradient)
-    for rows, points, coupling in problem.groups.parts(blocks):
-        scaled, factor = np.empty_like(coupling), root[points]
-        for k in range(3):  # coupling @ root, lower triangular
-            scaled[:, k] = sum(coupling[:, i] * factor[:, i, k] for i in range(k, 3))
-        flat = scaled.reshape(len(rows), -1)
-        gradient[rows] -= flat @ pulled[:, points].ravel()
-        cameras[np.ix_(rows, rows)] -= flat @ flat.T
+    diagonal += damping * diagonal + 1e-9
+    eliminated = []
+    for group, block in zip(problem.groups, blocks.groups, strict=True):
+        rows = np.append((6 * group.frames[:, None] + np.arange(6)).ravel(), 6 * T)
+        L = _damped_root(block.points, damping)
+        pulled, coupling = _solved(L, block.gradient), block.coupling(_solved(L[:, :, None, None], block.by_point))
+        gradient[rows] -= coupling @ pulled.ravel()
+        cameras[np.ix_(rows, rows)] -= coupling @ coupling.T
+        eliminated.append((group.points, rows, L, coupling, pulled))
+    still = ~problem.free
+    cameras[still], cameras[:, still], cameras[still, still], gradient[still] = 0, 0, 1, 0
     moved = -np.linalg.solve(cameras, gradient)
-    rest = blocks.point_gradient.copy()
-    for rows, points, coupling in problem.groups.parts(blocks):
-        rest[:, points] += (moved[rows] @ coupling.reshape(len(rows), -1)).reshape(3, -1)
-    uvr = state.charts.uvr - np.einsum("pij,jp->pi", inverse, rest)
+    uvr = state.charts.uvr.copy()
+    for points, rows, L, coupling, pulled in eliminated:
+        uvr[points] -= _solved_back(L, pulled + (moved[rows] @ coupling).reshape(3, -1)).T
     uvr[:, 2] = 0 if problem.at_infinity else np.maximum(uvr[:, 2], MIN_INVERSE_DEPTH)
     Ts = state.Ts.copy()
     freed = problem.free[:-1].reshape(T, 6).any(axis=1)
@@ -410,9 +446,31 @@ def _step(problem: _Problem, state: _State, blocks: _Blocks, kernel: _Kernel, da
     return _State(Ts, replace(state.charts, uvr=uvr), state.log_focal + float(np.clip(moved[-1], -0.3, 0.3)))
 
 
-def _damped_inverse(points: np.ndarray, damping: float) -> np.ndarray:
-    """(P, 3, 3) inverses; a point that nothing holds gets a tiny pull so that the inverse exists."""
-    diagonal = np.einsum("pii->pi", points)
-    floor = 1e-9 * diagonal.max(axis=1, keepdims=True) + 1e-9
-    inverse = np.linalg.inv(points + (damping * diagonal + floor)[:, :, None] * np.eye(3))
-    return (inverse + inverse.transpose(0, 2, 1)) / 2
+def _damped_root(points: np.ndarray, damping: float) -> np.ndarray:
+    """(3, 3, Q) lower triangular L with V + damping = L L^T, all points at once; a point that nothing holds gets a tiny
+    pull, so that there is one."""
+    V, diagonal = points.copy(), np.einsum("kkq->kq", points)
+    floor = 1e-9 * diagonal.max(axis=0) + 1e-9
+    np.einsum("kkq->kq", V)[:] += damping * diagonal + floor
+    L = np.zeros_like(V)
+    for j in range(3):
+        for i in range(j, 3):
+            rest = V[i, j] - sum(L[i, k] * L[j, k] for k in range(j))
+            L[i, j] = np.sqrt(np.maximum(rest, 0.5 * floor)) if i == j else rest / L[j, j]
+    return L
+
+
+def _solved(L: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """L^-1 b for L (3, 3, ..., Q) and b (3, ..., Q)."""
+    x = np.empty_like(b)
+    for i in range(3):
+        x[i] = (b[i] - sum(L[i, k] * x[k] for k in range(i))) / L[i, i]
+    return x
+
+
+def _solved_back(L: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """L^-T b for L (3, 3, Q) and b (3, Q)."""
+    x = np.empty_like(b)
+    for i in (2, 1, 0):
+        x[i] = (b[i] - sum(L[k, i] * x[k] for k in range(i + 1, 3))) / L[i, i]
+    return x

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from rap.geometry import se3
-from rap.reconstruction.progress import beat
+from rap.reconstruction.progress import beat, together
 from rap.reconstruction.tracks import Tracks, check_frames
 
 MAX_FEATURES = 600  # a frame: more cost time and add little at 320 px
@@ -98,13 +99,17 @@ def detect_features(
     h, w = frames_u8.shape[1:3]
     scale = min(1.0, MAX_SIDE_PX / max(h, w))
     size = (max(round(w * scale), 1), max(round(h * scale), 1))
-    sift = cv2.SIFT_create(nfeatures=max_features, contrastThreshold=CONTRAST, enable_precise_upscale=True)
-    chosen = set(range(len(frames_u8)) if only is None else only)
-    return [_features_of(sift, frame, size) if i in chosen else NO_FEATURES for i, frame in enumerate(frames_u8)]
+    chosen = sorted(set(range(len(frames_u8)) if only is None else only))
+    features = [NO_FEATURES] * len(frames_u8)
+    found = together(partial(_features_of, size=size, max_features=max_features), frames_u8[chosen])
+    for i, some in zip(chosen, found, strict=True):
+        features[i] = some
+    return features
 
 
-def _features_of(sift: cv2.SIFT, frame_u8: np.ndarray, size: tuple[int, int]) -> Features:
+def _features_of(frame_u8: np.ndarray, size: tuple[int, int], max_features: int) -> Features:
     beat()
+    sift = cv2.SIFT_create(nfeatures=max_features, contrastThreshold=CONTRAST, enable_precise_upscale=True)
     h, w = frame_u8.shape[:2]
     grey = cv2.cvtColor(np.ascontiguousarray(frame_u8), cv2.COLOR_RGB2GRAY)
     if size != (w, h):
@@ -153,7 +158,10 @@ def match_features(
     features: Sequence[Features], pairs: Iterable[tuple[int, int]], ratio: float = RATIO
 ) -> list[Matches]:
     """Nearest neighbours both ways, clearly nearer than the second nearest (Lowe 2004, section 7.1)."""
-    return [Matches(i, j, nearest_both_ways(features[i].descriptors, features[j].descriptors, ratio)) for i, j in pairs]
+    pairs = list(pairs)
+    described = [(features[i].descriptors, features[j].descriptors) for i, j in pairs]
+    found = together(lambda both: nearest_both_ways(*both, ratio), described)
+    return [Matches(i, j, some) for (i, j), some in zip(pairs, found, strict=True)]
 
 
 def nearest_both_ways(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], ratio: float) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from rap.geometry import se3
+from rap.reconstruction.progress import beat
 from rap.reconstruction.tracks import Tracks, locate, median_per_point
 
 ROUNDS = 12
@@ -78,6 +79,7 @@ def _placed(
     damping = np.full(T, FIRST_DAMPING)
     error, Y = _errors(frame, xy, X, Ts, lenses)
     for _ in range(ROUNDS):
+        beat()
         scale = _scales(frame, error, T)
         cost = _costs(frame, error, scale)
         step = _steps(frame, error, Y, X[3], lenses, scale, damping)

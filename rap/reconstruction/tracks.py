@@ -380,6 +380,7 @@ def locate(
     uvr = _linear_inverse_depth(tracks, views, uvr)
     best, best_px = uvr.copy(), np.full(tracks.num_points, np.inf)
     for _ in range(rounds):
+        beat()
         error, jacobian, z = views.project(uvr)
         now_px = np.where(z > 0, np.sqrt(error[0] ** 2 + error[1] ** 2), np.inf)
         score = median_per_point(now_px, tracks)

@@ -101,8 +101,8 @@ def test_swapping_twice_is_nothing_and_once_exchanges_cameras_not_times():
 
 def test_a_key_passed_later_is_reached_later():
     keys = held()
-    later = keys.with_time(2, keys.times[2] + 2)
-    assert later.frames[2] == keys.frames[2] + 2
+    later = keys.with_time(2, keys.times[3] - 1)
+    assert later.frames[2] == keys.frames[3] - 1 > keys.frames[2]
 
 
 def test_the_end_goes_to_the_neighbour_when_it_is_deleted():
