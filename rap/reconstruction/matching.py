@@ -301,18 +301,22 @@ def verify(
     threshold_px: float = EPIPOLAR_PX,
 ) -> list[Matches]:
     """Matches that a rigid scene allows, pair by pair; pairs with fewer than `MIN_INLIERS` of them are left out."""
-    verified = []
-    for pair in matches:
-        beat()
-        first, second = (features[k].xy[pair.indices[:, c]] for c, k in enumerate((pair.first, pair.second)))
-        if intrinsics is None:
-            inliers = epipolar_inliers(first, second, threshold_px)
-        else:
-            found = essential_matrix(first, second, np.asarray(intrinsics, dtype=np.float64), threshold_px)
-            inliers = np.zeros(len(pair), dtype=bool) if found is None else found[1]
-        if inliers.any():
-            verified.append(replace(pair, indices=pair.indices[inliers]))
-    return verified
+    lens = None if intrinsics is None else np.asarray(intrinsics, dtype=np.float64)
+    verified = together(partial(_verified, features, lens, threshold_px), matches)
+    return [pair for pair in verified if len(pair)]
+
+
+def _verified(
+    features: Sequence[Features], intrinsics: Float[np.ndarray, "4"] | None, threshold_px: float, pair: Matches
+) -> Matches:
+    beat()
+    first, second = (features[k].xy[pair.indices[:, c]] for c, k in enumerate((pair.first, pair.second)))
+    if intrinsics is None:
+        inliers = epipolar_inliers(first, second, threshold_px)
+    else:
+        found = essential_matrix(first, second, intrinsics, threshold_px)
+        inliers = np.zeros(len(pair), dtype=bool) if found is None else found[1]
+    return replace(pair, indices=pair.indices[inliers])
 
 
 def join_matches(features: Sequence[Features], matches: Sequence[Matches], image_size: tuple[int, int]) -> Tracks:
