@@ -56,7 +56,7 @@ class Walk:
         self._shoot("preset")
         page.click("#rap-regenerate")
         page.wait_for_selector("[data-view='take'][aria-pressed='true']")
-        page.wait_for_selector("#rap-caption .rap-badge >> nth=1")  # verified, too
+        page.wait_for_selector("#rap-caption .rap-badge")  # verified, too
         self._shoot("take")
         page.click("button[role=tab]:text-is('Compare')")
         page.click("#rap-compare")

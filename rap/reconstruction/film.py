@@ -28,6 +28,7 @@ from rap.reconstruction.refine import (
     Refinement,
     adjusted_candidate,
     finished,
+    fits_words,
     joint_words,
     kept,
     lens_of,
@@ -203,7 +204,7 @@ def _with_points(
     )
     points = replace(points, span=spans).transformed(np.eye(4), 1 / unit)
     trajectory = _asked(start, Ts, at, lens, unit)
-    reason = f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the path."
+    reason = fits_words(best)
     lost = tuple(np.flatnonzero(~placed[at]).tolist())
     if lost:
         reason += f" Frames {list(lost)} could not be tied to the others and stand between or beside their neighbours."

@@ -151,6 +151,5 @@ def lens_words(interval_rad: tuple[float, float] | None) -> str:
     if interval_rad is None:
         return ""
     low, high = (math.degrees(fov) for fov in interval_rad)
-    if not lens_is_known(interval_rad):
-        return f" The lens cannot be known from these frames: {low:.0f} to {high:.0f} degrees vertically fit as well."
-    return f" Lens: {low:.0f} to {high:.0f} degrees vertically fit about as well."
+    begin = "Lens" if lens_is_known(interval_rad) else "The lens cannot be known from these frames"
+    return f" {begin}: a view {low:.0f} to {high:.0f} degrees high fits about as well."

@@ -451,6 +451,11 @@ def _turning(start: Trajectory, lens: Lens, best: Candidate, turned: Bundle, cal
     return found.with_moving(moving_cells(best.evidence, poses, trajectory.intrinsics))
 
 
+def fits_words(best: Candidate) -> str:
+    """What is said first of a path that moves."""
+    return f"{best.score:.0%} of the sightings of {best.tracks.num_points} points agree with the path."
+
+
 def turning_reason(trajectory: Trajectory) -> str:
     """What is said of a path without translations."""
     degrees = np.rad2deg(se3.rotation_angle(trajectory.Ts_world_camera[:, :3, :3]).max())
@@ -472,9 +477,7 @@ def _refined(frames_u8: np.ndarray, start: Trajectory, lens: Lens, best: Candida
     placed[source] = True
     poses = _carry_along(poses, start.Ts_world_camera, placed)
     trajectory = replace(start, Ts_world_camera=poses, intrinsics=bundle.intrinsics)
-    reason = (
-        f"{best.score:.0%} of {len(best.tracks)} observations of {best.tracks.num_points} points fit the refined path."
-    )
+    reason = fits_words(best)
     lost = tuple(called[~placed].tolist())
     if lost:
         reason += f" Frames {list(lost)} could not be tied to the others and keep their given motion to the nearest."

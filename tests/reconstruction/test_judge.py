@@ -89,5 +89,5 @@ def test_verdicts_in_words():
 def test_how_well_the_lens_is_told():
     narrow, flat = (math.radians(40), math.radians(60)), (math.radians(20), math.radians(90))
     assert lens_is_known(narrow) and not lens_is_known(flat) and lens_words(None) == ""
-    assert lens_words(narrow) == " Lens: 40 to 60 degrees vertically fit about as well."
-    assert "cannot be known from these frames: 20 to 90 degrees" in lens_words(flat)
+    assert lens_words(narrow) == " Lens: a view 40 to 60 degrees high fits about as well."
+    assert "cannot be known from these frames: a view 20 to 90 degrees" in lens_words(flat)

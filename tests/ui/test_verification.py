@@ -94,7 +94,7 @@ def test_tracks_tell_what_the_model_does_not() -> None:
     """The model's estimate is 3.7 degrees off on average, the video is not."""
     frames_u8, truth, estimated = known_clip()
     found = tracked(3, truth, estimated, frames_u8)
-    assert found.take == 3 and found.by_tracks and "fit the refined path" in found.reason and found.seconds > 0
+    assert found.take == 3 and found.by_tracks and "agree with the path" in found.reason and found.seconds > 0
     assert found.rotation_deg.mean() < 0.5 and found.translation.mean() < 0.05
     assert found.estimated is not None and found.estimated.rotation_deg.mean() > 3
     assert found.estimated.rotation_deg == pytest.approx(verified(3, truth, estimated).rotation_deg)
