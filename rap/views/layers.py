@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rap.geometry.camera import crop_intrinsics
+from rap.reconstruction.progress import together
 from rap.views import edges
 from rap.views.completion import plane_fit
 from rap.views.fill import exemplar_fill
@@ -130,9 +131,15 @@ class Layer:
         return torch.cat([self.colour * self.alpha, self.alpha[None]]).permute(1, 2, 0).contiguous()
 
     @cached_property
-    def traits(self) -> Float[Tensor, "h w 2"]:
-        """How much of what covers was seen, and inverse depth."""
-        return torch.stack([self.seen * self.alpha, self.inverse_depth], dim=-1)
+    def seen_part(self) -> Float[Tensor, "h w"]:
+        """How much of what covers was seen."""
+        return self.seen * self.alpha
+
+    @cached_property
+    def bounds(self) -> list[Float[Tensor, "1 n m"]]:
+        """Inverse depth at its least and at its greatest in each square of SQUARE px."""
+        depth = self.inverse_depth[None, None]
+        return [F.max_pool2d(sign * depth, SQUARE, ceil_mode=True)[0] * sign for sign in (-1, 1)]
 
     @cached_property
     def median(self) -> float:
@@ -179,7 +186,8 @@ class Layers:
     ) -> Float[Tensor, "3 H W"]:
         """The finished picture of `render`, of one camera and in two thirds of the time: hardly another."""
         camera = T_picture_camera[None], intrinsics[None]
-        colour, alpha, *_ = _composed([_rendered(layer, camera, size, QUICK_STRETCHES) for layer in self.layers])
+        seen = together(partial(_rendered, camera=camera, size=size, stretches=QUICK_STRETCHES), self.layers)
+        colour, alpha, *_ = _composed(seen)
         return _finished(colour, alpha > 0.5, alpha, quickly=True)[0].clamp(0, 1)
 
     def _nearness(self, Ts_picture_camera: np.ndarray) -> Float[Tensor, "T 1 1"]:
@@ -362,24 +370,25 @@ def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: S
     place, expected, before = transfer(*pixels(size, cpu), nearest, backward)
     # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel, but on one
     # that is pulled apart, where points lie closer, past it.
-    own, there = (_looked_up(layer.inverse_depth, place, method)[..., 0] for method in (cv2.INTER_NEAREST, LINEAR))
+    own, there = (_looked_up(layer.inverse_depth, place, method) for method in (cv2.INTER_NEAREST, LINEAR))
     own = torch.where((there - own).abs() < (1 - 1 / edges.JUMP) * own, there, own)
     on_surface = (own - expected).abs() * baseline_px(camera) < STEP_PX
     stepped = torch.where(on_surface, depth_there(place, own, forward), nearest)
     place, expected, before = transfer(*pixels(size, cpu), stepped, backward)
     # Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
-    colour, alpha = _looked_up(layer.covering, place, cv2.INTER_CUBIC).split([3, 1], dim=-1)
+    covering = _looked_up(layer.covering, place, cv2.INTER_CUBIC).permute(0, 3, 1, 2).contiguous()
+    colour, alpha = covering.split([3, 1], dim=1)
     colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
     alpha = alpha.clamp(0, 1)
-    seen, there = _looked_up(layer.traits, place, LINEAR).unbind(-1)
+    seen, there = (_looked_up(part, place, LINEAR) for part in (layer.seen_part, layer.inverse_depth))
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
     miss = (there - expected).abs()
     mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss * (baseline_px(camera) / CONSISTENT_PX))
     h, w = layer.inverse_depth.shape
     within = (place[:, 0] >= 0) & (place[:, 0] <= w) & (place[:, 1] >= 0) & (place[:, 1] <= h)
     shown = (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
-    colour = (colour * alpha).permute(0, 3, 1, 2) * shown[:, None]
-    return colour, alpha[..., 0] * shown, seen * shown, stepped * (shown > 0)
+    alpha = alpha * shown[:, None]
+    return colour * alpha, alpha[:, 0], seen * shown, stepped * (shown > 0)
 
 
 def baseline_px(camera: Cameras) -> float:
@@ -387,11 +396,12 @@ def baseline_px(camera: Cameras) -> float:
     return float(np.linalg.norm(camera[0][0, :3, 3]) * camera[1][0, :2].mean())
 
 
-def _looked_up(maps: Float[Tensor, "h w *c"], place: Float[Tensor, "1 2 H W"], method: int) -> Float[Tensor, "1 H W c"]:
+def _looked_up(
+    maps: Float[Tensor, "h w *c"], place: Float[Tensor, "1 2 H W"], method: int
+) -> Float[Tensor, "1 H W *c"]:
     """Values at places in px, the edge's beyond it."""
     x, y = (axis.numpy() - 0.5 for axis in place[0])
-    found = cv2.remap(maps.numpy(), x, y, method, borderMode=cv2.BORDER_REPLICATE)
-    return torch.from_numpy(np.atleast_3d(found))[None]
+    return torch.from_numpy(cv2.remap(maps.numpy(), x, y, method, borderMode=cv2.BORDER_REPLICATE))[None]
 
 
 def _in_sight(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[slice, slice]:
@@ -400,11 +410,9 @@ def _in_sight(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[sli
     Where a square of it lies is between where its corners lie at its least and at its greatest inverse depth.
     """
     h, w = layer.inverse_depth.shape
-    depth = layer.inverse_depth[None, None]
-    bounds = [F.max_pool2d(sign * depth, SQUARE, ceil_mode=True)[0] * sign for sign in (-1, 1)]
-    forward = pair_of((ORIGIN, layer.intrinsics[None]), camera, depth.device)
-    y, x = (torch.arange(n, dtype=torch.float32) * SQUARE for n in bounds[0].shape[1:])
-    corners = [transfer(x + dx, y[:, None] + dy, bound, forward)[::2] for bound in bounds for dy, dx in CORNERS]
+    forward = pair_of((ORIGIN, layer.intrinsics[None]), camera, layer.inverse_depth.device)
+    y, x = (torch.arange(n, dtype=torch.float32) * SQUARE for n in layer.bounds[0].shape[1:])
+    corners = [transfer(x + dx, y[:, None] + dy, bound, forward)[::2] for bound in layer.bounds for dy, dx in CORNERS]
     places, before = (torch.cat(parts) for parts in zip(*corners, strict=True))
     low, high = places.amin(0), places.amax(0)
     inside = (high[0] >= -1) & (low[0] <= size[1] + 1) & (high[1] >= -1) & (low[1] <= size[0] + 1)
@@ -435,10 +443,10 @@ def _stretched(
     """
     h, w = inverse_depth.shape
     # What is apart is a small part: it is looked for once, and only looked at after that.
-    apart = steps.abs()
-    apart.mul_(baseline_px)
-    shifts, rows, columns = torch.nonzero(apart > stretches[0][0], as_tuple=True)
-    apart, towards = apart[shifts, rows, columns], steps[shifts, rows, columns]
+    least = stretches[0][0] / max(baseline_px, 1e-9)
+    shifts, rows, columns = torch.nonzero((steps > least) | (steps < -least), as_tuple=True)
+    towards = steps[shifts, rows, columns]
+    apart = towards.abs() * baseline_px
     own = inverse_depth[rows, columns]
     dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[:, shifts]
     found = []

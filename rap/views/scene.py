@@ -173,17 +173,16 @@ class Scene:
         rendered = moment.render(self._in_world(trajectory), path.intrinsics, path.image_size)
         return Preview(to_u8(rendered.filled), rendered.mask.cpu().numpy())
 
-    def glimpse(self, trajectory: Trajectory, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """One frame of `preview`, of LAYERS_SIDE pixels at most, for the moment while a path is bent or looked at."""
+    def glimpse(self, trajectory: Trajectory, index: int, held: Trajectory | None = None) -> UInt8[np.ndarray, "H W 3"]:
+        """One frame of `preview`, of LAYERS_SIDE pixels at most, for the moment while a path is bent or looked at; of
+        the kind that `held` is shown in, where a hand holds it: to judge each path on the way would take too long."""
         path, Ts_world_camera = self._walked(trajectory, LAYERS_SIDE, None)
-        one = slice(index, index + 1)
-        pose, lens = Ts_world_camera[one], path.intrinsics[one]
-        moment = self._shown_alone(trajectory, at_once=True)
-        if moment is not None:
-            return to_u8(moment.glimpse(pose[0], lens[0], path.image_size)[None])[0]
-        alone = Trajectory(pose, lens, path.image_size)
-        rendered = self._warped(alone.resized(preview_size(path.image_size)), pose, trajectory.source, with_mix=True)
-        large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose[0], lens[0]), path.image_size)
+        pose, lens = Ts_world_camera[index], path.intrinsics[index]
+        if (moment := self._shown_alone(held or trajectory, at_once=True)) is not None:
+            return to_u8(moment.glimpse(pose, lens, path.image_size)[None])[0]
+        small = Trajectory(pose[None], lens[None], path.image_size).resized(preview_size(path.image_size))
+        rendered = self._warped(small, pose[None], trajectory.source, with_mix=True)
+        large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose, lens), path.image_size)
         return with_checks(large[None], enlarged(rendered.mask[0].cpu().numpy(), path.image_size)[None])[0]
 
     @cached_property

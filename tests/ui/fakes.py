@@ -154,7 +154,7 @@ class FakeScene:
         mask[:, :, : mask.shape[2] // 4] = False
         return SimpleNamespace(frames_u8=frames, mask=mask)
 
-    def glimpse(self, trajectory, index):
+    def glimpse(self, trajectory, index, held=None):
         return np.full((*self.clip.image_size, 3), 10 * index % 256, np.uint8)
 
     def hints(self, trajectory):

@@ -26,7 +26,7 @@ class Scene:
     def __init__(self):
         self.gate, self.begun, self.seen = threading.Semaphore(0), threading.Semaphore(0), []
 
-    def glimpse(self, trajectory, index):
+    def glimpse(self, trajectory, index, held):
         self.begun.release()
         assert self.gate.acquire(timeout=20)
         self.seen.append(index)

@@ -329,6 +329,8 @@ def test_a_path_that_leaves_the_film_shows_one_frame_alone(clip, truth, scene, m
     glimpsed = scene.glimpse(far, 4)
     small = cv2.resize(glimpsed, walked.shape[2:0:-1], interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(int) - walked[4]).mean() < 6
+    held = scene.glimpse(far, 4, truth)
+    assert (held != glimpsed).any(axis=-1).mean() > 0.1, "as long as a hand holds it, as it was when that took it"
     assert scene.depths_of_walk(far, 100).shape == walked.shape[:3] == scene.seen_on_walk(far, 100).shape
     monkeypatch.setattr(beyond, "DEARER", -1.0)
     again = replace(scene)

@@ -26,6 +26,7 @@ class Wish:
     """A frame to be seen.
 
     Args:
+        held: the path as it was when a hand took it, None where none holds it.
         show: is handed the JPEG, in the thread that has made it.
     """
 
@@ -33,6 +34,7 @@ class Wish:
     trajectory: Trajectory
     index: int
     show: Callable[[bytes], None]
+    held: Trajectory | None = None
 
 
 class Glimpses:
@@ -72,7 +74,7 @@ class Glimpses:
     def _work(self) -> None:
         while (wish := self._next()) is not None:
             try:
-                wish.show(jpeg(wish.scene.glimpse(wish.trajectory, wish.index)))
+                wish.show(jpeg(wish.scene.glimpse(wish.trajectory, wish.index, wish.held)))
             except Exception:  # the preview that follows tells the person what is wrong
                 logger.exception("a glimpse could not be made")
             del wish  # it holds a whole scene, and the next may be long in coming

@@ -166,7 +166,7 @@ class Session:
         if scene is not None:
             frame = min(state.playhead, len(path) - 1)
             show = partial(self._hub.show, self.id, {"frame": frame, "bent": is_bent, "version": state.version})
-            self._context.geometry.glimpses.ask(self.id, Wish(scene, path, frame, show))
+            self._context.geometry.glimpses.ask(self.id, Wish(scene, path, frame, show, state.document.drag_origin))
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call `tell` once: now if no job is queued or at work, else from the thread that ends the last one."""
