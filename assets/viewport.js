@@ -8,12 +8,16 @@
 // ?noviewport=1 in the page's address forces the fallback.
 // Events of the session arrive here at once: document event "rap" with the event in `detail`; an event with
 // `"notify": true` is also handed to Python, through the component's own `input` event, which draws what is new; while
-// the events do not get through, that is asked for every few seconds.
+// the events do not get through, that is asked for every few seconds. Document event "rap-drawn" says that it is drawn,
+// and what was said meanwhile is asked for then: Gradio takes events that come close together at once, and whichever
+// answer came last would stay, be it the older.
 
 const PROBE_TIMEOUT_MS = 3000;
 const RETRY_MS = 5000;
 const LOST_MS = 1000;
+const PATIENCE_MS = 10000; // an answer that does not come keeps nobody from asking again
 let sid = null, stream = null, timer = null;
+let askedAt = null, again = false;
 
 // Relative to the page's own address, so that a sub-path or a proxy in front changes nothing.
 const address = (path) => new URL(path, location.origin + location.pathname.replace(/\/*$/, "/"));
@@ -86,6 +90,18 @@ async function connect(id) {
   if (!ok && !forced) timer = setTimeout(() => connect(id), RETRY_MS);
 }
 
+function ask() {
+  again = askedAt !== null && performance.now() - askedAt < PATIENCE_MS;
+  if (again) return;
+  askedAt = performance.now();
+  trigger("input", {});
+}
+
+document.addEventListener("rap-drawn", () => {
+  askedAt = null;
+  if (again) ask();
+});
+
 function listen(id) {
   if (stream) stream.close();
   stream = new EventSource(address("events/" + id));
@@ -94,12 +110,12 @@ function listen(id) {
     const event = JSON.parse(message.data);
     if (event.glimpse) event.address = address(`glimpses/${id}?${event.glimpse}`).href;
     document.dispatchEvent(new CustomEvent("rap", { detail: event }));
-    if (event.notify) trigger("input", event);
+    if (event.notify) ask();
   };
   stream.onopen = () => {
     if (lost) connect(id);
     lost = false;
-    trigger("input", {}); // what was said before or meanwhile has not arrived
+    ask(); // what was said before or meanwhile has not arrived
   };
   stream.onerror = () => {
     lost = true;
@@ -119,7 +135,7 @@ function mount() {
 }
 
 setInterval(() => {
-  if (stream && stream.readyState === EventSource.CONNECTING) trigger("input", {});
+  if (again || (stream && stream.readyState === EventSource.CONNECTING)) ask();
 }, RETRY_MS);
 // Dark or light may change at any time, by the button or by the system: the session colours viewport and plots.
 const isDark = () => document.body.classList.contains("dark");

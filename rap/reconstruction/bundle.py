@@ -99,7 +99,7 @@ class _Group:
     """Points that are eliminated together, in a table with the frames that see any of them.
 
     Points of the same part of a film share few frames of it, so that memory and time grow with its length, not with
-    its square; and a table, though a part of it is empty, is reckoned in a tenth of the calls that lists would take.
+    its square; and a table, though a part of it is empty, is reckoned in fewer and larger calls than lists are.
 
     Attributes:
         points: (Q,) indices.

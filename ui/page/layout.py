@@ -257,7 +257,8 @@ class Page:
         remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
         viewport.change(None, viewport, js=remember, **QUIET)
         # one at a time, and what is said meanwhile asks once more when it is done
-        viewport.input(self.refresh, [session_id, seen], drawn, trigger_mode="always_last", **QUIET)
+        asked = viewport.input(self.refresh, [session_id, seen], drawn, trigger_mode="always_last", **QUIET)
+        asked.then(None, js="() => { document.dispatchEvent(new CustomEvent('rap-drawn')); }", **QUIET)
 
     def draw(self, session: Session, seen: Seen) -> list[Any]:
         """What of the session's state the page does not show yet."""
