@@ -17,14 +17,15 @@ from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from typing import TypeVar
 
-WORKERS = min(4, os.cpu_count() or 1)
+WORKERS = min(4, os.cpu_count() or 1)  # threads that reckon at a time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Said = TypeVar("Said")
 
 Told = Callable[[float], None]
-"""Gets the share of the whole that is done, in [0, 1]; it never falls. What it raises stops the work."""
+"""Gets the share of the whole that is done, in [0, 1]; it never falls. What it raises stops the work.
+`together` calls it from several threads."""
 
 STAGES = {"follow": 0.2, "match": 0.25, "lens": 0.2, "grow": 0.25, "fit": 0.1}
 """In their order, with the share of the time that each takes, roughly."""

@@ -491,9 +491,7 @@ def _gauss_newton(
 def median_per_point(values: Float[np.ndarray, " n"], tracks: Tracks) -> Float[np.ndarray, " p"]:
     """(P,) upper median over the observations of every point."""
     order = np.argsort(values)
-    points = (
-        tracks.point if tracks.num_points > 2**16 else tracks.point.astype(np.uint16)
-    )  # sorted by digits: in no time
+    points = tracks.point if tracks.num_points > 2**16 else tracks.point.astype(np.uint16)  # these sort by their digits
     order = order[np.argsort(points[order], kind="stable")]
     return values[order][tracks.starts + np.bincount(tracks.point) // 2]
 

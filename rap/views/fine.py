@@ -12,7 +12,6 @@ Burt and Adelson, A multiresolution spline, 1983), by a law that is continuous i
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from rap.geometry import resize_intrinsics
+from rap.reconstruction.progress import WORKERS
 from rap.views.guided import guided_upsample
 from rap.views.transfer import Cameras, pair_matrices
 from rap.views.warp import Warp
@@ -53,7 +53,6 @@ DETAIL_SQUARES = 2
 TOKEN_PX = 16
 """Pixels of the model's frames that one of its tokens makes."""
 
-WORKERS = min(4, os.cpu_count() or 1)  # frames at a time; each holds some twenty floats a pixel
 AS_LARGE, FINER = 0.95, 1.5  # of sources: taken as they are from there, else this much finer than targets
 LITTLE = 0.004  # shares below this change no colour
 STRIP_PIXELS, LEAST_ROWS = 1 << 15, 16
@@ -191,7 +190,7 @@ def fine_frames(
         targets: poses (T,4,4) and intrinsics (T,4) in pixels of `size`.
     """
     waiting: deque[Future[np.ndarray]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:  # each frame at work holds some twenty floats a pixel
         try:
             for row, target in enumerate(zip(*targets, strict=True)):
                 waiting.append(pool.submit(fine_frame, coarse, row, sources, target, size))

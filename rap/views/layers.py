@@ -184,7 +184,7 @@ class Layers:
     def glimpse(
         self, T_picture_camera: Float[np.ndarray, "4 4"], intrinsics: Float[np.ndarray, "4"], size: tuple[int, int]
     ) -> Float[Tensor, "3 H W"]:
-        """The finished picture of `render`, of one camera and in two thirds of the time: hardly another."""
+        """The finished picture of `render`, of one camera, in less time: hardly another."""
         camera = T_picture_camera[None], intrinsics[None]
         seen = together(partial(_rendered, camera=camera, size=size, stretches=QUICK_STRETCHES), self.layers)
         colour, alpha, *_ = _composed(seen)

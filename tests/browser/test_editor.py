@@ -5,6 +5,8 @@ The model's answers are made up (`FakePipeline`): what is tested is the editor. 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from editor_harness import Editor, bend, closed_tabs_end, wait_for_video
@@ -33,6 +35,16 @@ def open_tab(page, *names):
 def edits(editor):
     """How many can be undone."""
     return len(editor.document.past)
+
+
+@contextmanager
+def a_take_at_work(editor, pipeline):
+    """It has made its first step, and makes no other before this ends."""
+    editor.page.fill("#rap-steps input", FEW_STEPS)
+    with pipeline.held():
+        editor.press("rap-regenerate")
+        editor.page.wait_for_selector("#rap-progress:has-text('step 1 of')")
+        yield
 
 
 def wait_for_edits(editor, count):
@@ -65,10 +77,7 @@ def test_the_whole_loop(editor, pipeline, browser, running, video, shot, tmp_pat
     choose_a_source(editor)
     path = editor.document.edited
 
-    page.fill("#rap-steps input", FEW_STEPS)
-    with pipeline.held():
-        editor.press("rap-regenerate")
-        page.wait_for_selector("#rap-progress:has-text('step 1 of')")
+    with a_take_at_work(editor, pipeline):
         editor.press("rap-cancel")
         page.wait_for_selector("#rap-result-notice:has-text('Cancelled')")
     assert editor.document.takes == ()
@@ -210,7 +219,7 @@ def test_numbers_and_whole_path_edits_reach_the_path(editor, video):
     assert editor.document.edited == mirrored, "to the bit"
 
 
-@pytest.mark.slow  # waits for a long take, then for the grace time of a closed tab
+@pytest.mark.slow  # two clips, a reload amid a take, and a tab closed amid another
 def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everything(
     running, pipeline, editor, video, console_errors, tmp_path
 ):
@@ -219,10 +228,7 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     editor.give(video)
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
-    page.fill("#rap-steps input", FEW_STEPS)
-    with pipeline.held():
-        editor.press("rap-regenerate")
-        page.wait_for_selector("#rap-progress:has-text('step 1 of')")
+    with a_take_at_work(editor, pipeline):
         page.reload()
         page.wait_for_selector("#rap-progress:has-text('step 1 of')")
     page.wait_for_selector("#rap-caption:has-text('made along this path')")
@@ -233,15 +239,11 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     editor.unfold()
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
-    page.fill("#rap-steps input", FEW_STEPS)
-    with pipeline.held():
-        editor.press("rap-regenerate")
-        page.wait_for_selector("#rap-progress:has-text('step 1 of')")
-        with closed_tabs_end(running):
-            page.close()
-            wait_until(lambda: session.closed)
+    with a_take_at_work(editor, pipeline), closed_tabs_end(running):
+        page.close()
+        wait_until(lambda: session.closed)
     wait_until(lambda: not session.folder.exists())
-    wait_until(lambda: not editor.sessions.worker._running, timeout_s=10)
+    wait_until(lambda: not editor.sessions.worker._running)
     console_errors.clear()  # a page that is closed aborts its streams, and says so
 
 
