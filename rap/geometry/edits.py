@@ -10,9 +10,9 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory, frame_index
@@ -64,6 +64,7 @@ def soft_drag(
     weights[[trajectory.source, *still]] = 0
     poses = trajectory.Ts_world_camera.copy()
     shift = target[:3, 3] - poses[i, :3, 3]
+    Rotation = scipy.spatial.transform.Rotation
     turn = Rotation.from_matrix(target[:3, :3] @ poses[i, :3, :3].T).as_rotvec()
     followers = np.flatnonzero(weights)
     part = weights[followers, None]

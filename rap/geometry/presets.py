@@ -26,8 +26,8 @@ import reprlib
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from rap.geometry import se3
 from rap.geometry.camera import intrinsics_from_fov
@@ -52,7 +52,7 @@ Move = Callable[[Progress], Float[np.ndarray, "frames 4 4"]]
 
 
 def _turn(axis: str, angle_rad: Progress) -> Float[np.ndarray, "frames 4 4"]:
-    rotations = Rotation.from_euler(axis, angle_rad[:, None]).as_matrix().reshape(-1, 3, 3)
+    rotations = scipy.spatial.transform.Rotation.from_euler(axis, angle_rad[:, None]).as_matrix().reshape(-1, 3, 3)
     return se3.from_rotation_translation(rotations, np.zeros(3))
 
 
@@ -161,6 +161,7 @@ def _aim(name: str, pivot: tuple[float, float, float]) -> tuple[Float[np.ndarray
     if name not in AROUND + TOWARDS:
         return np.eye(4), z
     heading, level = np.arctan2(x, z), float(np.hypot(x, z))
+    Rotation = scipy.spatial.transform.Rotation
     R = Rotation.from_euler("y", heading)
     if name in TOWARDS:
         R, level = R * Rotation.from_euler("x", -np.arctan2(y, level)), float(np.linalg.norm(pivot))

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 from rap.geometry import edits, se3
 from rap.geometry.trajectory import Trajectory, frame_index, spline
@@ -217,6 +217,7 @@ def move_all(
     T, pivot = np.asarray(T, dtype=np.float64), _point(pivot, "pivot")
     se3.check_rigid(T, "T")
     share = away_from_source(trajectory, reach)[:, None]
+    Rotation = scipy.spatial.transform.Rotation
     turns = Rotation.from_rotvec(share * Rotation.from_matrix(T[:3, :3]).as_rotvec()).as_matrix()
     poses = trajectory.Ts_world_camera.copy()
     poses[:, :3, :3] = turns @ poses[:, :3, :3]
@@ -297,7 +298,7 @@ def set_field_of_view(trajectory: Trajectory, i: int, fov_y_rad: float, radius: 
 
 def rotation_from_angles(yaw_rad: float, pitch_rad: float, roll_rad: float) -> Float[np.ndarray, "3 3"]:
     """R_y(yaw) R_x(pitch) R_z(roll) in OpenCV axes: yaw to the right, pitch up, roll clockwise are positive."""
-    return Rotation.from_euler("YXZ", [yaw_rad, pitch_rad, roll_rad]).as_matrix()
+    return scipy.spatial.transform.Rotation.from_euler("YXZ", [yaw_rad, pitch_rad, roll_rad]).as_matrix()
 
 
 def angles_from_rotation(R: Float[np.ndarray, "3 3"]) -> tuple[float, float, float]:

@@ -8,17 +8,17 @@ SciPy's `Rotation` (quaternions inside), which stays accurate at the identity an
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 SMALL_ANGLE_RAD = 1e-3  # below it the series are exact to float64 and the closed forms lose digits
 RIGID_TOLERANCE = 1e-3  # files print poses with as few as four digits; a mirrored or scaled matrix misses by far more
 
 
-def _rotations(matrices: Float[np.ndarray, "*batch 3 3"]) -> Rotation:
+def _rotations(matrices: Float[np.ndarray, "*batch 3 3"]) -> scipy.spatial.transform.Rotation:
     """SciPy takes one leading dimension; flatten to it."""
-    return Rotation.from_matrix(matrices.reshape(-1, 3, 3))
+    return scipy.spatial.transform.Rotation.from_matrix(matrices.reshape(-1, 3, 3))
 
 
 def _cross_matrix(vectors: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3 3"]:
@@ -130,7 +130,7 @@ def rotation_from_wxyz(q: Float[ArrayLike, "*batch 4"]) -> Float[np.ndarray, "*b
     if not np.all(np.isfinite(length)) or np.any(length < 1e-12):
         raise ValueError(f"q must be finite and not zero to be a rotation, got {q[~(length >= 1e-12)].tolist()[:1]}")
     xyzw = np.roll(q, -1, axis=-1).reshape(-1, 4)
-    return Rotation.from_quat(xyzw).as_matrix().reshape(*q.shape[:-1], 3, 3)
+    return scipy.spatial.transform.Rotation.from_quat(xyzw).as_matrix().reshape(*q.shape[:-1], 3, 3)
 
 
 def nearest_rotation(M: Float[ArrayLike, "*batch 3 3"]) -> Float[np.ndarray, "*batch 3 3"]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import scipy
 from jaxtyping import Float64
-from scipy.spatial.transform import Rotation
 
 from rap.geometry import se3
 from rap.geometry.trajectory import Trajectory
@@ -44,7 +44,7 @@ def shaken(trajectory: Trajectory, amount: float, seed: int) -> Trajectory:
         return trajectory
     unrest = _unrest(len(trajectory), trajectory.fps, seed)
     unrest = amount * (unrest - unrest[trajectory.source]) * np.concatenate([TURN_RAD, SHIFT])
-    R = Rotation.from_rotvec(unrest[:, :3]).as_matrix()
+    R = scipy.spatial.transform.Rotation.from_rotvec(unrest[:, :3]).as_matrix()
     poses = trajectory.Ts_world_camera @ se3.from_rotation_translation(R, unrest[:, 3:])
     poses[trajectory.source] = trajectory.Ts_world_camera[trajectory.source]
     return replace(trajectory, Ts_world_camera=poses)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from rap.geometry.trajectory import Trajectory
 
@@ -92,5 +92,5 @@ def fitted_scale(centres: Float[np.ndarray, "T 3"], goal: Float[np.ndarray, "T 3
 
 
 def _angles_to_mean(rotations: Float[np.ndarray, "K 3 3"]) -> Float[np.ndarray, " K"]:
-    found = Rotation.from_matrix(rotations)
+    found = scipy.spatial.transform.Rotation.from_matrix(rotations)
     return (found.mean().inv() * found).magnitude()

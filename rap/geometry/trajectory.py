@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.interpolate import PchipInterpolator
 
 from rap.geometry import se3
 from rap.geometry.camera import fov_y_from_intrinsics, resize_intrinsics
@@ -213,7 +213,7 @@ def spline(keys: Trajectory, key_times: np.ndarray, at: np.ndarray, tension: flo
     while len(points) > 1:
         points = [se3.interpolate(a, b, alpha) for a, b in zip(points[:-1], points[1:], strict=True)]
     lens = np.concatenate([np.log(intrinsics[:, :2]), intrinsics[:, 2:]], axis=1)
-    lens = PchipInterpolator(key_times, lens)(at)
+    lens = scipy.interpolate.PchipInterpolator(key_times, lens)(at)
     lens = np.concatenate([np.exp(lens[:, :2]), lens[:, 2:]], axis=1)
     lens = np.where((intrinsics == intrinsics[0]).all(axis=0), intrinsics[0], lens)  # a constant stays itself, exactly
     nearest = np.abs(at[:, None] - key_times).argmin(axis=1)

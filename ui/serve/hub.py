@@ -30,7 +30,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import viser
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -360,6 +359,8 @@ def viewport_page() -> str:
     Raises:
         RuntimeError: this viser has no client page, or one without a head.
     """
+    import viser  # the page does not wait for it
+
     path = Path(viser.__file__).parent / "client" / "build" / "index.html"
     if not path.is_file():
         raise RuntimeError(f"viser {viser.__version__} has no client page at {path}; install the tested viser release")
