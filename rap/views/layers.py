@@ -151,6 +151,11 @@ class Layer:
         """Differences of inverse depth to neighbours on the same surface."""
         return torch.stack(list(_steps(self.inverse_depth)))
 
+    @cached_property
+    def greatest_step(self) -> Float[Tensor, "h w"]:
+        """Of `steps`, whatever its sign."""
+        return self.steps.abs().amax(0)
+
 
 @dataclass(frozen=True, eq=False)
 class Layers:
@@ -186,8 +191,14 @@ class Layers:
     ) -> Float[Tensor, "3 H W"]:
         """The finished picture of `render`, of one camera, in less time: hardly another."""
         camera = T_picture_camera[None], intrinsics[None]
-        seen = together(partial(_rendered, camera=camera, size=size, stretches=QUICK_STRETCHES), self.layers)
-        colour, alpha, *_ = _composed(seen)
+        parts = together(partial(_glimpsed, camera=camera, size=size), self.layers)
+        colour, alpha = parts[0]
+        for back_colour, back_alpha in parts[1:]:
+            through = 1 - alpha
+            colour, alpha = (
+                torch.addcmul(colour, through[:, None], back_colour),
+                torch.addcmul(alpha, through, back_alpha),
+            )
         return _finished(colour, alpha > 0.5, alpha, quickly=True)[0].clamp(0, 1)
 
     def _nearness(self, Ts_picture_camera: np.ndarray) -> Float[Tensor, "T 1 1"]:
@@ -353,8 +364,24 @@ Seen = tuple[Tensor, Tensor, Tensor, Tensor]
 Stretches = tuple[tuple[float, float, tuple[float, ...]], ...]
 
 
-def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: Stretches = STRETCHES) -> Seen:
+def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
     """One layer, alone, from one camera (its arrays have a first axis of length 1)."""
+    place, inverse_depth, shown = _placed(layer, camera, size, STRETCHES)
+    colour, alpha = _covering(layer, place, shown)
+    seen = _looked_up(layer.seen_part, place, LINEAR)
+    return colour, alpha, seen * shown, inverse_depth * (shown > 0)
+
+
+def _glimpsed(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Colour times alpha, and alpha, of `_rendered`."""
+    place, _, shown = _placed(layer, camera, size, QUICK_STRETCHES)
+    return _covering(layer, place, shown)
+
+
+def _placed(
+    layer: Layer, camera: Cameras, size: tuple[int, int], stretches: Stretches
+) -> tuple[Float[Tensor, "1 2 H W"], Float[Tensor, "1 H W"], Float[Tensor, "1 H W"]]:
+    """Of every pixel: where on the layer that is which it shows, in px, its inverse depth, and how much it shows it."""
     rows, columns = _in_sight(layer, camera, size)
     lens = crop_intrinsics(layer.intrinsics, rows.start, columns.start)
     part = layer.inverse_depth[rows, columns]
@@ -362,7 +389,7 @@ def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: S
     to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, cpu)
     source = (ORIGIN, layer.intrinsics[None])
     nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, layer.median))
-    x, y, between = _stretched(part, layer.steps[:, rows, columns], baseline_px(camera), stretches)
+    x, y, between = _stretched(layer, rows, columns, baseline_px(camera), stretches)
     if len(x):
         nearest = torch.maximum(nearest, splat_points(x, y, between[None], to_target, size))
     nearest = close_cracks(nearest)
@@ -375,20 +402,25 @@ def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: S
     on_surface = (own - expected).abs() * baseline_px(camera) < STEP_PX
     stepped = torch.where(on_surface, depth_there(place, own, forward), nearest)
     place, expected, before = transfer(*pixels(size, cpu), stepped, backward)
-    # Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
-    covering = _looked_up(layer.covering, place, cv2.INTER_CUBIC).permute(0, 3, 1, 2).contiguous()
-    colour, alpha = covering.split([3, 1], dim=1)
-    colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
-    alpha = alpha.clamp(0, 1)
-    seen, there = (_looked_up(part, place, LINEAR) for part in (layer.seen_part, layer.inverse_depth))
+    there = _looked_up(layer.inverse_depth, place, LINEAR)
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
     miss = (there - expected).abs()
     mixed = torch.minimum(miss / (MIXED * expected).clamp(min=FAR), miss * (baseline_px(camera) / CONSISTENT_PX))
     h, w = layer.inverse_depth.shape
     within = (place[:, 0] >= 0) & (place[:, 0] <= w) & (place[:, 1] >= 0) & (place[:, 1] <= h)
-    shown = (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
-    alpha = alpha * shown[:, None]
-    return colour * alpha, alpha[:, 0], seen * shown, stepped * (shown > 0)
+    return place, stepped, (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
+
+
+def _covering(layer: Layer, place: Tensor, shown: Tensor) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 H W"]]:
+    """Colour times alpha, and alpha, of what is shown of a layer at these places.
+
+    Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
+    """
+    covering = _looked_up(layer.covering, place, cv2.INTER_CUBIC).permute(0, 3, 1, 2).contiguous()
+    colour, alpha = covering.split([3, 1], dim=1)
+    colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
+    alpha = alpha.clamp(0, 1) * shown[:, None]
+    return colour * alpha, alpha[:, 0]
 
 
 def baseline_px(camera: Cameras) -> float:
@@ -435,26 +467,30 @@ def _steps(inverse_depth: Float[Tensor, "h w"]) -> Iterator[Float[Tensor, "h w"]
 
 
 def _stretched(
-    inverse_depth: Float[Tensor, "h w"], steps: Float[Tensor, "4 h w"], baseline_px: float, stretches: Stretches
+    layer: Layer, rows: slice, columns: slice, baseline_px: float, stretches: Stretches
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Points between those of pixels that a camera so far away pulls apart, as places in [-1, 1] and inverse depth.
+    """Points between those pixels of a part of a layer that a camera so far away pulls apart, as places in [-1, 1] of
+    the part and inverse depth.
 
     On one surface depth goes evenly from each pixel to its neighbours.
     """
+    inverse_depth, steps = layer.inverse_depth[rows, columns], layer.steps[:, rows, columns]
     h, w = inverse_depth.shape
     # What is apart is a small part: it is looked for once, and only looked at after that.
     least = stretches[0][0] / max(baseline_px, 1e-9)
-    shifts, rows, columns = torch.nonzero((steps > least) | (steps < -least), as_tuple=True)
-    towards = steps[shifts, rows, columns]
+    y, x = torch.nonzero(layer.greatest_step[rows, columns] > least, as_tuple=True)
+    shifts, there = torch.nonzero(steps[:, y, x].abs() > least, as_tuple=True)
+    y, x = y[there], x[there]
+    towards = steps[shifts, y, x]
     apart = towards.abs() * baseline_px
-    own = inverse_depth[rows, columns]
+    own = inverse_depth[y, x]
     dy, dx = torch.tensor(SHIFTS, dtype=torch.float32).T[:, shifts]
     found = []
     for least, most, parts in stretches:
         (here,) = torch.nonzero((apart > least) & (apart <= most), as_tuple=True)
         for part in parts:
-            x, y = columns[here] + 0.5 + dx[here] * part, rows[here] + 0.5 + dy[here] * part
-            found.append((x, y, own[here] + towards[here] * part))
+            at = x[here] + 0.5 + dx[here] * part, y[here] + 0.5 + dy[here] * part
+            found.append((*at, own[here] + towards[here] * part))
     x, y, between = (torch.cat(each) for each in zip(*found, strict=True))
     return x * (2 / w) - 1, y * (2 / h) - 1, between
 
