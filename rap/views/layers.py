@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from rap.geometry.camera import crop_intrinsics
+from rap.geometry.camera import crop_intrinsics, resize_intrinsics
 from rap.reconstruction.progress import together
 from rap.views import edges
 from rap.views.completion import plane_fit
@@ -130,6 +130,18 @@ class Layer:
         """Colour times alpha, and alpha."""
         return torch.cat([self.colour * self.alpha, self.alpha[None]]).permute(1, 2, 0).contiguous()
 
+    def halved(self) -> Layer:
+        """The same at half the height and width."""
+        h, w = self.inverse_depth.shape
+        size = (h + 1) // 2, (w + 1) // 2
+        covering = F.interpolate(self.covering.permute(2, 0, 1)[None], size=size, mode="area")[0]
+        colour, alpha = covering[:3] / covering[3].clamp(min=1e-3), covering[3]
+        # Not the mean of depths: between two surfaces there is none.
+        depth, seen = F.interpolate(
+            torch.stack([self.inverse_depth, self.seen])[None], size=size, mode="nearest-exact"
+        )[0]
+        return Layer(colour, alpha, depth, seen, resize_intrinsics(self.intrinsics, (h, w), size))
+
     @cached_property
     def seen_part(self) -> Float[Tensor, "h w"]:
         """How much of what covers was seen."""
@@ -189,17 +201,23 @@ class Layers:
     def glimpse(
         self, T_picture_camera: Float[np.ndarray, "4 4"], intrinsics: Float[np.ndarray, "4"], size: tuple[int, int]
     ) -> Float[Tensor, "3 H W"]:
-        """The finished picture of `render`, of one camera, in less time: hardly another."""
+        """The finished picture of `render`, of one camera, in less time: hardly another.
+
+        What is behind shows where it was hidden or invented, and at soft rims: half the size does for it.
+        """
         camera = T_picture_camera[None], intrinsics[None]
-        parts = together(partial(_glimpsed, camera=camera, size=size), self.layers)
-        colour, alpha = parts[0]
-        for back_colour, back_alpha in parts[1:]:
-            through = 1 - alpha
-            colour, alpha = (
-                torch.addcmul(colour, through[:, None], back_colour),
-                torch.addcmul(alpha, through, back_alpha),
-            )
+        half = (size[0] + 1) // 2, (size[1] + 1) // 2
+        asked = [(self.layers[0], size), *((layer, half) for layer in self._halves)]
+        shown, *behind = together(partial(_glimpsed, camera=camera, size=size), asked)
+        for part in behind:
+            shown = torch.addcmul(shown, 1 - shown[:, 3:], part)
+        colour, alpha = shown[:, :3], shown[:, 3]
         return _finished(colour, alpha > 0.5, alpha, quickly=True)[0].clamp(0, 1)
+
+    @cached_property
+    def _halves(self) -> tuple[Layer, ...]:
+        """Of those behind the first, half in height and width."""
+        return tuple(layer.halved() for layer in self.layers[1:])
 
     def _nearness(self, Ts_picture_camera: np.ndarray) -> Float[Tensor, "T 1 1"]:
         front = self.layers[0]
@@ -367,15 +385,18 @@ Stretches = tuple[tuple[float, float, tuple[float, ...]], ...]
 def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
     """One layer, alone, from one camera (its arrays have a first axis of length 1)."""
     place, inverse_depth, shown = _placed(layer, camera, size, STRETCHES)
-    colour, alpha = _covering(layer, place, shown)
+    covering = _covering(layer, place, shown)
     seen = _looked_up(layer.seen_part, place, LINEAR)
-    return colour, alpha, seen * shown, inverse_depth * (shown > 0)
+    return covering[:, :3], covering[:, 3], seen * shown, inverse_depth * (shown > 0)
 
 
-def _glimpsed(layer: Layer, camera: Cameras, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Colour times alpha, and alpha, of `_rendered`."""
-    place, _, shown = _placed(layer, camera, size, QUICK_STRETCHES)
-    return _covering(layer, place, shown)
+def _glimpsed(asked: tuple[Layer, tuple[int, int]], camera: Cameras, size: tuple[int, int]) -> Float[Tensor, "1 4 H W"]:
+    """Colour times alpha, and alpha, of a layer, made at a size of its own; camera and result are of `size`."""
+    layer, own_size = asked
+    own_camera = camera[0], resize_intrinsics(camera[1], size, own_size)
+    place, _, shown = _placed(layer, own_camera, own_size, QUICK_STRETCHES)
+    found = _covering(layer, place, shown)
+    return found if own_size == size else F.interpolate(found, size=size, mode="bilinear")
 
 
 def _placed(
@@ -411,16 +432,15 @@ def _placed(
     return place, stepped, (2 - mixed).clamp(0, 1) * (within & before & (nearest > 0))
 
 
-def _covering(layer: Layer, place: Tensor, shown: Tensor) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 H W"]]:
+def _covering(layer: Layer, place: Tensor, shown: Tensor) -> Float[Tensor, "1 4 H W"]:
     """Colour times alpha, and alpha, of what is shown of a layer at these places.
 
     Cubic: between pixels straight interpolation blurs, and where a grid is stretched that is seen as a grid.
     """
-    covering = _looked_up(layer.covering, place, cv2.INTER_CUBIC).permute(0, 3, 1, 2).contiguous()
-    colour, alpha = covering.split([3, 1], dim=1)
+    colour, alpha = _looked_up(layer.covering, place, cv2.INTER_CUBIC).permute(0, 3, 1, 2).contiguous().split([3, 1], 1)
     colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
     alpha = alpha.clamp(0, 1) * shown[:, None]
-    return colour * alpha, alpha[:, 0]
+    return torch.cat([colour * alpha, alpha], dim=1)
 
 
 def baseline_px(camera: Cameras) -> float:
