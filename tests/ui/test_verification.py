@@ -21,6 +21,7 @@ from ui.document.document import Document, Settings, Take
 from ui.document.state import JobStatus
 from ui.document.verification import KnownPaths, tracked, verified
 from ui.page import verify_words as words
+from ui.session.model_tasks import measured_size
 
 ARC = preset("arc-left", image_size=(96, 128))
 EXTENT = float(np.linalg.norm(ARC.centres, axis=1).max())
@@ -116,9 +117,25 @@ def test_without_tracks_the_estimate_remains() -> None:
     assert found.rotation_deg[5] == pytest.approx(12.0)
 
 
-def test_a_video_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"camera of \(48, 64\) px for each of the 17 frames, got 17 of \(96, 128\)"):
-        tracked(1, ARC, ARC, np.zeros((len(ARC), 48, 64, 3), dtype=np.uint8))
+def test_a_video_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"shape of the path's images \(96, 128\), got \(48, 96\)"):
+        tracked(1, ARC, ARC, np.zeros((len(ARC), 48, 96, 3), dtype=np.uint8))
+
+
+def test_larger_frames_tell_the_same_path() -> None:
+    frames_u8, truth, estimated = known_clip()
+    h, w = truth.image_size
+    small = tuple(side // 2 for side in (h, w))
+    found = tracked(1, truth.resized(small), estimated.resized(small), frames_u8)
+    assert found.by_tracks and found.followed.image_size == small and found.rotation_deg.mean() < 0.5
+
+
+def test_points_are_followed_in_as_many_pixels_as_a_take_has(tmp_path) -> None:
+    settings = Settings(0, layers=True)
+    take = Take(1, "regenerated", tmp_path / "a.mp4", tmp_path / "a.npz", "", ARC, settings, 1.0)
+    assert [measured_size(replace(take, size=size)) for size in (None, (96, 128), (240, 320), (960, 1280))] == [
+        (96, 128), (96, 128), (192, 256), (192, 256),
+    ]  # fmt: skip
 
 
 def test_paths_of_other_lengths_are_refused() -> None:

@@ -108,19 +108,23 @@ def tracked(
     """As `verified`, of the path that points tracked through the take's video tell; of the estimate where they do not.
 
     Args:
-        frames_u8: of the video, of the requested path's image size.
+        frames_u8: of the video, of the shape of the paths' images; in larger ones points are found more exactly.
 
     Raises:
-        ValueError: paths or video differ in length or size.
+        ValueError: paths or video differ in length, or in size or shape.
     """
     from rap.reconstruction.followed import MEASURED, followed_path
 
     of_model = verified(take, requested, estimated)
-    found = followed_path(frames_u8, estimated, requested)
+    h, w = frames_u8.shape[1:3]
+    if abs(h * requested.image_size[1] - w * requested.image_size[0]) > max(requested.image_size):
+        raise ValueError(f"frames_u8 must have the shape of the path's images {requested.image_size}, got {(h, w)}")
+    found = followed_path(frames_u8, estimated.resized((h, w)), requested.resized((h, w)))
     report = found.report
     if report.outcome not in MEASURED:
         return replace(of_model, reason=report.reason, seconds=report.seconds)
-    measured = verified(take, requested, found.trajectory, report.seconds, report.lost)
+    path = found.trajectory.resized(requested.image_size)
+    measured = verified(take, requested, path, report.seconds, report.lost)
     return replace(measured, reason=report.reason, estimated=of_model)
 
 

@@ -19,6 +19,8 @@ from ui.session.folder import SessionFolder
 from ui.session.pictures import strip_jpeg
 from ui.session.uploads import take_frames
 
+MEASURED_SIDE = 320  # long side in px
+
 TAKE_PICTURES, TAKE_HEIGHT_PX = 7, 70  # of a take's thumbnail; as many as `rap-flip` of assets/app.css has steps
 
 
@@ -53,7 +55,17 @@ def kept_trajectory(output: Any) -> Trajectory:
 def kept_verification(take: Take, output: Any) -> Verification:
     """The take's video against the path that was asked for."""
     path = judged_path(take)
-    return tracked(take.number, path, output.trajectory, take_frames(take.video, path))
+    return tracked(take.number, path, output.trajectory, take_frames(take.video, path, measured_size(take)))
+
+
+def measured_size(take: Take) -> tuple[int, int]:
+    """(h, w) of the frames in which points are followed: of the shape of the path's images, and as large as these or a
+    whole number of times so, as the take bears up to MEASURED_SIDE. In 160 px the path of a take was measured 7.6
+    degrees wrong that is 0.5 off in 320.
+    """
+    h, w = judged_path(take).image_size
+    times = max(1, round(min(MEASURED_SIDE, max(take.size or (h, w))) / max(h, w)))
+    return h * times, w * times
 
 
 def judged_path(take: Take) -> Trajectory:
