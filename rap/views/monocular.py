@@ -188,12 +188,10 @@ class MonocularDepth:
 
     Args:
         network: trained; it is used on the CPU or wherever it lies.
-        mirrored: also look at the picture's mirror image and take the mean: twice the time, fewer errors.
     """
 
-    def __init__(self, network: MonocularNetwork, *, mirrored: bool = True) -> None:
+    def __init__(self, network: MonocularNetwork) -> None:
         self._network = network.eval().requires_grad_(False)
-        self._mirrored = mirrored
 
     @classmethod
     def from_pretrained(cls, folder: str | Path = MONOCULAR_NETWORK) -> MonocularDepth:
@@ -204,17 +202,18 @@ class MonocularDepth:
         """
         return cls(load_network(Path(folder)))
 
-    def predict(self, frame_u8: UInt8[np.ndarray, "h w *c"]) -> PictureDepth:
+    def predict(self, frame_u8: UInt8[np.ndarray, "h w *c"], *, mirrored: bool = True) -> PictureDepth:
         """Depth and lens of a picture.
 
         Args:
             frame_u8: (h, w, 3) RGB, (h, w) or (h, w, 1) grey, or (h, w, 4) whose alpha is ignored.
+            mirrored: also look at the picture's mirror image and take the mean: twice the time, fewer errors.
 
         Raises:
             InputError: it is no picture of 8 bits, smaller than 8 pixels, or larger than 64 million.
         """
         frame_u8 = as_rgb(frame_u8)
-        coarse, focal = self.coarse(frame_u8)
+        coarse, focal = self.coarse(frame_u8, mirrored=mirrored)
         h, w = frame_u8.shape[:2]
         detail = min(1.0, DETAIL_SIDE / max(h, w))
         guide = _resized(frame_u8, (max(1, round(h * detail)), max(1, round(w * detail))))
@@ -225,25 +224,27 @@ class MonocularDepth:
         return PictureDepth(depth.astype(np.float32), fov_y_of(focal, (h, w)))
 
     @torch.inference_mode()
-    def coarse(self, frame_u8: UInt8[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "a b"], float]:
+    def coarse(
+        self, frame_u8: UInt8[np.ndarray, "h w 3"], *, mirrored: bool = True
+    ) -> tuple[Float[np.ndarray, "a b"], float]:
         """What the network says before it is enlarged: inverse depth in its unit, and focal length over long side.
 
         Seen at two sizes: what is large is the mean of both, what is fine that of the larger one.
         """
-        fine, focal = self._seen_at(frame_u8, working_size(frame_u8.shape[:2]))
-        glance, other = self._seen_at(frame_u8, working_size(frame_u8.shape[:2], GLANCE_PIXELS))
+        fine, focal = self._seen_at(frame_u8, working_size(frame_u8.shape[:2]), mirrored)
+        glance, other = self._seen_at(frame_u8, working_size(frame_u8.shape[:2], GLANCE_PIXELS), mirrored)
         apart = cv2.resize(glance, fine.shape[::-1], interpolation=cv2.INTER_LINEAR) - fine
         found = np.maximum(fine + cv2.GaussianBlur(apart, (0, 0), LARGE_PX) / 2, LEAST)
         return found / unit_of(found), math.sqrt(focal * other)
 
-    def _seen_at(self, frame_u8: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    def _seen_at(self, frame_u8: np.ndarray, size: tuple[int, int], mirrored: bool) -> tuple[np.ndarray, float]:
         seen = _resized(frame_u8, size)
         picture = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255
-        if self._mirrored:
+        if mirrored:
             picture = torch.cat([picture, picture.flip(-1)])
         device = next(self._network.parameters()).device
         inverse_depth, log_focal = self._network(picture.to(device).contiguous(memory_format=torch.channels_last))
-        if self._mirrored:
+        if mirrored:
             inverse_depth = torch.stack([inverse_depth[0], inverse_depth[1].flip(-1)])
         found = inverse_depth.mean(dim=0).cpu().numpy()
         return found / unit_of(found), math.exp(log_focal.mean().item())

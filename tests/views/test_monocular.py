@@ -217,7 +217,7 @@ def test_what_is_large_is_the_mean_of_two_looks_and_edges_are_those_of_the_large
     step[:, 64:] = 2
     looks = iter([(step, 1.0), (np.full((64, 96), 1.6, np.float32), 4.0)])
     eye = MonocularDepth(tiny_network())
-    monkeypatch.setattr(eye, "_seen_at", lambda frame_u8, size: next(looks))
+    monkeypatch.setattr(eye, "_seen_at", lambda frame_u8, size, mirrored: next(looks))
     found, focal = eye.coarse(np.zeros((192, 256, 3), np.uint8))
     assert focal == pytest.approx(2)
     expected = np.array([1.3, 1.8])  # the median lies between them, on either side
