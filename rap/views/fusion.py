@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from rap.reconstruction.progress import together
 from rap.reconstruction.tracks import PointCloud
 from rap.views.depth import DepthMaps, plane_sweep
 from rap.views.depth_network import DepthNetwork
@@ -75,7 +76,7 @@ def film_depth(
         return swept  # the last: frames from one place, whose plane tells no shape its place
     pictures = (frames.permute(0, 2, 3, 1).cpu() * 255).round().to(torch.uint8).numpy()
     maps = zip(swept.inverse_depth.cpu().numpy(), swept.confidence.cpu().numpy(), pictures, strict=True)
-    found = [fused(depth, confidence, shape_of(picture), share) for depth, confidence, picture in maps]
+    found = together(lambda of: fused(*of[:2], shape_of(of[2]), share), maps)
     return DepthMaps(torch.from_numpy(np.stack(found)).to(frames.device), swept.confidence)
 
 
