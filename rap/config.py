@@ -58,14 +58,14 @@ SIZE_BUCKETS = ((128, 128), (96, 128), (128, 96), (96, 160), (160, 96))
 FOOTAGE_SIDE = 448
 """Pixels: longest side of a clip's footage, the uncropped frames in which points are tracked and depth is found."""
 
-PICTURE_FOOTAGE_SIDE = 1024
-"""The same of a single picture, which is shown at full size: no larger than a take may be."""
+PICTURE_FOOTAGE_SIDE = 1920
+"""The same of a single picture, which is shown at full size: no larger than a take may be (`limits.TAKE_SIDE`)."""
 
 DEFAULT_TAKE_SIDE = 640
 """Pixels: longest side of a take that is rendered from what was given, unless another is asked for."""
 
 LAYERS_SIDE = 640
-"""Pixels: long side of a single picture whose layers are made, and of the videos that they give, at most."""
+"""Pixels: long side of a single picture whose layers are made; for larger takes these are enlarged."""
 
 FILM_SIDE = 384
 """Pixels: longest side of the frames between those of a clip, through which points are followed."""

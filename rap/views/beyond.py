@@ -19,6 +19,7 @@ from jaxtyping import Float, Float32, UInt8
 from rap.config import LAYERS_SIDE
 from rap.geometry import resize_intrinsics, se3
 from rap.views.depth import DepthMaps
+from rap.views.enlarge import enlarged
 from rap.views.fusion import Inverse, alone, placed
 from rap.views.guided import guided_upsample
 from rap.views.layers import Layers, lift
@@ -92,6 +93,18 @@ class Moment:
         """The same as each is made."""
         for pose, lens in zip(Ts_world_camera, intrinsics, strict=True):
             yield self.render(pose[None], lens[None], size)
+
+    def enlarged(self, picture_u8: UInt8[np.ndarray, "H W 3"], side: int) -> Moment:
+        """The same with the picture's own pixels, for frames whose long side in pixels is `side`; as it is where these
+        are no larger than the layers, or the picture is not.
+        """
+        H, W = picture_u8.shape[:2]
+        scale = min(1.0, side / max(H, W))
+        size = max(1, round(H * scale)), max(1, round(W * scale))
+        if max(size) <= self.side:
+            return self
+        picture = cv2.resize(picture_u8, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        return Moment(enlarged(self.layers, picture), self.T_world_picture)
 
     def glimpse(
         self, T_world_camera: Float[np.ndarray, "4 4"], intrinsics: Float[np.ndarray, "4"], size: tuple[int, int]

@@ -273,8 +273,8 @@ def lift(
     device = picture.device
     return Layers(
         (
-            _layer(front.colour, front.alpha, front.inverse_depth * unit, np.ones((h, w)), intrinsics, device),
-            _layer(canvas.colour, whole, canvas.inverse_depth * unit, canvas.seen, shifted, device),
+            layer_of(front.colour, front.alpha, front.inverse_depth * unit, np.ones((h, w)), intrinsics, device),
+            layer_of(canvas.colour, whole, canvas.inverse_depth * unit, canvas.seen, shifted, device),
         )
     )
 
@@ -360,7 +360,7 @@ def _filled(colour: np.ndarray, known: np.ndarray) -> np.ndarray:
     return fill_holes(planes[None], torch.from_numpy(known)[None])[0].permute(1, 2, 0).numpy()
 
 
-def _layer(
+def layer_of(
     colour: np.ndarray,
     alpha: np.ndarray,
     inverse_depth: np.ndarray,
@@ -368,6 +368,7 @@ def _layer(
     intrinsics: np.ndarray,
     device: torch.device,
 ) -> Layer:
+    """A layer of arrays: colour (h, w, 3), the others (h, w), intrinsics in px of them."""
     planes = float32(colour.transpose(2, 0, 1), device)
     covering, depth, shown = (float32(part, device) for part in (alpha, inverse_depth, seen))
     return Layer(planes, covering, depth, shown, np.asarray(intrinsics, dtype=np.float64))

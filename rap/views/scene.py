@@ -196,9 +196,10 @@ class Scene:
         return FineSources.of(pictures, self.depth.inverse_depth, Ts_world_source, self.intrinsics)
 
     def take_size(self, side: int) -> tuple[int, int]:
-        """(H, W) of a film's takes of at most this long side: its own shape, even, never enlarged."""
-        whole = self.clip.full_size
-        return preview_size(whole, min(side, max(whole)))
+        """(H, W), even and of the clip's shape, of takes of at most this long side: no larger than a film; nor than a
+        picture, if that is larger than LAYERS_SIDE."""
+        whole, least = self.clip.full_size, 0 if self.layers is None else LAYERS_SIDE
+        return preview_size(whole, min(side, max(least, *whole)))
 
     def walk(
         self,
@@ -223,6 +224,8 @@ class Scene:
         if moment is None:
             yield from self._walk_film(path, Ts_world_camera, trajectory.source, content)
             return
+        shown = self.source_indices[0 if self.layers is not None else self._lifted(trajectory.source)]
+        moment = moment.enlarged(self.clip.full_frame(shown), max(path.image_size))
         for rendered in moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size):
             yield to_u8(rendered.filled)[0]
 
@@ -258,10 +261,7 @@ class Scene:
         """A path's whole frames of a walk, and their poses in the world."""
         along = filmed(trajectory, frames)
         Ts_world_camera = self._in_world(along, trajectory.source)
-        size = self.take_size(side)
-        if self.layers is not None:
-            size = preview_size(self.clip.full_size, min(side, LAYERS_SIDE))
-        path = self._whole(along, size)
+        path = self._whole(along, self.take_size(side))
         if eye is None:
             return path, Ts_world_camera
         Ts_world_camera, intrinsics = eye.cameras(Ts_world_camera, path.intrinsics)

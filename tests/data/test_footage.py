@@ -74,9 +74,9 @@ def test_footage_is_whole_small_and_never_enlarged(tmp_path: Path, size, kept) -
 
 
 def test_a_single_picture_keeps_more(tmp_path: Path) -> None:
-    pictures = save(tmp_path / "a", numbered_frames(2, 900, 1200))
-    assert load_clip(pictures / "1.png").footage_size == (768, 1024)
-    assert load_clip(pictures, num_frames=1).footage_size == (768, 1024)
+    pictures = save(tmp_path / "a", numbered_frames(2, 1800, 2400))
+    assert load_clip(pictures / "1.png").footage_size == (1440, 1920)
+    assert load_clip(pictures, num_frames=1).footage_size == (1440, 1920)
     assert load_clip(pictures, num_frames=5).footage_size == (336, 448)
 
 

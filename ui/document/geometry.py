@@ -95,8 +95,8 @@ def lens_fov_y_rad(document: Document, geometry: Geometry) -> float:
 
 
 def take_side(basis: Basis, side: int) -> int:
-    """Long side in pixels of a take where `side` is asked for: a film's at most its own, a picture's that of layers."""
-    return min(side, LAYERS_SIDE if basis.known_from == "one image" else max(basis.clip.full_size))
+    """Long side in pixels of a take where `side` is asked for, as `Scene.take_size` bounds it."""
+    return min(side, max(LAYERS_SIDE if basis.known_from == "one image" else 0, *basis.clip.full_size))
 
 
 def is_walk(document: Document, geometry: Geometry) -> bool:
