@@ -166,7 +166,7 @@ class Layer:
     @cached_property
     def greatest_step(self) -> Float[Tensor, "h w"]:
         """Of `steps`, whatever its sign."""
-        return self.steps.abs().amax(0)
+        return torch.maximum(self.steps.amax(0), -self.steps.amin(0))
 
 
 @dataclass(frozen=True, eq=False)
