@@ -50,6 +50,8 @@ class Walk:
         page.click("[data-move='arc-left']")
         page.wait_for_selector("[data-view='preview'][aria-pressed='true']")
         page.wait_for_function("document.querySelector('#rap-preview video')?.readyState >= 2")
+        page.wait_for_timeout(SETTLED_MS)
+        page.locator("#rap-preview").wait_for()  # one picture stands before it while the new path is shown in a moment
         box = page.locator("#rap-preview").bounding_box()
         page.mouse.click(box["x"] + 0.42 * box["width"], box["y"] + 0.55 * box["height"])  # what it turns about
         page.wait_for_selector(".rap-pivot-mark[data-placed]")
