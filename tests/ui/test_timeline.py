@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fakes import moving_frames, wait_until
 
 from rap.config import EMBEDDED_CHECKPOINT
 from rap.data import write_video
-from rap.geometry import preset, scale_motion
+from rap.geometry import preset, scale_motion, se3
 from rap.geometry.motion import MotionLimits
 from ui.document import messages as msg
 from ui.document.path_edits import SetKeyTime, ToKeys
@@ -41,6 +42,8 @@ def test_what_leaves_it_is_named_with_frames_value_and_limit():
     assert motion_warning(pan, LIMITS).startswith("Frames 1–5: fast turns. Expect softer pictures")
     assert sentence(pan) == "Frames 1–5 turn by up to 10 ° a frame; 99 % of what the model was trained on stay below 9."
     assert cells(pan, 1) == ["usual", *["unknown"] * 5] and set(cells(pan, 0)) == {"usual"}
+    wild = replace(pan, Ts_world_camera=pan.Ts_world_camera @ se3.exp(np.eye(6)[0] * (-0.5) ** np.arange(6)[:, None]))
+    assert ": fast motion, fast turns and shaky motion. Expect" in motion_warning(wild, LIMITS)
     rare = preset("pan-right", num_frames=6, amplitude=1.5)
     assert "95 % of what the model was trained on stay below 6." in sentence(rare)
     long = preset("static", num_frames=5, fov_y_rad=np.radians(20))

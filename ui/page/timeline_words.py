@@ -92,7 +92,8 @@ def motion_warning(path: Trajectory, limits: MotionLimits) -> str:
     if not kinds:
         return ""
     frames = np.flatnonzero(np.any(list(beyond.values()), axis=0))
-    return f"{_listed(frames)}: {' and '.join(kinds)}. Expect softer pictures there where the model fills in."
+    words = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
+    return f"{_listed(frames)}: {words}. Expect softer pictures there where the model fills in."
 
 
 def _controls(last: int) -> Html:
