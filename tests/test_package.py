@@ -95,7 +95,7 @@ def test_the_page_starts_from_another_folder(target, environment, tmp_path):
             app.terminate()
     assert (ASSETS / "app.css").read_text(encoding="utf-8").splitlines()[0] in json.dumps(config, ensure_ascii=False)
     (examples,) = [part for part in config["components"] if part["props"].get("elem_id") == "rap-examples"]
-    assert examples["props"]["value"].count("data:image/jpeg") == len(list((ASSETS / "examples").glob("*.mp4")))
+    assert examples["props"]["value"].count("data:image/jpeg") == len(list((ASSETS / "examples").glob("*.jpg")))
 
 
 def _answer(url: str, process: subprocess.Popen, log: Path) -> str:

@@ -89,7 +89,7 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     wait_until(lambda: editor.document.edited is not None and not editor.session.state.busy)
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     path = editor.document.edited
-    page.click("#rap-examples button >> nth=0")
+    page.click("#rap-examples [title='arc around a table']")
     clip_is(editor, "arc_around_a_table")
     box_holds(editor)
     page.wait_for_selector("#rap-input-notice:has-text('Undo brings back first: 17 cameras, 0 takes.')")

@@ -327,6 +327,6 @@ def test_a_viewport_that_lost_webgl_is_drawn_anew(editor, video, page, console_e
 
 @pytest.mark.skipif(not list(input_panel.EXAMPLES.glob("*.mp4")), reason="no example clips in assets/examples")
 def test_an_example_is_one_click_away(editor, shot):
-    editor.page.click("#rap-examples button >> nth=0")
+    editor.page.click("#rap-examples [title='arc around a table']")
     editor.page.wait_for_selector("#rap-clip:has-text('17 frames')")
     shot("example")

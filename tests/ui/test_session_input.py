@@ -20,7 +20,10 @@ from ui.session import shelf
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # viser leaves its listening socket to the collector
 
 
-@pytest.mark.parametrize("number", range(len(input_panel.example_clips())))
+FILMS = [number for number, clip in enumerate(input_panel.example_clips()) if clip.suffix == ".mp4"]
+
+
+@pytest.mark.parametrize("number", FILMS)
 def test_an_example_brings_its_known_cameras(session, number):
     input_panel.give_example(session, {"example": number})
     clip = session.state.document.clip
@@ -37,6 +40,17 @@ def test_an_example_brings_its_known_cameras(session, number):
     exact = replace(document, predicted=clip.trajectory.scaled(3.0), edited=clip.trajectory)
     np.testing.assert_allclose(against_known(exact).rotation_deg, 0, atol=1e-4)
     np.testing.assert_allclose(against_known(exact).translation, 0, atol=1e-6)
+
+
+def test_an_example_may_be_a_photograph(session):
+    clips = input_panel.example_clips()
+    input_panel.give_example(session, {"example": len(FILMS)})
+    clip = session.state.document.clip
+    assert clip is not None and len(clip) == 1 and clip.trajectory is None and clip.name == clips[len(FILMS)].stem
+    gallery = input_panel.example_gallery()
+    assert gallery.index(f'data-example="{len(FILMS)}"') < gallery.index('data-example="0"'), (
+        "it stands before the films"
+    )
 
 
 def test_a_video_may_come_with_a_file_of_its_cameras(session, video, tmp_path):

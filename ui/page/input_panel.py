@@ -147,12 +147,13 @@ def input_panel() -> InputPanel:
 
 
 def example_clips() -> list[Path]:
-    """The clips that come with the checkout."""
-    return sorted(EXAMPLES.glob("*.mp4"))
+    """The films and then the photographs that come with the checkout."""
+    return [*sorted(EXAMPLES.glob("*.mp4")), *sorted(EXAMPLES.glob("*.webp"))]
 
 
 def example_gallery() -> Html:
-    """A button with a picture for each of them."""
+    """A button with a picture for each of them, photographs first: what these become is seen soonest."""
+    clips = sorted(enumerate(example_clips()), key=lambda numbered: numbered[1].suffix != ".webp")
     cards = [
         tag(
             "button",
@@ -164,18 +165,18 @@ def example_gallery() -> Html:
             aria_label=clip.stem.replace("_", " "),
             title=clip.stem.replace("_", " "),
         )  # fmt: skip
-        for i, clip in enumerate(example_clips())
+        for i, clip in clips
     ]
     return tag("div", *cards, class_="rap-gallery")
 
 
 def give_example(session: Session, data: Any) -> None:
-    """An example was clicked: the clip and its known cameras."""
+    """An example was clicked: the clip, and its cameras where they are known."""
     clips, index = example_clips(), picked(data, "example", int)
     if not 0 <= index < len(clips):
         raise refusal(f"example must be 0 to {len(clips) - 1}, got {index}; reload the page.")
-    clip = clips[index]
-    session.dispatch(msg.Upload((str(clip), str(clip.with_suffix(".transforms.json")))))
+    given = clips[index], clips[index].with_suffix(".transforms.json")
+    session.dispatch(msg.Upload(tuple(str(file) for file in given if file.is_file())))
 
 
 def _picture(clip: Path) -> str:
