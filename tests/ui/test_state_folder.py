@@ -272,6 +272,15 @@ def test_apps_that_start_together_share_what_a_killed_one_has_left(root):
     assert len(kept(root)) == 40
 
 
+def test_what_another_app_has_just_taken_over_is_gone_and_no_error(root, monkeypatch):
+    gone = root / f"{APP_PREFIX}killed"
+    monkeypatch.setattr(state_folder, "left_folders", lambda *_: [gone])
+    state = StateFolder(root)
+    state.sweep()
+    assert kept(root) == {} and not gone.exists()
+    state.close()
+
+
 def test_a_clock_that_was_set_back_keeps_nothing_for_ever(app, root, video):
     left(app, worked(app, video))
     (folder,) = kept(root).values()

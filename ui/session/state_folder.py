@@ -183,11 +183,12 @@ class StateFolder:
                     os.utime(open_)  # if this app is killed, its day begins about now
         with self._lock:
             for kept in self._oldest_first():
-                age = time.time() - kept.lstat().st_mtime
-                if age > KEPT_SECONDS.value:
-                    self._forget(kept)
-                elif age < 0:  # a clock that was set back: its day begins now
-                    os.utime(kept)
+                with suppress(FileNotFoundError):  # another app of this folder has claimed it
+                    age = time.time() - kept.lstat().st_mtime
+                    if age > KEPT_SECONDS.value:
+                        self._forget(kept)
+                    elif age < 0:  # a clock that was set back: its day begins now
+                        os.utime(kept)
             self._sizes = {path.name: _bytes(path) for path in (*self._oldest_first(), *self._mine.iterdir())}
 
     def close(self) -> None:
@@ -208,7 +209,11 @@ class StateFolder:
 
     def _adopt(self, app: Path) -> None:
         """Another app may be at the same: each rename has one winner."""
-        for path in list(app.iterdir()):
+        try:
+            left = list(app.iterdir())
+        except FileNotFoundError:  # all of it has been taken over
+            return
+        for path in left:
             if SHA256.fullmatch(path.name) and not path.is_symlink() and path.is_dir():
                 with suppress(FileNotFoundError):
                     self._keep(path, path.stat().st_mtime)
@@ -236,7 +241,10 @@ class StateFolder:
 
     def _oldest_first(self) -> list[Path]:
         """Sessions that are not open; links and strange names are not ours."""
-        found = [(entry.stat(follow_symlinks=False).st_mtime, Path(entry.path)) for entry in _sessions(self._kept)]
+        found = []
+        for entry in _sessions(self._kept):
+            with suppress(FileNotFoundError):  # another app of this folder has claimed it
+                found.append((entry.stat(follow_symlinks=False).st_mtime, Path(entry.path)))
         return [path for _, path in sorted(found)]
 
     def _forget(self, kept: Path) -> None:
