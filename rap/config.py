@@ -58,9 +58,6 @@ SIZE_BUCKETS = ((128, 128), (96, 128), (128, 96), (96, 160), (160, 96))
 FOOTAGE_SIDE = 448
 """Pixels: longest side of a clip's footage, the uncropped frames in which points are tracked and depth is found."""
 
-PICTURE_FOOTAGE_SIDE = 1920
-"""The same of a single picture, which is shown at full size: no larger than a take may be (`limits.TAKE_SIDE`)."""
-
 DEFAULT_TAKE_SIDE = 640
 """Pixels: longest side of a take that is rendered from what was given, unless another is asked for."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from rap.config import FOOTAGE_SIDE, NUM_FRAMES, PICTURE_FOOTAGE_SIDE
+from rap.config import FOOTAGE_SIDE, NUM_FRAMES
 from rap.data.full_frames import FullFrames
 from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
 from rap.data.projection import no_pinhole_note
@@ -87,7 +87,7 @@ class Clip:
         notes: sentences on everything that was done to the upload which its owner may not expect.
         upload_size: (h, w) in pixels of the first frame as uploaded, before crop and resize; None for frames made here.
         footage_u8: (T, H, W, 3) RGB, read-only: the same frames UNCROPPED, never enlarged and long side at most
-            FOOTAGE_SIDE pixels (of a single picture PICTURE_FOOTAGE_SIDE), for what needs resolution rather than the
+            FOOTAGE_SIDE pixels (of a single picture `limits.TAKE_SIDE`), for what needs resolution rather than the
             model's sizes (tracks, depth, warping); None where frames_u8 is all there is, or pictures differ in size.
         exif_fov_y_rad: vertical field of view of frames_u8, crop included, where every picture's EXIF states its
             35 mm focal length and all agree; None otherwise, and for videos.
@@ -374,7 +374,7 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) ->
             count = source.recount()  # before a refusal: metadata may claim too few
             indices = sampling.of(count, source.name, source.times_s)
         wanted, chosen = sampling.read(indices), set(indices)
-        side = PICTURE_FOOTAGE_SIDE if len(chosen) == 1 else FOOTAGE_SIDE
+        side = TAKE_SIDE.value if len(chosen) == 1 else FOOTAGE_SIDE
         straighten = None if upload.known is None else upload.known.straightener(source.frame_names, wanted)
         shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten)
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)

@@ -24,9 +24,8 @@ Reading
     Nothing here looks at pixels; SciPy's parts are named from its root (`scipy.spatial.transform`), which loads them at
     their first use, so that importing this room is quick. Of the project nothing is imported but `rap.config` (the name
     of a file). Everyone may import from here: the names below, or a file for what they leave out. Read `se3`, `camera`,
-    `raxels` and `trajectory`, the
-    value that everything else is about; then what makes and changes it: `presets`, `sketch`, `edits`, `reshape`,
-    `shake`, `keys`; then what measures it: `motion`, `spread`.
+    `raxels` and `trajectory`, the value that everything else is about; then what makes and changes it: `presets`,
+    `sketch`, `edits`, `reshape`, `shake`, `keys`; then what measures it: `motion`, `spread`.
 """
 
 from __future__ import annotations
