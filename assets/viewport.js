@@ -10,12 +10,14 @@
 // `"notify": true` is also handed to Python, through the component's own `input` event, which draws what is new; while
 // the events do not get through, that is asked for every few seconds. Document event "rap-drawn" says that it is drawn,
 // and what was said meanwhile is asked for then: Gradio takes events that come close together at once, and whichever
-// answer came last would stay, be it the older.
+// answer came last would stay, be it the older. Its answers come through a stream that ends when nothing is asked, and
+// a page that asks while word of that is on its way waits for a stream that is no more: any other event opens a new one.
 
 const PROBE_TIMEOUT_MS = 3000;
 const RETRY_MS = 5000;
 const LOST_MS = 1000;
-const PATIENCE_MS = 10000; // an answer that does not come keeps nobody from asking again
+const LATE_MS = 2000; // an answer that takes longer may be waiting for a stream
+const PATIENCE_MS = 10000; // one that does not come keeps nobody from asking again
 let sid = null, stream = null, timer = null;
 let askedAt = null, again = false;
 
@@ -90,8 +92,10 @@ async function connect(id) {
   if (!ok && !forced) timer = setTimeout(() => connect(id), RETRY_MS);
 }
 
+const waited = () => (askedAt === null ? 0 : performance.now() - askedAt);
+
 function ask() {
-  again = askedAt !== null && performance.now() - askedAt < PATIENCE_MS;
+  again = askedAt !== null && waited() < PATIENCE_MS;
   if (again) return;
   askedAt = performance.now();
   trigger("input", {});
@@ -139,6 +143,9 @@ setInterval(() => {
 }, RETRY_MS);
 // Dark or light may change at any time, by the button or by the system: the session colours viewport and plots.
 const isDark = () => document.body.classList.contains("dark");
+setInterval(() => {
+  if (waited() >= LATE_MS && waited() < PATIENCE_MS) trigger("select", { dark: isDark() }); // changes nothing
+}, LATE_MS);
 let dark = isDark();
 new MutationObserver(() => {
   if (isDark() === dark) return;
