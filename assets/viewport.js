@@ -25,9 +25,15 @@ let askedAt = null, again = false;
 const address = (path) => new URL(path, location.origin + location.pathname.replace(/\/*$/, "/"));
 
 function say(state) {
-  if (document.body.dataset.rapViewport === state) return;
+  const before = document.body.dataset.rapViewport;
+  if (before === state) return;
   document.body.dataset.rapViewport = state;
-  if (state === "fallback") window.dispatchEvent(new Event("resize")); // plotly measures itself only when visible
+  if (sid && [before, state].includes("fallback")) tellLook();
+}
+
+// What the session draws for the page alone: in which colours, and whether in place of the 3D view.
+function tellLook() {
+  trigger("select", { dark: isDark(), fallback: document.body.dataset.rapViewport === "fallback" });
 }
 
 function hasWebGL() {
@@ -144,13 +150,13 @@ setInterval(() => {
 // Dark or light may change at any time, by the button or by the system: the session colours viewport and plots.
 const isDark = () => document.body.classList.contains("dark");
 setInterval(() => {
-  if (waited() >= LATE_MS && waited() < PATIENCE_MS) trigger("select", { dark: isDark() }); // changes nothing
+  if (waited() >= LATE_MS && waited() < PATIENCE_MS) tellLook(); // changes nothing
 }, LATE_MS);
 let dark = isDark();
 new MutationObserver(() => {
   if (isDark() === dark) return;
   dark = isDark();
-  if (sid) trigger("select", { dark });
+  if (sid) tellLook();
 }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", mount);
 mount();

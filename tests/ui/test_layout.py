@@ -236,7 +236,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
-    path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion", "rap-figure"}
+    path = {"rap-path-line", "rap-regenerate", "rap-export"}
     assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
     session_of(page, session_id).dispatch(msg.Undo())
     assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
@@ -244,7 +244,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
     assert "guidance 2.5 · noise 0 ·" in result_words.take_details(session_of(page, session_id).state.document)
-    assert "rap-motion" not in shown and "rap-viewport" not in shown
+    assert "rap-viewport" not in shown
     assert "rap-preview" in shown, "the take is the same, only larger"
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()
@@ -444,9 +444,29 @@ def test_a_dark_page_is_drawn_dark_from_the_first_and_by_the_switch(page, tmp_pa
     input_panel.upload(session, [str(tmp_path / "clip.mp4")])
     assert session.state.is_dark, "a new clip makes no light page"
     seen, _ = until(page, opened[0], seen, idle)
-    path_panel.set_dark(session, {"dark": False})
-    assert {"rap-motion", "rap-figure"} <= sent(page, page.refresh(opened[0], seen))
+    path_panel.set_look(session, {"dark": False, "fallback": False})
     assert not session.state.is_dark
+
+
+def test_plots_are_drawn_while_they_are_on_show(page, tmp_path):
+    opened = page.open("", False)
+    session, seen = session_of(page, opened[0]), opened[1]
+    plots_of = {"rap-motion", "rap-figure", "rap-table"}
+    write_video(tmp_path / "clip.mp4", moving_frames(17), 8.0)
+    input_panel.upload(session, [str(tmp_path / "clip.mp4")])
+    seen, shown = until(page, opened[0], seen, idle)
+    input_panel.predict(session, 0)
+    seen, shown = until(page, opened[0], seen, lambda state: state.document.edited is not None)
+    assert not plots_of & shown
+    path_panel.set_look(session, {"dark": False, "fallback": True})
+    answer = page.refresh(opened[0], seen)
+    assert sent(page, answer) & plots_of == {"rap-figure", "rap-table"}
+    session.dispatch(msg.ShowPlot("time", True))
+    seen = answer[0]
+    answer = page.refresh(opened[0], seen)
+    assert sent(page, answer) & plots_of == {"rap-motion"}
+    path_panel.set_look(session, {"dark": True, "fallback": False})
+    assert "rap-motion" in sent(page, page.refresh(opened[0], answer[0])), "in the colours of the page"
 
 
 @pytest.mark.parametrize(("selector", "colours"), [(":root", palette.LIGHT), (".dark", palette.DARK)])

@@ -254,6 +254,7 @@ class SetPlayhead:
 
 
 GizmoMode = Literal["both", "move", "turn"]
+PlotName = Literal["space", "time"]  # in place of the 3D view, and under "Numbers"
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,14 @@ class ToggleSource:
 class SetDark:
     """Whether the page is dark."""
 
+    on: bool
+
+
+@dataclass(frozen=True)
+class ShowPlot:
+    """Whether a plot of the path is on show."""
+
+    plot: PlotName
     on: bool
 
 
@@ -544,6 +553,7 @@ Message = (
     | Imagine
     | SetGizmo
     | SetDark
+    | ShowPlot
     | ToggleSource
     | SetPicking
     | PickInPicture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
     from ui.document.importing import Import
     from ui.document.link import Linked
-    from ui.document.messages import ApplyPreset, GizmoMode
+    from ui.document.messages import ApplyPreset, GizmoMode, PlotName
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
 GeometryKind = Literal["refine", "depth"]
@@ -319,6 +319,7 @@ class State:
         through: the page looks through the camera at the playhead.
         gizmo: what the gizmo does.
         is_dark: the page is dark; the viewport and the plots go with it.
+        plots: those on show; the others are not drawn.
         importing: cameras of a file that are to become the path.
         imported: the path they would become.
         sampled: samples of the path, while more of them are being drawn.
@@ -349,6 +350,7 @@ class State:
     imported: Trajectory | None = None
     gizmo: GizmoMode = "both"
     is_dark: bool = False
+    plots: frozenset[PlotName] = frozenset()
     waiting: tuple[Wanted, ...] = ()
     doomed: int | None = None
     compared: tuple[int, int] | None = None

@@ -28,6 +28,7 @@ from ui.page.html import Html, markup
 if TYPE_CHECKING:
     from rap.geometry import Trajectory
     from ui.document.edits import AnyMessage
+    from ui.document.messages import PlotName
     from ui.session.session import Session
     from ui.session.sessions import Sessions
 
@@ -76,9 +77,11 @@ class Part:
         return markup(update) if isinstance(self.component, gr.HTML) else update
 
 
-def path_values(session: Session) -> tuple[Any, ...]:
-    """What plots of the path depend on."""
+def plot_values(name: PlotName, session: Session) -> tuple[Any, ...]:
+    """What a plot of the path depends on; nothing while it is not on show: the library that draws it takes seconds."""
     state = session.state
+    if name not in state.plots:
+        return ()
     return state.document.edited, state.document.comparison, state.document.selected, state.is_dark
 
 

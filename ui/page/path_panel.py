@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import path_words as words
 from ui.page.html import NOTHING, markup, tag
-from ui.page.parts import Events, Part, button_part, html_box, maybe_button, path_values, picked, small_slider
+from ui.page.parts import Events, Part, button_part, html_box, maybe_button, picked, plot_values, small_slider
 
 if TYPE_CHECKING:
     from ui.session.session import Session
@@ -54,8 +55,8 @@ class PathPanel:
             Part(self.radius, lambda s: (s.state.document.soft.radius,), _slider),
             Part(self.viewport, lambda s: (s.id,), markup),
             Part(self.hint, _hint_values, markup),
-            Part(self.figure, path_values, _path_figure),
-            Part(self.table, lambda s: (s.state.document.edited,), _path_table),
+            Part(self.figure, partial(plot_values, "space"), _path_figure),
+            Part(self.table, partial(plot_values, "space"), _path_table),
             Part(self.legend, lambda s: (words.legend(s.state.document),), markup),
             Part(self.notice, lambda s: (words.path_notice(s.state.notice, s.state.document.report),), markup),
             Part(self.line, lambda s: (words.path_line(s.state.document),), markup),
@@ -76,7 +77,7 @@ class PathPanel:
         events.on(self.soft.input, soft_drag, [self.soft, self.radius])
         events.on(self.radius.release, soft_drag, [self.soft, self.radius])
         events.on(self.overview.click, show_overview)
-        events.on_pick(self.viewport.select, set_dark)
+        events.on_pick(self.viewport.select, set_look, trigger_mode="multiple")
 
 
 def path_panel() -> PathPanel:
@@ -127,9 +128,11 @@ def soft_drag(session: Session, on: bool, radius: float) -> None:
     session.dispatch(msg.SetSoftDrag(on, radius))
 
 
-def set_dark(session: Session, data: Any) -> None:
-    """The page has become dark, or light."""
-    session.dispatch(msg.SetDark(picked(data, "dark", bool)))
+def set_look(session: Session, data: Any) -> None:
+    """The page has become dark, or light, or shows the plot in place of the 3D view."""
+    dark, fallback = picked(data, "dark", bool), picked(data, "fallback", bool)
+    session.dispatch(msg.SetDark(dark))
+    session.dispatch(msg.ShowPlot("space", fallback))
 
 
 def show_overview(session: Session) -> None:
@@ -158,10 +161,10 @@ def _hint_values(session: Session) -> tuple[str]:
 def _path_figure(*values: Any) -> Any:
     from ui.page import plots
 
-    return plots.path_figure(*values)
+    return plots.path_figure(*values) if values else None
 
 
-def _path_table(path: Any) -> Any:
+def _path_table(path: Any = None, *_: Any) -> Any:
     from ui.page import plots
 
     return gr.Dataframe(plots.path_rows(path), headers=plots.PATH_COLUMNS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -11,7 +12,7 @@ import gradio as gr
 from rap.config import ASSETS
 from ui.document import messages as msg
 from ui.page import timeline_words as words
-from ui.page.parts import Events, Part, html_box, path_values, picked
+from ui.page.parts import Events, Part, html_box, picked, plot_values
 from ui.session.pictures import frame_jpegs
 
 if TYPE_CHECKING:
@@ -60,23 +61,27 @@ def timeline_panel() -> TimelinePanel:
 class NumbersPanel:
     """How the path moves, in figures: for those who want to know."""
 
+    fold: gr.Accordion
     health: gr.HTML
     motion: gr.Plot
 
     def parts(self) -> Sequence[Part]:
         """What the fold shows."""
-        return (Part(self.health, _health_values, words.health), Part(self.motion, path_values, _motion_figure))
+        drawn = Part(self.motion, partial(plot_values, "time"), _motion_figure)
+        return (Part(self.health, _health_values, words.health), drawn)
 
     def wire(self, events: Events) -> None:
-        """Nothing can be pressed here."""
+        """What lies in a closed fold is not drawn."""
+        events.send(self.fold.expand, msg.ShowPlot("time", True))
+        events.send(self.fold.collapse, msg.ShowPlot("time", False))
 
 
 def numbers_panel() -> NumbersPanel:
     """Folded until it is asked for."""
-    with gr.Accordion("Numbers", open=False, elem_id="rap-numbers-fold"):
+    with gr.Accordion("Numbers", open=False, elem_id="rap-numbers-fold") as fold:
         health = html_box(elem_id="rap-health-strip")
         motion = gr.Plot(show_label=False, elem_id="rap-motion", container=False)
-    return NumbersPanel(health, motion)
+    return NumbersPanel(fold, health, motion)
 
 
 def _health_values(session: Session) -> tuple[Any, ...]:
@@ -86,7 +91,7 @@ def _health_values(session: Session) -> tuple[Any, ...]:
 def _motion_figure(*values: Any) -> Any:
     from ui.page import plots
 
-    return plots.motion_figure(*values)
+    return plots.motion_figure(*values) if values else None
 
 
 def _values(session: Session) -> tuple[Any, ...]:

@@ -102,7 +102,7 @@ def _showing(
 ) -> State:
     """Only what is the person's own and not the clip's stays; the files in the box are those of another clip."""
     return State(
-        document, geometry, verify_on=state.verify_on, is_dark=state.is_dark, version=state.version,
+        document, geometry, verify_on=state.verify_on, is_dark=state.is_dark, plots=state.plots, version=state.version,
         box=state.box.holding(()), asked=state.asked, brought=state.brought, linked=state.linked, wrong=state.wrong,
         refusals=state.refusals, earlier=earlier, later=later,
     )  # fmt: skip

@@ -32,6 +32,12 @@ def set_dark(message: msg.SetDark, state: State, context: Context) -> Change:
     return state if state.is_dark == message.on else replace(state, is_dark=message.on), None
 
 
+def show_plot(message: msg.ShowPlot, state: State, context: Context) -> Change:
+    """No change for one that is on show, or not, already."""
+    plots = state.plots | {message.plot} if message.on else state.plots - {message.plot}
+    return state if plots == state.plots else replace(state, plots=plots), None
+
+
 def set_picking(message: msg.SetPicking, state: State, context: Context) -> Change:
     """Of the next click into the scene."""
     return replace(state, picking=message.on), None
@@ -90,6 +96,7 @@ REDUCERS: Entries = (
     (msg.SetPlayhead, set_playhead),
     (msg.SetGizmo, set_gizmo),
     (msg.SetDark, set_dark),
+    (msg.ShowPlot, show_plot),
     (msg.SetPicking, set_picking),
     (msg.SetRecording, set_recording),
     (msg.PickPoint, pick_point),
