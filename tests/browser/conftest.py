@@ -1,7 +1,7 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
 Fixtures: `browser` and `served` (one Chromium and one app for a module), `running` (that app, without sessions of
-earlier tests), `editor` (a page of it), `page` (fresh profile), `console_errors` (fail the test if any is left),
+earlier tests), `editor` (a page of it), `page` (a tab that finds nothing kept), `console_errors` (fail the test if any is left),
 `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is
 set). Functions are in `browser_harness.py`.
 """
@@ -12,6 +12,7 @@ import gc
 import os
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -106,16 +107,33 @@ def console_errors():
     assert not errors, "the page reported errors:\n" + "\n".join(errors)
 
 
-@pytest.fixture
-def page(browser, console_errors):
-    """A page with a profile of its own, 1200 x 800 CSS pixels, one device pixel each."""
+@pytest.fixture(scope="module")
+def profile(browser):
+    """What a person's browser keeps from page to page: above all the page's scripts, translated, two thirds of a load."""
     context = browser.new_context(viewport={"width": 1200, "height": 800}, device_scale_factor=1)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(profile, console_errors):
+    """A tab of its own that finds nothing kept by another, 1200 x 800 CSS pixels, one device pixel each."""
+    page = profile.new_page()
     page.on("console", lambda message: _note(console_errors, message))
     page.on("pageerror", lambda error: console_errors.append(str(error)))
     page.set_default_timeout(WAIT_MS)
     yield page
-    context.close()
+    forget(page)
+    page.close()
+
+
+def forget(page):
+    """What the page has kept in the browser, but for its cache."""
+    address = urlsplit(page.url)
+    if address.scheme.startswith("http"):
+        devtools = page.context.new_cdp_session(page)
+        kept = {"origin": f"{address.scheme}://{address.netloc}", "storageTypes": "local_storage,cookies,indexeddb"}
+        devtools.send("Storage.clearDataForOrigin", kept)
 
 
 def _note(errors, message):

@@ -55,6 +55,17 @@ def answered(kind: type[gr.Blocks], given: list, count: int = 3):
     return told, len(made)
 
 
+def test_a_new_visitor_costs_no_description_of_the_page(monkeypatch):
+    demo, _ = page(Blocks, 3)
+    described, theirs = [], gr.Textbox.get_config
+    monkeypatch.setattr(gr.Textbox, "get_config", lambda box: described.append(box) or theirs(box))
+    state = SessionState(demo)
+    key = next(key for key, block in state.blocks_config.blocks.items() if isinstance(block, gr.Textbox))
+    state[key] = gr.Textbox("another")
+    assert not described and state[key].value == "another"
+    assert len(demo.get_config_file()["components"]) == len(demo.blocks) and described
+
+
 @pytest.mark.parametrize(
     "given",
     [
