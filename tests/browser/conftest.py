@@ -1,9 +1,9 @@
 """A real browser on a real app: headless Chromium drives a Gradio server that runs in the test's own process.
 
-Fixtures: `browser` and `served` (one Chromium and one app for a module), `running` (that app, without sessions of
-earlier tests), `editor` (a page of it), `page` (a tab that finds nothing kept), `console_errors` (fail the test if any is left),
-`serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under $RAP_SCREENSHOTS, if that is
-set). Functions are in `browser_harness.py`.
+Fixtures: `browser`, its `profile`, and `served` (one Chromium and one app for a module), `running` (that app, without
+sessions of earlier tests), `editor` (a page of it), `page` (a tab that finds nothing kept), `console_errors` (fail the
+test if any is left), `serve` (starts a Gradio app on a free port and stops it), `shot` (a screenshot under
+$RAP_SCREENSHOTS, if that is set). Functions are in `browser_harness.py`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def console_errors():
 
 @pytest.fixture(scope="module")
 def profile(browser):
-    """What a person's browser keeps from page to page: above all the page's scripts, translated, two thirds of a load."""
+    """What a person's browser keeps from page to page: above all the scripts, translated, two thirds of a load."""
     context = browser.new_context(viewport={"width": 1200, "height": 800}, device_scale_factor=1)
     yield context
     context.close()

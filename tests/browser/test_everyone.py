@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from browser_harness import WAIT_MS, drag_touch, pixels_per_unit, to_css
 from editor_harness import Editor, wait_for_video
-from fakes import FakeGeometry, FakePipeline, moving_frames, wait_until
+from fakes import FakePipeline, made_up_geometry, moving_frames, wait_until
 
 from rap.data import write_video
 from ui import app
@@ -54,9 +54,7 @@ class Walk:
 def served():
     """The app, where a film's cameras are found at once; nothing it finds costs time."""
     running = app.start(app.parse([]), lambda: FakePipeline(seconds_per_step=0.1))
-    pipeline = running.sessions.result(timeout=60)._geometry.pipeline
-    wait_until(lambda: "backend" in vars(pipeline))
-    pipeline.backend = FakeGeometry()
+    made_up_geometry(running)
     yield running
     running.close()
 

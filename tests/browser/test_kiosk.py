@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 import pytest
-from fakes import FakeGeometry, FakePipeline, wait_until
+from fakes import FakePipeline, made_up_geometry, wait_until
 
 from ui import app
 
@@ -17,9 +17,7 @@ QUIET_S = 8
 def served():
     """The app as a kiosk; nothing it finds costs time."""
     running = app.start(app.parse(["--kiosk", str(QUIET_S), "--predict", "when-asked"]), FakePipeline)
-    geometry = running.sessions.result(timeout=60)._geometry
-    wait_until(lambda: "backend" in vars(geometry.pipeline))
-    geometry.pipeline.backend = FakeGeometry()
+    made_up_geometry(running)
     yield running
     running.close()
     gc.collect()

@@ -26,39 +26,49 @@ SHARP = SyntheticConfig(size=(64, 64), num_frames=5, texture_size=32, photometri
 
 
 def slow_depths(scene: Scene, T: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h,w) z-depth, one ray and one surface at a time, by solving for the intersection with each."""
+    """(h,w) z-depth, one surface at a time, by solving for the intersection of every ray with each."""
     fx, fy, cx, cy = intrinsics
-    depths = np.full(size, np.inf)
-    for y in range(size[0]):
-        for x in range(size[1]):
-            ray = T[:3, :3] @ np.array([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, 1.0])
-            hits = []
-            for k, (origin, u, v) in enumerate(zip(scene.origins, scene.edges_u, scene.edges_v, strict=True)):
-                matrix = np.stack([u, v, -ray], axis=1)
-                if abs(np.linalg.det(matrix)) < 1e-12:
-                    continue
-                a, b, z = np.linalg.solve(matrix, T[:3, 3] - origin)
-                slack = 1e-6 if k < HULL_FACES else 0.0
-                if z > 0 and -slack <= a <= 1 + slack and -slack <= b <= 1 + slack:
-                    hits.append(z)
-            for k in range(scene.num_round):
-                start = (T[:3, 3] - scene.centres[k]) @ scene.spins[k] / scene.radii[k]
-                step = ray @ scene.spins[k] / scene.radii[k]
-                if scene.is_superquadric[k]:
-                    hits.extend(slow_superquadric_hits(start, step, *scene.exponents[k]))
-                else:
-                    hits.extend(slow_round_hits(start, step, scene.profiles[k]))
-            depths[y, x] = min(hits)
-    return depths
+    y, x = np.mgrid[: size[0], : size[1]].reshape(2, -1)
+    rays = np.stack([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, np.ones(x.size)], axis=1) @ T[:3, :3].T
+    depths = np.full(x.size, np.inf)
+    for k, (origin, u, v) in enumerate(zip(scene.origins, scene.edges_u, scene.edges_v, strict=True)):
+        np.minimum(depths, slow_plane_hits(T[:3, 3] - origin, rays, u, v, 1e-6 if k < HULL_FACES else 0.0), out=depths)
+    for k in range(scene.num_round):
+        start = (T[:3, 3] - scene.centres[k]) @ scene.spins[k] / scene.radii[k]
+        steps = rays @ scene.spins[k] / scene.radii[k]
+        if scene.is_superquadric[k]:
+            exponents = scene.exponents[k]
+            found = np.array([min(slow_superquadric_hits(start, step, *exponents), default=np.inf) for step in steps])
+        else:
+            found = slow_round_hits(start, steps, scene.profiles[k])
+        np.minimum(depths, found, out=depths)
+    return depths.reshape(size)
 
 
-def slow_round_hits(start: np.ndarray, step: np.ndarray, profile: np.ndarray) -> list[float]:
-    """Where a ray start + z step meets x^2 + z^2 = p0 + p1 y + p2 y^2 between y = -1 and 1, as roots of polynomials."""
-    x, y, z = (np.poly1d([step[axis], start[axis]]) for axis in range(3))
-    p0, p1, p2 = (float(p) for p in profile)  # a numpy scalar would turn a polynomial into an array
-    roots = (x * x + z * z - p2 * y * y - p1 * y - p0).roots
-    real = [root.real for root in roots if abs(root.imag) < 1e-12 and root.real > 0]
-    return [root for root in real if abs(y(root)) <= 1]
+def slow_plane_hits(start: np.ndarray, rays: np.ndarray, u: np.ndarray, v: np.ndarray, slack: float) -> np.ndarray:
+    """How far along each ray start + z ray = a u + b v, a and b within [0, 1], as the solution of three equations."""
+    matrices = np.stack([np.broadcast_to(u, rays.shape), np.broadcast_to(v, rays.shape), -rays], axis=2)
+    meets = np.abs(np.linalg.det(matrices)) >= 1e-12
+    found = np.full(len(rays), np.inf)
+    a, b, z = np.linalg.solve(matrices[meets], start[:, None])[..., 0].T
+    inside = (z > 0) & (-slack <= a) & (a <= 1 + slack) & (-slack <= b) & (b <= 1 + slack)
+    found[np.flatnonzero(meets)[inside]] = z[inside]
+    return found
+
+
+def slow_round_hits(start: np.ndarray, steps: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Where each ray start + z step first meets x^2 + z^2 = p0 + p1 y + p2 y^2 between y = -1 and 1, as the lesser of
+    the roots of c0 + c1 z + c2 z^2 that lies there."""
+    p0, p1, p2 = profile
+    (x, y, z), (dx, dy, dz) = start, steps.T
+    c0 = x * x + z * z - p2 * y * y - p1 * y - p0
+    c1 = 2 * (x * dx + z * dz - p2 * y * dy) - p1 * dy
+    c2 = dx * dx + dz * dz - p2 * dy * dy
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = np.sqrt(c1 * c1 - 4 * c0 * c2)
+        roots = np.stack([(-c1 - root) / (2 * c2), (-c1 + root) / (2 * c2)])
+        seen = np.isfinite(roots) & (roots > 0) & (np.abs(y + roots * dy) <= 1)
+    return np.where(seen, roots, np.inf).min(axis=0)
 
 
 def slow_superquadric_hits(start: np.ndarray, step: np.ndarray, n: int, m: int) -> list[float]:

@@ -226,6 +226,14 @@ def cloud(count: int = 200) -> PointCloud:
     return PointCloud(xyz, colours_u8, np.full(count, 0.4), np.full(count, 0.1), np.arange(count), span)
 
 
+def made_up_geometry(running) -> FakeGeometry:
+    """A running app asks this one from now on; nothing it finds costs time."""
+    pipeline = running.sessions.result(timeout=120)._geometry.pipeline
+    wait_until(lambda: "backend" in vars(pipeline))
+    pipeline.backend = FakeGeometry()
+    return pipeline.backend
+
+
 def wait_until(condition, timeout_s: float = 240.0) -> None:
     """Fail when the condition has not come true in time."""
     end = time.monotonic() + timeout_s
