@@ -81,8 +81,8 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def served(pipeline):
-    """The app that `python app.py` starts, with `pipeline` for a model."""
-    yield from started(lambda: pipeline)
+    """The app that `python app.py` starts, with `pipeline` for a model and made-up geometry."""
+    yield from started(lambda: pipeline, has_geometry=False)
 
 
 @pytest.fixture

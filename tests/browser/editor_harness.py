@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from browser_harness import WAIT_MS, drag_mouse, pixels_per_unit, to_css, wait_for_client
-from fakes import wait_until
+from fakes import made_up_geometry, wait_until
 
 from ui import app
 from ui.viewport.frustum_shape import frustum_depth, image_corners
@@ -15,10 +15,12 @@ from ui.viewport.gizmo import GIZMO_SCALE_PX
 from ui.viewport.overview import overview
 
 
-def started(load):
-    """The app until the fixture that yields from this ends."""
+def started(load, has_geometry=True):
+    """The app until the fixture that yields from this ends; without its geometry what that finds is made up."""
     running = app.start(app.parse(["--predict", "when-asked"]), load)
     running.sessions.result(timeout=60)
+    if not has_geometry:
+        made_up_geometry(running)
     yield running
     running.close()
     gc.collect()

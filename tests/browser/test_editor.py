@@ -1,6 +1,6 @@
 """The editor's whole loop in a real browser: predict, bend, keys, take, cancel, verify, compare, save, reopen.
 
-The model's answers are made up (`FakePipeline`): what is tested is the editor. `test_main_loop.py` has the real model.
+Answers of model and geometry are made up: what is tested is the editor. `test_main_loop.py` has the real ones.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a newcomer does with files in a real browser: a second one, a bad one, an example; and numbers out of range.
 
-The model's answers are made up, as in `test_editor.py`; what is tested is what the page says and holds.
+Answers of model and geometry are made up; what is tested is what the page says and holds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a cold page to a video of an arc in three clicks, of a photograph and of a film, by the geometry people get.
 
-The model's answers are made up, as in `test_editor.py`; of a photograph it is not asked.
+The model's answers are made up; of a photograph it is not asked.
 """
 
 from __future__ import annotations
@@ -8,13 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from editor_harness import Editor, wait_for_video
+from editor_harness import Editor, started, wait_for_video
 from PIL import Image
 
 from rap.data import write_video
 from rap.synthetic import SyntheticConfig, render_clips
 
 COUNT_CLICKS = "window.clicks = 0; addEventListener('click', (event) => { clicks += event.isTrusted; }, true);"
+
+
+@pytest.fixture(scope="module")
+def served(pipeline):
+    """With the geometry that people get."""
+    yield from started(lambda: pipeline)
 
 
 @pytest.fixture(scope="module")
