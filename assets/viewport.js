@@ -123,7 +123,10 @@ function listen(id) {
     if (event.notify) ask();
   };
   stream.onopen = () => {
-    if (lost) connect(id);
+    if (lost) {
+      connect(id);
+      tellLook(); // the app may have been started anew
+    }
     lost = false;
     ask(); // what was said before or meanwhile has not arrived
   };

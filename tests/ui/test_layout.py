@@ -234,9 +234,10 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
         "rap-record-view",
     }
     assert shown == given | {"rap-fov", "rap-save", "rap-first", "rap-last"}
+    session_of(page, session_id).dispatch(msg.ShowPlot("time", True))
     input_panel.predict(session_of(page, session_id), 0)
     seen, shown = until(page, session_id, seen, lambda state: state.geometry.preview is not None)
-    path = {"rap-path-line", "rap-regenerate", "rap-export"}
+    path = {"rap-path-line", "rap-regenerate", "rap-export", "rap-motion"}
     assert path | {"rap-verdict", "rap-refine", "rap-to-refined", "rap-dense", "rap-preview"} <= shown
     session_of(page, session_id).dispatch(msg.Undo())
     assert sent(page, page.refresh(session_id, seen)) <= {"rap-path-notice"}, "nothing to undo"
@@ -244,7 +245,7 @@ def test_only_what_has_changed_is_sent(page, tmp_path):
     seen, shown = until(page, session_id, seen, idle)
     assert {"rap-progress", "rap-video", "rap-caption", "rap-cancel", "rap-takes", "rap-cost"} <= shown
     assert "guidance 2.5 · noise 0 ·" in result_words.take_details(session_of(page, session_id).state.document)
-    assert "rap-viewport" not in shown
+    assert "rap-motion" not in shown and "rap-viewport" not in shown
     assert "rap-preview" in shown, "the take is the same, only larger"
     exported = Path(keep_panel.export(session_of(page, session_id), "nerfstudio"))
     assert exported.name == "transforms.json" and exported.is_file()

@@ -25,11 +25,7 @@ if TYPE_CHECKING:  # brings torch, and the page is built from messages before to
 
 @dataclass(frozen=True)
 class Select:
-    """A frustum was clicked; `None` when the selection was cleared.
-
-    Args:
-        index: frame of the edited trajectory, counted from 0.
-    """
+    """Frame `index` (from 0) of the edited path had its frustum clicked; `None` when the selection was cleared."""
 
     index: int | None
 
@@ -46,7 +42,6 @@ class Drag:
     """The gizmo of frame `index` moved; arrives at most 20 times a second while it is held.
 
     Args:
-        index: frame of the edited trajectory.
         T_world_camera: where the hand has put the camera, camera-to-world, OpenCV axes, world = source camera.
     """
 
