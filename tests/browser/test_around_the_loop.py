@@ -79,7 +79,7 @@ def test_bad_files_are_refused_and_the_session_goes_on(editor, video, shot, tmp_
     page.wait_for_function("!document.querySelector('#rap-input-notice .rap-notice')")
 
 
-def test_two_people_and_a_reload(editor, browser, running, video, shot):
+def test_two_people_and_a_reload(editor, browser, running, video, shot, console_errors):
     page = editor.page
     editor.give(video)
     page.wait_for_selector("#rap-clip:has-text('17 frames')")
@@ -100,7 +100,9 @@ def test_two_people_and_a_reload(editor, browser, running, video, shot):
         wait_until(lambda: other.session.closed)
     wait_until(lambda: not other.session.folder.exists())
 
+    assert not console_errors
     page.reload()
+    console_errors.clear()  # a page that is left aborts its streams, and says so
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     assert page.get_attribute(".rap-viewport iframe", "src") == address
     assert not editor.session.closed
