@@ -300,6 +300,7 @@ def check_options(chosen: argparse.Namespace, others: Chosen | None = None) -> N
     """
     from rap.pipeline.tasks import check_take
 
+    options.use_memory(chosen)
     check_take((1, 1), chosen.size or DEFAULT_TAKE_SIDE, chosen.video_frames or 2, chosen.fps)
     if others is not None:
         _check_others(chosen, others)

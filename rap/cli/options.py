@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rap.config import DEFAULT_TAKE_SIDE, NUM_FRAMES
 from rap.limits import AMPLITUDE, GUIDANCE, PATH_FRAMES, STEPS, TAKE_FPS, TAKE_SIDE, TEMPERATURE, Limit
+from rap.views import memory
 from rap.views.eyes import BASELINE, LAYOUTS
 
 Value = TypeVar("Value", int, float)
@@ -78,13 +79,36 @@ def add_sampling(parser: argparse.ArgumentParser, fov_help: str = FOV_HELP) -> N
     parser.add_argument("--fov-y-deg", type=field_of_view, metavar="DEG", help=fov_help)
 
 
-def add_take(parser: argparse.ArgumentParser) -> None:
-    """--size, --video-frames, --fps"""
+def add_size(parser: argparse.ArgumentParser, help: str) -> None:
+    """--size, --memory-gb"""
+    parser.add_argument("--size", type=take_side, metavar="N|own", help=help)
+    add_memory(parser)
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """--memory-gb"""
     parser.add_argument(
-        "--size",
-        type=take_side,
-        metavar="N|own",
-        help=f"long side in pixels of a video that the input shows, at most its own (default: {DEFAULT_TAKE_SIDE})",
+        "--memory-gb",
+        type=_number,
+        default=memory.DEFAULT_GB,
+        metavar="G",
+        help=f"what a take may hold beside the program; larger ones are refused (default: {memory.DEFAULT_GB:g})",
+    )
+
+
+def use_memory(chosen: argparse.Namespace) -> None:
+    """Let takes hold as much as `add_memory` asked for.
+
+    Raises:
+        InputError: that is too little.
+    """
+    memory.set_memory_gb(chosen.memory_gb)
+
+
+def add_take(parser: argparse.ArgumentParser) -> None:
+    """--size, --memory-gb, --video-frames, --fps and what is made beside the video"""
+    add_size(
+        parser, f"long side in pixels of a video that the input shows, at most its own (default: {DEFAULT_TAKE_SIDE})"
     )
     parser.add_argument(
         "--video-frames", type=positive, metavar="N", help="frames of such a video along the path (default: --frames)"

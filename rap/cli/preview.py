@@ -2,7 +2,8 @@
 
 Cameras are found and refined, source frames are lifted by depth and warped into the path; what they have not seen
 stays a hole (grey checks). A single picture gets its depth by a network, and something behind and beside it, so that
-nothing stays open; --flat makes it a plane at unit depth. Without a path a video is shown along its own.
+nothing stays open; --flat makes it a plane at unit depth. Without a path a video is shown along its own. A video is
+shown small unless --size asks for more, in which its frames' own pixels are.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rap.cli import cameras, generate, model, options, results
-from rap.cli.stages import stage
+from rap.cli.stages import counted, stage
 from rap.errors import InputError
 
 if TYPE_CHECKING:
     from rap.data import Clip
     from rap.geometry import Trajectory
+    from rap.views.preview import Preview
     from rap.views.scene import Scene
 
 
@@ -29,6 +33,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     generate.add_path(parser, required=False)
     options.add_sampling(parser)
+    options.add_size(parser, "long side in pixels, at most the input's own (default: 224 of a video, 640 of a picture)")
     cameras.add_cameras(parser)
     options.add_common(parser)
     parser.set_defaults(run=run)
@@ -52,8 +57,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         scene, path, notes = film(chosen, clip, found)
     if found is not None and not found.fits and found.report is not None:
         notes = [*notes, f"the clip's cameras are a guess: {found.report.reason}"]
-    with stage("warp along the path"):
-        shown = scene.preview(path)
+    shown = warped(chosen, scene, path)
     folder.write_video(shown.frames_u8, path.fps)
     cameras_shown = scene.cameras_of_walk(path, (shown.frames_u8.shape[1], shown.frames_u8.shape[2]))
     folder.write_cameras(cameras_shown, folder.write_frames(shown.frames_u8))
@@ -76,6 +80,19 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
             "notes": notes,
         }
     )
+
+
+def warped(chosen: argparse.Namespace, scene: Scene, path: Trajectory) -> Preview:
+    """The path as the input shows it, at the size of the options."""
+    if chosen.size is None:
+        with stage("warp along the path"):
+            return scene.preview(path)
+    from rap.views.preview import Preview, with_checks
+
+    frames_u8 = np.stack(list(counted(scene.walk(path, chosen.size), len(path), "warp along the path")))
+    seen = scene.seen_on_walk(path, chosen.size)
+    is_one_picture = scene.layers is not None or scene.leaves(path)  # in whose layers nothing is open
+    return Preview(frames_u8 if is_one_picture else with_checks(frames_u8, seen), seen)
 
 
 def film(chosen: argparse.Namespace, clip: Clip, found: cameras.ClipCameras) -> tuple[Scene, Trajectory, list[str]]:
@@ -103,10 +120,14 @@ def load(chosen: argparse.Namespace) -> Clip:
         InputError: options that do not go together, a picture without a path, input or path that cannot be used.
     """
     from rap.data import load_clip
+    from rap.pipeline.tasks import check_take
 
+    options.use_memory(chosen)
     if chosen.amplitude is not None and chosen.preset is None:
         raise InputError("--amplitude belongs to --preset; a path from a file is used as it is")
     clip = load_clip(chosen.input, **options.chosen_frames(chosen), **cameras.given_cameras(chosen), full=True)
+    if chosen.size is not None:
+        check_take(clip.full_size, chosen.size, chosen.frames, None)
     if len(clip) == 1 and own_path(chosen):
         raise InputError(f"{chosen.input.name}: one picture has no path of its own; give --preset or --trajectory")
     if len(clip) == 1 and (chosen.cameras is not None or chosen.refine is not None):

@@ -25,6 +25,7 @@ from rap.limits import (
     TEMPERATURE,
 )
 from rap.model.tokens import TIME_COMPRESSION
+from rap.views import memory
 from rap.views.hints import VideoHints
 
 FEWER_FRAMES = "keep fewer frames"
@@ -179,15 +180,16 @@ def check_take(size: tuple[int, int], side: int, frames: int, fps: float | None)
         fps: None is no choice.
 
     Raises:
-        InputError: one lies outside the limits of `rap.limits`.
+        InputError: one lies outside the limits of `rap.limits`, or it needs more memory than takes may hold.
     """
     TAKE_SIDE.check_range(side, "size", LEAST_TAKE_SIDE, "choose one of those offered")
     PATH_FRAMES.check_range(frames, "frames", LEAST_TAKE_FRAMES, FEWER_FRAMES)
     if fps is not None:
         TAKE_FPS.check_range(fps, "fps", LEAST_TAKE_FPS, "leave it out to let the take last as long as its path")
     scale = min(1.0, side / max(size))
-    work = frames * round(size[0] * scale) * round(size[1] * scale)
-    TAKE_WORK.check(work, "the take has", "take a smaller size or fewer frames")
+    h, w = round(size[0] * scale), round(size[1] * scale)
+    TAKE_WORK.check(frames * h * w, "the take has", "take a smaller size or fewer frames")
+    memory.check((h, w), frames)
 
 
 def checked_frames(frames: np.ndarray, name: str) -> np.ndarray:

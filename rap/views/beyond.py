@@ -22,6 +22,7 @@ from rap.views.depth import DepthMaps
 from rap.views.enlarge import enlarged
 from rap.views.fusion import Inverse, alone, placed
 from rap.views.guided import guided_upsample
+from rap.views.hints import to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX
 from rap.views.warp import Warp
@@ -93,6 +94,13 @@ class Moment:
         """The same as each is made."""
         for pose, lens in zip(Ts_world_camera, intrinsics, strict=True):
             yield self.render(pose[None], lens[None], size)
+
+    def finished(
+        self, Ts_world_camera: Float[np.ndarray, "T 4 4"], intrinsics: Float[np.ndarray, "T 4"], size: tuple[int, int]
+    ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The pictures alone; nothing else of one is held while the next is made."""
+        for pose, lens in zip(Ts_world_camera, intrinsics, strict=True):
+            yield to_u8(self.render(pose[None], lens[None], size).filled)[0]
 
     def enlarged(self, picture_u8: UInt8[np.ndarray, "H W 3"], side: int) -> Moment:
         """The same with the picture's own pixels, for frames whose long side in pixels is `side`; as it is where these

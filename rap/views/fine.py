@@ -25,6 +25,7 @@ from torch import Tensor
 
 from rap.geometry import resize_intrinsics
 from rap.reconstruction.progress import WORKERS
+from rap.views import memory
 from rap.views.guided import guided_upsample
 from rap.views.transfer import Cameras, pair_matrices
 from rap.views.warp import Warp
@@ -190,11 +191,12 @@ def fine_frames(
         targets: poses (T,4,4) and intrinsics (T,4) in pixels of `size`.
     """
     waiting: deque[Future[np.ndarray]] = deque()
-    with ThreadPoolExecutor(WORKERS) as pool:  # each frame at work holds some twenty floats a pixel
+    workers = memory.at_once(size, len(targets[0]), WORKERS)
+    with ThreadPoolExecutor(workers) as pool:
         try:
             for row, target in enumerate(zip(*targets, strict=True)):
                 waiting.append(pool.submit(fine_frame, coarse, row, sources, target, size))
-                if len(waiting) > WORKERS:
+                if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -94,9 +94,13 @@ QUICK_SQUARE = 8
 """Side in px of the squares from whose means holes of a glimpse are filled."""
 
 ORIGIN = np.eye(4)[None]
+CPU = torch.device("cpu")
 LINEAR = cv2.INTER_LINEAR
 SHIFTS = ((0, 1), (1, -1), (1, 0), (1, 1))
 """From a pixel to its neighbours, each pair of pixels once."""
+
+STRIP_PIXELS = 1 << 19
+"""Of a frame, looked up at a time: of 1920 x 1440 all at once would hold 0.1 GB more. Fewer are not faster."""
 
 SQUARE = 16
 """Side in px of the squares of a layer that are in a camera's view or not."""
@@ -385,45 +389,54 @@ Stretches = tuple[tuple[float, float, tuple[float, ...]], ...]
 
 def _rendered(layer: Layer, camera: Cameras, size: tuple[int, int]) -> Seen:
     """One layer, alone, from one camera (its arrays have a first axis of length 1)."""
-    place, inverse_depth, shown = _placed(layer, camera, size, STRETCHES)
-    covering = _covering(layer, place, shown)
-    seen = _looked_up(layer.seen_part, place, LINEAR)
-    return covering[:, :3], covering[:, 3], seen * shown, inverse_depth * (shown > 0)
+    nearest = _nearest(layer, camera, size, STRETCHES)
+    covering, seen, inverse_depth = (torch.empty(1, *rows, *size) for rows in ((4,), (), ()))
+    for rows in strips(size):
+        place, stepped, shown = _placed(layer, camera, nearest[:, rows], rows.start)
+        covering[:, :, rows] = _covering(layer, place, shown)
+        seen[:, rows] = _looked_up(layer.seen_part, place, LINEAR) * shown
+        inverse_depth[:, rows] = stepped * (shown > 0)
+    return covering[:, :3], covering[:, 3], seen, inverse_depth
 
 
 def _glimpsed(asked: tuple[Layer, tuple[int, int]], camera: Cameras, size: tuple[int, int]) -> Float[Tensor, "1 4 H W"]:
     """Colour times alpha, and alpha, of a layer, made at a size of its own; camera and result are of `size`."""
     layer, own_size = asked
     own_camera = camera[0], resize_intrinsics(camera[1], size, own_size)
-    place, _, shown = _placed(layer, own_camera, own_size, QUICK_STRETCHES)
+    place, _, shown = _placed(layer, own_camera, _nearest(layer, own_camera, own_size, QUICK_STRETCHES))
     found = _covering(layer, place, shown)
     return found if own_size == size else F.interpolate(found, size=size, mode="bilinear")
 
 
-def _placed(
-    layer: Layer, camera: Cameras, size: tuple[int, int], stretches: Stretches
-) -> tuple[Float[Tensor, "1 2 H W"], Float[Tensor, "1 H W"], Float[Tensor, "1 H W"]]:
-    """Of every pixel: where on the layer that is which it shows, in px, its inverse depth, and how much it shows it."""
+def _nearest(layer: Layer, camera: Cameras, size: tuple[int, int], stretches: Stretches) -> Float[Tensor, "1 H W"]:
+    """Inverse depth of every pixel, from the points of the layer that fall into it or beside it; 0 where none does."""
     rows, columns = _in_sight(layer, camera, size)
     lens = crop_intrinsics(layer.intrinsics, rows.start, columns.start)
     part = layer.inverse_depth[rows, columns]
-    cpu = torch.device("cpu")
-    to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, cpu)
-    source = (ORIGIN, layer.intrinsics[None])
-    nearest = splat(part[None], to_target, size, points_a_pixel(source, camera, layer.median))
+    to_target = pair_of((ORIGIN, grid_intrinsics(lens, (part.shape[0], part.shape[1]))[None]), camera, CPU)
+    nearest = splat(part[None], to_target, size, points_a_pixel((ORIGIN, layer.intrinsics[None]), camera, layer.median))
     x, y, between = _stretched(layer, rows, columns, baseline_px(camera), stretches)
     if len(x):
         nearest = torch.maximum(nearest, splat_points(x, y, between[None], to_target, size))
-    nearest = close_cracks(nearest)
-    forward, backward = pair_of(source, camera, cpu), pair_of(camera, source, cpu)
-    place, expected, before = transfer(*pixels(size, cpu), nearest, backward)
+    return close_cracks(nearest)
+
+
+def _placed(
+    layer: Layer, camera: Cameras, nearest: Float[Tensor, "1 n W"], top: int = 0
+) -> tuple[Float[Tensor, "1 2 n W"], Float[Tensor, "1 n W"], Float[Tensor, "1 n W"]]:
+    """Of every pixel of some rows, from `top` on: where on the layer that is which it shows, in px, its inverse depth,
+    and how much it shows it."""
+    source, (x, y) = (ORIGIN, layer.intrinsics[None]), pixels((nearest.shape[1], nearest.shape[2]), CPU)
+    y = y + top
+    forward, backward = pair_of(source, camera, CPU), pair_of(camera, source, CPU)
+    place, expected, before = transfer(x, y, nearest, backward)
     # The depth of a pixel is that of a point beside it; one step along the surface takes it to the pixel, but on one
     # that is pulled apart, where points lie closer, past it.
     own, there = (_looked_up(layer.inverse_depth, place, method) for method in (cv2.INTER_NEAREST, LINEAR))
     own = torch.where((there - own).abs() < (1 - 1 / edges.JUMP) * own, there, own)
     on_surface = (own - expected).abs() * baseline_px(camera) < STEP_PX
     stepped = torch.where(on_surface, depth_there(place, own, forward), nearest)
-    place, expected, before = transfer(*pixels(size, cpu), stepped, backward)
+    place, expected, before = transfer(x, y, stepped, backward)
     there = _looked_up(layer.inverse_depth, place, LINEAR)
     # Between two surfaces the colours of both would be mixed, and drawn as a line along the near one.
     miss = (there - expected).abs()
@@ -442,6 +455,12 @@ def _covering(layer: Layer, place: Tensor, shown: Tensor) -> Float[Tensor, "1 4 
     colour = (colour / alpha.clamp(min=1e-3)).clamp_(0, 1)  # first, for both overshoot alike
     alpha = alpha.clamp(0, 1) * shown[:, None]
     return torch.cat([colour * alpha, alpha], dim=1)
+
+
+def strips(size: tuple[int, int]) -> Iterator[slice]:
+    """Rows of a picture (H, W), some at a time."""
+    height = max(1, STRIP_PIXELS // size[1])
+    return (slice(top, min(top + height, size[0])) for top in range(0, size[0], height))
 
 
 def baseline_px(camera: Cameras) -> float:

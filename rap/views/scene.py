@@ -226,8 +226,7 @@ class Scene:
             return
         shown = self.source_indices[0 if self.layers is not None else self._lifted(trajectory.source)]
         moment = moment.enlarged(self.clip.full_frame(shown), max(path.image_size))
-        for rendered in moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size):
-            yield to_u8(rendered.filled)[0]
+        yield from moment.finished(Ts_world_camera, path.intrinsics, path.image_size)
 
     def depths_of_walk(
         self, trajectory: Trajectory, side: int, frames: int | None = None

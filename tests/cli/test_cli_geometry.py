@@ -270,3 +270,20 @@ def test_preview_shows_the_clip_along_its_own_cameras(capsys, tmp_path: Path) ->
     depths = cloud[:, 2]  # the world is the first camera, and its median depth the unit
     assert len(cloud) > 1000 and 0.6 < np.median(depths) < 1.6
     assert np.mean(depths > 0) > 0.999  # what the last camera alone sees may lie beside the first
+
+
+def test_a_preview_of_a_size_has_the_pixels_of_the_frames_themselves(capsys, tmp_path: Path) -> None:
+    example, out = ASSETS / "examples" / "arc_around_a_table.mp4", tmp_path / "out"
+    given = "preview", example, "--cameras", example.with_suffix(".transforms.json"), "--frames", 5, "--stride", 1
+    result = run_json(capsys, *given, "--size", "own", "--out", out)
+    clip = load_clip(example, num_frames=5, stride=1, full=True)
+    shown = load_clip(out / "frames", num_frames=5, full=True)
+    assert shown.full_size == clip.full_size == (256, 320) and result["coverage"] > 0.95
+    assert all(metrics.psnr(shown.full_frame(i)[None], clip.full_frame(i)[None]) > 30 for i in (0, 2, 4))
+    assert formats.read(out / "trajectory.npz").image_size == (256, 320)
+    assert "size must be 64 to 1,920" in refused(capsys, *given, "--size", 20)
+    assert "--memory-gb must be at least 0.25" in refused(capsys, *given, "--memory-gb", 0.1)
+    wide = tmp_path / "wide"
+    wider = run_json(capsys, *given, "--preset", "zoom-out", "--amplitude", 0.3, "--size", 320, "--out", wide)
+    last = np.asarray(Image.open(wide / "frames/0004.png"))
+    assert wider["coverage"] < 0.99 and set(last[0, 160]) | set(last[-1, -1]) <= {52, 68}, "holes stay open"

@@ -20,7 +20,7 @@ from typing import Any
 
 from rap.checkpoint import check_checkpoint, check_networks
 from rap.cli import Parser
-from rap.cli.options import add_placement, frame_count, natural, positive, steps
+from rap.cli.options import add_memory, add_placement, frame_count, natural, positive, steps, use_memory
 from rap.config import NUM_FRAMES
 from rap.errors import InputError
 from rap.generators.kinds import chosen_generator
@@ -95,6 +95,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     app.add_argument(
         "--mcp", action="store_true", help="answer agents as well, by the Model Context Protocol (extra mcp)"
     )
+    add_memory(app)
     add_placement(app)
     _add_serving(app)
     strangers = app.add_argument_group(
@@ -146,6 +147,7 @@ def check(options: argparse.Namespace) -> None:
     name = options.host or _from_environment("GRADIO_SERVER_NAME", host) or "127.0.0.1"
     _check_address(name, options.port)
     _check_state(options.state)
+    use_memory(options)
     if chosen_generator(options.checkpoint) is None:
         check_checkpoint(options.checkpoint)
     check_networks()
