@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ from rap.views.guided import guided_upsample
 from rap.views.hints import to_u8
 from rap.views.layers import Layers, lift
 from rap.views.monocular import SMALLEST_PX
+from rap.views.straight import Lines
 from rap.views.warp import Warp
 
 OPEN = 0.03
@@ -101,6 +103,20 @@ class Moment:
         """The pictures alone; nothing else of one is held while the next is made."""
         for pose, lens in zip(Ts_world_camera, intrinsics, strict=True):
             yield to_u8(self.render(pose[None], lens[None], size).filled)[0]
+
+    @cached_property
+    def _lines(self) -> Lines:
+        front = self.layers.layers[0]
+        picture_u8 = to_u8(front.colour[None])[0]
+        return Lines.of(picture_u8, front.inverse_depth.cpu().numpy().astype(np.float32), front.intrinsics)
+
+    def bent_share(
+        self, Ts_world_camera: Float[np.ndarray, "T 4 4"], intrinsics: Float[np.ndarray, "T 4"], size: tuple[int, int]
+    ) -> float:
+        """How much of the length of the picture's lines is bent for the camera that is farthest from it."""
+        Ts_picture_camera = self.cameras(Ts_world_camera)
+        k = int(np.linalg.norm(Ts_picture_camera[:, :3, 3], axis=1).argmax())
+        return self._lines.bent_share(Ts_picture_camera[k], intrinsics[k], size)
 
     def enlarged(self, picture_u8: UInt8[np.ndarray, "H W 3"], side: int) -> Moment:
         """The same with the picture's own pixels, for frames whose long side in pixels is `side`; as it is where these

@@ -4,7 +4,8 @@ A film that shows its scene from many places bears moves as large as elsewhere. 
 film whose camera goes another way (`rap.views.scene.Scene.is_open`): the sizes of `rap.geometry.presets` are made for
 scenes that go on beyond the frame; there amplitude 1 is what fits: of arcs about 20 degrees, of moves to and fro a
 third of the way to the pivot (Jang et al., ICML 2026, show arcs of 17 to 34 degrees and ways of 0.1 to 0.4 median
-depths), and never so much that the camera comes close to a surface.
+depths), less where the depth that a network gave the picture would bend what is straight in it (`rap.views.straight`),
+and never so much that the camera comes close to a surface.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ FARTHEST_PIVOT = 1.5
 KEPT_CLEAR = 0.3
 """Distance to the nearest surface that is kept along a path, in parts of that at its source."""
 
+BENT_SHARE, LEAST_SHARE = 0.1, 0.4
+"""Of the lines of a picture, how much may be bent; and how much of a move stays whatever bends. Chosen by eye on
+photographs of buildings (benchmarks/README.md)."""
+
 SHRINKING = 0.8 ** np.arange(9)
 """Shares of a size that are tried, one after the other, until the path is clear."""
 
@@ -63,6 +68,10 @@ class Surfaces(Protocol):
 
     def is_open(self, trajectory: Trajectory) -> bool:
         """Whether a film shows too little of what lies along a path."""
+        ...
+
+    def bent_share(self, trajectory: Trajectory) -> float:
+        """How much of the lines of a picture a path bends."""
         ...
 
 
@@ -108,14 +117,16 @@ def fitted_preset(
         amplitude, usual = amplitude_of(name, by), 1.0
     elif of_film and not scene.is_open(preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude, **given)):
         usual = 1.0
+    reason = ""
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
-        if is_asked_for or is_clear(scene, path):
+        if is_asked_for or not (words := _too_large(scene, path, share)):
             break
+        reason = words
     if is_asked_for:
         return Fitted(path, too_near(scene, path))
     if share < 1:
-        return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would lead through what stands there.")
+        return Fitted(path, f"{name} is made {share:.0%} of its usual size: more would {reason}.")
     if name in ONE_SIDED and usual < 1:
         side = "the film" if of_film else "a picture"
         return Fitted(path, f"{name} turns by {360 * usual * amplitude:.0f} degrees only: {side} shows one side.")
@@ -131,14 +142,23 @@ def pivot_of(scene: Surfaces) -> float:
 
 def fitted_path(scene: Surfaces, path: Trajectory) -> Fitted:
     """A path that nobody has asked for, such as a sampled one: less of its motion where it would pass a surface."""
+    reason = ""
     for share in SHRINKING:
         shorter = scale_motion(path, float(share))
-        if is_clear(scene, shorter):
+        if not (words := _too_large(scene, shorter, share)):
             break
-    note = (
-        "" if share == 1 else f"The path is {share:.0%} of what was sampled: more would lead through what stands there."
-    )
+        reason = words
+    note = "" if share == 1 else f"The path is {share:.0%} of what was sampled: more would {reason}."
     return Fitted(shorter, note)
+
+
+def _too_large(scene: Surfaces, path: Trajectory, share: float) -> str:
+    """What a path that is so much of a move would do that none should do by itself; empty where it is well."""
+    if not is_clear(scene, path):
+        return "lead through what stands there"
+    if share * 0.8 >= LEAST_SHARE and scene.bent_share(path) > BENT_SHARE:
+        return "bend what is straight in the picture"
+    return ""
 
 
 def is_clear(scene: Surfaces, path: Trajectory) -> bool:

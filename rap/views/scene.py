@@ -7,7 +7,7 @@ Yu et al., 2024). All lengths are in the trajectory's unit, the median depth of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -127,6 +127,10 @@ class Scene:
             farther=self._later(anchor),
         )
 
+    def _decided(self, path: Trajectory, Ts_world_camera: Float[np.ndarray, "T 4 4"], anchor: int) -> Warp:
+        """The same at preview size, with how it was mixed, which `fine` makes larger."""
+        return self._warped(path.resized(preview_size(path.image_size)), Ts_world_camera, anchor, with_mix=True)
+
     def _later(self, anchor: int) -> Float[np.ndarray, " S"]:
         """By how much lifted frames count as farther the longer they were taken before or after a frame of the clip:
         where the camera hardly moved all are equally near, and whatever moves would be seen in all places at once."""
@@ -165,8 +169,7 @@ class Scene:
             trajectory: as `render`.
             side: long side of the frames of layers in pixels; None is that of the layers.
         """
-        moment = self._shown_alone(trajectory)
-        if moment is None:
+        if (moment := self._shown_alone(trajectory)) is None:
             path = self._whole(trajectory, preview_size(self.clip.full_size))
             return shown_with_holes(self._warped(path, self._in_world(trajectory), trajectory.source))
         path = self._whole(trajectory, preview_size(self.clip.full_size, side or moment.side))
@@ -180,8 +183,7 @@ class Scene:
         pose, lens = Ts_world_camera[index], path.intrinsics[index]
         if (moment := self._shown_alone(held or trajectory, at_once=True)) is not None:
             return to_u8(moment.glimpse(pose, lens, path.image_size)[None])[0]
-        small = Trajectory(pose[None], lens[None], path.image_size).resized(preview_size(path.image_size))
-        rendered = self._warped(small, pose[None], trajectory.source, with_mix=True)
+        rendered = self._decided(Trajectory(pose[None], lens[None], path.image_size), pose[None], trajectory.source)
         large = fine_frame(Coarse.of(rendered), 0, self._glimpsed, (pose, lens), path.image_size)
         return with_checks(large[None], enlarged(rendered.mask[0].cpu().numpy(), path.image_size)[None])[0]
 
@@ -220,8 +222,7 @@ class Scene:
             eye: beside the path's cameras, whose pictures these are then.
         """
         path, Ts_world_camera = self._walked(trajectory, side, frames, eye)
-        moment = self._shown_alone(trajectory)
-        if moment is None:
+        if (moment := self._shown_alone(trajectory)) is None:
             yield from self._walk_film(path, Ts_world_camera, trajectory.source, content)
             return
         shown = self.source_indices[0 if self.layers is not None else self._lifted(trajectory.source)]
@@ -232,27 +233,21 @@ class Scene:
         self, trajectory: Trajectory, side: int, frames: int | None = None
     ) -> Float32[np.ndarray, "T H W"]:
         """Inverse z-depth of the frames of `walk`, in 1 / the unit of the trajectory; holes have their rim's."""
-        path, Ts_world_camera = self._walked(trajectory, side, frames)
-        moment = self._shown_alone(trajectory)
-        if moment is None:
-            small = path.resized(preview_size(path.image_size))
-            known = Coarse.of(self._warped(small, Ts_world_camera, trajectory.source, with_mix=True)).inverse_depth
-        else:
-            shown = moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size)
-            known = np.stack([rendered.inverse_depth[0].cpu().numpy() for rendered in shown])
-        return np.stack([cv2.resize(one, path.image_size[::-1], interpolation=cv2.INTER_LINEAR) for one in known])
+        size, shown = self._looks(trajectory, side, frames)
+        known = (one.inverse_depth.cpu().numpy() if one.mix is None else Coarse.of(one).inverse_depth for one in shown)
+        return np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_LINEAR) for some in known for one in some])
 
     def seen_on_walk(self, trajectory: Trajectory, side: int, frames: int | None = None) -> Bool[np.ndarray, "T H W"]:
         """What of the frames of `walk` a source has seen; all else was filled."""
+        size, shown = self._looks(trajectory, side, frames)
+        return np.stack([enlarged(mask, size) for some in shown for mask in some.mask.cpu().numpy()])
+
+    def _looks(self, trajectory: Trajectory, side: int, frames: int | None) -> tuple[tuple[int, int], Iterable[Warp]]:
+        """The size of a walk's frames, and what they are made of: of a film all at once, at preview size."""
         path, Ts_world_camera = self._walked(trajectory, side, frames)
-        moment = self._shown_alone(trajectory)
-        if moment is None:
-            small = path.resized(preview_size(path.image_size))
-            seen = self._warped(small, Ts_world_camera, trajectory.source).mask.cpu().numpy()
-        else:
-            shown = moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size)
-            seen = np.stack([rendered.mask[0].cpu().numpy() for rendered in shown])
-        return np.stack([enlarged(one, path.image_size) for one in seen])
+        if (moment := self._shown_alone(trajectory)) is None:
+            return path.image_size, [self._decided(path, Ts_world_camera, trajectory.source)]
+        return path.image_size, moment.one_by_one(Ts_world_camera, path.intrinsics, path.image_size)
 
     def _walked(
         self, trajectory: Trajectory, side: int, frames: int | None, eye: Eye | None = None
@@ -297,6 +292,13 @@ class Scene:
     def is_open(self, trajectory: Trajectory) -> bool:
         """Whether a film shows too little of what lies along a path for a move as large as elsewhere."""
         return self._judgement(trajectory).lost >= beyond.LEFT
+
+    def bent_share(self, trajectory: Trajectory) -> float:
+        """How much of what is straight in a picture a path bends; none in films, whose depth is measured."""
+        if self._picture is None:
+            return 0.0
+        path, Ts_world_camera = self._walked(trajectory, self._picture.side, None)
+        return self._picture.bent_share(Ts_world_camera, path.intrinsics, path.image_size)
 
     def _judgement(self, trajectory: Trajectory) -> _Judgement:
         if self._picture is not None or not self._has_depth:
@@ -358,8 +360,7 @@ class Scene:
         anchor: int,
         content: Content | None,
     ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-        small = path.resized(preview_size(path.image_size))
-        coarse = Coarse.of(self._warped(small, Ts_world_camera, anchor, with_mix=True))
+        coarse = Coarse.of(self._decided(path, Ts_world_camera, anchor))
         size, holes = path.image_size, coarse.holes
         is_open = self._has_depth and holes.mean() >= beyond.OPEN
         if content is not None and not is_open:

@@ -110,6 +110,9 @@ class FakeScene:
     def leaves(self, path: Trajectory) -> bool:
         return self.is_left
 
+    def bent_share(self, path: Trajectory) -> float:
+        return 0.0
+
     def is_open(self, path: Trajectory) -> bool:
         return self.is_left
 

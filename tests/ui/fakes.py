@@ -126,6 +126,9 @@ class FakeScene:
     def leaves(self, trajectory):
         return self.is_left
 
+    def bent_share(self, trajectory):
+        return 0.0
+
     def is_open(self, trajectory):
         return self.is_left
 

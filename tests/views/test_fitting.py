@@ -14,8 +14,8 @@ LENS = {"num_frames": 9, "image_size": (96, 128), "fov_y_rad": 0.9}
 class Wall:
     """A surface across the source camera's way at a depth; what is in the middle of the picture is at another."""
 
-    def __init__(self, depth: float, middle: float = 0.8, filmed: float = 99.0) -> None:
-        self.depth, self.middle, self.filmed = depth, middle, filmed
+    def __init__(self, depth: float, middle: float = 0.8, filmed: float = 99.0, straight: float = 99.0) -> None:
+        self.depth, self.middle, self.filmed, self.straight = depth, middle, filmed, straight
 
     def centre_depth(self) -> float:
         return self.middle
@@ -25,6 +25,9 @@ class Wall:
 
     def is_open(self, trajectory: Trajectory) -> bool:
         return bool(np.abs(trajectory.centres).max() > self.filmed)
+
+    def bent_share(self, trajectory: Trajectory) -> float:
+        return float(np.linalg.norm(trajectory.centres, axis=1).max() > self.straight)
 
 
 def turned_deg(path: Trajectory) -> float:
@@ -66,6 +69,20 @@ def test_a_film_that_shows_little_beside_its_own_way_bears_what_a_picture_does()
         assert fitted.trajectory == fitted_preset(Wall(99.0), name, **LENS).trajectory and words in fitted.note
     asked = fitted_preset(Wall(99.0, filmed=0.3), "arc-left", of_film=True, by=25.0, **LENS)
     assert turned_deg(asked.trajectory) == pytest.approx(25), "what is asked for is done"
+
+
+def test_a_move_is_smaller_where_it_would_bend_what_is_straight():
+    whole = fitted_preset(Wall(9.0), "arc-left", **LENS)
+    reach = float(np.linalg.norm(whole.trajectory.centres[-1]))
+    some = fitted_preset(Wall(9.0, straight=0.7 * reach), "arc-left", **LENS)
+    assert turned_deg(some.trajectory) == pytest.approx(0.64 * 20)
+    assert some.note == "arc-left is made 64% of its usual size: more would bend what is straight in the picture."
+    least = fitted_preset(Wall(9.0, straight=0.0), "arc-left", **LENS)
+    assert turned_deg(least.trajectory) == pytest.approx(0.41 * 20, abs=0.1), "no less, whatever bends"
+    asked = fitted_preset(Wall(9.0, straight=0.0), "arc-left", by=20.0, **LENS)
+    assert turned_deg(asked.trajectory) == pytest.approx(20) and asked.note == "", "what is asked for is done"
+    sampled = fitted_path(Wall(9.0, straight=0.7 * reach), whole.trajectory)
+    assert sampled.note == "The path is 64% of what was sampled: more would bend what is straight in the picture."
 
 
 @pytest.mark.parametrize("name", PRESETS)
