@@ -47,11 +47,12 @@ FARTHEST_PIVOT = 1.5
 KEPT_CLEAR = 0.3
 """Distance to the nearest surface that is kept along a path, in parts of that at its source."""
 
-BENT_SHARE, LEAST_SHARE = 0.1, 0.4
+BENT_SHARE, LEAST_SHARE = 0.1, 0.5
 """Of the lines of a picture, how much may be bent; and how much of a move stays whatever bends. Chosen by eye on
-photographs of buildings (benchmarks/README.md)."""
+photographs (benchmarks/README.md)."""
 
-SHRINKING = 0.8 ** np.arange(9)
+STEP = 0.8
+SHRINKING = STEP ** np.arange(9)
 """Shares of a size that are tried, one after the other, until the path is clear."""
 
 
@@ -120,7 +121,7 @@ def fitted_preset(
     reason = ""
     for share in SHRINKING:
         path = preset(name, fov_y_rad=fov_y_rad, amplitude=amplitude * usual * share, **given)
-        if is_asked_for or not (words := _too_large(scene, path, share)):
+        if is_asked_for or not (words := _too_large(scene, path, amplitude * share)):
             break
         reason = words
     if is_asked_for:
@@ -153,10 +154,10 @@ def fitted_path(scene: Surfaces, path: Trajectory) -> Fitted:
 
 
 def _too_large(scene: Surfaces, path: Trajectory, share: float) -> str:
-    """What a path that is so much of a move would do that none should do by itself; empty where it is well."""
+    """What a path that is so much of the usual one would do that none should do by itself; empty where it is well."""
     if not is_clear(scene, path):
         return "lead through what stands there"
-    if share * 0.8 >= LEAST_SHARE and scene.bent_share(path) > BENT_SHARE:
+    if share * STEP >= LEAST_SHARE and scene.bent_share(path) > BENT_SHARE:
         return "bend what is straight in the picture"
     return ""
 

@@ -78,7 +78,9 @@ def test_a_move_is_smaller_where_it_would_bend_what_is_straight():
     assert turned_deg(some.trajectory) == pytest.approx(0.64 * 20)
     assert some.note == "arc-left is made 64% of its usual size: more would bend what is straight in the picture."
     least = fitted_preset(Wall(9.0, straight=0.0), "arc-left", **LENS)
-    assert turned_deg(least.trajectory) == pytest.approx(0.41 * 20, abs=0.1), "no less, whatever bends"
+    assert turned_deg(least.trajectory) == pytest.approx(0.512 * 20, abs=0.1), "no less, whatever bends"
+    half = fitted_preset(Wall(9.0, straight=0.0), "arc-left", amplitude=0.5, **LENS)
+    assert turned_deg(half.trajectory) == pytest.approx(10) and half.note == "", "what is small enough stays"
     asked = fitted_preset(Wall(9.0, straight=0.0), "arc-left", by=20.0, **LENS)
     assert turned_deg(asked.trajectory) == pytest.approx(20) and asked.note == "", "what is asked for is done"
     sampled = fitted_path(Wall(9.0, straight=0.7 * reach), whole.trajectory)
