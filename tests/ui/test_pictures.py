@@ -153,6 +153,53 @@ def test_a_preset_that_came_before_the_depth_is_fitted_when_that_is_there(sessio
     assert session.state.document.edited is edited, "a hand has been on it"
 
 
+def test_a_take_that_is_asked_for_before_the_depth_is_made_along_the_fitted_path(session, app, still):
+    app.backend.gates["picture_scene"] = gate = threading.Semaphore(0)
+    give(session, still)
+    session.dispatch(msg.ApplyPreset("zoom-in"))
+    session.dispatch(msg.Regenerate(seed=7))
+    state = session.state
+    assert state.job is None and "as soon as the picture's depth is known" in state.notice.text
+    gate.release()
+    wait_until(lambda: session.state.document.takes and session.state.job is None)
+    take = session.state.document.take
+    assert take.settings.layers and take.trajectory.centres[-1, 2] == pytest.approx(0.8 * (1 - 2**-0.51))
+    assert take.trajectory == session.state.document.edited and len(session.state.document.takes) == 1
+
+
+def test_variations_too_wait_for_the_depth_but_not_along_a_path_that_was_bent(session, app, still):
+    app.backend.gates["picture_scene"] = gate = threading.Semaphore(0)
+    give(session, still)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Variations("directions"))
+    assert session.state.job is None and session.state.waiting == ()
+    bent(session)
+    session.dispatch(msg.Regenerate())
+    assert session.state.job is not None, "a hand has been on it"
+    gate.release()
+    gate.release()
+    wait_until(lambda: session.state.job is None and session.state.geometry.job is None)
+    wait_until(lambda: not session.state.waiting)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed", "another picture"])
+def test_no_take_begins_when_nothing_came_of_the_depth(session, app, still, tmp_path, how):
+    app.backend.gates["picture_scene"] = gate = threading.Semaphore(0)
+    give(session, still)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    if how == "cancelled":
+        session.dispatch(msg.Cancel("input"))
+    elif how == "failed":
+        app.backend.fails_with = InputError("no depth today")
+    else:
+        give(session, still)
+    for _ in range(3):
+        gate.release()
+    wait_until(lambda: session.state.geometry.job is None)
+    assert session.state.job is None and not session.state.document.takes
+
+
 def test_the_take_of_a_picture_is_its_own_layers_at_full_size(session, app, still):
     give(session, still)
     depth_found(session)

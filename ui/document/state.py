@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rap.views.scene import Scene
     from ui.document.importing import Import
     from ui.document.link import Linked
-    from ui.document.messages import ApplyPreset, GizmoMode, PlotName
+    from ui.document.messages import ApplyPreset, GizmoMode, PlotName, Variations
 
 JobKind = Literal["predict", "imagine", "regenerate", "verify", "spread"]
 GeometryKind = Literal["refine", "depth"]
@@ -205,10 +205,12 @@ class Unfitted:
     Args:
         asked: the message.
         path_hash: of the path that came of it.
+        takes: asked for along that path meanwhile; they begin when it is fitted.
     """
 
     asked: ApplyPreset
     path_hash: str
+    takes: Regenerate | Variations | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ from ui.session.geometry_worker import (
     with_hints,
 )
 from ui.session.reducers.context import Context, Entries
-from ui.session.reducers.effects import exchange, geometry_numbers, stop_jobs
+from ui.session.reducers.effects import exchange, geometry_numbers, stop_jobs, together
 
 if TYPE_CHECKING:
     from rap.reconstruction.refine import RefinementReport
@@ -140,7 +140,7 @@ def cancel_geometry(state: State, context: Context) -> Change:
     text = (
         "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled; change the path for a preview."
     )
-    state = replace(state, geometry=replace(state.geometry, job=None), notice=Notice("input", text))
+    state = _without_takes(replace(state, geometry=replace(state.geometry, job=None), notice=Notice("input", text)))
     return state, partial(context.geometry.cancel, job.number)
 
 
@@ -198,6 +198,7 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
         return replace(state, geometry=replace(geometry, job=running)), None
     state = replace(state, geometry=replace(geometry, job=None))
     if isinstance(message, msg.JobFailed):
+        state = _without_takes(state)
         return replace(state, notice=Notice("input", message.text, is_error=True)), None
     if isinstance(message, msg.JobCancelled):  # not by this session: the worker has been closed
         return state, None
@@ -205,7 +206,19 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
         return _refined(message.result, state, context)
     built: BuiltScene = message.result
     state = replace(state, geometry=replace(state.geometry, scene=built, preview=None))
-    return start_preview(_fitted_at_last(state, context), context)
+    unfitted = state.geometry.unfitted
+    state, show = start_preview(_without_takes(_fitted_at_last(state, context)), context)
+    if unfitted is None or unfitted.takes is None:
+        return state, show
+    return state, together(show, partial(context.dispatch, unfitted.takes))
+
+
+def _without_takes(state: State) -> State:
+    """None waits for the depth of a picture any more."""
+    unfitted = state.geometry.unfitted
+    if unfitted is None:
+        return state
+    return replace(state, geometry=replace(state.geometry, unfitted=replace(unfitted, takes=None)))
 
 
 def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> tuple[State, str]:

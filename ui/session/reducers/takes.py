@@ -37,12 +37,17 @@ MAX_TAKE_NAME = 40
 
 def regenerate(message: msg.Regenerate, state: State, context: Context) -> Change:
     """One take along the path."""
-    return start_take(_wanted(message, state), state, context)
+    wanted = _wanted(message, state)
+    if (later := _once_fitted(message, state)) is not None:
+        return later, None
+    return start_take(wanted, state, context)
 
 
 def make_variations(message: msg.Variations, state: State, context: Context) -> Change:
     """The first take at once; the others wait for it."""
     wanted = _wanted(message, state)
+    if (later := _once_fitted(message, state)) is not None:
+        return later, None
     if message.kind == "seeds" and context.options.generator is None and is_walk(state.document, state.geometry):
         raise InputError(
             "the picture's layers are the same for every seed; vary the motion instead, or switch off With geometry"
@@ -55,6 +60,21 @@ def make_variations(message: msg.Variations, state: State, context: Context) -> 
         first, *others = [replace(wanted, trajectory=path) for path in paths]
     state, start = start_take(first, state, context)
     return replace(state, waiting=tuple(others)), start
+
+
+def _once_fitted(message: msg.Regenerate | msg.Variations, state: State) -> State | None:
+    """The state in which takes wait for the picture's depth, which the path is to be fitted to; None where they need
+    not, as along a path that somebody has bent by now."""
+    document, geometry = state.document, state.geometry
+    unfitted = geometry.unfitted
+    if unfitted is None or geometry.job is None or document.edited is None:
+        return None
+    if document.edited.hash != unfitted.path_hash or not is_walk(document, geometry):
+        return None
+    notice = Notice(
+        "result", "The take begins as soon as the picture's depth is known: the move is fitted to it first."
+    )
+    return replace(state, geometry=replace(geometry, unfitted=replace(unfitted, takes=message)), notice=notice)
 
 
 def _amplitudes(path: Trajectory) -> list[Trajectory]:
