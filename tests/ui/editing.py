@@ -33,7 +33,7 @@ def give(session, *paths):
 
 
 def finish(session):
-    wait_until(lambda: session.state.job is None)
+    wait_until(lambda: session.state.job is None and session.state.geometry.held is None)
     return session.state
 
 

@@ -192,6 +192,42 @@ def test_a_cancelled_refinement_leaves_the_prediction(session, app, video):
     assert state.document.edited is state.document.predicted and state.document.report is None
 
 
+def test_a_move_and_a_take_of_a_film_wait_for_its_cameras_and_depth(session, app, video):
+    session.dispatch(msg.SetVerify(False))
+    app.backend.gates["refine"] = refining = threading.Semaphore(0)
+    app.backend.gates["build_scene"] = lifting = threading.Semaphore(0)
+    predict(session, video)
+    wait_until(lambda: session.state.geometry.job is not None)
+    session.dispatch(msg.ApplyPreset("zoom-in"))
+    session.dispatch(msg.Regenerate(seed=3))
+    assert "as soon as the film's cameras and depth are known" in session.state.notice.text
+    assert session.state.job is None
+    refining.release()
+    wait_until(lambda: session.state.geometry.job is not None and session.state.geometry.job.kind == "depth")
+    assert session.state.job is None and session.state.document.refined is not None
+    lifting.release()
+    wait_until(lambda: session.state.document.takes and session.state.job is None)
+    document = session.state.document
+    assert document.take.trajectory == document.edited and document.take.settings.film
+    ahead = document.edited.centres[-1, 2]
+    assert ahead == pytest.approx(0.8 * (1 - 0.5)), "whole, about what is in the middle"
+
+
+def test_a_take_along_a_bent_path_waits_for_the_cameras_too_and_goes_with_a_cancelled_refinement(session, app, video):
+    session.dispatch(msg.SetVerify(False))
+    app.backend.gates["refine"] = gate = threading.Semaphore(0)
+    predict(session, video)
+    wait_until(lambda: session.state.geometry.job is not None and session.state.geometry.job.phase == "running")
+    bent(session)
+    session.dispatch(msg.Regenerate())
+    assert session.state.job is None
+    session.dispatch(msg.Cancel("input"))
+    gate.release()
+    assert session.state.geometry.held is None
+    session.dispatch(msg.Regenerate())
+    assert session.state.job is not None, "asked for once more it begins, with what is there"
+
+
 def test_a_refinement_of_an_older_clip_is_dropped(session, app, video, still):
     app.backend.gates["refine"] = gate = threading.Semaphore(0)
     predict(session, video)

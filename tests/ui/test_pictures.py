@@ -178,8 +178,7 @@ def test_variations_too_wait_for_the_depth_but_not_along_a_path_that_was_bent(se
     assert session.state.job is not None, "a hand has been on it"
     gate.release()
     gate.release()
-    wait_until(lambda: session.state.job is None and session.state.geometry.job is None)
-    wait_until(lambda: not session.state.waiting)
+    wait_until(lambda: not session.state.busy and not session.state.waiting)
 
 
 @pytest.mark.parametrize("how", ["cancelled", "failed", "another picture"])

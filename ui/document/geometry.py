@@ -172,8 +172,8 @@ def points_on_show(geometry: Geometry, through: bool) -> Points | None:
 
 def of_another_path(geometry: Geometry) -> Geometry:
     """What remains when a new prediction makes points, scene and preview those of another path."""
-    gone = dict(cloud=None, sparse=None, moving=b"", scene=None, job=None, preview=None, wanted=None, unfitted=None)
-    return replace(geometry, **gone)
+    gone = dict(cloud=None, sparse=None, moving=b"", scene=None, job=None, preview=None, wanted=None)
+    return replace(geometry, **gone, unfitted=None, held=None)
 
 
 def shown_points(cloud: PointCloud | None) -> Points | None:

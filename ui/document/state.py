@@ -200,17 +200,15 @@ class PreviewRequest:
 
 @dataclass(frozen=True, eq=False)
 class Unfitted:
-    """A preset that was applied before the picture's depth was there: it is fitted to it if the path is still that.
+    """A preset that was applied before the depth was there: it is fitted to it if the path is still that.
 
     Args:
         asked: the message.
         path_hash: of the path that came of it.
-        takes: asked for along that path meanwhile; they begin when it is fitted.
     """
 
     asked: ApplyPreset
     path_hash: str
-    takes: Regenerate | Variations | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +226,7 @@ class Geometry:
         sparse: those of them that are shown.
         moving: JPEG of frames in which only what moves by itself is as it was; empty where little does.
         scene: of the newest basis, or None while there is none.
+        held: takes that were asked for before cameras and depth were there, and begin when they are.
     """
 
     refine_on: bool = True
@@ -244,6 +243,7 @@ class Geometry:
     preview: PreviewClip | None = None
     wanted: PreviewRequest | None = None
     unfitted: Unfitted | None = None
+    held: Regenerate | Variations | None = None
 
     @property
     def shows_dense(self) -> bool:
@@ -369,8 +369,8 @@ class State:
 
     @property
     def busy(self) -> bool:
-        """Whether a job that the person has asked for is queued or at work."""
-        return self.job is not None or self.geometry.job is not None
+        """Whether a job that the person has asked for is held, queued or at work."""
+        return self.job is not None or self.geometry.job is not None or self.geometry.held is not None
 
     def refused(self, place: str, text: str) -> State:
         """The same, with the sentence why something cannot be done, in the panel `place`; a drag ends."""

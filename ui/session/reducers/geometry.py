@@ -140,7 +140,7 @@ def cancel_geometry(state: State, context: Context) -> Change:
     text = (
         "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled; change the path for a preview."
     )
-    state = _without_takes(replace(state, geometry=replace(state.geometry, job=None), notice=Notice("input", text)))
+    state = replace(state, geometry=replace(state.geometry, job=None, held=None), notice=Notice("input", text))
     return state, partial(context.geometry.cancel, job.number)
 
 
@@ -198,27 +198,26 @@ def _job_said(job: GeometryJob, message: msg.JobMessage, state: State, context: 
         return replace(state, geometry=replace(geometry, job=running)), None
     state = replace(state, geometry=replace(geometry, job=None))
     if isinstance(message, msg.JobFailed):
-        state = _without_takes(state)
+        state = replace(state, geometry=replace(state.geometry, held=None))
         return replace(state, notice=Notice("input", message.text, is_error=True)), None
     if isinstance(message, msg.JobCancelled):  # not by this session: the worker has been closed
         return state, None
     if job.kind == "refine":
-        return _refined(message.result, state, context)
+        return _with_takes(*_refined(message.result, state, context), context)
     built: BuiltScene = message.result
     state = replace(state, geometry=replace(state.geometry, scene=built, preview=None))
-    unfitted = state.geometry.unfitted
-    state, show = start_preview(_without_takes(_fitted_at_last(state, context)), context)
-    if unfitted is None or unfitted.takes is None:
-        return state, show
-    return state, together(show, partial(context.dispatch, unfitted.takes))
+    return _with_takes(*start_preview(_fitted_at_last(state, context), context), context)
 
 
-def _without_takes(state: State) -> State:
-    """None waits for the depth of a picture any more."""
-    unfitted = state.geometry.unfitted
-    if unfitted is None:
-        return state
-    return replace(state, geometry=replace(state.geometry, unfitted=replace(unfitted, takes=None)))
+def _with_takes(state: State, effect: Callable[[], None] | None, context: Context) -> Change:
+    """Takes that were held begin, if nothing is on its way any more that they wait for; what else was begun meanwhile
+    takes their place."""
+    held = state.geometry.held
+    if held is None or state.geometry.job is not None:
+        return state, effect
+    if state.job is not None and state.job.kind != "verify":
+        return replace(state, geometry=replace(state.geometry, held=None)), effect
+    return state, together(effect, partial(context.dispatch, held))
 
 
 def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> tuple[State, str]:
@@ -248,14 +247,14 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
         distance = 1.0 if message.pivot_distance is None else message.pivot_distance
         amplitude = message.amplitude if message.by is None else amplitude_of(message.name, message.by)
         document = doc.with_preset(document, message.name, amplitude, count, distance, fov_y_rad, pivot)
-        if geometry.job is not None and geometry.job.basis.known_from == "one image" and document.edited is not None:
+        if geometry.job is not None and document.edited is not None:
             unfitted = Unfitted(message, document.edited.hash)
     return replace(state, document=document, geometry=replace(geometry, unfitted=unfitted)), note
 
 
 def _fitted_at_last(state: State, context: Context) -> State:
-    """A preset that was applied before the picture's depth was there, fitted to it: no edit of its own, and none where
-    the path is another by now or a take is being made along it."""
+    """A preset that was applied before the depth was there, fitted to it: no edit of its own, and none where the path
+    is another by now or a take is being made along it."""
     document, unfitted = state.document, state.geometry.unfitted
     if unfitted is None or document.edited is None:
         return state
@@ -268,9 +267,18 @@ def _fitted_at_last(state: State, context: Context) -> State:
 
 def _refined(found: Found, state: State, context: Context) -> Change:
     """The path first, so that it can be seen and bent; its depth next."""
+    before, unfitted = state.document.edited, state.geometry.unfitted
     document = doc.with_refinement(state.document, found.trajectory, found.report)
+    if unfitted is not None and (before and before.hash) == unfitted.path_hash and document.edited is not None:
+        unfitted = replace(unfitted, path_hash=document.edited.hash)  # through another lens it is still that preset
     geometry = replace(
-        state.geometry, cloud=found.cloud, sparse=found.points, moving=found.moving, scene=None, preview=None
+        state.geometry,
+        unfitted=unfitted,
+        cloud=found.cloud,
+        sparse=found.points,
+        moving=found.moving,
+        scene=None,
+        preview=None,
     )
     notice = Notice("path", in_short(found.report))
     return start_preview(replace(state, document=document, geometry=geometry, notice=notice), context)

@@ -23,7 +23,7 @@ from ui.document import sources
 from ui.document.comparison import GIVEN, PREVIEW
 from ui.document.document import Settings, Take
 from ui.document.geometry import basis_of, is_of_film, is_walk, scene_of, take_side, why_one_frame, why_unusable
-from ui.document.state import Basis, Change, Notice, State, Wanted
+from ui.document.state import Basis, Change, GeometryJob, Notice, State, Wanted
 from ui.session import shelf
 from ui.session.geometry_worker import Filled, FilmOrder, Holes, WalkTask, ordered_film
 from ui.session.model_tasks import VerifyTask, kept_take, kept_verification
@@ -37,17 +37,13 @@ MAX_TAKE_NAME = 40
 
 def regenerate(message: msg.Regenerate, state: State, context: Context) -> Change:
     """One take along the path."""
-    wanted = _wanted(message, state)
-    if (later := _once_fitted(message, state)) is not None:
-        return later, None
-    return start_take(wanted, state, context)
+    begun = start_take(_wanted(message, state), _unheld(state), context)  # refused now, not when it begins
+    return begun if (later := _held(message, state)) is None else (later, None)
 
 
 def make_variations(message: msg.Variations, state: State, context: Context) -> Change:
     """The first take at once; the others wait for it."""
     wanted = _wanted(message, state)
-    if (later := _once_fitted(message, state)) is not None:
-        return later, None
     if message.kind == "seeds" and context.options.generator is None and is_walk(state.document, state.geometry):
         raise InputError(
             "the picture's layers are the same for every seed; vary the motion instead, or switch off With geometry"
@@ -58,23 +54,31 @@ def make_variations(message: msg.Variations, state: State, context: Context) -> 
         is_direction = message.kind == "directions"
         paths = _directions(wanted.trajectory) if is_direction else _amplitudes(wanted.trajectory)
         first, *others = [replace(wanted, trajectory=path) for path in paths]
-    state, start = start_take(first, state, context)
-    return replace(state, waiting=tuple(others)), start
+    begun, start = start_take(first, _unheld(state), context)
+    if (later := _held(message, state)) is not None:
+        return later, None
+    return replace(begun, waiting=tuple(others)), start
 
 
-def _once_fitted(message: msg.Regenerate | msg.Variations, state: State) -> State | None:
-    """The state in which takes wait for the picture's depth, which the path is to be fitted to; None where they need
-    not, as along a path that somebody has bent by now."""
+def _held(message: msg.Regenerate | msg.Variations, state: State) -> State | None:
+    """The state in which takes wait for cameras and depth that are on their way; None where they need not: along a path
+    through a picture, say, that somebody has bent by now."""
     document, geometry = state.document, state.geometry
-    unfitted = geometry.unfitted
-    if unfitted is None or geometry.job is None or document.edited is None:
+    if geometry.job is None or not geometry.use_on or document.edited is None:
         return None
-    if document.edited.hash != unfitted.path_hash or not is_walk(document, geometry):
+    is_unfitted = geometry.unfitted is not None and geometry.unfitted.path_hash == document.edited.hash
+    if not is_unfitted and geometry.job.kind != "refine":
         return None
-    notice = Notice(
-        "result", "The take begins as soon as the picture's depth is known: the move is fitted to it first."
-    )
-    return replace(state, geometry=replace(geometry, unfitted=replace(unfitted, takes=message)), notice=notice)
+    notice = Notice("result", f"The take begins as soon as the {_awaited(geometry.job)} known.")
+    return replace(state, geometry=replace(geometry, held=message), notice=notice)
+
+
+def _unheld(state: State) -> State:
+    return replace(state, geometry=replace(state.geometry, held=None))
+
+
+def _awaited(job: GeometryJob) -> str:
+    return "film's cameras and depth are" if job.kind == "refine" or not job.basis.is_picture else "picture's depth is"
 
 
 def _amplitudes(path: Trajectory) -> list[Trajectory]:
