@@ -213,6 +213,18 @@ def test_a_move_and_a_take_of_a_film_wait_for_its_cameras_and_depth(session, app
     assert ahead == pytest.approx(0.8 * (1 - 0.5)), "whole, about what is in the middle"
 
 
+def test_a_move_that_is_chosen_before_the_prediction_stays_chosen(session, app, video):
+    app.pipeline.gate = gate = threading.Semaphore(0)
+    predict(session, video)
+    session.dispatch(msg.ApplyPreset("zoom-in"))
+    gate.release(4)
+    wait_until(lambda: session.state.document.refined is not None and session.state.geometry.job is None)
+    document = session.state.document
+    assert document.edited.centres[-1, 2] == pytest.approx(0.8 * (1 - 0.5)) and document.predicted is not None
+    session.dispatch(msg.ResetToRefined())
+    assert session.state.document.edited is session.state.document.refined
+
+
 def test_a_take_along_a_bent_path_waits_for_the_cameras_too_and_goes_with_a_cancelled_refinement(session, app, video):
     session.dispatch(msg.SetVerify(False))
     app.backend.gates["refine"] = gate = threading.Semaphore(0)

@@ -247,7 +247,8 @@ def applied_preset(message: msg.ApplyPreset, state: State, context: Context) -> 
         distance = 1.0 if message.pivot_distance is None else message.pivot_distance
         amplitude = message.amplitude if message.by is None else amplitude_of(message.name, message.by)
         document = doc.with_preset(document, message.name, amplitude, count, distance, fov_y_rad, pivot)
-        if geometry.job is not None and document.edited is not None:
+        is_awaited = geometry.job is not None or (state.job is not None and state.job.kind == "predict")
+        if is_awaited and document.edited is not None:
             unfitted = Unfitted(message, document.edited.hash)
     return replace(state, document=document, geometry=replace(geometry, unfitted=unfitted)), note
 

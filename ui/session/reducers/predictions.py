@@ -22,7 +22,7 @@ from ui.session.geometry_worker import Imagined, walked_in_picture
 from ui.session.model_tasks import kept_take, kept_trajectory
 from ui.session.reducers.context import Context, Entries
 from ui.session.reducers.effects import ModelJob, start_model, stop_geometry, together
-from ui.session.reducers.geometry import scene_task, start_refinement
+from ui.session.reducers.geometry import applied_preset, scene_task, start_refinement
 
 SPREAD_SAMPLES, SPREAD_SEED = 8, 1000  # seeds that nobody types
 
@@ -73,13 +73,18 @@ REDUCERS: Entries = (
 
 
 def predicted(trajectory: Trajectory, seconds: float, state: State, context: Context) -> Change:
-    """The prediction is there: it becomes the path, and is refined where that is wanted."""
+    """The prediction is there: it becomes the path, and is refined where that is wanted. A move that was chosen while
+    it was awaited stays chosen."""
+    edited, unfitted = state.document.edited, state.geometry.unfitted
+    chosen = unfitted.asked if unfitted is not None and edited and edited.hash == unfitted.path_hash else None
     notice = Notice("path", f"Predicted {len(trajectory)} cameras in {seconds:.1f} s.")
     document, stop = doc.with_prediction(state.document, trajectory), stop_geometry(state, context)
     state = replace(state, document=document, geometry=of_another_path(state.geometry), job=None, notice=notice)
     start = None
     if state.geometry.refine_on:
         state, start = start_refinement(state, context)
+    if chosen is not None:
+        state, _ = applied_preset(chosen, state, context)
     return state, together(stop, start)
 
 
