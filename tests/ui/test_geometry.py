@@ -211,6 +211,7 @@ def test_a_move_and_a_take_of_a_film_wait_for_its_cameras_and_depth(session, app
     assert document.take.trajectory == document.edited and document.take.settings.film
     ahead = document.edited.centres[-1, 2]
     assert ahead == pytest.approx(0.8 * (1 - 0.5)), "whole, about what is in the middle"
+    assert document.past[-1].name == "preset zoom-in", "no edit of its own"
 
 
 def test_a_move_that_is_chosen_before_the_prediction_stays_chosen(session, app, video):

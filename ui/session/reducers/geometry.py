@@ -272,6 +272,7 @@ def _refined(found: Found, state: State, context: Context) -> Change:
     document = doc.with_refinement(state.document, found.trajectory, found.report)
     if unfitted is not None and (before and before.hash) == unfitted.path_hash and document.edited is not None:
         unfitted = replace(unfitted, path_hash=document.edited.hash)  # through another lens it is still that preset
+        document = replace(document, past=state.document.past, future=state.document.future)
     geometry = replace(
         state.geometry,
         unfitted=unfitted,
