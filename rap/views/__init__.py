@@ -7,6 +7,6 @@ puts all of it together for one clip, then `depth` with `sweep_plan` and `sweep`
 and the other. `monocular` (with `efficientnet` and `guided`) tells depth and lens of one picture, of which `layers`
 (with `edges`, `planes` and `upright`) makes what a path through it shows, and `enlarge` the same in the picture's own
 pixels. `fusion` bends its shape to where a film has things, and `beyond` makes a frame of a film such a picture, where
-the film shows little of what is asked for. `hints` is what of this the model is shown. `memory` says how much all of it
-may hold.
+the film shows little of what is asked for. `fitting` makes moves that fit a scene, by `straight` small enough that its
+lines stay straight. `hints` is what of this the model is shown. `memory` says how much all of it may hold.
 """
