@@ -114,6 +114,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         raise InputError("--cameras and --refine belong to the hints of a video or folder")
     chosen_trajectory(chosen, clip)  # refuses a bad path before anything is computed
     check_depth(chosen, hinted and len(clip) == 1, "is for the hints of one picture")
+    if hinted and others is None and not chosen.flat:
+        check_size(chosen, clip)
     folder = results.ResultFolder(chosen.out, "generate", clip.name, _inputs(chosen))
     pipeline = model.load_any(chosen.checkpoint, chosen.device, **options.placement(chosen))
     found = cameras.clip_cameras(chosen, clip, pipeline) if hinted and len(clip) > 1 else None
@@ -247,15 +249,24 @@ def full_size(
     """
     from rap.data import playback_fps
     from rap.geometry import filmed
-    from rap.pipeline.tasks import check_take
 
     count = chosen.video_frames or len(trajectory)
     side = chosen.size or DEFAULT_TAKE_SIDE
-    check_take(scene.clip.full_size, side, count, chosen.fps)
     shown = np.stack(list(counted(scene.walk(trajectory, side, count, content), count, "render")))
     along = filmed(dataclasses.replace(trajectory, fps=playback_fps(trajectory.fps)), count, chosen.fps)
     cameras_shown = scene.cameras_of_walk(along, (shown.shape[1], shown.shape[2]))
     return dataclasses.replace(small, frames_u8=shown, trajectory=cameras_shown, content=content, is_walk=True)
+
+
+def check_size(chosen: argparse.Namespace, clip: Clip) -> None:
+    """Refuse what is too large to be rendered, before anything is looked for.
+
+    Raises:
+        InputError: by the limits, or by --memory-gb.
+    """
+    from rap.pipeline.tasks import check_take
+
+    check_take(clip.full_size, chosen.size or DEFAULT_TAKE_SIDE, chosen.video_frames or chosen.frames, chosen.fps)
 
 
 def wants_more(chosen: argparse.Namespace) -> bool:

@@ -283,6 +283,8 @@ def test_a_preview_of_a_size_has_the_pixels_of_the_frames_themselves(capsys, tmp
     assert formats.read(out / "trajectory.npz").image_size == (256, 320)
     assert "size must be 64 to 1,920" in refused(capsys, *given, "--size", 20)
     assert "--memory-gb must be at least 0.25" in refused(capsys, *given, "--memory-gb", 0.1)
+    large = "generate", example, "--preset", "static", "--video-frames", 257, "--memory-gb", 0.25
+    assert "257 frames of 320 x 256 need 0.3 GB" in refused(capsys, *large)
     wide = tmp_path / "wide"
     wider = run_json(capsys, *given, "--preset", "zoom-out", "--amplitude", 0.3, "--size", 320, "--out", wide)
     last = np.asarray(Image.open(wide / "frames/0004.png"))
