@@ -164,9 +164,15 @@ TAKE_PIXELS = Limit(
 )
 TAKE_SIDE = Limit(1_920, "pixels on a side", "a take, and frames kept for it", "a film's own size up to full HD")
 TAKE_WORK = Limit(120_000_000, "pixels in all", "a take, pixels times frames", "81 of 1280 x 720 have 75 million")
+TAKE_BYTES = Limit(
+    2_000_000_000, "bytes", "what a take holds beside the program", "what the largest takes; --memory-gb sets another"
+)
 TAKE_FPS = Limit(60, "frames a second", "a take", "what screens show")
 LEAST_TAKE_FRAMES, LEAST_TAKE_FPS, LEAST_TAKE_SIDE = 2, 8, 64
 """Less of a take shows no motion."""
+
+LEAST_TAKE_BYTES = 250_000_000
+"""Less is not enough for takes of 640 pixels."""
 
 
 def all_limits() -> dict[str, Limit]:

@@ -9,10 +9,12 @@ many frames are made at a time (`at_once`). Bytes were measured as what a proces
 from __future__ import annotations
 
 from rap.errors import InputError
+from rap.limits import LEAST_TAKE_BYTES, TAKE_BYTES
 
 Size = tuple[int, int]
 
-DEFAULT_GB, LEAST_GB, GB = 2.0, 0.25, 1e9
+GB = 1e9
+DEFAULT_GB, LEAST_GB = TAKE_BYTES.value / GB, LEAST_TAKE_BYTES / GB
 FIXED = 100_000_000
 """Bytes, whatever the size: what is looked up at a time, and what is decided small."""
 

@@ -236,7 +236,7 @@ def test_a_take_along_a_bent_path_waits_for_the_cameras_too_and_goes_with_a_canc
     assert session.state.job is None
     session.dispatch(msg.Cancel("input"))
     gate.release()
-    assert session.state.geometry.held is None
+    assert session.state.geometry.held is None and "is dropped; press Regenerate" in session.state.notice.text
     session.dispatch(msg.Regenerate())
     assert session.state.job is not None, "asked for once more it begins, with what is there"
 

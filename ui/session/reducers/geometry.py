@@ -140,6 +140,8 @@ def cancel_geometry(state: State, context: Context) -> Change:
     text = (
         "Cancelled; the path stays as it is." if job.kind == "refine" else "Cancelled; change the path for a preview."
     )
+    if state.geometry.held is not None:
+        text += " The take that waited for it is dropped; press Regenerate to make it with what is there."
     state = replace(state, geometry=replace(state.geometry, job=None, held=None), notice=Notice("input", text))
     return state, partial(context.geometry.cancel, job.number)
 
