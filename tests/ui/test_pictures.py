@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 from editing import App, at_rest, bent, depth_found, give
-from fakes import moving_frames, wait_until
+from fakes import FakeScene, moving_frames, wait_until
 from PIL import Image
 
 from rap.data import write_video
@@ -165,6 +165,22 @@ def test_a_take_that_is_asked_for_before_the_depth_is_made_along_the_fitted_path
     take = session.state.document.take
     assert take.settings.layers and take.trajectory.centres[-1, 2] == pytest.approx(0.8 * (1 - 2**-0.51))
     assert take.trajectory == session.state.document.edited and len(session.state.document.takes) == 1
+
+
+def test_how_a_late_move_was_fitted_is_said_while_its_take_is_made(session, app, still, monkeypatch):
+    monkeypatch.setattr(FakeScene, "bent_share", lambda scene, path: 1.0)
+    app.backend.gates |= {
+        "picture_scene": (finding := threading.Semaphore(0)),
+        "preview": (making := threading.Semaphore(0)),
+    }
+    give(session, still)
+    session.dispatch(msg.ApplyPreset("arc-left"))
+    session.dispatch(msg.Regenerate())
+    finding.release()
+    wait_until(lambda: session.state.job is not None)
+    assert "made 51% of its usual size: more would bend" in session.state.notice.text
+    making.release(40)
+    wait_until(lambda: session.state.document.takes)
 
 
 def test_variations_too_wait_for_the_depth_but_not_along_a_path_that_was_bent(session, app, still):

@@ -37,8 +37,10 @@ MAX_TAKE_NAME = 40
 
 def regenerate(message: msg.Regenerate, state: State, context: Context) -> Change:
     """One take along the path."""
-    begun = start_take(_wanted(message, state), _unheld(state), context)  # refused now, not when it begins
-    return begun if (later := _held(message, state)) is None else (later, None)
+    begun, start = start_take(_wanted(message, state), _unheld(state), context)  # refused now, not when it begins
+    if (later := _held(message, state)) is not None:
+        return later, None
+    return _with_fit(begun, message, state), start
 
 
 def make_variations(message: msg.Variations, state: State, context: Context) -> Change:
@@ -57,7 +59,7 @@ def make_variations(message: msg.Variations, state: State, context: Context) -> 
     begun, start = start_take(first, _unheld(state), context)
     if (later := _held(message, state)) is not None:
         return later, None
-    return replace(begun, waiting=tuple(others)), start
+    return replace(_with_fit(begun, message, state), waiting=tuple(others)), start
 
 
 def _held(message: msg.Regenerate | msg.Variations, state: State) -> State | None:
@@ -71,6 +73,13 @@ def _held(message: msg.Regenerate | msg.Variations, state: State) -> State | Non
         return None
     notice = Notice("result", f"The take begins as soon as the {_awaited(geometry.job)} known.")
     return replace(state, geometry=replace(geometry, held=message), notice=notice)
+
+
+def _with_fit(begun: State, message: msg.Regenerate | msg.Variations, state: State) -> State:
+    """Of takes that were held: how the move was fitted is still said, nobody has had time to read it."""
+    if message is not state.geometry.held or begun.notice is not None or state.notice is None:
+        return begun
+    return replace(begun, notice=state.notice) if state.notice.place == "path" else begun
 
 
 def _unheld(state: State) -> State:
