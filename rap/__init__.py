@@ -7,7 +7,7 @@ holds the conventions), `reconstruction` (cameras from frames), `formats`, then 
 (models of others), `train` and `evaluate`, `bench`, `cli`. Below `geometry` are single files that all may use:
 `config` and `errors`; for what strangers give `limits` (how much is taken), `guard` (a broken file ends in a
 sentence), `sandbox` (reading in a process that can be killed); `writing` (files whole or not there); `checkpoint` (is
-it whole); `threads` (how they wait; before NumPy and torch are loaded). Read `geometry`, `model`, `flow` and
+it whole); `threads` and `quick_diffusers` (before torch and diffusers are loaded). Read `geometry`, `model`, `flow` and
 `pipeline` for the paper's method.
 """
 

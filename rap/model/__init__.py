@@ -5,6 +5,9 @@ take single functions from the files. Read `tokens`, `attention`, `transformer` 
 `latent_cache` keeps what was encoded.
 """
 
+import rap.quick_diffusers  # noqa: F401  before whatever imports diffusers
+
+# isort: split
 from rap.model.codec import LatentCodec, PatchAutoencoder, read_autoencoder
 from rap.model.transformer import RaPTransformer3DModel, RaPTransformerOutput
 

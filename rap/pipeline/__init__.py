@@ -5,6 +5,9 @@ knows a task. Read `tasks` (what is asked, what comes back), then `pipeline_rap`
 `rap.flow`), then `problem` (a task in latents, between the two).
 """
 
+import rap.quick_diffusers  # noqa: F401  before whatever imports diffusers
+
+# isort: split
 from rap.pipeline.pipeline_rap import RaPPipeline
 from rap.pipeline.tasks import EstimateTask, GenerateTask, JointTask, Progress, RaPOutput, RoundTrip, Task
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ui.page.quick_start  # noqa: F401  Gradio, as the app imports it: before tests do, the slow way
+
+# isort: split
 import gc
 from pathlib import Path
 
