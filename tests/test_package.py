@@ -74,15 +74,12 @@ def test_the_archive_holds_packages_and_assets_and_all_of_them_is_installed(arch
     assert {path.name for path in target.iterdir() if path.suffix != ".dist-info"} == {"rap", "ui", "bin"}
 
 
-def test_imagine_runs_from_another_folder(target, environment, tmp_path):
+def test_commands_and_the_page_run_from_another_folder(target, environment, tmp_path):
     example = target / "rap" / "assets" / "examples" / "arc_around_a_table.jpg"
     command = [target / "bin" / "rap", "imagine", example, "--frames", "5", "--steps", "1", "--out", "made", "--json"]
     done = subprocess.run(command, check=True, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
     assert json.loads(done.stdout)["trajectory"]["num_frames"] == 5
     assert (tmp_path / "made" / "transforms.json").is_file()
-
-
-def test_the_page_starts_from_another_folder(target, environment, tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]

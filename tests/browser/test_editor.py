@@ -240,7 +240,8 @@ def test_a_reload_in_mid_generation_finds_the_take_and_a_closed_tab_frees_everyt
     editor.press("rap-apply")
     page.wait_for_selector("#rap-path-line:has-text('17 cameras')")
     with a_take_at_work(editor, pipeline), closed_tabs_end(running):
-        page.close()
+        with page.expect_event("close"):  # word of it may come late, and the fixture asks
+            page.close()
         wait_until(lambda: session.closed)
     wait_until(lambda: not session.folder.exists())
     wait_until(lambda: not editor.sessions.worker._running)
