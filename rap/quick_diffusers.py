@@ -30,6 +30,9 @@ def import_diffusers() -> None:
     sys.modules[COMPILER] = stand_in
     try:
         from diffusers import AutoencoderKLWan, DiffusionPipeline, WanTransformer3DModel  # noqa: F401
+    except (ImportError, AttributeError, RuntimeError):  # a release that wants more of the compiler: start over with it
+        for name in [name for name in sys.modules if name.split(".")[0] == "diffusers"]:
+            del sys.modules[name]
     finally:
         del sys.modules[COMPILER]
 

@@ -28,3 +28,21 @@ def test_where_diffusers_is_there_already_nothing_is_done(monkeypatch):
     assert "diffusers" in sys.modules
     quick_diffusers.import_diffusers()
     assert quick_diffusers.COMPILER not in sys.modules
+
+
+def test_a_release_that_wants_more_of_the_compiler_is_imported_with_it(monkeypatch):
+    """What has been imported of it by then is left to be imported anew, and other packages stay as they are."""
+
+    class Wants:
+        def find_spec(self, name, path=None, target=None):
+            if name == "diffusers":
+                sys.modules["diffusers.half"] = sys
+                raise ImportError("no module named torch._dynamo.config")
+
+    kept = dict(sys.modules)
+    for name in [name for name in kept if name.split(".")[0] == "diffusers" or name == quick_diffusers.COMPILER]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Wants(), *sys.meta_path])
+    quick_diffusers.import_diffusers()
+    assert not {"diffusers", "diffusers.half", quick_diffusers.COMPILER} & set(sys.modules)
+    assert sys.modules["torch"] is torch
