@@ -6,7 +6,7 @@ document.hasFocus = () => true;
 // viser draws with every frame of the screen, whether anything moves or not: without a graphics card that is a core,
 // perhaps of the very machine that makes the take. While nobody touches the view and nothing comes from the app, it is
 // drawn once in REST_MS.
-const AWAKE_MS = 1500;
+const AWAKE_MS = 700;
 const REST_MS = 1000;
 const LOADING_MS = 5000;
 const soon = window.requestAnimationFrame.bind(window);

@@ -104,7 +104,9 @@ def test_what_is_given_takes_the_place_of_what_was(editor, files, shot):
     assert "view_0.png" in editor.text("rap-input-notice") and "second.mp4" in editor.text("rap-input-notice")
     box_holds(editor)
 
+    before = editor.document.clip  # of the same name: the page tells no difference, and a path of it would go with it
     editor.give(files / "first.mp4")
+    wait_until(lambda: editor.document.clip is not before)
     box_holds(editor, "first.mp4")
     clip_is(editor, "first")
     editor.press("rap-apply")

@@ -246,18 +246,20 @@ class Page:
     def wire(self, demo: gr.Blocks, viewport: gr.HTML, seen: gr.State) -> None:
         """Draw when the page is loaded, and whenever the viewport's channel says that the state is another."""
         drawn, session_id = [seen, *(part.component for part in self.parts)], self._events.session_id
+        # one component is told that an answer is pending, not a hundred that count its seconds
+        quiet = {**QUIET, "show_progress_on": viewport}
         # the tab remembers its session, so that a reload finds it again
         demo.load(
             self.open,
             [gr.Textbox(visible=False), gr.Checkbox(visible=False), gr.Textbox(visible=False)],
             [session_id, *drawn],
             js=LOADED,
-            **QUIET,
+            **quiet,
         )
         remember = "(id) => { if (id) sessionStorage.setItem('rap-session', id); }"
         viewport.change(None, viewport, js=remember, **QUIET)
         # one at a time, and what is said meanwhile asks once more when it is done
-        asked = viewport.input(self.refresh, [session_id, seen], drawn, trigger_mode="always_last", **QUIET)
+        asked = viewport.input(self.refresh, [session_id, seen], drawn, trigger_mode="always_last", **quiet)
         asked.then(None, js="() => { document.dispatchEvent(new CustomEvent('rap-drawn')); }", **QUIET)
 
     def draw(self, session: Session, seen: Seen) -> list[Any]:

@@ -1,4 +1,5 @@
-"""What every answer says about itself: which scripts may run in the page, who may put it into a frame.
+"""What every answer says about itself: which scripts may run in the page, who may put it into a frame; and the page's
+first script, which Gradio would run after its own.
 
 A page gets a nonce for its own scripts, so that markup which found its way into it (a name, a stored text) runs
 nothing: no inline handler, no script element. `unsafe-eval` stays, for Gradio compiles the listeners it is given.
@@ -11,6 +12,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from rap.config import ASSETS
 from ui.serve.routes import Kind
 
 FIXED = {
@@ -27,6 +29,7 @@ PAGE_POLICY = (
 )
 FILE_POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
 SCRIPT = re.compile(rb"<script\b([^>]*)>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
+FIRST = b"<script>{" + (ASSETS / "page_head.js").read_bytes() + b"}</script>"
 PAGE_BYTES = 16 << 20  # viser's client has 4; what is larger is no page of ours
 
 
@@ -75,6 +78,7 @@ class Dressed:
         start, self._start = self._start, None
         nonce, body = secrets.token_urlsafe(16), self._body
         if self._kind == "page":
+            body = body.replace(b"<head>", b"<head>" + FIRST, 1)
             body = SCRIPT.sub(rb'<script nonce="' + nonce.encode() + rb'"\1>\2</script>', body)
         inline = f"'nonce-{nonce}'" if self._kind == "page" else "'unsafe-inline'"
         policy = PAGE_POLICY.format(inline=inline, ancestors=self._ancestors)

@@ -62,6 +62,9 @@ class Viewport:
         rich.get_console().quiet = True  # viser would announce an address for every session there
         self.server = inner_server()
         self.server.scene.set_up_direction("-y")
+        # nothing here is lit: lights would draw their shadows, and surroundings be mirrored, in every picture
+        self.server.scene.configure_default_lights(enabled=False, cast_shadow=False)
+        self.server.scene.configure_environment_map(None)
         self._is_dark = False
         self._set_theme()
         self._surroundings = Surroundings(self.server)
