@@ -23,6 +23,17 @@ def test_the_compiler_itself_is_there_for_who_asks():
     assert standing is None or standing.__file__.startswith(torch.__path__[0])
 
 
+def test_what_no_compiler_was_loaded_for_counts_as_not_compiled(monkeypatch):
+    """diffusers' own question loads the compiler; it is put where there is one, and answered as ever."""
+    asking = sys.modules[quick_diffusers.ASKS]
+    assert hasattr(asking, quick_diffusers.QUESTION), "diffusers asks in another place: see quick_diffusers"
+    asked = []
+    monkeypatch.delitem(sys.modules, quick_diffusers.COMPILER, raising=False)
+    assert not quick_diffusers.is_compiled(asked.append, "a part") and asked == []
+    monkeypatch.setitem(sys.modules, quick_diffusers.COMPILER, sys)
+    assert quick_diffusers.is_compiled(str.isalpha, "part") and not quick_diffusers.is_compiled(str.isalpha, "a part")
+
+
 def test_where_diffusers_is_there_already_nothing_is_done(monkeypatch):
     monkeypatch.delitem(sys.modules, quick_diffusers.COMPILER, raising=False)
     assert "diffusers" in sys.modules

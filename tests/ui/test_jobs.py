@@ -138,6 +138,24 @@ def test_cancel_at_work_closes_the_generator(start):
     assert isinstance(follower.outcome(), JobDone)
 
 
+def test_a_job_that_is_cancelled_too_late_says_how_it_went_and_a_failure_is_logged_to_nobody(start, caplog):
+    """A session ends while its take is measured, and the take's file goes with it."""
+    owner, worker, is_kept, goes_on = Owner(), start(FakePipeline()), threading.Event(), threading.Event()
+
+    def keep(output):
+        is_kept.set()
+        assert goes_on.wait(20)
+        raise FileNotFoundError("take-1.mp4: no such file or folder")
+
+    job = owner.job(keep=keep)
+    worker.submit(job)
+    assert is_kept.wait(20)
+    worker.cancel(job.number)
+    assert owner.of(JobCancelled) == []
+    goes_on.set()
+    assert isinstance(owner.outcome(), JobFailed) and caplog.records == []
+
+
 @pytest.mark.parametrize("where", ["stream", "keep"])
 def test_a_failure_is_reported_and_the_next_job_runs(start, where):
     pipeline = FakePipeline(fails_with=ValueError("frames_u8 must be …") if where == "stream" else None)

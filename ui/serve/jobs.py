@@ -116,10 +116,9 @@ class Worker:
         """The job of this number if this call has stopped it."""
         turn = self._running.get(number)
         if turn is not None:
-            if turn.job.cancelled.is_set() or turn.is_keeping:
-                return None
-            turn.job.cancelled.set()
-            return turn.job
+            is_late = turn.job.cancelled.is_set() or turn.is_keeping
+            turn.job.cancelled.set()  # late, too: nobody may be left to log a failure for
+            return None if is_late else turn.job
         job = next((job for job in self._line if job.number == number), None)
         if job is not None:
             self._line.remove(job)
@@ -170,10 +169,10 @@ class Worker:
         try:
             message = self._run(turn)
         except Exception as error:  # whatever goes wrong is for its owner to read and must not end the worker
-            message = None
-            if not job.cancelled.is_set():  # else a session has ended, and taken its folder with it
+            has_ended = job.cancelled.is_set()  # its session often, too, which has taken its folder with it
+            if not has_ended:
                 logger.exception("job %d failed", job.number)
-                message = JobFailed(job.number, explained(error))
+            message = JobFailed(job.number, explained(error)) if turn.is_keeping or not has_ended else None
         with self._changed:
             del self._running[job.number]
             self._line.served(job, time.monotonic() - turn.began)
