@@ -2,8 +2,9 @@
 
 "full" is the paper's model at small size, without the hints that depart from it; "joint attention" has one softmax over
 all tokens, "no cosine" leaves that term out of the loss, "pluecker" gives cameras as Pluecker maps beside the video's
-channels. Each is trained by the same minutes of this process's own work and judged on the same held-out clips by the
-protocols of `rap.evaluation`: poses, generation and the closed loop. One training after the other, a seed of all
+channels. Each is trained by as many steps, which are the same on every machine, or by the same minutes of its process's
+own work, and judged on the same held-out clips by the protocols of `rap.evaluation`: poses, generation and the
+closed loop. One training after the other, a seed of all
 variants before the next seed; what was cut goes on, what is finished is kept, and the table is made of what is there.
 """
 
@@ -23,7 +24,7 @@ from rap.evaluation.protocols import Protocol
 from rap.pipeline import RaPPipeline
 from rap.train.model import train_model
 from rap.train.settings import ModelTraining
-from rap.train.state import PROGRESS, STATE, write_json
+from rap.train.state import PROGRESS, STATE, saved_seconds, write_json
 from rap.train.validate import VALIDATION_SEED
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class AblationTraining:
-    """Settings of `rap train ablations`. `minutes` of CPU time for each training; `only` is one of them, as "full/0".
+    """Settings of `rap train ablations`. `steps` of each training; `minutes` above 0 end it by its CPU time instead.
+    `only` is one of the trainings, as "full/0".
 
     `table` trains nothing and makes the table of what is there.
     """
@@ -63,7 +65,8 @@ class AblationTraining:
     heads: int = 4
     layers: int = 6
     batch: int = 16
-    minutes: float = 30.0
+    steps: int = 1200
+    minutes: float = 0.0
     seeds: int = 3
     validation_clips: int = 32
     only: str = ""
@@ -74,8 +77,8 @@ class AblationTraining:
         """That of one variant and seed; all else is the same for all."""
         return ModelTraining(
             data=self.data, codec=self.codec, out=str(self.folder(variant, seed)), width=self.width, heads=self.heads,
-            layers=self.layers, batch=self.batch, minutes=self.minutes, cpu_time=True, seed=seed, threads=self.threads,
-            resume=True, **VARIANTS[variant],
+            layers=self.layers, batch=self.batch, steps=self.steps, minutes=self.minutes, cpu_time=True, seed=seed,
+            threads=self.threads, resume=True, **VARIANTS[variant],
         )  # fmt: skip
 
     def folder(self, variant: str, seed: int) -> Path:
@@ -92,8 +95,8 @@ def run_ablations(settings: AblationTraining, say: Callable[[str], None] = print
     Raises:
         InputError: there is no such run, its figures are of other settings, or whatever `train_model` refuses.
     """
-    if settings.minutes <= 0:
-        raise InputError(f"--minutes must be positive, got {settings.minutes}: every variant gets as many")
+    if settings.minutes < 0:
+        raise InputError(f"--minutes must not be negative, got {settings.minutes}: 0 ends each training by --steps")
     if settings.only and settings.only not in {f"{variant}/{seed}" for variant, seed in settings.runs()}:
         names = ", ".join(VARIANTS)
         raise InputError(f"--only must be VARIANT/SEED of {names} and 0 to {settings.seeds - 1}, got {settings.only!r}")
@@ -111,7 +114,7 @@ def run_ablations(settings: AblationTraining, say: Callable[[str], None] = print
 
 def _budget(settings: AblationTraining) -> dict[str, Any]:
     """What must be the same of all runs of a table."""
-    names = ("width", "heads", "layers", "batch", "minutes", "validation_clips")
+    names = ("width", "heads", "layers", "batch", "minutes" if settings.minutes else "steps", "validation_clips")
     return {name: getattr(settings, name) for name in names}
 
 
@@ -144,17 +147,18 @@ def _judged(settings: AblationTraining, variant: str, seed: int) -> dict[str, An
                     rows.setdefault(f"{of}/{measure}", []).append(value)
     steps = json.loads((folder / STATE / PROGRESS).read_text(encoding="utf-8"))["step"]
     means = {name: float(np.mean(values)) for name, values in rows.items()}
-    return {"budget": _budget(settings), "steps": steps, "figures": means}
+    minutes = saved_seconds(folder) / 60
+    return {"budget": _budget(settings), "steps": steps, "cpu_minutes": minutes, "figures": means}
 
 
 def table(settings: AblationTraining) -> str:
     """Of every variant the mean over its finished seeds, with the least and the most of them; in Markdown."""
-    head = ["variant", "seeds", "steps", *(title for _, _, title in COLUMNS)]
+    head = ["variant", "seeds", "steps", "CPU minutes", *(title for _, _, title in COLUMNS)]
     lines = [head, ["---"] * len(head)]
     for variant in VARIANTS:
         seeds = (_finished(settings, variant, seed) for seed in range(settings.seeds))
         found = [one for one in seeds if one is not None]
-        cells = [_spread([one["steps"] for one in found], 0)]
+        cells = [_spread([one[name] for one in found], 0) for name in ("steps", "cpu_minutes")]
         for of, measure, _title in COLUMNS:
             values = [one["figures"][name] for one in found if (name := f"{of}/{measure}") in one["figures"]]
             cells.append(_spread(values, 2))

@@ -40,19 +40,28 @@ def test_variants_are_trained_one_by_one_and_the_table_is_of_what_is_there(
         ("decoupled", 0.5, "pluecker", 1),
     ]  # fmt: skip
     assert all(run.cpu_time and run.resume and run.minutes == 1e-5 for run in trained)
-    assert "| full | 2 | 10 [10, 11] | 0.50 [0.00, 1.00] |" in (tmp_path / ablations.TABLE).read_text()
+    assert "| full | 2 | 10 [10, 11] | 5 [5, 5] | 0.50 [0.00, 1.00] |" in (tmp_path / ablations.TABLE).read_text()
     with pytest.raises(InputError, match="is of a run by"):
         _ablate(shards, codec, tmp_path, "--batch", 4, "--table")
+    by_steps = tmp_path / "by steps"
+    (by_steps / "full" / "0").mkdir(parents=True)
+    _ablate(shards, codec, by_steps, "--seeds", 1, "--minutes", 0, "--steps", 7, "--only", "full/0")
+    assert (trained[-1].steps, trained[-1].minutes) == (7, 0.0)
+    with pytest.raises(InputError, match="'minutes': 1e-05.*, not .*'steps': 7"):
+        _ablate(shards, codec, tmp_path, "--minutes", 0, "--steps", 7, "--table")
 
 
 def _made(settings, seed):
-    return {"budget": ablations._budget(settings), "steps": 10 + seed, "figures": {"pose/auc30": float(seed)}}
+    figures = {"pose/auc30": float(seed)}
+    return {"budget": ablations._budget(settings), "steps": 10 + seed, "cpu_minutes": 5.0, "figures": figures}
 
 
 def test_unknown_runs_and_empty_budgets_are_refused(shards: Path, codec: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--only must be VARIANT/SEED"):
         _ablate(shards, codec, tmp_path, "--only", "full/7")
-    with pytest.raises(InputError, match="--minutes must be positive"):
-        _ablate(shards, codec, tmp_path, "--minutes", 0)
+    with pytest.raises(InputError, match="minutes must"):
+        _ablate(shards, codec, tmp_path, "--minutes", -1)
+    with pytest.raises(InputError, match="steps must"):
+        _ablate(shards, codec, tmp_path, "--steps", 0)
     with pytest.raises(InputError, match="--validation is missing"):
         train.main(["ablations", "--data", str(shards), "--codec", str(codec)])
