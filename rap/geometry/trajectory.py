@@ -209,9 +209,10 @@ def spline(keys: Trajectory, key_times: np.ndarray, at: np.ndarray, tension: flo
     third = (durations[segment] / 3)[:, None]
     start, end = poses[segment], poses[segment + 1]
     alpha = (at - key_times[segment]) / durations[segment]
-    points = [start, start @ se3.exp(third * velocities[segment]), end @ se3.exp(-third * velocities[segment + 1]), end]
+    leaving, arriving = se3.exp(third * velocities[segment]), se3.exp(-third * velocities[segment + 1])
+    points = np.stack([start, start @ leaving, end @ arriving, end])
     while len(points) > 1:
-        points = [se3.interpolate(a, b, alpha) for a, b in zip(points[:-1], points[1:], strict=True)]
+        points = se3.interpolate(points[:-1], points[1:], alpha)
     lens = np.concatenate([np.log(intrinsics[:, :2]), intrinsics[:, 2:]], axis=1)
     lens = scipy.interpolate.PchipInterpolator(key_times, lens)(at)
     lens = np.concatenate([np.exp(lens[:, :2]), lens[:, 2:]], axis=1)
