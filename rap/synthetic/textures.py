@@ -110,16 +110,12 @@ def texture_bank(folder: Path | None, size: int, device: str = "cpu") -> Texture
 def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
     if device != "cpu":
         return _texture_bank(folder, size, "cpu").to(device)
+    files = [] if folder is None else _images_in(Path(folder))  # first: a wrong folder is told at once
     patterns = np.concatenate([procedural_textures(NUM_PROCEDURAL, size), tiled_textures(NUM_TILED, size)])
     procedural, made = pack_pyramid(torch.from_numpy(patterns)), np.arange(len(patterns))
     everything, tiles = made[:NUM_PROCEDURAL], made[NUM_PROCEDURAL:]
     if folder is None:
         return TextureBank(procedural.flatten(), size, everything, everything, tiles)
-    files = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise InputError(
-            f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none"
-        )
     kinds = manifest_kinds(Path(folder))
     texels = torch.empty(len(files) + len(made), level_offsets(size)[-1], dtype=torch.int32)
     for start in range(0, len(files), 16):
@@ -133,6 +129,15 @@ def _texture_bank(folder: str | None, size: int, device: str) -> TextureBank:
     usable = _is_natural(bank.means[: len(names) + NUM_PROCEDURAL])
     photos, materials = np.flatnonzero(~is_material & usable), np.flatnonzero(is_material & usable)
     return replace(bank, photos=photos if len(photos) else materials, materials=materials)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise InputError(
+            f"textures: {folder} holds no image ({', '.join(IMAGE_SUFFIXES)}); give another folder or none"
+        )
+    return files
 
 
 def _is_natural(means: np.ndarray) -> np.ndarray:

@@ -215,11 +215,13 @@ def _grown(level: _Level) -> Tensor:
     seeds = level.sources[:: -(-len(level.sources) // SEEDS)]
     sources = _patches(colour)[seeds]
     squares = (sources * sources).T.contiguous()
+    places = _patches(torch.arange(a * b, dtype=torch.float64).view(1, a, b)).long()
     while not bool(known.all()):
         around = F.max_pool2d(known.float()[None, None], 3, 1, 1)[0, 0] > 0
         rim = torch.nonzero((around & ~known).flatten())[:, 0]
-        shown = _patches(known.float().expand(3, a, b))[rim]
-        patches = _patches(colour)[rim] * shown
+        inside = places[rim]
+        shown = known.view(-1)[inside].float().repeat(1, 3)
+        patches = colour.view(3, -1)[:, inside].permute(1, 0, 2).flatten(1) * shown
         apart = shown @ squares - 2 * patches @ sources.T + (patches * patches).sum(1, keepdim=True)
         apart = apart / shown.sum(1, keepdim=True) + _asides(level, rim, seeds)
         found = seeds[apart.argmin(1)]
