@@ -29,7 +29,9 @@ def plot_run(folder: Path) -> str:
         if not x or not curves:
             continue
         across = min(3, len(curves))
-        figure = Figure(figsize=(4 * across, 2.6 * math.ceil(len(curves) / across)), layout="constrained")
+        w, h = 4 * across, 2.6 * math.ceil(len(curves) / across)
+        figure = Figure(figsize=(w, h))  # without a layout of Matplotlib's own, which draws everything three times
+        figure.subplots_adjust(0.55 / w, 0.5 / h, 1 - 0.1 / w, 1 - 0.3 / h, wspace=0.2, hspace=0.5)
         for k, (key, values) in enumerate(curves.items()):
             axes = figure.add_subplot(math.ceil(len(curves) / across), across, k + 1)
             axes.plot(x, values, linewidth=1, marker="." if len(x) < 30 else "")
