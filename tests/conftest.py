@@ -34,8 +34,11 @@ collect_ignore_glob = [pattern for pattern, packages in NEEDS.items() if not all
 
 
 def pytest_configure(config):
-    """No test writes into the cache of who runs it."""
+    """No test writes into the cache of who runs it, and no two processes of tests look for the same free port."""
     os.environ["RAP_STATE"] = tempfile.mkdtemp(prefix="rap-tests-")
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        first = 7860 + 100 * int(worker.removeprefix("gw"))  # Gradio tries a hundred
+        os.environ.setdefault("GRADIO_SERVER_PORT", str(first))
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
     if not getattr(config.option, "numprocesses", None):
         import torch  # not in the process that only hands out tests
