@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from rap.config import FOOTAGE_SIDE, NUM_FRAMES
+from rap.data.bars import NO_BARS, Bars, find_bars
 from rap.data.full_frames import FullFrames
 from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
 from rap.data.projection import no_pinhole_note
@@ -315,7 +316,8 @@ def load_clip(
     One picture gives a clip of one frame. Of anything longer `num_frames` frames are taken: with a stride, every
     stride-th from `start`; without, spread evenly from `start` to the end, both included. An upload of 2 to
     num_frames - 1 frames is stretched by repeating the nearest frame: its cameras are those of `own_frames`. Each frame
-    is cropped around its centre to the size's aspect ratio, then resized; reference cameras follow.
+    is cropped around its centre to the size's aspect ratio, then resized; reference cameras follow. Black bars of a
+    film are cut off first, unless a size is given or its cameras are known: both are of the whole frame.
 
     A folder has reference cameras when it, or its parent, holds cameras that name its pictures. Where the lens of known
     cameras has distortion the frames are undistorted.
@@ -342,12 +344,30 @@ def load_clip(
     if size is not None:
         TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)), unzipped(path) as given:
-        return _first_shot(open_upload(given, cameras, fov_y_rad), sampling, size)
+        return _picture_alone(open_upload(given, cameras, fov_y_rad), sampling, size)
 
 
-def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
-    """The clip, of the first shot alone where the film is cut: one camera did not go from the one to the other."""
+def _picture_alone(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
+    """The clip without black bars, read again where there are some."""
     clip = _loaded(upload, sampling, size)
+    if size is not None or upload.known is not None or not clip.is_timed or clip.footage_u8 is None:
+        return _first_shot(upload, sampling, size, clip)
+    bars = find_bars(clip.footage_u8 if clip.film is None else clip.film.frames_u8)
+    if not bars:
+        return _first_shot(upload, sampling, size, clip)
+    inner = _first_shot(upload, sampling, size, _loaded(upload, sampling, size, bars), bars)
+    (h, w), (whole_h, whole_w) = inner.upload_size or inner.full_size, clip.upload_size or clip.full_size
+    note = (
+        f"{clip.name}: black bars beside its picture are left out ({bars.in_words()}): cameras and takes are of "
+        f"{w} x {h} of its {whole_w} x {whole_h} pixels"
+    )
+    return replace(inner, notes=(note, *inner.notes))
+
+
+def _first_shot(
+    upload: Upload, sampling: Sampling, size: tuple[int, int] | None, clip: Clip, bars: Bars = NO_BARS
+) -> Clip:
+    """The clip, of the first shot alone where the film is cut: one camera did not go from the one to the other."""
     found = [] if clip.film is None else shots(clip.film.frames_u8)
     if len(found) < 2 or clip.film is None:
         return clip
@@ -361,11 +381,11 @@ def _first_shot(upload: Upload, sampling: Sampling, size: tuple[int, int] | None
         f"{clip.name}: {len(spans)} shots ({listed}); the first is used. For the second one, start at {second[0]} and "
         f"end at {second[1]}"
     )
-    clip = _loaded(upload, replace(sampling, start=start, end=end), size)
+    clip = _loaded(upload, replace(sampling, start=start, end=end), size, bars)
     return replace(clip, notes=(note, *clip.notes))
 
 
-def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
+def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, bars: Bars = NO_BARS) -> Clip:
     source, count = upload.source, upload.source.count
     for _ in range(3):
         try:
@@ -376,7 +396,7 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) ->
         wanted, chosen = sampling.read(indices), set(indices)
         side = TAKE_SIDE.value if len(chosen) == 1 else FOOTAGE_SIDE
         straighten = None if upload.known is None else upload.known.straightener(source.frame_names, wanted)
-        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten)
+        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten, bars)
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
         if len(pictures) == len(wanted) and met in (None, count):
             return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))

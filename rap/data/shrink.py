@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from rap.config import FILM_SIDE, SIZE_BUCKETS
+from rap.data.bars import NO_BARS, Bars
 from rap.data.images import FOCAL_35MM, ORIENTATION, crop_and_resize, reduce_picture, reduced_size
 from rap.limits import TAKE_SIDE
 
@@ -59,6 +60,7 @@ class Shrink:
         chosen: for each picture in turn, whether it is one of the clip's.
         full: keep those at their own size, up to what a take may have.
         straighten: given a picture and its number in turn, takes the lens's distortion out of it.
+        bars: beside the pictures, cut off before anything is made of these.
     """
 
     size: tuple[int, int] | None
@@ -66,11 +68,14 @@ class Shrink:
     chosen: Sequence[bool]
     full: bool = False
     straighten: Callable[[Image.Image, int], Image.Image] | None = None
+    bars: Bars = NO_BARS
     done: int = 0
 
     def __call__(self, image: Image.Image) -> Shrunk:
         if self.straighten is not None:
             image = self.straighten(image, self.done)
+        if self.bars:
+            image = image.crop(self.bars.box(image.height, image.width))
         whole = image.height, image.width
         self.size = self.size or fit_size(*whole)
         film, mine = reduce_picture(image, reduced_size(whole, FILM_SIDE)), self.chosen[self.done]
