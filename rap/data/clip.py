@@ -21,7 +21,7 @@ from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
 from rap.data.projection import no_pinhole_note
 from rap.data.reference import Frame, fitted_intrinsics, unfitted_intrinsics
 from rap.data.sampling import Sampling, sampling_notes
-from rap.data.shots import shots
+from rap.data.shots import lit, shots
 from rap.data.shrink import Detail, Shrink, Shrunk
 from rap.data.upload import Upload, open_upload
 from rap.data.video import FrameSource, PictureList
@@ -344,49 +344,77 @@ def load_clip(
     if size is not None:
         TAKE_SIDE.check(max(size), "size:", "take a smaller one")
     with reading(_title(path)), unzipped(path) as given:
-        return _picture_alone(open_upload(given, cameras, fov_y_rad), sampling, size)
+        return _one_camera(open_upload(given, cameras, fov_y_rad), sampling, size)
 
 
-def _picture_alone(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
-    """The clip without black bars, read again where there are some."""
-    clip = _loaded(upload, sampling, size)
-    if size is not None or upload.known is not None or not clip.is_timed or clip.footage_u8 is None:
-        return _first_shot(upload, sampling, size, clip)
-    bars = find_bars(clip.footage_u8 if clip.film is None else clip.film.frames_u8)
+@dataclass(frozen=True)
+class _View:
+    """What is read of an upload: which frames, and which part of them."""
+
+    sampling: Sampling
+    bars: Bars = NO_BARS
+
+
+def _one_camera(upload: Upload, sampling: Sampling, size: tuple[int, int] | None) -> Clip:
+    """The clip of what one camera has taken, read again wherever that turns out to be less; it says so."""
+    view = _View(sampling)
+    clip, notes = _loaded(upload, view, size), []
+    is_whole = size is not None or upload.known is not None
+    for narrowed in (_first_shot,) if is_whole else (_between_bars, _first_shot, _between_fades):
+        narrower, note = narrowed(clip, view)
+        if narrower != view:
+            view, clip = narrower, _loaded(upload, narrower, size)
+        notes += [note] * bool(note)
+    return replace(clip, notes=(*map(plain, notes), *clip.notes))
+
+
+def _between_bars(clip: Clip, view: _View) -> tuple[_View, str]:
+    bars = find_bars(_seen(clip)) if clip.is_timed else NO_BARS
     if not bars:
-        return _first_shot(upload, sampling, size, clip)
-    inner = _first_shot(upload, sampling, size, _loaded(upload, sampling, size, bars), bars)
-    (h, w), (whole_h, whole_w) = inner.upload_size or inner.full_size, clip.upload_size or clip.full_size
-    note = (
+        return view, ""
+    h, w = clip.upload_size or clip.full_size
+    left, top, right, bottom = bars.box(h, w)
+    return replace(view, bars=bars), (
         f"{clip.name}: black bars beside its picture are left out ({bars.in_words()}): cameras and takes are of "
-        f"{w} x {h} of its {whole_w} x {whole_h} pixels"
+        f"{right - left} x {bottom - top} of its {w} x {h} pixels"
     )
-    return replace(inner, notes=(note, *inner.notes))
 
 
-def _first_shot(
-    upload: Upload, sampling: Sampling, size: tuple[int, int] | None, clip: Clip, bars: Bars = NO_BARS
-) -> Clip:
-    """The clip, of the first shot alone where the film is cut: one camera did not go from the one to the other."""
+def _first_shot(clip: Clip, view: _View) -> tuple[_View, str]:
+    """The first shot alone where the film is cut: one camera did not go from the one to the other."""
     found = [] if clip.film is None else shots(clip.film.frames_u8)
     if len(found) < 2 or clip.film is None:
-        return clip
+        return view, ""
     spans = [(clip.film.frame_indices[a], clip.film.frame_indices[b]) for a, b in found]
     listed = "; ".join(f"frames {a} to {b}" for a, b in spans)
-    if sampling.stride is not None:
-        note = f"{clip.name}: {len(spans)} shots ({listed}), which no one camera has taken; choose one by start and end"
-        return replace(clip, notes=(note, *clip.notes))
+    several = f"{clip.name}: {len(spans)} shots ({listed})"
+    if view.sampling.stride is not None:
+        return view, f"{several}, which no one camera has taken; choose one by start and end"
     (start, end), second = spans[0], spans[1]
-    note = (
-        f"{clip.name}: {len(spans)} shots ({listed}); the first is used. For the second one, start at {second[0]} and "
-        f"end at {second[1]}"
-    )
-    clip = _loaded(upload, replace(sampling, start=start, end=end), size, bars)
-    return replace(clip, notes=(note, *clip.notes))
+    note = f"{several}; the first is used. For the second one, start at {second[0]} and end at {second[1]}"
+    return replace(view, sampling=replace(view.sampling, start=start, end=end)), note
 
 
-def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, bars: Bars = NO_BARS) -> Clip:
-    source, count = upload.source, upload.source.count
+def _between_fades(clip: Clip, view: _View) -> tuple[_View, str]:
+    """What comes out of black or goes into it shows nothing to follow, and a take that begins there is black."""
+    indices = clip.frame_indices if clip.film is None else clip.film.frame_indices
+    seen = _seen(clip)
+    if view.sampling.stride is not None or not clip.is_timed or len(seen) != len(indices):
+        return view, ""
+    begin, end = (indices[i] for i in lit(seen))
+    if (begin, end) == (indices[0], indices[-1]):
+        return view, ""
+    note = f"{clip.name}: begins or ends in black; frames {begin} to {end} are used"
+    return replace(view, sampling=replace(view.sampling, start=begin, end=end)), note
+
+
+def _seen(clip: Clip) -> UInt8[np.ndarray, "F H W 3"]:
+    """Uncropped frames in the order of time: all that were read, where they are kept."""
+    return clip.footage if clip.film is None else clip.film.frames_u8
+
+
+def _loaded(upload: Upload, view: _View, size: tuple[int, int] | None) -> Clip:
+    source, count, sampling = upload.source, upload.source.count, view.sampling
     for _ in range(3):
         try:
             indices = sampling.of(count, source.name, source.times_s)
@@ -396,7 +424,9 @@ def _loaded(upload: Upload, sampling: Sampling, size: tuple[int, int] | None, ba
         wanted, chosen = sampling.read(indices), set(indices)
         side = TAKE_SIDE.value if len(chosen) == 1 else FOOTAGE_SIDE
         straighten = None if upload.known is None else upload.known.straightener(source.frame_names, wanted)
-        shrink = Shrink(size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten, bars)
+        shrink = Shrink(
+            size, side, [i in chosen for i in wanted], sampling.full and len(chosen) > 1, straighten, view.bars
+        )
         pictures, met = source.read(wanted, shrink, to_end=sampling.meets_end)
         if len(pictures) == len(wanted) and met in (None, count):
             return _clip(upload, indices, met, dict(zip(wanted, pictures, strict=True)))

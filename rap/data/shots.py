@@ -2,7 +2,8 @@
 
 A camera that is shaken, or moved far between two frames, cannot be followed either; but it still sees the colours of
 the same scene. So a cut needs all three: no point that can be followed, colours that change far more than anywhere
-nearby, and no descriptor found again. A black or flashed frame is no cut: what stands beside it is compared.
+nearby, and no descriptor found again. A black or flashed frame is no cut: what stands beside it is compared. And where
+it comes out of black or goes into it: there is nothing to be followed, and a take that begins there is black.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ COLOURS = 6  # levels of each channel
 MIN_CHANGE = 0.4  # of the colours (total variation, in [0, 1])
 MUCH_CHANGE = 4.0  # times the median change between neighbours
 MIN_SHOT = 5  # frames: what is shorter is a flash
+
+BLACK = 64  # grey levels: nearly all of a frame at the black end of a fade is below
+BLACK_SHARE = 0.2  # of the film's usual brightness, which it is below as well
+LIT_SHARE = 0.85  # of it: where a fade is over
+MIN_CONTRAST = 6.0  # grey levels: a film that shows nothing has no fade either
+MOST_FADED = 0.75  # of the frames: a film that is dark for longer is a dark film
 
 
 def shots(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> list[tuple[int, int]]:
@@ -45,6 +52,25 @@ def shots(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> list[tuple[int, int]]:
     bounds = [0, *cuts, len(frames_u8)]
     found = [(a, b - 1) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b - a >= MIN_SHOT]
     return found or [(0, len(frames_u8) - 1)]
+
+
+def lit(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> tuple[int, int]:
+    """First and last frame between a fade from black at the beginning and one to black at the end; all without."""
+    last = len(frames_u8) - 1
+    small = [_small(frame) for frame in frames_u8]
+    mean = np.array([frame.mean() for frame in small])
+    if np.median([frame.std() for frame in small]) < MIN_CONTRAST:
+        return 0, last
+    usual = float(np.median(mean[mean >= np.median(mean) / 2]))
+    is_lit = np.flatnonzero(mean >= LIT_SHARE * usual)
+    begin = int(is_lit[0]) if _is_black(frames_u8[0], mean[0], usual) else 0
+    end = int(is_lit[-1]) if _is_black(frames_u8[-1], mean[-1], usual) else last
+    remain = end - begin + 1
+    return (begin, end) if remain >= max(MIN_SHOT, (1 - MOST_FADED) * (last + 1)) else (0, last)
+
+
+def _is_black(frame_u8: UInt8[np.ndarray, "h w 3"], mean: float, usual: float) -> bool:
+    return mean < BLACK_SHARE * usual and float(np.percentile(frame_u8.max(axis=2), 98)) < BLACK
 
 
 def _small(frame_u8: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
