@@ -21,7 +21,7 @@ from rap.data.images import crop_box, fov_y_from_focal_35mm, sizes_in_words
 from rap.data.projection import no_pinhole_note
 from rap.data.reference import Frame, fitted_intrinsics, unfitted_intrinsics
 from rap.data.sampling import Sampling, sampling_notes
-from rap.data.shots import lit, shots
+from rap.data.shots import lit, shots, stands_still
 from rap.data.shrink import Detail, Shrink, Shrunk
 from rap.data.upload import Upload, open_upload
 from rap.data.video import FrameSource, PictureList
@@ -381,7 +381,8 @@ def _between_bars(clip: Clip, view: _View) -> tuple[_View, str]:
 
 
 def _first_shot(clip: Clip, view: _View) -> tuple[_View, str]:
-    """The first shot alone where the film is cut: one camera did not go from the one to the other."""
+    """The first shot alone where the film is cut: one camera did not go from the one to the other. The second one where
+    that is a title or a still."""
     found = [] if clip.film is None else shots(clip.film.frames_u8)
     if len(found) < 2 or clip.film is None:
         return view, ""
@@ -390,8 +391,10 @@ def _first_shot(clip: Clip, view: _View) -> tuple[_View, str]:
     several = f"{clip.name}: {len(spans)} shots ({listed})"
     if view.sampling.stride is not None:
         return view, f"{several}, which no one camera has taken; choose one by start and end"
-    (start, end), second = spans[0], spans[1]
-    note = f"{several}; the first is used. For the second one, start at {second[0]} and end at {second[1]}"
+    chosen = int(stands_still(clip.film.frames_u8[slice(found[0][0], found[0][1] + 1)]))
+    (start, end), other = spans[chosen], spans[1 - chosen]
+    used, left = ("the first stands still, the second", "first") if chosen else ("the first", "second")
+    note = f"{several}; {used} is used. For the {left} one, start at {other[0]} and end at {other[1]}"
     return replace(view, sampling=replace(view.sampling, start=start, end=end)), note
 
 

@@ -24,6 +24,8 @@ MIN_CHANGE = 0.4  # of the colours (total variation, in [0, 1])
 MUCH_CHANGE = 4.0  # times the median change between neighbours
 MIN_SHOT = 5  # frames: what is shorter is a flash
 
+STILL = 1.0  # grey levels on the mean, as compression leaves them
+
 BLACK = 64  # grey levels: nearly all of a frame at the black end of a fade is below
 BLACK_SHARE = 0.2  # of the film's usual brightness, which it is below as well
 LIT_SHARE = 0.85  # of it: where a fade is over
@@ -52,6 +54,12 @@ def shots(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> list[tuple[int, int]]:
     bounds = [0, *cuts, len(frames_u8)]
     found = [(a, b - 1) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b - a >= MIN_SHOT]
     return found or [(0, len(frames_u8) - 1)]
+
+
+def stands_still(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> bool:
+    """Whether a shot is a title or a still: its frames at a third and at two thirds, beyond fades, are the same."""
+    a, b = (_small(frames_u8[len(frames_u8) * k // 3]).astype(float) for k in (1, 2))
+    return bool(np.abs(a - b).mean() < STILL)
 
 
 def lit(frames_u8: UInt8[np.ndarray, "f h w 3"]) -> tuple[int, int]:

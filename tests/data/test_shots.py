@@ -51,6 +51,16 @@ def test_a_jump_cut_is_said_and_the_first_shot_is_used(table, room, tmp_path):
     assert strided.frame_indices == (0, 4, 8, 12, 16) and "choose one by start and end" in strided.notes[0]
 
 
+def test_a_title_before_the_first_shot_that_moves_is_passed_over(table, tmp_path):
+    title = table[:1].repeat(8, axis=0) // np.array([4, 2, 1, 1, 1, 1, 2, 4], np.uint8)[:, None, None, None]
+    later = load_clip(EXAMPLES / "dolly_through_a_room.mp4").footage
+    film = write_film(tmp_path / "titled.mp4", np.concatenate([title, later[:, : table.shape[1], : table.shape[2]]]))
+    clip = load_clip(film, num_frames=5, film=True)
+    assert clip.frame_indices[0] >= 8 and clip.frame_indices[-1] == 24
+    assert "the first stands still, the second is used. For the first one, start at 0 and end at " in clip.notes[0]
+    assert load_clip(film, num_frames=5, end=7, film=True).frame_indices[0] == 0
+
+
 def faded(frames, light):
     return (frames * np.asarray(light)[:, None, None, None]).astype(np.uint8)
 
