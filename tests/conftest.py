@@ -64,6 +64,13 @@ def pytest_collection_finish():
     gc.freeze()  # what was imported stays: no collection has to walk through all of it again
 
 
+@pytest.hookimpl(trylast=True)  # when the file's fixtures have ended
+def pytest_runtest_teardown(item, nextitem):
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()  # the same for what its tests have imported
+
+
 def with_browsers_spread(items):
     """Whole files, those of browser tests at equal distances from the first on.
 

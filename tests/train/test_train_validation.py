@@ -33,12 +33,20 @@ def test_validation_has_a_row_of_every_figure_and_goes_on_when_resumed(shards: P
     assert {"log.png", "validation.png"} <= {path.name for path in tmp_path.glob("*.png")}
 
 
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take longer than all else of so small a training; one test looks at them."""
+    monkeypatch.setattr(rap.train.model, "plot_run", lambda folder: "no curves here")
+
+
+@pytest.mark.usefixtures("without_curves")
 def test_validation_changes_nothing_of_the_training(straight: Path, shards: Path, codec: Path, tmp_path: Path) -> None:
     flags = ("--validation", shards, "--validation-clips", 1, "--validate-every", 2)
     train_model(shards, codec, tmp_path, "--steps", 6, *flags)
     assert_same_files(straight, tmp_path, STATE)
 
 
+@pytest.mark.usefixtures("without_curves")
 def test_a_hinted_network_is_validated_beside_its_warps(depth_shards: Path, codec: Path, tmp_path: Path) -> None:
     flags = ("--flow-hint", "--warp-hint", "blend", "--video-baseline", "warp", "--validation-clips", 2)
     train_model(depth_shards, codec, tmp_path, "--steps", 1, *flags, "--validation", depth_shards)
@@ -54,6 +62,7 @@ def test_a_hinted_network_is_validated_beside_its_warps(depth_shards: Path, code
     assert 0.2 < clip.lifted.mask.mean() <= 1 and (clip.plane.mask[0] == 1).all()
 
 
+@pytest.mark.usefixtures("without_curves")
 def test_the_best_pipeline_is_kept(shards: Path, codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.2, 0.49])
     monkeypatch.setattr(rap.train.model, "score", lambda figures: worth[-1])
