@@ -73,7 +73,7 @@ def app():
 
 @pytest.fixture
 def client():
-    with httpx.Client(trust_env=False, timeout=10.0) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=10.0) as client:
         yield client
 
 
@@ -175,7 +175,7 @@ class Listener:
         assert self.opened.wait(5)
 
     def _read(self, url):
-        with httpx.Client(trust_env=False, timeout=10.0) as client, client.stream("GET", url) as response:
+        with httpx.Client(trust_env=False, verify=False, timeout=10.0) as client, client.stream("GET", url) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
             for line in response.iter_lines():
                 self.opened.set()
