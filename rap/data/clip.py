@@ -317,7 +317,8 @@ def load_clip(
     stride-th from `start`; without, spread evenly from `start` to the end, both included. An upload of 2 to
     num_frames - 1 frames is stretched by repeating the nearest frame: its cameras are those of `own_frames`. Each frame
     is cropped around its centre to the size's aspect ratio, then resized; reference cameras follow. Black bars of a
-    film are cut off first, unless a size is given or its cameras are known: both are of the whole frame.
+    film are cut off first, and fades from and to black left out, unless a size is given or its cameras are known: both
+    are of the whole film. With `film`, the first shot is used of one that is cut, or the second after a title.
 
     A folder has reference cameras when it, or its parent, holds cameras that name its pictures. Where the lens of known
     cameras has distortion the frames are undistorted.
@@ -391,7 +392,8 @@ def _first_shot(clip: Clip, view: _View) -> tuple[_View, str]:
     several = f"{clip.name}: {len(spans)} shots ({listed})"
     if view.sampling.stride is not None:
         return view, f"{several}, which no one camera has taken; choose one by start and end"
-    chosen = int(stands_still(clip.film.frames_u8[slice(found[0][0], found[0][1] + 1)]))
+    first, last = found[0]
+    chosen = int(stands_still(clip.film.frames_u8[first : last + 1]))
     (start, end), other = spans[chosen], spans[1 - chosen]
     used, left = ("the first stands still, the second", "first") if chosen else ("the first", "second")
     note = f"{several}; {used} is used. For the {left} one, start at {other[0]} and end at {other[1]}"

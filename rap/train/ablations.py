@@ -3,9 +3,9 @@
 "full" is the paper's model at small size, without the hints that depart from it; "joint attention" has one softmax over
 all tokens, "no cosine" leaves that term out of the loss, "pluecker" gives cameras as Pluecker maps beside the video's
 channels. Each is trained by as many steps, which are the same on every machine, or by the same minutes of its process's
-own work, and judged on the same held-out clips by the protocols of `rap.evaluation`: poses, generation and the
-closed loop. One training after the other, a seed of all
-variants before the next seed; what was cut goes on, what is finished is kept, and the table is made of what is there.
+own work, and judged on the same held-out clips by the protocols of `rap.evaluation`: poses, generation and the closed
+loop. One training after the other, a seed of all variants before the next seed; what was cut goes on, what is finished
+is kept, and the table is made of what is there.
 """
 
 from __future__ import annotations
