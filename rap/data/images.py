@@ -75,6 +75,9 @@ PLAUSIBLE_FOCAL_35MM = (4.0, 2000.0)
 SAME_ASPECT = 0.02
 """A picture whose sides differ by less than this ratio from those EXIF states was resized, not cropped."""
 
+PNG_LEVEL = 3
+"""Of zlib: a third of the time of the usual 6 for photographs, files 3 to 7 % larger."""
+
 
 def open_image(path: Path) -> Image.Image | None:
     """Open a picture's header, or `None` when the file is no picture of a known kind.
@@ -330,7 +333,7 @@ def write_frames(
     names = tuple(f"{i:04d}{suffix}" for i in range(len(frames_u8)))
     with ExitStack() as stack:  # all of them or none
         for name, frame in zip(names, frames_u8, strict=True):
-            Image.fromarray(frame).save(stack.enter_context(whole_file(folder / name)))
+            Image.fromarray(frame).save(stack.enter_context(whole_file(folder / name)), compress_level=PNG_LEVEL)
     return names
 
 

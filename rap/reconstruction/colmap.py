@@ -72,7 +72,7 @@ def mapped(
         folder = Path(name)
         names = [f"{i:04d}.png" for i in range(len(frames_u8))]
         for frame, file_name in zip(frames_u8, names, strict=True):
-            Image.fromarray(frame).save(folder / file_name)
+            Image.fromarray(frame).save(folder / file_name, compress_level=0)  # read once
         _match(pycolmap, folder, names, intrinsics, is_known)
         models = _map(pycolmap, folder, is_known, mapping)
     if not models:

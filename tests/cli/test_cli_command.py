@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from rap import cli
 from rap.cli import generate, options
 from rap.data import load_clip
 from rap.geometry import PRESETS
+from rap.views import scene
+from rap.views.fill import smooth_fill
+from rap.views.layers import lift
 
 
 @pytest.mark.parametrize("name", sorted(cli.DELEGATED))
@@ -65,7 +69,8 @@ def test_frame_counts() -> None:
     assert accepted == list(range(5, 40, 4))
 
 
-def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Path) -> None:
+def test_with_the_embedded_model(capsys, film: Path, picture: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scene, "lift", partial(lift, fill=smooth_fill))  # how pictures are filled is tested elsewhere
     estimated = run_json(capsys, "estimate", film, "--frames", 5, "--out", tmp_path / "e")
     assert estimated["trajectory"]["num_frames"] == 5
     path = tmp_path / "e/trajectory.npz"

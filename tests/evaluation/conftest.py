@@ -1,5 +1,7 @@
 """An example of known cameras as a folder of frames, and the model, loaded once."""
 
+import shutil
+
 import pytest
 
 from rap.config import ASSETS, checkpoint_path
@@ -11,13 +13,20 @@ from rap.pipeline import RaPPipeline
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
     """The example as a folder of frames with its cameras."""
+    table = tmp_path_factory.mktemp("example") / "table"
     clip = load_clip(EXAMPLE.with_suffix(".mp4"), size=(256, 320))
-    names = tuple(f"frames/{name}" for name in write_frames(tmp_path / "table" / "frames", clip.frames_u8))
-    nerfstudio.write(tmp_path / "table" / "transforms.json", read(EXAMPLE.with_suffix(".transforms.json")), names)
-    return tmp_path / "table" / "frames"
+    names = tuple(f"frames/{name}" for name in write_frames(table / "frames", clip.frames_u8))
+    nerfstudio.write(table / "transforms.json", read(EXAMPLE.with_suffix(".transforms.json")), names)
+    return table
+
+
+@pytest.fixture
+def folder(tmp_path, table):
+    """The frames of a copy."""
+    return shutil.copytree(table, tmp_path / "table") / "frames"
 
 
 @pytest.fixture(scope="session")

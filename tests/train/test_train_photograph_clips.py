@@ -82,5 +82,6 @@ def test_paths_are_shrunk_until_the_photograph_fills_their_frames(
         seen = room.layers.render(views.Ts_scene_camera, views.intrinsics, views.size)
         assert seen.mask.float().mean(dim=(1, 2)).min() > LEAST_SEEN - 0.06  # judged on fewer and smaller frames
     monkeypatch.setattr(photograph_clips, "LEAST_SEEN", 1.1)
+    monkeypatch.setattr(photograph_clips, "ATTEMPTS", 2)
     with pytest.raises(RuntimeError, match="please report the seed"):
         plan_flight(np.random.default_rng(0), room, config)

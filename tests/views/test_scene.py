@@ -1,6 +1,8 @@
 """The 3D cache of a clip, on an example clip of known cameras."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -16,12 +18,23 @@ from rap.geometry import Trajectory, preset, se3
 from rap.views import beyond
 from rap.views import scene as scene_module
 from rap.views.depth import DepthMaps
+from rap.views.fill import smooth_fill
 from rap.views.hints import as_hints
+from rap.views.layers import lift
 from rap.views.preview import preview_size
 from rap.views.scene import Scene, build_scene, picture_scene, refine
 
 DEPTH = DepthMaps(torch.ones(1, 2, 2), torch.ones(1, 2, 2))
 EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def smoothly() -> Iterator[None]:
+    """What is invented is filled smoothly, in a tenth of the time; how it is filled is tested in test_fill."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (scene_module, beyond):
+            patch.setattr(module, "lift", partial(lift, fill=smooth_fill))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +229,7 @@ def test_a_path_is_told_how_near_it_comes_to_what_was_lifted(clip, picture):
     assert (clearance[first:] == 0).all() and clearance[first - 1] < clearance[0]
 
 
-def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, truth, scene, monkeypatch):
+def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, truth, scene, picture, monkeypatch):
     plain = replace(scene, frames=scene.frames.clone())
     with_network = scene.render(truth)
     asked = []
@@ -225,7 +238,7 @@ def test_the_blend_network_is_asked_where_there_is_something_to_blend(clip, trut
     assert asked == ["cpu"] and not torch.equal(with_network.colour, without.colour)
     assert torch.equal(with_network.mask, without.mask)
     path = preset("truck-right", num_frames=3, image_size=clip.image_size, fov_y_rad=0.9)
-    picture_scene(clip, path).render(path)
+    picture.render(path)
     picture_scene(clip, path, flat=True).render(path)
     assert asked == ["cpu"], "one picture is shown as it is"
     replace(scene, depth=replace(scene.depth, confidence=torch.zeros_like(scene.depth.confidence))).render(path)
@@ -308,6 +321,7 @@ def test_a_camera_for_each_frame_is_needed(clip, truth):
 def test_what_no_frame_has_seen_is_the_first_one_continued(scene, truth, monkeypatch):
     scene = replace(scene)  # without what is remembered of its paths
     monkeypatch.setattr(beyond, "LEFT", 2.0)
+    monkeypatch.setattr(beyond, "lift", lift)
     back = preset("zoom-out", num_frames=3, amplitude=0.5, image_size=truth.image_size)
     whole = list(scene.walk(back, 160))
     monkeypatch.setattr(beyond, "OPEN", 2.0)
