@@ -39,8 +39,11 @@ def pytest_configure(config):
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         first = 7860 + 100 * int(worker.removeprefix("gw"))  # Gradio tries a hundred
         os.environ.setdefault("GRADIO_SERVER_PORT", str(first))
+    gc.disable()  # a third of the time of importing and collecting, of which nothing goes
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
-    if not getattr(config.option, "numprocesses", None):
+    if getattr(config.option, "numprocesses", None):
+        os.environ.update(dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30)))  # reused
+    else:
         import torch  # not in the process that only hands out tests
 
         torch.set_num_threads(1)  # tensors are small here, and threads of a busy machine spin while they wait
@@ -62,6 +65,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     gc.freeze()  # what was imported stays: no collection has to walk through all of it again
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # when the file's fixtures have ended
@@ -78,7 +83,7 @@ def with_browsers_spread(items):
     """
     files = [list(tests) for _, tests in itertools.groupby(items, lambda item: item.path)]
     browser = [tests for tests in files if tests[0].path.parent.name == "browser"]
-    others = [tests for tests in files if tests[0].path.parent.name != "browser"]
+    others = [tests for tests in files if tests[0].path.parent.name != "browser"][::-1]  # those of views are long
     placed = [(i / len(browser), tests) for i, tests in enumerate(browser)]
     placed += [((i + 0.5) / len(others), tests) for i, tests in enumerate(others)]
     return [test for _, tests in sorted(placed, key=lambda place: place[0]) for test in tests]

@@ -17,7 +17,7 @@ EXAMPLE = ASSETS / "examples" / "arc_around_a_table"
 def table(tmp_path_factory):
     """The example as a folder of frames with its cameras."""
     table = tmp_path_factory.mktemp("example") / "table"
-    clip = load_clip(EXAMPLE.with_suffix(".mp4"), size=(256, 320))
+    clip = load_clip(EXAMPLE.with_suffix(".mp4"), size=(192, 240))
     names = tuple(f"frames/{name}" for name in write_frames(table / "frames", clip.frames_u8))
     nerfstudio.write(table / "transforms.json", read(EXAMPLE.with_suffix(".transforms.json")), names)
     return table
