@@ -234,6 +234,6 @@ def test_every_part_runs_on_an_example(folder, capsys):
 def test_colmap_finds_the_poses_of_an_example(folder):
     pytest.importorskip("pycolmap")
     footage = windows.windows_of(folder, 1)[0].read()
-    model = mapped(footage.frames_u8, footage.cameras.intrinsics[0])
-    assert model is not None and model.registered.sum() > 10
+    model = mapped(footage.frames_u8[::2], footage.cameras.intrinsics[0])
+    assert model is not None and model.registered.sum() > 6
     se3.check_rigid(model.Ts_world_camera, "poses")

@@ -22,7 +22,7 @@ from rap.views.depth_network import DepthNetwork
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("depth-samples")
-    assert main(["depth-samples", "--out", str(folder), "--clips", "4", "--seed", "3"]) == 0
+    assert main(["depth-samples", "--out", str(folder), "--clips", "3", "--seed", "3"]) == 0
     return folder
 
 
@@ -109,8 +109,8 @@ def test_training_lowers_the_held_out_loss_and_writes_a_network(samples: Path, t
 def test_bad_settings_are_refused(samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(InputError, match="rap train depth-samples"):
         main(["depth", "--data", str(tmp_path)])
-    with pytest.raises(InputError, match="must leave some of the 4 samples"):
-        main(["depth", "--data", str(samples), "--out", str(tmp_path), "--validation-clips", "4"])
+    with pytest.raises(InputError, match="must leave some of the 3 samples"):
+        main(["depth", "--data", str(samples), "--out", str(tmp_path), "--validation-clips", "3"])
     with pytest.raises(InputError, match="--data is missing"):
         main(["depth"])
     assert cli.main(["train", "depth-samples"]) == cli.BAD_INPUT
