@@ -41,9 +41,7 @@ def pytest_configure(config):
         os.environ.setdefault("GRADIO_SERVER_PORT", str(first))
     gc.disable()  # a third of the time of importing and collecting, of which nothing goes
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
-    if getattr(config.option, "numprocesses", None):
-        os.environ.update(dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30)))  # reused
-    else:
+    if not getattr(config.option, "numprocesses", None):
         import torch  # not in the process that only hands out tests
 
         torch.set_num_threads(1)  # tensors are small here, and threads of a busy machine spin while they wait

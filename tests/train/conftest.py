@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from training_runs import train_codec, train_model
 
-from rap.synthetic import SyntheticConfig, build_shards
+from rap.synthetic import SyntheticConfig, build_shards, textures
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_patterns() -> Iterator[None]:
+    """A bank of patterns takes seconds to make; those made up are judged in tests/synthetic."""
+    with pytest.MonkeyPatch.context() as patch:
+        textures._texture_bank.cache_clear()
+        patch.setattr(textures, "NUM_PROCEDURAL", 24)
+        patch.setattr(textures, "NUM_TILED", 8)
+        yield
+    textures._texture_bank.cache_clear()
 
 
 @pytest.fixture(scope="session")
