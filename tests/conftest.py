@@ -24,6 +24,9 @@ settings.load_profile("unhurried")
 
 ALLOWED_SKIP = "needs a GPU"
 
+REUSED_MEMORY = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(1 << 30))
+"""For the C library of the processes of tests: memory that is given back is asked for again at once, page by page."""
+
 NEEDS = {
     "scale/test_*.py": {"ray", "webdataset", "transformers"},
     "generators/test_real_pipelines.py": {"transformers", "ftfy"},
@@ -39,6 +42,11 @@ def pytest_configure(config):
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         first = 7860 + 100 * int(worker.removeprefix("gw"))  # Gradio tries a hundred
         os.environ.setdefault("GRADIO_SERVER_PORT", str(first))
+    if getattr(config.option, "numprocesses", None):
+        os.environ.update(REUSED_MEMORY)
+    elif worker:
+        for name in REUSED_MEMORY:  # read when this process began; what it starts is as it is elsewhere
+            os.environ.pop(name, None)
     gc.disable()  # a third of the time of importing and collecting, of which nothing goes
     config.option.loadscopereorder = False  # pytest-xdist's own: files of many tests first, however short these are
     if not getattr(config.option, "numprocesses", None):

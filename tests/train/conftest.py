@@ -11,7 +11,7 @@ from training_runs import train_codec, train_model
 from rap.synthetic import SyntheticConfig, build_shards, textures
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def few_patterns() -> Iterator[None]:
     """A bank of patterns takes seconds to make; those made up are judged in tests/synthetic."""
     with pytest.MonkeyPatch.context() as patch:
