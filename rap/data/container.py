@@ -282,7 +282,8 @@ def upright(frame: VideoFrame, stream: VideoStream, name: str) -> Image.Image:
         InputError: its size may change within a stream, and the new one is out of bounds.
     """
     check_picture_size(name, (frame.height, frame.width), FILM_PIXELS)
-    image = light.to_standard_range(Image.fromarray(frame.to_ndarray(format="rgb24")), int(frame.color_trc or 0))
+    rgb = frame.reformat(format="rgb24", threads=1)  # threads are made anew for every frame, which costs more
+    image = light.to_standard_range(Image.fromarray(rgb.to_ndarray()), int(frame.color_trc or 0))
     pixel_aspect = stream.sample_aspect_ratio
     if pixel_aspect and pixel_aspect != 1:
         width = max(1, round(image.width * float(pixel_aspect)))

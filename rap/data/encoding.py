@@ -125,7 +125,6 @@ def _encode(file: Path | io.BytesIO, frames_u8: np.ndarray, fps: float, kind: Fi
         options = {**options, **own}
     is_path = isinstance(file, Path)
     faststart = {"movflags": "+faststart"} if is_path and kind.container in ("mp4", "mov") else {}
-    # PyAV itself rather than imageio's plugin, which neither sets the quality nor takes every frame rate.
     with av.open(str(file) if is_path else file, "w", format=kind.container, options=faststart) as container:
         stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         odd = (frames_u8.shape[1] % 2, frames_u8.shape[2] % 2) if kind.needs_even else (0, 0)

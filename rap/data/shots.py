@@ -90,8 +90,8 @@ def _small(frame_u8: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "a b 3"]:
 
 def _colours(frame_u8: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, " c"]:
     """Share of the pixels that have each of COLOURS^3 colours."""
-    level = frame_u8.reshape(-1, 3).astype(np.int64) * COLOURS // 256
-    code = (level * COLOURS ** np.arange(3)).sum(axis=1)
+    red, green, blue = (frame_u8.reshape(-1, 3).astype(np.int16) * COLOURS // 256).T
+    code = red + COLOURS * green + COLOURS**2 * blue
     return np.bincount(code, minlength=COLOURS**3) / len(code)
 
 

@@ -34,7 +34,7 @@ SIZES = ((192, 256), (192, 256), (256, 192), (224, 224), (160, 288))
 SMALLER = ((0.25, 64), (0.55, 32), (math.inf, 0))
 """Until these shares of the training both sides are so many pixels shorter: more pictures are seen in the time."""
 
-SHARES = {"clips": 0.45, "permissive": 0.15, "labels": 0.35, "nyuv2_labeled": 0.35, "research_only": 0.05}
+SHARES = {"clips": 0.45, "permissive": 0.15, "labels": 0.2, "nyuv2_labeled": 0.35, "research_only": 0.05}
 """Of the cut-outs, of the sources that there are. Parts of a kind share its own by the roots of their sizes."""
 
 EVERY, JUDGED = 300, 48

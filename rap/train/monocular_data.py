@@ -69,6 +69,8 @@ LABELS = "labels.npz"
 EXACT_EDGES, MEASURED_EDGES, LABELLED_EDGES = 1.0, 0.25, 0.0
 """How much edges count that were rendered, those of sensors, which are ragged or filled in, and a teacher's: soft."""
 
+LEAST_RELIEF = 2.0
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -185,7 +187,11 @@ def photograph_kinds(textures: Path) -> dict[str, str]:
 
 
 def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]]:
-    """Photographs with the depth that a teacher says, by their kinds."""
+    """Photographs with the depth that a teacher says, by their kinds; without those that show little of any.
+
+    Most of the photographs are surfaces and single flowers, over four fifths of them nearly flat: who learned from all
+    took any photograph for flat, and its sky for near.
+    """
     path = Path(labels) / LABELS
     if not path.is_file():
         raise InputError(f"--labels {labels}: holds no {LABELS}; make it with rap train monocular-labels")
@@ -193,9 +199,17 @@ def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]
         names, inverse = file["names"], file["inverse_depth"]
     kinds, found = photograph_kinds(textures), {}
     for k, name in enumerate(map(str, names)):
+        if not has_relief(inverse[k]):
+            continue
         picture = Picture(read_rgb(Path(textures) / name), inverse[k], edges=LABELLED_EDGES)
         found[kinds[name]] = (*found.get(kinds[name], ()), picture)
     return found
+
+
+def has_relief(inverse: Float[np.ndarray, "h w"]) -> bool:
+    """Whether what is near is LEAST_RELIEF times as near as what is far, but for a fiftieth of the pixels each."""
+    far, near = np.percentile(inverse.astype(np.float32), (2, 98))
+    return bool(near > LEAST_RELIEF * far)
 
 
 # --- cut-outs ---------------------------------------------------------------------------------------------------------
