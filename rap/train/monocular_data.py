@@ -70,6 +70,7 @@ EXACT_EDGES, MEASURED_EDGES, LABELLED_EDGES = 1.0, 0.25, 0.0
 """How much edges count that were rendered, those of sensors, which are ragged or filled in, and a teacher's: soft."""
 
 LEAST_RELIEF = 2.0
+"""Of a label: how many times nearer the near is than the far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +190,11 @@ def photograph_kinds(textures: Path) -> dict[str, str]:
 def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]]:
     """Photographs with the depth that a teacher says, by their kinds; without those that show little of any.
 
-    Most of the photographs are surfaces and single flowers, over four fifths of them nearly flat: who learned from all
-    took any photograph for flat, and its sky for near.
+    Most are surfaces and single flowers, four fifths of them nearly flat: who learned from all took any photograph for
+    flat, and its sky for near.
+
+    Raises:
+        InputError: there are no labels, or none of anything but flat pictures.
     """
     path = Path(labels) / LABELS
     if not path.is_file():
@@ -203,6 +207,8 @@ def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]
             continue
         picture = Picture(read_rgb(Path(textures) / name), inverse[k], edges=LABELLED_EDGES)
         found[kinds[name]] = (*found.get(kinds[name], ()), picture)
+    if not found:
+        raise InputError(f"--labels {labels}: all {len(names)} photographs are said to be flat; take a better teacher")
     return found
 
 

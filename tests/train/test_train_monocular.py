@@ -297,7 +297,8 @@ def train(folder: Path, *more: str) -> int:
     return main(["monocular", *common, *more])
 
 
-def test_a_teacher_labels_and_a_student_learns_and_goes_on(materials: Path):
+def test_a_teacher_labels_and_a_student_learns_and_goes_on(materials: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(data, "LEAST_RELIEF", 1.0)  # a teacher of two steps
     teacher, labels, student = (str(materials / name) for name in ("teacher", "labels", "student"))
     assert train(materials, "--research", "--out", teacher, "--steps", "2") == 0
     textures = str(materials / "textures")
@@ -311,6 +312,19 @@ def test_a_teacher_labels_and_a_student_learns_and_goes_on(materials: Path):
     with (materials / "student" / "log.csv").open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == [3, 4, 6]
     assert json.loads((materials / "student" / "network" / "config.json").read_text())["research_only"] is False
+
+
+def test_photographs_that_a_teacher_says_are_flat_teach_nothing(materials: Path):
+    flat, deep = np.ones((64, 96)), np.broadcast_to(np.linspace(0.4, 1.6, 96), (64, 96)).copy()
+    flat[:2, :10] = 0.01  # less than a fiftieth: a speck is no relief
+    assert data.has_relief(deep) and not data.has_relief(flat)
+    labels, textures = materials / "labels", materials / "textures"
+    labels.mkdir()
+    np.savez(labels / data.LABELS, names=["a.jpg", "a.jpg"], inverse_depth=np.float16([deep, flat]))
+    assert {kind: len(found) for kind, found in data.read_labelled(labels, textures).items()} == {"photo (flowers)": 1}
+    np.savez(labels / data.LABELS, names=["a.jpg"], inverse_depth=np.float16([flat]))
+    with pytest.raises(InputError, match="all 1 photographs are said to be flat"):
+        data.read_labelled(labels, textures)
 
 
 def test_published_weights_never_begin_with_a_teachers(tmp_path: Path):
