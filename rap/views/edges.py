@@ -49,6 +49,10 @@ LEVELS = (0.06, 0.12, 0.25, 0.5, 1.0)
 """Heights of steps, in inverse depth over its median, that are looked at each by itself: the higher, the farther what
 is behind comes into view."""
 
+RISE = 3
+"""How many times less far cameras come to look over an edge than past its side: they go around things. As far, all
+that lies before a horizon was hidden behind it, ground and all, and the sky went on below it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Near:
@@ -164,7 +168,7 @@ def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
         edge = step & (height >= level)
         if not edge.any():
             continue
-        distance, nearest = nearest_of(edge)
+        distance, nearest = nearest_of(edge, RISE)
         far, high = behind[edge][nearest], height[edge][nearest]
         # An object leans: what belongs to it may be farther than its edge, but not as far as what is behind.
         close = (distance <= reach_px * high + 1) & (inverse_depth > far + 0.5 * high)
@@ -174,11 +178,18 @@ def near_side(inverse_depth: Float[np.ndarray, "h w"], reach_px: float) -> Near:
     return Near(mask, limit)
 
 
-def nearest_of(marked: Bool[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:
-    """Distance in px of every pixel to the nearest marked one, and which of those, in row order, that is."""
+def nearest_of(marked: Bool[np.ndarray, "h w"], rise: int = 1) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:
+    """Distance in px of every pixel to the nearest marked one, and which of those, in row order, that is.
+
+    Args:
+        rise: columns that one row counts for.
+    """
+    tall = np.zeros((rise * len(marked), marked.shape[1]), bool)
+    tall[::rise] = marked
     distance, found = cv2.distanceTransformWithLabels(
-        (~marked).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        (~tall).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    distance, found = distance[::rise], found[::rise]
     labels = np.asarray(found, np.int64)
     place = np.zeros(labels.max() + 1, np.int64)
     place[labels[marked]] = np.arange(int(marked.sum()))

@@ -51,7 +51,7 @@ Inverse = Float[np.ndarray, "h w"]
 
 def alone(picture_u8: UInt8[np.ndarray, "h w 3"]) -> Inverse:
     """Inverse depth of a picture by itself, seen once: of a film's every frame, where it is bent to others anyway."""
-    return 1 / embedded_monocular_depth().predict(picture_u8, mirrored=False).depth
+    return 1 / embedded_monocular_depth().predict(picture_u8, careful=False).depth
 
 
 def film_depth(

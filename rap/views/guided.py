@@ -42,6 +42,20 @@ def guided_upsample(
     return np.clip(fine, lowest, highest)
 
 
+def follow(
+    values: Float[np.ndarray, "a b"], guide: Float[np.ndarray, "a b"], radius: int, eps: float = SMOOTHNESS
+) -> Float[np.ndarray, "a b"]:
+    """Values whose edges are where those of another map of the same size are.
+
+    In every window they are the linear function of it that fits them best (He et al., equations 5, 6 and 8).
+    """
+    mean_guide, mean = _mean(guide, radius), _mean(values, radius)
+    spread = _mean(guide * guide, radius) - mean_guide * mean_guide
+    slope = (_mean(guide * values, radius) - mean_guide * mean) / (spread + eps)
+    offset = mean - slope * mean_guide
+    return _mean(slope, radius) * guide + _mean(offset, radius)
+
+
 def _fit(
     values: Float[np.ndarray, "a b"], guide: Float[np.ndarray, "a b 3"], radius: int, eps: float
 ) -> tuple[Float[np.ndarray, "a b 3"], Float[np.ndarray, "a b"]]:

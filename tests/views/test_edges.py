@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rap.views.edges import cut, near_side, nearest_of
+from rap.views.edges import RISE, cut, near_side, nearest_of
 
 SIZE = (48, 64)
 
@@ -60,11 +60,21 @@ def test_the_near_side_reaches_as_far_as_cameras_look_behind_it():
     assert (deep.limit[deep.mask] == 0.5).all() and np.isinf(deep.limit[~deep.mask]).all()
 
 
-def test_the_nearest_marked_pixel_agrees_with_its_slow_twin():
+def test_cameras_look_past_a_side_farther_than_over_an_edge():
+    """Ground before a horizon stays: it is not all hidden behind its own far end."""
+    hill = np.full(SIZE, 0.5, np.float32)
+    hill[12:] = 1.5
+    over = near_side(hill, 30.0).mask[:, SIZE[1] // 2].sum()
+    past = near_side(np.ascontiguousarray(hill.T), 30.0).mask[SIZE[1] // 2].sum()
+    assert over == pytest.approx(past / RISE, abs=1) and over > 5
+
+
+@pytest.mark.parametrize("rise", [1, 3])
+def test_the_nearest_marked_pixel_agrees_with_its_slow_twin(rise):
     marked = np.random.default_rng(0).random((12, 15)) < 0.05
-    distance, nearest = nearest_of(marked)
+    distance, nearest = nearest_of(marked, rise)
     places = np.argwhere(marked)
     for row, column in np.ndindex(marked.shape):
-        apart = np.hypot(*(places - [row, column]).T)
+        apart = np.hypot(*((places - [row, column]) * [rise, 1]).T)
         assert apart[nearest[row, column]] == pytest.approx(apart.min(), abs=0.3)  # the 5x5 mask is that exact
         assert distance[row, column] == pytest.approx(apart.min(), abs=0.3)
