@@ -230,20 +230,20 @@ def test_what_is_large_is_the_mean_of_two_looks_and_edges_are_those_of_the_large
 def test_outlines_are_those_of_a_look_from_close_by_and_depth_that_of_the_others(monkeypatch: pytest.MonkeyPatch):
     """Where the picture has more to show than was seen before."""
     soft = cv2.GaussianBlur(np.repeat([[1.0] * 60 + [2.0] * 68], 96, axis=0).astype(np.float32), (0, 0), 4.0)
-    sharp = np.repeat([[3.0] * 116 + [5.0] * 140], 192, axis=0).astype(np.float32)  # elsewhere, and of another scale
+    sharp = np.repeat([[3.0] * 80 + [5.0] * 96], 128, axis=0).astype(np.float32)  # elsewhere, and of another scale
     asked = []
 
     def look(frame_u8: np.ndarray, size: tuple[int, int], mirrored: bool) -> tuple[np.ndarray, float]:
         asked.append((size, mirrored))
-        return (sharp if size == (384, 512) else soft), 1.0
+        return (sharp if size == (256, 352) else soft), 1.0
 
     eye = MonocularDepth(tiny_network())
     monkeypatch.setattr(eye, "_seen_at", look)
     found, focal = eye.coarse(np.zeros((480, 640, 3), np.uint8))
-    assert found.shape == sharp.shape and focal == 1.0 and [size for size, _ in asked][2:] == [(384, 512)]
+    assert found.shape == sharp.shape and focal == 1.0 and [size for size, _ in asked][2:] == [(256, 352)]
     row = found[100] / found[100, 10]
-    assert row[120] - row[112] > 0.5 and abs(row[115] - row[100]) < 0.25, "one step, where it is seen from close by"
-    assert row[245] == pytest.approx(2, rel=0.1), "not 5 / 3"
+    assert row[83] - row[77] > 0.5 and abs(row[79] - row[69]) < 0.25, "one step, where it is seen from close by"
+    assert row[168] == pytest.approx(2, rel=0.1), "not 5 / 3"
     asked.clear()
     assert eye.coarse(np.zeros((480, 640, 3), np.uint8), careful=False)[0].shape == soft.shape
     assert eye.coarse(np.zeros((192, 256, 3), np.uint8))[0].shape == soft.shape
