@@ -190,8 +190,8 @@ def photograph_kinds(textures: Path) -> dict[str, str]:
 def read_labelled(labels: Path, textures: Path) -> dict[str, tuple[Picture, ...]]:
     """Photographs with the depth that a teacher says, by their kinds; without those that show little of any.
 
-    Most are surfaces and single flowers, four fifths of them nearly flat: who learned from all took any photograph for
-    flat, and its sky for near.
+    Most are surfaces and single flowers, four fifths of them nearly flat, and hardly one shows a sky: from all of them
+    it would be learned that photographs are flat.
 
     Raises:
         InputError: there are no labels, or none of anything but flat pictures.
