@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 GB = 1e9
 DEFAULT_GB, LEAST_GB = TAKE_BYTES.value / GB, LEAST_TAKE_BYTES / GB
-FIXED = 120_000_000
+FIXED = 130_000_000
 """Bytes, whatever the size: what is looked up at a time, and what is decided small. (0.1 GB was measured where memory
 that others had left was used again; of 960 x 720 it was 4 % too little.)"""
 

@@ -212,8 +212,8 @@ class MonocularDepth:
 
         Args:
             frame_u8: (h, w, 3) RGB, (h, w) or (h, w, 1) grey, or (h, w, 4) whose alpha is ignored.
-            careful: look at its mirror image as well, and a third time from close by: six times the work, fewer
-                errors, and outlines where they are.
+            careful: look at its mirror image as well, and a third time from close by: over four times the work,
+                fewer errors, and outlines where they are.
 
         Raises:
             InputError: it is no picture of 8 bits, smaller than 8 pixels, or larger than 64 million.
